@@ -80,6 +80,13 @@ mul_size(size_t a, size_t b, size_t *ret)
     return true;
 }
 
+/** Rotate left by 1..63 bits. */
+static inline uint64_t
+rotl_u64(uint64_t v, int bits)
+{
+    return v << bits | v >> (64 - bits);
+}
+
 /** Position of the highest set bit, 0..63; *v* is not 0. */
 static inline uint32_t
 log2_floor_u64(uint64_t v)
