@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * bio: the storage of one target: three roles (WAL, metadata, data) on files or devices, group commit, checkpoint and replay,
+ * and the extent space of the data role.
+ *
+ * A write, in order:
+ *      bio_ext_reserve -> bio_data_write (yields) -> umem_tx_begin, index change, bio_ext_publish, umem_tx_commit -> bio_wal_wait -> reply
+ * The committer makes the data role durable before the log record that points to it (ST-3), so that replay never meets an index without its data.
+ *
+ *   BIO-1  free extents + reservations + allocated extents + extents waiting to be freed partition the data role.
+ *   BIO-2  reservations are volatile; recovery starts from the durable map alone.
+ *   BIO-3  publish and free (both in a transaction) are the only steps that change the durable map.
+ *   BIO-4  a freed extent is given out again only when the freeing transaction is durable and every reader that was active when it
+ *          was freed has left (ST-4).
+ *   BIO-5  after a failed WAL write or sync the target is stopped: every call answers NVME_IO until it is opened anew (ST-1).
+ *
+ * Owner: the target's xstream; nothing here is called from another.
+ */
+#ifndef CAIRN_BIO_H
+#define CAIRN_BIO_H
+
+#include "base/ids.h"
+#include "base/iov.h"
+#include "bio/umem.h"
+
+enum {
+    BIO_BLK_BYTES = 4096,
+    BIO_EXT_BLKS_MAX = 4096,  /* one extent: 16 MiB */
+    BIO_RESV_NR_MAX = 4096,   /* live reservations of a target */
+    BIO_BUF_BYTES_MAX = 16 << 20,
+};
+
+struct bio_tgt;
+
+struct bio_cfg {
+    char dir[256];          /* holds the files wal, meta, data of this target */
+    uint64_t wal_bytes;     /* 0: 64 MiB; at least 16 MiB */
+    uint64_t meta_bytes;    /* largest size of the arena; 0: 1 GiB */
+    uint64_t data_bytes;    /* 0: 16 GiB, sparse */
+    struct uuid system;     /* FM-2: checked at open */
+    struct uuid device;     /* of the target, made at format */
+    uint32_t rank, tgt_idx;
+    uint32_t ckpt_pct;      /* checkpoint when the log is that full; 0: 50 */
+    uint64_t ckpt_interval_ns; /* and at least so often when dirty; 0: 5 s */
+};
+
+/** Create the files (WAL filled with zeros) and their headers; nothing half-formatted is ever accepted by bio_open(). Errors: EXIST, NOSPACE, NVME_IO. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_format(struct xstream *xs, const struct bio_cfg *cfg);
+/** True when a complete format is there. */
+bool bio_is_formatted(struct plat *plat, const char *dir);
+/**
+ * Load the checkpoint, replay the log, start committer and checkpointer ULTs. cfg sizes are ignored (the headers rule).
+ * Errors: NONEXIST not formatted; CSUM, DF_INVAL damaged (log line names file and offset); DF_INCOMPT another version or an unknown incompatible
+ * feature; MISMATCH another system, rank, or target.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt);
+/** Waits for commits in flight, checkpoints, stops its ULTs, frees. */
+CAIRN_YIELDS void bio_close(struct bio_tgt *tgt);
+/** Free memory without any I/O or wait (simulated kill). */
+void bio_abandon(struct bio_tgt *tgt);
+
+struct umem *bio_umem(struct bio_tgt *tgt);
+struct xstream *bio_xstream(struct bio_tgt *tgt);
+const struct bio_cfg *bio_cfg(struct bio_tgt *tgt); /* as found in the headers */
+/* 0 while serving, else why it stopped (BIO-5). */
+int bio_status(const struct bio_tgt *tgt);
+
+/* ---- durability ----------------------------------------------------------------------------------------------------- */
+
+uint64_t bio_wal_durable(const struct bio_tgt *tgt); /* every transaction with lsn <= this is durable */
+uint64_t bio_wal_last(const struct bio_tgt *tgt);    /* lsn of the newest committed transaction */
+/** Wait until lsn is durable; cheap when it already is. Errors: NVME_IO the target stopped: nothing may be promised. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_wal_wait(struct bio_tgt *tgt, uint64_t lsn);
+/** Write a checkpoint now. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_checkpoint(struct bio_tgt *tgt);
+
+/* ---- buffers -------------------------------------------------------------------------------------------------------- */
+
+/* I/O memory: BIO_BLK_BYTES aligned, pooled per target; len rounded up inside. Waits (yields) when the budget is used up. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf);
+void bio_buf_put(struct bio_tgt *tgt, void *buf, size_t len);
+
+/* ---- extents of the data role --------------------------------------------------------------------------------------- */
+
+/* addr and len in bytes of the data role, multiples of BIO_BLK_BYTES. addr 0 is never given out. */
+struct bio_ext {
+    uint64_t addr;
+    uint64_t len;
+};
+
+struct bio_resv;
+
+/** Reserve one extent of at least `bytes` (1..16 MiB). `*ret_resv` returns owned: ends by bio_ext_publish() or bio_ext_cancel(). `stream`: streams
+ * get contiguous space. Errors: NOSPACE; BUSY BIO_RESV_NR_MAX are live. */
+CAIRN_MUST_CHECK int bio_ext_reserve(struct bio_tgt *tgt, uint64_t bytes, uint32_t stream, struct bio_resv **ret_resv);
+struct bio_ext bio_resv_ext(const struct bio_resv *resv);
+/** In a transaction: the extent is allocated when it commits, free again if it aborts. The reservation ends with bio_ext_published() after
+ * commit, or bio_ext_cancel() after abort. Errors: as umem_tx_range(). */
+CAIRN_MUST_CHECK int bio_ext_publish(struct umem_tx *tx, struct bio_tgt *tgt, struct bio_resv *resv);
+void bio_ext_published(struct bio_tgt *tgt, struct bio_resv *resv);
+void bio_ext_cancel(struct bio_tgt *tgt, struct bio_resv *resv); /* NULL-safe */
+/** In a transaction: free an allocated extent (BIO-4). Undone if the transaction aborts. Errors: as umem_tx_range(); DF_INVAL not allocated. */
+CAIRN_MUST_CHECK int bio_ext_free(struct umem_tx *tx, struct bio_tgt *tgt, struct bio_ext ext);
+
+/* A reader brackets index look-up and data reads with these, so that extents it saw are not reused under it. */
+struct bio_reader {
+    uint64_t seq;
+    struct list_head link;
+};
+void bio_reader_enter(struct bio_tgt *tgt, struct bio_reader *rd);
+void bio_reader_leave(struct bio_tgt *tgt, struct bio_reader *rd);
+
+/** Write len bytes from buf (from bio_buf_get(), the tail of the last block is zeroed by this call) at addr of a reserved extent. Not yet durable: the committer sees to that (ST-3). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
+/** Read [addr, addr+len) into buf (from bio_buf_get(), len rounded up to blocks). addr a multiple of BIO_BLK_BYTES. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
+
+struct bio_space {
+    uint64_t meta_total, meta_free; /* bytes */
+    uint64_t data_total, data_free; /* bytes; free without reservations and extents waiting to be freed */
+};
+void bio_space_get(struct bio_tgt *tgt, struct bio_space *ret_space);
+
+struct bio_stats {
+    uint64_t wal_groups_nr, wal_records_nr, wal_bytes, wal_blocks_used, wal_blocks_total;
+    uint64_t ckpt_nr, ckpt_pages_nr, data_syncs_nr, replayed_records_nr;
+};
+void bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats);
+
+#endif

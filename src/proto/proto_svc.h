@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Messages of the pool, container and system services and between engines. Pool and container handles of the caller stand in the RPC header.
+ * Errors travel in the RPC header; NOTLEADER replies carry the hint there too.
+ */
+#ifndef CAIRN_PROTO_SVC_H
+#define CAIRN_PROTO_SVC_H
+
+#include "proto/proto_obj.h"
+
+enum { PROTO_LABEL_BYTES_MAX = 127, PROTO_ATTR_NAME_BYTES_MAX = 511, PROTO_ATTR_VALUE_BYTES_MAX = 16384, PROTO_MAP_BYTES_MAX = 16384 };
+
+struct proto_empty {
+    uint8_t reserved;
+};
+
+/* A property by the API's number (api.md 4.5): exactly one of num and bytes is meant, by the type of that property. */
+struct proto_prop {
+    uint32_t type;
+    uint64_t num;
+    struct iov bytes;
+};
+
+struct proto_rank {
+    uint32_t rank;
+};
+
+struct proto_space {
+    uint64_t total[2], free[2]; /* 0: metadata tier, 1: data tier; bytes */
+    uint64_t free_min[2], free_max[2], free_mean[2]; /* over targets */
+    uint32_t tgt_nr;
+};
+
+struct proto_pool_connect_req {
+    struct uuid pool;
+    struct uuid hdl; /* chosen by the client */
+    uint64_t flags;
+};
+struct proto_pool_connect_rep {
+    struct iov map; /* poolmap_encode() */
+    struct proto_array props; /* struct proto_prop */
+};
+struct proto_pool_disconnect_req {
+    struct uuid pool;
+    struct uuid hdl;
+};
+struct proto_pool_query_req {
+    struct uuid pool;
+    uint64_t bits;
+};
+struct proto_pool_query_rep {
+    struct iov map;
+    uint32_t leader;
+    struct proto_space space;
+    struct proto_array props;
+    uint32_t hdl_nr, cont_nr;
+    uint64_t create_time_ns;
+};
+struct proto_pool_map_req {
+    struct uuid pool;
+};
+struct proto_pool_map_rep {
+    struct iov map;
+};
+struct proto_pool_tgt_query_req {
+    struct uuid pool;
+    uint32_t tgt; /* pool target id */
+};
+struct proto_pool_tgt_query_rep {
+    uint32_t state;
+    struct proto_space space;
+};
+/* What a handle may do, for a target's table: filled from the service, never from the client (FM-3). */
+struct proto_pool_hdl_req {
+    struct uuid pool;
+    struct uuid pool_hdl;
+    struct uuid cont_hdl; /* nil: only the pool handle is asked */
+};
+struct proto_pool_hdl_rep {
+    uint64_t pool_flags; /* DAOS_PC_* */
+    struct uuid cont;
+    uint64_t cont_flags; /* DAOS_COO_* */
+    uint32_t csum_type;
+    uint32_t map_ver;
+};
+struct proto_attr {
+    struct iov name;
+    struct iov value;
+};
+struct proto_attr_req { /* of a pool (cont nil) or container */
+    struct uuid pool;
+    struct uuid cont;
+    struct proto_array attrs; /* struct proto_attr; values empty in get and del */
+};
+struct proto_attr_rep {
+    struct proto_array attrs;
+};
+struct proto_pool_list_cont_req {
+    struct uuid pool;
+    struct uuid after;
+    uint32_t nr_max;
+};
+struct proto_cont_entry {
+    struct uuid uuid;
+    struct iov label;
+};
+struct proto_pool_list_cont_rep {
+    struct proto_array conts; /* struct proto_cont_entry */
+    uint8_t eof;
+};
+struct proto_prop_req { /* get: types only, none = all; set */
+    struct uuid pool;
+    struct uuid cont; /* nil: the pool's */
+    struct proto_array props;
+};
+struct proto_prop_rep {
+    struct proto_array props;
+};
+
+struct proto_cont_create_req {
+    struct uuid pool;
+    struct uuid cont;
+    struct proto_array props;
+    uint32_t uid_nr; /* reserved */
+};
+struct proto_cont_destroy_req {
+    struct uuid pool;
+    struct iov id; /* label or uuid as text */
+    uint8_t force;
+};
+struct proto_cont_open_req {
+    struct uuid pool;
+    struct iov id; /* label or uuid as text */
+    struct uuid cont_hdl; /* chosen by the client */
+    uint64_t flags;
+};
+struct proto_cont_open_rep {
+    struct uuid cont;
+    struct proto_array props;
+    uint64_t md_otime, md_mtime; /* HLC */
+    uint32_t hdl_nr, snap_nr;
+};
+struct proto_cont_close_req {
+    struct uuid pool;
+    struct uuid cont_hdl;
+};
+struct proto_cont_query_req {
+    struct uuid pool;
+    struct uuid cont;
+};
+struct proto_cont_query_rep {
+    struct proto_array props;
+    uint64_t md_otime, md_mtime;
+    uint32_t hdl_nr, snap_nr;
+};
+struct proto_cont_oid_alloc_req {
+    struct uuid pool;
+    struct uuid cont;
+    uint64_t nr;
+};
+struct proto_cont_oid_alloc_rep {
+    uint64_t lo;
+};
+
+struct proto_sys_resolve_req {
+    struct iov id; /* label or uuid as text */
+};
+struct proto_sys_resolve_rep {
+    struct uuid pool;
+    struct iov label;
+    struct proto_array svc_ranks; /* struct proto_rank */
+};
+struct proto_sys_pool_list_req {
+    struct uuid after;
+    uint32_t nr_max;
+};
+struct proto_pool_entry {
+    struct uuid uuid;
+    struct iov label;
+    uint32_t state; /* 0 creating, 1 ready, 2 destroying */
+    struct proto_array svc_ranks;
+};
+struct proto_sys_pool_list_rep {
+    struct proto_array pools; /* struct proto_pool_entry */
+    uint8_t eof;
+};
+struct proto_sys_pool_create_req {
+    struct uuid pool;
+    uint64_t meta_bytes, data_bytes; /* per target */
+    struct proto_array ranks; /* struct proto_rank; none: all */
+    struct proto_array props; /* struct proto_prop */
+    uint32_t uid, gid;
+};
+struct proto_sys_pool_create_rep {
+    struct proto_array svc_ranks;
+    struct proto_array tgt_ranks;
+    uint64_t tier_bytes[2]; /* over all targets */
+};
+struct proto_sys_pool_destroy_req {
+    struct uuid pool;
+    uint8_t force, recursive;
+};
+struct proto_sys_rank {
+    uint32_t rank;
+    uint64_t incarnation;
+    uint32_t state; /* 1 joined, 2 stopped, 3 unresponsive */
+    uint32_t tgt_nr;
+    struct iov uri; /* of tag 0 */
+};
+struct proto_sys_query_rep {
+    struct proto_array ranks; /* struct proto_sys_rank */
+    uint32_t leader;
+};
+
+struct proto_tgt_pool_req {
+    struct uuid pool;
+    uint64_t meta_bytes, data_bytes;
+};
+struct proto_tgt_pool_query_rep {
+    uint64_t meta_total, meta_used, data_total, data_used, cont_nr;
+};
+struct proto_tgt_cont_req {
+    struct uuid pool;
+    struct uuid cont;
+};
+struct proto_tgt_revoke_req {
+    struct uuid pool;
+    struct uuid hdl; /* a pool or container handle */
+};
+struct proto_svc_pool_req {
+    struct uuid pool;
+    struct iov map;
+    struct proto_array props;
+    uint32_t uid, gid;
+};
+
+#endif

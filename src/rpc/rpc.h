@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * rpc: request and reply between xstreams, and server-driven bulk, over any net_ops backend. One context per xstream.
+ *
+ *   RPC-1  A process is (address, incarnation): messages for another incarnation, system or protocol version are refused with a named error and
+ *          never reach a handler (MS-1). The refusal tells the right incarnation.
+ *   RPC-2  rpc_call() is one attempt: it ends with the reply, the loss of the connection or the deadline. Resends are the caller's, with the same
+ *          request id; a context that still runs the first attempt does not run a second one: the reply goes to whoever asked last (MS-2; effects that
+ *          outlive the process are remembered by vos).
+ *   RPC-3  Head and body carry CRC32C; a bad one is dropped, counted, and the connection closed.
+ *   RPC-4  A bulk region is touched only between rpc_bulk_create() and the return of rpc_bulk_free() (MS-3), and only by the connection it was named to.
+ *   RPC-5  Limits push back: calls in flight per peer (RPC_INFLIGHT_NR_MAX, then rpc_call() waits), requests running per context
+ *          (RPC_RUNNING_NR_MAX, then the sender gets OVERLOAD_RETRY), nothing waits for a client without a deadline (MS-6).
+ */
+#ifndef CAIRN_RPC_H
+#define CAIRN_RPC_H
+
+#include "base/arena.h"
+#include "base/ids.h"
+#include "proto/proto.h"
+#include "proto/proto_obj.h"
+#include "proto/proto_ops.h"
+#include "ult/ult.h"
+
+struct rpc_ctx;
+struct rpc_bulk;
+struct rpc_req;
+
+enum {
+    RPC_INFLIGHT_NR_MAX = 256,
+    RPC_RUNNING_NR_MAX = 4096,
+    RPC_BULK_CHUNK_BYTES = 256 * 1024,
+    RPC_TAG_SYSTEM = 0, /* tag 1 + i: target i */
+};
+#define RPC_RANK_NONE UINT32_MAX
+
+struct rpc_ep {
+    uint32_t rank;
+    uint32_t tag;
+};
+
+/* Where an endpoint is now. incarnation 0: not known yet (the first refusal or reply tells it). */
+struct rpc_addr {
+    char uri[NET_URI_MAX];
+    uint64_t incarnation;
+};
+
+/* The fixed part of every message (FM-3), decoded. Byte-exact layout: docs/format/rpc.md. */
+struct rpc_hdr {
+    uint16_t opcode;
+    uint16_t flags;
+    int32_t rc; /* of a reply */
+    struct uuid system;
+    uint32_t src_rank; /* RPC_RANK_NONE: a client */
+    uint64_t src_incarnation, dst_incarnation;
+    struct uuid client; /* request id: process that asks */
+    uint32_t slot;
+    uint64_t seq;
+    uint64_t first_hlc;  /* clock at the first send of this request id */
+    uint64_t timeout_ns; /* what is left of the deadline, relative (clocks differ) */
+    uint64_t hlc;
+    uint32_t map_ver;
+    uint32_t hint_rank; /* of a NOTLEADER reply */
+    struct uuid pool, pool_hdl, cont_hdl;
+};
+
+/* ---- server side ---------------------------------------------------------------------------------------------------- */
+
+struct rpc_req {
+    struct rpc_ctx *ctx;
+    const struct rpc_hdr *hdr;
+    const void *body;      /* the decoded request struct of this opcode */
+    struct arena *arena;   /* of this request, lives until the reply has been encoded */
+    uint64_t deadline_ns;  /* monotonic, here */
+    uint32_t hint_rank;    /* the handler may set it with -DER_NOTLEADER */
+    uint32_t rep_map_ver;  /* the handler may set it: travels in the reply head */
+    void *handler_arg;
+};
+
+/**
+ * Serve one request on a ULT of its own: fill *rep (zeroed, the reply struct of this opcode) and return 0 or an error, which becomes the rc of the
+ * reply; the body of an error reply is sent too.
+ */
+typedef int (*rpc_handler_fn)(struct rpc_req *req, void *rep);
+
+struct rpc_handler {
+    uint16_t opcode;
+    enum ult_class cls;
+    rpc_handler_fn fn;
+};
+
+/* ---- contexts ------------------------------------------------------------------------------------------------------- */
+
+struct rpc_ctx_opts {
+    struct xstream *xs;
+    const char *listen_uri; /* NULL: a client */
+    struct uuid system;
+    uint32_t rank;          /* RPC_RANK_NONE: a client */
+    uint64_t incarnation;
+    struct uuid client;     /* this process as an asker (request ids) */
+    const struct rpc_handler *handlers;
+    uint32_t handler_nr;
+    void *handler_arg;
+    /* Where is this endpoint? Errors: OOG no such rank. May yield. */
+    int (*resolve)(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr);
+    /* The clock that travels: current value to send, and merge of a received one (HLC_SYNC refuses the message). May be NULL. */
+    uint64_t (*hlc_get)(void *arg);
+    int (*hlc_recv)(void *arg, uint64_t hlc);
+    void *arg; /* of the three above */
+};
+
+/** Call on the xstream or before it runs. Errors: BUSY the address is in use; INVAL; NOMEM. */
+CAIRN_MUST_CHECK int rpc_ctx_create(const struct rpc_ctx_opts *opts, struct rpc_ctx **ret_ctx);
+/** Stops accepting, fails calls in flight with SHUTDOWN, waits for handlers. */
+CAIRN_YIELDS void rpc_ctx_destroy(struct rpc_ctx *ctx);
+void rpc_ctx_abandon(struct rpc_ctx *ctx); /* free memory only (simulated kill, forked child) */
+const char *rpc_ctx_uri(struct rpc_ctx *ctx);
+struct xstream *rpc_ctx_xstream(struct rpc_ctx *ctx);
+
+/* ---- calls ---------------------------------------------------------------------------------------------------------- */
+
+struct rpc_call_opts {
+    uint64_t deadline_ns; /* monotonic; required */
+    uint32_t slot;        /* request id of a modifying call: see vos_req_id */
+    uint64_t seq;
+    uint64_t first_hlc;
+    uint32_t map_ver;
+    struct uuid pool, pool_hdl, cont_hdl;
+    struct arena *arena; /* holds arrays and bytes of the reply */
+};
+
+struct rpc_call_info {
+    bool is_replied;     /* rc is the handler's word; else it is about the way there */
+    uint32_t map_ver;    /* of the replier */
+    uint32_t hint_rank;
+};
+
+/**
+ * One attempt. Returns the handler's rc when info->is_replied, else: UNREACH nobody there or the connection broke (the request may have been
+ * executed); TIMEDOUT the deadline; OVERLOAD_RETRY; MISMATCH another system; PROTO another version or a malformed reply; STALE the peer is a new
+ * incarnation (known now: call again); OOG unknown rank; SHUTDOWN this context ends. `ret_info` may be NULL.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_call(struct rpc_ctx *ctx, struct rpc_ep ep, uint16_t opcode, const void *req, void *ret_rep, const struct rpc_call_opts *opts, struct rpc_call_info *ret_info);
+
+/* ---- bulk ----------------------------------------------------------------------------------------------------------- */
+
+enum rpc_bulk_perm { RPC_BULK_READ = 1 /* peers may pull from it */, RPC_BULK_WRITE = 2 /* peers may push into it */ };
+
+/** Offer memory to the servers that this context calls. The sgl's iovs are copied, the memory is borrowed until rpc_bulk_free() returns. */
+CAIRN_MUST_CHECK int rpc_bulk_create(struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struct rpc_bulk **ret_bulk);
+void rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc);
+/** After return no byte of the memory is read or written any more (RPC-4). NULL-safe. */
+void rpc_bulk_free(struct rpc_bulk *bulk);
+
+/** In a handler: copy [off, off+len) of the caller's region into buf, or buf into it. Errors: INVAL outside the region or not allowed; UNREACH the client
+ * is gone; TIMEDOUT the request's deadline passed. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_pull(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len);
+CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_push(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len);
+
+struct rpc_stats {
+    uint64_t calls_nr, replies_nr, requests_nr, dup_requests_nr, timeouts_nr, down_nr, bad_crc_nr, refused_nr, bulk_bytes;
+    uint32_t inflight_nr, running_nr;
+};
+void rpc_ctx_stats(const struct rpc_ctx *ctx, struct rpc_stats *ret_stats);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * vos: the versioned object store of one target. Pool shards > containers > objects > dkeys > akeys > versions of a value.
+ * Nothing is overwritten: every update and punch adds a version at its epoch, readers see the newest visible one at theirs.
+ *
+ *   VOS-1  Every function returns only when all that its result reveals is durable: an update, a read, a listing, an EXIST, a NONEXIST (ST-2).
+ *   VOS-2  vos_apply() is atomic over all its modifications, and the result of the request id is stored in the same transaction (MS-2).
+ *   VOS-3  Epochs handed out by vos_epoch_next() are larger than any handed out, stored or read at before, also across restarts (ST-6).
+ *   VOS-4  Every value carries a checksum, verified whenever it is read from the medium (ST-7); a mismatch answers CSUM, never data.
+ *   VOS-5  No operation holds a raw pointer over a yield: operations run without yielding, back out on a page that is not resident and start anew (UM-4).
+ *   VOS-6  Work between yields is bounded; destroys are queued and done in steps (ST-9). Punch, destroy and their collection work in a full store (ST-8).
+ *
+ * Owner: the target's xstream; every call comes from one of its ULTs.
+ */
+#ifndef CAIRN_VOS_H
+#define CAIRN_VOS_H
+
+#include "base/ids.h"
+#include "base/iov.h"
+#include "bio/bio.h"
+
+struct vos_tgt;
+struct vos_cont;
+
+enum {
+    VOS_KEY_BYTES_MAX = 4096,       /* hashed keys */
+    VOS_KEY_LEXICAL_BYTES_MAX = 80, /* lexical keys; integer keys are exactly 8 bytes, little-endian */
+    VOS_MODS_NR_MAX = 256,          /* of one vos_apply() */
+    VOS_IODS_NR_MAX = 1024,         /* of one modification or fetch */
+    VOS_RECXS_NR_MAX = 16384,       /* of one iod */
+    VOS_VALUE_BYTES_MAX = 16 << 20, /* one single value, or one extent */
+    VOS_INLINE_BYTES_MAX = 4096,    /* data_thresh: larger values go to the data role */
+    VOS_CSUM_CHUNK_BYTES = 32768,
+    VOS_ANCHOR_BYTES = 104,
+    VOS_RESULT_BYTES_MAX = 64,      /* kept with a request id */
+    VOS_CLIENTS_NR_MAX = 4096,      /* clients remembered by a shard (MS-2) */
+    VOS_SLOTS_NR_MAX = 1024,        /* requests a client may have in flight */
+};
+#define VOS_EPOCH_MAX UINT64_MAX
+
+/* ---- target --------------------------------------------------------------------------------------------------------- */
+
+/** Open (on first use: create) the store in an opened bio target; starts the collector ULT. Errors: those of bio; DF_INVAL, DF_INCOMPT. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt);
+CAIRN_YIELDS void vos_tgt_close(struct vos_tgt *tgt); /* no container open (asserted); does not close bio */
+void vos_tgt_abandon(struct vos_tgt *tgt);            /* frees memory without I/O (simulated kill) */
+
+/** A fresh epoch (VOS-3). Yields only when the persisted bound must move. Errors: NVME_IO stopped. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_epoch_next(struct vos_tgt *tgt, uint64_t *ret_epoch);
+/** Merge a clock value from a message. Errors: HLC_SYNC more than 1 s ahead. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_epoch_recv(struct vos_tgt *tgt, uint64_t hlc);
+
+/* ---- pool shards ---------------------------------------------------------------------------------------------------- */
+
+struct vos_pool_info {
+    struct uuid uuid;
+    uint64_t meta_quota, data_quota; /* bytes */
+    uint64_t meta_used, data_used;   /* bytes charged to the shard */
+    uint64_t cont_nr;
+};
+
+/** Errors: EXIST; NOSPACE the quotas do not fit beside those of the other shards. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_create(struct vos_tgt *tgt, struct uuid pool, uint64_t meta_quota, uint64_t data_quota);
+/** Gone at once for users, space comes back in the background. Errors: NONEXIST; BUSY a container is open. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_destroy(struct vos_tgt *tgt, struct uuid pool);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_query(struct vos_tgt *tgt, struct uuid pool, struct vos_pool_info *ret_info);
+/** At most nr uuids after `after` (nil: from the start), in order. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_list(struct vos_tgt *tgt, struct uuid after, struct uuid *uuids, uint32_t nr, uint32_t *ret_nr);
+
+/* ---- containers ----------------------------------------------------------------------------------------------------- */
+
+/** Errors: NONEXIST no such pool; EXIST. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_create(struct vos_tgt *tgt, struct uuid pool, struct uuid cont);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_destroy(struct vos_tgt *tgt, struct uuid pool, struct uuid cont);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_list(struct vos_tgt *tgt, struct uuid pool, struct uuid after, struct uuid *uuids, uint32_t nr, uint32_t *ret_nr);
+/** `*ret_cont` returns owned: free with vos_cont_close(). Opens of the same container share one object (counted). Errors: NONEXIST. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_open(struct vos_tgt *tgt, struct uuid pool, struct uuid cont, struct vos_cont **ret_cont);
+void vos_cont_close(struct vos_cont *cont);
+
+struct vos_cont_info {
+    uint64_t obj_nr;    /* objects with any version */
+    uint64_t epoch_max; /* of the newest change */
+    uint64_t meta_used, data_used;
+};
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_query(struct vos_cont *cont, struct vos_cont_info *ret_info);
+
+/* ---- modifications -------------------------------------------------------------------------------------------------- */
+
+/* FM-1. The key kinds of dkeys and akeys follow from the type bits of the object id (api.md 4.1: hashed, uint64, lexical). */
+struct vos_oid {
+    struct oid oid;
+    uint32_t shard;
+    uint32_t layout_ver;
+};
+
+enum vos_iod_type { VOS_IOD_SINGLE = 1, VOS_IOD_ARRAY = 2 };
+
+/* Condition flags: the numbers of the API. */
+enum vos_cond {
+    VOS_COND_PUNCH = 1,
+    VOS_COND_DKEY_INSERT = 2,
+    VOS_COND_DKEY_UPDATE = 4,
+    VOS_COND_DKEY_FETCH = 8,
+    VOS_COND_AKEY_INSERT = 16,
+    VOS_COND_AKEY_UPDATE = 32,
+    VOS_COND_AKEY_FETCH = 64,
+    VOS_COND_PER_AKEY = 128, /* the akey conditions stand in each iod */
+};
+
+struct vos_iod {
+    struct iov akey;
+    enum vos_iod_type type;
+    uint32_t cond;           /* with VOS_COND_PER_AKEY */
+    uint64_t size;           /* SINGLE: bytes of the value; ARRAY: bytes of one record; 0 in an update punches (value or ranges); 0 in a fetch: any */
+    uint32_t recx_nr;        /* ARRAY */
+    const struct recx *recxs; /* bit 63 of an index is kept for parity: INVAL */
+    struct iov data;         /* updates: the value, or the records of all ranges one after the other; best from bio_buf_get() when large */
+};
+
+enum vos_mod_op { VOS_MOD_UPDATE = 1, VOS_MOD_PUNCH_OBJ, VOS_MOD_PUNCH_DKEY, VOS_MOD_PUNCH_AKEYS };
+
+struct vos_mod {
+    enum vos_mod_op op;
+    struct vos_oid oid;
+    uint32_t cond;
+    struct iov dkey;
+    uint32_t iod_nr; /* UPDATE; PUNCH_AKEYS uses the akey names only */
+    const struct vos_iod *iods;
+};
+
+/* Who asks (MS-2). A client uses a slot for one request at a time; seq grows within a slot; hlc is the clock at the first send of this
+ * request (unchanged in resends). Client nil: no duplicate detection. */
+struct vos_req_id {
+    struct uuid client;
+    uint32_t slot; /* below VOS_SLOTS_NR_MAX */
+    uint64_t seq;
+    uint64_t hlc;
+};
+
+struct vos_apply_args {
+    const struct vos_mod *mods; /* applied in order, with minor epochs 1, 2, ... */
+    uint32_t mod_nr;            /* 1..VOS_MODS_NR_MAX */
+    uint64_t epoch;             /* 0: a fresh one is taken */
+    uint32_t pm_ver;            /* FM-1: map version kept with each version */
+    struct vos_req_id req;
+    struct iov result;          /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
+};
+
+struct vos_apply_ret {
+    bool is_replay;  /* a resend: nothing was done, the stored answer follows */
+    uint64_t epoch;  /* at which it was applied */
+    uint8_t result[VOS_RESULT_BYTES_MAX];
+    uint32_t result_len;
+};
+
+/**
+ * Apply all modifications or none. Durable on return. Errors: EXIST, NONEXIST a condition failed; INVAL sizes, keys or a record size that differs
+ * from the array's (REC_SIZE); KEY2BIG; REC2BIG; NOSPACE; TX_RESTART a same-epoch conflict; TX_UNCERTAIN the request is older than what the
+ * shard remembers; NVME_IO the target has stopped; CSUM.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret);
+/** The stored answer for a request id: NONEXIST when it was never applied here. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_req_lookup(struct vos_cont *cont, const struct vos_req_id *req, struct vos_apply_ret *ret);
+
+/* ---- reads ---------------------------------------------------------------------------------------------------------- */
+
+struct vos_seg {
+    uint64_t idx, nr; /* records; a SINGLE value is idx 0 nr 1 */
+    void *buf;        /* NULL: nothing there (never written or punched) */
+};
+
+struct vos_fetch_iod {
+    uint64_t size;   /* of the value or of one record; 0: nothing visible */
+    uint32_t seg_nr; /* ARRAY: cover all asked ranges in the order asked, split where presence or buffers change */
+    struct vos_seg *segs;
+};
+
+struct vos_fetch {
+    uint64_t epoch;      /* read at */
+    uint64_t data_bytes; /* sum over segs with a buffer */
+    uint32_t iod_nr;
+    struct vos_fetch_iod *iods;
+};
+
+enum vos_fetch_flags { VOS_FETCH_SIZE_ONLY = 1 << 16 /* beside VOS_COND_*: fill sizes and segs, buf NULL */ };
+
+/**
+ * Read at `epoch` (VOS_EPOCH_MAX: now). Missing keys are no error without conditions: size 0. `*ret_fetch` returns owned: free with vos_fetch_free().
+ * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; NVME_IO.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags, const struct iov *dkey, const struct vos_iod *iods, uint32_t iod_nr, struct vos_fetch **ret_fetch);
+void vos_fetch_free(struct vos_cont *cont, struct vos_fetch *fetch); /* NULL-safe */
+
+/* ---- listing -------------------------------------------------------------------------------------------------------- */
+
+enum vos_level { VOS_LEVEL_OBJ, VOS_LEVEL_DKEY, VOS_LEVEL_AKEY, VOS_LEVEL_RECX, VOS_LEVEL_SINGLE };
+
+/* A place in a listing; starts zeroed. Stays valid across concurrent changes: what existed throughout is listed once, what came or went meanwhile
+ * at most once. Bytes may travel through clients: checked, never trusted. */
+struct vos_anchor {
+    uint8_t bytes[VOS_ANCHOR_BYTES];
+    bool eof;
+};
+
+struct vos_entry {
+    struct vos_oid oid;   /* OBJ */
+    struct iov key;       /* DKEY, AKEY */
+    struct recx recx;     /* RECX: visible extents, merged when contiguous with equal epoch */
+    uint64_t size;        /* RECX: record size; SINGLE: value size */
+    uint64_t epoch;       /* of the version */
+};
+
+struct vos_list_args {
+    enum vos_level level;
+    struct vos_oid oid;
+    struct iov dkey, akey; /* as the level needs */
+    uint64_t epoch;        /* VOS_EPOCH_MAX: now */
+    bool descending;       /* RECX only */
+    /* Called for each entry on the calling ULT, without yields; the entry is borrowed. Returns false when this entry does not fit any more: the
+     * anchor then stands before it. */
+    bool (*fn)(void *arg, const struct vos_entry *entry);
+    void *arg;
+    uint32_t nr_max; /* entries of this call; 0: 1024 */
+};
+
+/** List from *anchor on and move it. Errors: INVAL a bad anchor or level; CSUM; NVME_IO. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anchor *anchor);
+
+/* Query flags: the numbers of the API's DAOS_GET_*. */
+enum vos_query { VOS_GET_MAX = 1, VOS_GET_MIN = 2, VOS_GET_DKEY = 4, VOS_GET_AKEY = 8, VOS_GET_RECX = 16 };
+
+struct vos_query_ret {
+    uint64_t dkey, akey; /* integer keys found (or those given) */
+    struct recx recx;    /* nr 0: empty */
+    uint64_t rec_size;
+    uint64_t epoch_max;  /* newest change of the object */
+};
+
+/** Largest or smallest visible integer dkey, akey, extent. dkey/akey given when not asked for. Errors: NONEXIST none; INVAL flags or key kinds. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags, const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);
+
+/* ---- checking ------------------------------------------------------------------------------------------------------- */
+
+/** Walk every tree, verify structure, checksums of inline values, the space accounting against bio and the arena. Errors: DF_INVAL, CSUM (logged). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_tgt_check(struct vos_tgt *tgt);
+/** Let the collector run until nothing is queued (tests, full stores). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_tgt_collect(struct vos_tgt *tgt);
+
+#endif
