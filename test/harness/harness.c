@@ -130,10 +130,11 @@ num_to_text(struct test_num n, char *buf, size_t len)
         snprintf(buf, len, "%lld", n.v.s);
         break;
     case TEST_NUM_UNSIGNED:
-        if (n.v.u > 9)
+        if (n.v.u > 9) {
             snprintf(buf, len, "%llu (0x%llx)", n.v.u, n.v.u);
-        else
+        } else {
             snprintf(buf, len, "%llu", n.v.u);
+        }
         break;
     case TEST_NUM_FLOAT:
         snprintf(buf, len, "%g", n.v.f);
@@ -225,9 +226,10 @@ test_expect_str(const char *a, const char *b, const char *a_text, const char *b_
 {
     bool ok = a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 
-    if (count_check(ok))
+    if (count_check(ok)) {
         fprintf(stderr, "    %s:%d: expected: %s == %s; got \"%s\" and \"%s\"\n", file, line,
             a_text, b_text, a != NULL ? a : "(null)", b != NULL ? b : "(null)");
+    }
     return ok;
 }
 
@@ -247,8 +249,9 @@ test_expect_mem(const void *a, const void *b, size_t len, const char *a_text, co
             len, a_text, b_text);
         return ok;
     }
-    while (off < len && pa[off] == pb[off])
+    while (off < len && pa[off] == pb[off]) {
         off++;
+    }
     fprintf(stderr, "    %s:%d: expected %zu equal bytes: %s, %s; at %zu got 0x%02x and 0x%02x\n",
         file, line, len, a_text, b_text, off, pa[off], pb[off]);
     return ok;
@@ -300,12 +303,14 @@ test_death_end(int pid, const char *text, const char *file, int line)
     int status = 0;
     bool ok;
 
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
         ;
+    }
     ok = pid > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-    if (count_check(ok))
+    if (count_check(ok)) {
         fprintf(stderr, "    %s:%d: expected an abort: %s; got status 0x%x\n", file, line, text,
             (unsigned int)status);
+    }
     return ok;
 }
 
@@ -346,9 +351,9 @@ tmpdir_end(bool failed)
 {
     if (har.tmpdir[0] == '\0')
         return;
-    if (failed)
+    if (failed) {
         fprintf(stderr, "    left for inspection: %s\n", har.tmpdir);
-    else if (nftw(har.tmpdir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+    } else if (nftw(har.tmpdir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
         fprintf(stderr, "    cannot remove %s: %s\n", har.tmpdir, strerror(errno));
     har.tmpdir[0] = '\0';
 }
@@ -356,8 +361,9 @@ tmpdir_end(bool failed)
 static size_t
 put_str(char *buf, size_t off, size_t len, const char *s)
 {
-    while (*s != '\0' && off < len)
+    while (*s != '\0' && off < len) {
         buf[off++] = *s++;
+    }
     return off;
 }
 
@@ -430,8 +436,9 @@ install_handlers(void)
 #endif
     (void)ss;
     sigemptyset(&sa.sa_mask);
-    for (size_t i = 0; i < nr; i++)
+    for (size_t i = 0; i < nr; i++) {
         sigaction(signals[i], &sa, NULL);
+    }
     if (__sanitizer_set_death_callback != NULL)
         __sanitizer_set_death_callback(on_sanitizer_death);
 }
@@ -441,9 +448,9 @@ name_make(const struct test_case *tc, enum test_backend_id backend, char *buf, s
 {
     const char *suffix = "";
 
-    if (backend == BACKEND_LINUX)
+    if (backend == BACKEND_LINUX) {
         suffix = "/linux";
-    else if (backend == BACKEND_SIM)
+    } else if (backend == BACKEND_SIM)
         suffix = "/sim";
     snprintf(buf, len, "%s.%s%s", tc->suite, tc->name, suffix);
 }
@@ -472,17 +479,18 @@ run_one(const struct test_case *tc, enum test_backend_id backend)
 
     if (fails_nr > HARNESS_MSGS_MAX)
         fprintf(stderr, "    (%u more failures not shown)\n", fails_nr - HARNESS_MSGS_MAX);
-    if (fails_nr != 0)
+    if (fails_nr != 0) {
         printf("FAIL %s %llu %u of %u expectations, seed %llu\n", har.name, (unsigned long long)ms,
             fails_nr, har.checks_nr, (unsigned long long)har.seed);
-    else if (skip != NULL)
+    } else if (skip != NULL) {
         printf("skip %s %llu %s\n", har.name, (unsigned long long)ms, skip);
-    else if (har.checks_nr == 0)
+    } else if (har.checks_nr == 0) {
         printf("FAIL %s %llu nothing was expected\n", har.name, (unsigned long long)ms);
-    else if (tc->linux_reason != NULL)
+    } else if (tc->linux_reason != NULL) {
         printf("ok %s %llu linux only: %s\n", har.name, (unsigned long long)ms, tc->linux_reason);
-    else
+    } else {
         printf("ok %s %llu\n", har.name, (unsigned long long)ms);
+    }
     fflush(stdout);
     return fails_nr == 0 && (skip != NULL || har.checks_nr != 0);
 }

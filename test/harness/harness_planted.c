@@ -97,6 +97,7 @@ TEST_LINUX(planted, tmpdir_kept, "the directory of a failed test stays")
 
 TEST(planted, many)
 {
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         EXPECT_LT(i, 0);
+    }
 }

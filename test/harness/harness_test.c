@@ -174,8 +174,9 @@ TEST(harness, compares_by_value)
 static void *
 count_many(void *arg)
 {
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 10000; i++) {
         EXPECT_NE(arg, NULL);
+    }
     return NULL;
 }
 
@@ -183,10 +184,12 @@ TEST_LINUX(harness, counts_from_threads, "starts threads")
 {
     pthread_t thr[4];
 
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         EXPECT_EQ(pthread_create(&thr[i], NULL, count_many, thr), 0);
-    for (int i = 0; i < 4; i++)
+    }
+    for (int i = 0; i < 4; i++) {
         EXPECT_EQ(pthread_join(thr[i], NULL), 0);
+    }
 }
 
 TEST_LINUX(harness, tmpdir_is_fresh, "makes a directory")

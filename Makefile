@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+# The commands of this tree; what each does, how long it takes and what it needs: HACKING.md. Meson and Ninja build.
+BUILD ?= build/release
+PREFIX ?= /usr/local
+NINJA = ninja
+MESON_ARGS ?=
+
+.PHONY: help deps deps-bench build demo check check-long bench fuzz fmt lint asan tsan clean install
+.NOTPARALLEL:
+
+help:
+	@echo "make demo         set up, start a local system, copy a tree through it, kill an engine, compare"
+	@echo "make check        set up, build, run the tests, lint; ends with: N passed, N failed, N skipped"
+	@echo "make build        build into $(BUILD)"
+	@echo "more: deps deps-bench check-long bench fuzz fmt lint asan tsan install clean (HACKING.md)"
+
+deps:
+	@tools/deps.sh tools/deps-debian.txt
+
+deps-bench: deps
+	@tools/deps.sh tools/deps-bench-debian.txt
+
+$(BUILD)/build.ninja:
+	meson setup --prefix $(PREFIX) $(MESON_ARGS) $(BUILD)
+
+build: deps
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(NINJA) -C $(BUILD)
+
+demo: build
+	@tools/demo $(BUILD)
+
+check: deps
+	@tools/check.sh
+
+check-long: deps
+	@tools/check.sh --long
+
+bench: deps-bench build
+	@bench/run $(BUILD) build/bench.json
+
+fuzz: deps
+	@tools/fuzz.sh
+
+fmt:
+	@tools/lint --fix
+
+lint: build
+	@tools/lint --build $(BUILD)
+
+asan: deps
+	@tools/check.sh --only asan
+
+tsan: deps
+	@tools/check.sh --only tsan
+
+install: build
+	@meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build

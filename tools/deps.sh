@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+# Install what is missing of the Debian packages listed in the given file. Touches nothing and needs no rights or network
+# when all are there.
+set -euo pipefail
+
+list=$1
+packages=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$list")
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "make deps installs Debian 12 packages and this system has no apt-get. Install what corresponds to:" >&2
+    echo $packages >&2
+    exit 1
+fi
+
+missing=
+for p in $packages; do
+    case "$(dpkg-query -W -f='${db:Status-Abbrev}\n' "$p" 2>/dev/null || true)" in
+    ii*) ;;
+    *) missing="$missing $p" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+echo "installing:$missing"
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    # Without a terminal sudo could not ask for a password: it then either needs none, or does not help.
+    if command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+        as_root=sudo
+    else
+        echo "packages are missing, and this user may not install them. Run as root:" >&2
+        echo "apt-get update && apt-get install -y --no-install-recommends$missing" >&2
+        exit 1
+    fi
+fi
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
