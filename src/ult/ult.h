@@ -44,10 +44,14 @@ void xstream_destroy(struct xstream *xs);
 CAIRN_MUST_CHECK int xstream_start(struct xstream *xs);
 /* Ends the driver; ULTs that wait stay as they are. Not from the xstream itself. */
 void xstream_stop(struct xstream *xs);
-/* Frees ULTs that will never run again, without running them (a killed simulated process; a forked child). */
+/*
+ * Frees ULTs that will never run again, without running them (shutdown after xstream_stop(); a killed simulated process; a forked
+ * child). Drops posts that did not run, takes back every timer. Call it before freeing what the ULTs wait on. The driver must be
+ * stopped, killed or not of this process.
+ */
 void xstream_abandon(struct xstream *xs);
 
-/** Run ready ULTs and due timers once; the plat_step_fn of an xstream. */
+/** Run due timers and ready ULTs, a bounded number; the plat_step_fn of an xstream. */
 uint64_t xstream_step(struct xstream *xs);
 /** The calling thread drives: poll, step, wait, until *done is set (by a ULT or post of this xstream) or the deadline (-DER_TIMEDOUT). */
 CAIRN_MUST_CHECK int xstream_drive(struct xstream *xs, const bool *done, uint64_t deadline_ns);
@@ -55,13 +59,19 @@ CAIRN_MUST_CHECK int xstream_drive(struct xstream *xs, const bool *done, uint64_
 struct plat *xstream_plat(struct xstream *xs);
 struct plat_loop *xstream_loop(struct xstream *xs);
 const char *xstream_name(const struct xstream *xs);
-/* The xstream that runs on the calling thread now; NULL outside. Not inlined (TH-1). */
+/*
+ * The xstream whose step runs on the calling thread now (ULTs, timers); NULL outside, also in loop callbacks, on every backend.
+ * Not inlined (TH-1).
+ */
 struct xstream *xstream_self(void);
 
 /** Run fn(arg) as a ULT of xs; from any thread. The post's memory is owned by the xstream. Errors: NOMEM. */
 CAIRN_MUST_CHECK int xstream_post(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg);
 
-/** Run fn(arg) on a ULT of another xstream and wait for it. On an xstream the calling ULT yields. Errors: NOMEM. */
+/**
+ * Run fn(arg) on a ULT of another xstream and wait for it. On an xstream the calling ULT yields; a plain thread sleeps (linux only).
+ * Errors: NOMEM, nothing ran.
+ */
 CAIRN_YIELDS CAIRN_MUST_CHECK int xstream_call(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg);
 
 /* ---- ULTs ----------------------------------------------------------------------------------------------------------- */
@@ -74,10 +84,11 @@ CAIRN_MUST_CHECK int ult_create(struct xstream *xs, enum ult_class cls, void (*f
 CAIRN_YIELDS void ult_join(struct ult *ult); /* and frees it */
 CAIRN_YIELDS void ult_yield(void);
 struct ult *ult_self(void); /* NULL when not on a ULT */
+/* The calling thread may touch what belongs to xs: in its step, in a callback of its loop, or before anything drives it. For asserts. */
 bool ult_runs_on(const struct xstream *xs);
 CAIRN_YIELDS void ult_sleep_until(uint64_t mono_ns);
 CAIRN_YIELDS void ult_sleep(uint64_t ns);
-uint64_t ult_now_ns(void); /* monotonic time of the current step: cheap, same within a step */
+uint64_t ult_now_ns(void); /* monotonic time of the current step: cheap, same within a step; in a step only (asserted) */
 
 /* Per-ULT storage: a few named slots; inherited by ULTs that the ULT creates. */
 enum ult_slot { ULT_SLOT_CLIENT, ULT_SLOT_TRACE, ULT_SLOT_NR };
@@ -92,6 +103,7 @@ struct ult_stats {
     uint64_t switches_nr, created_nr, live_nr, ready_nr;
     uint64_t stack_used_bytes_max;
 };
+/* Of the calling xstream or a stopped one. Looks through every stack: not for hot paths. */
 void xstream_stats(const struct xstream *xs, struct ult_stats *ret_stats);
 
 /* ---- waiting -------------------------------------------------------------------------------------------------------- */
@@ -149,8 +161,11 @@ struct ult_timer {
     uint64_t at_ns;
     void (*fn)(struct ult_timer *t);
     void *arg;
-    uint32_t heap_idx; /* private */
     struct xstream *xs;
+    /* private */
+    struct ult_timer *child, *next, *prev;
+    uint64_t seq;
+    bool is_set;
 };
 void ult_timer_init(struct ult_timer *t, struct xstream *xs, void (*fn)(struct ult_timer *t), void *arg);
 void ult_timer_set(struct ult_timer *t, uint64_t at_ns); /* sets or moves */

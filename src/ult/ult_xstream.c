@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * xstream: the scheduler. A driver (thread of plat/linux, event of plat/sim, or a client thread in xstream_drive()) repeats: poll the
+ * loop, step, wait. A step fires the due timers and runs ready ULTs, at most XSTREAM_STEP_RUNS_MAX of them and for about
+ * XSTREAM_STEP_NS_MAX, so that the loop is polled often however much is ready.
+ *
+ *   ULT-11  Shares: of each 16 runs, one goes to BACKGROUND, three to SERVICE and four to IO first if they have work; every other
+ *           run goes to the first class that has. So earlier classes are preferred and no class starves.
+ *   ULT-12  A post is never lost and never reordered against posts of the same thread: what cannot become a ULT yet (too many
+ *           live) waits in `pending`.
+ *
+ * Posts: any thread pushes to the inbox; whoever found it empty rings the doorbell, a plat_post. The doorbell is free again when its
+ * callback runs, and only the callback empties the inbox, hence it is never posted twice at a time.
+ *
+ * Tested by ult_xstream_test.c and ult_thread_test.c.
+ */
+#include "ult_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+#define N ULT_NET
+#define I ULT_IO
+#define S ULT_SERVICE
+#define B ULT_BACKGROUND
+static const uint8_t share_pattern[16] = {
+    N, I, N, S, N, I, N, S, N, I, N, S, N, I, N, B}; /* ULT-11 */
+#undef N
+#undef I
+#undef S
+#undef B
+
+/* ---- the calling thread --------------------------------------------------------------------------------------------- */
+
+static _Thread_local struct ult_thread_state thread_state;
+
+ULT_OUT_OF_LINE struct ult_thread_state *
+ult_thread_state(void)
+{
+    return &thread_state;
+}
+
+ULT_OUT_OF_LINE struct xstream *
+xstream_self(void)
+{
+    return thread_state.xs;
+}
+
+bool
+ult_runs_on(const struct xstream *xs)
+{
+    const struct ult_thread_state *state = ult_thread_state();
+    const void *driver;
+
+    if (state->xs != NULL)
+        return state->xs == xs;
+    driver = atomic_load_explicit(&xs->driver, memory_order_relaxed);
+    return driver == NULL || driver == state;
+}
+
+/* ---- posts ---------------------------------------------------------------------------------------------------------- */
+
+static void
+inbox_push(struct xstream *xs, struct xstream_msg *msg)
+{
+    struct xstream_msg *head = atomic_load_explicit(&xs->inbox, memory_order_relaxed);
+
+    do {
+        msg->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &xs->inbox, &head, msg, memory_order_release, memory_order_relaxed));
+    if (head == NULL)
+        xs->plat->ops->loop_post(xs->loop, &xs->doorbell);
+}
+
+/* Oldest first to the end of `pending`. */
+static void
+inbox_take(struct xstream *xs)
+{
+    struct xstream_msg *msg = atomic_exchange_explicit(&xs->inbox, NULL, memory_order_acquire);
+    struct xstream_msg *newest = msg, *list = NULL;
+
+    if (msg == NULL)
+        return;
+    while (msg != NULL) {
+        struct xstream_msg *next = msg->next;
+
+        msg->next = list;
+        list = msg;
+        msg = next;
+    }
+    if (xs->pending_tail == NULL)
+        xs->pending_head = list;
+    else
+        xs->pending_tail->next = list;
+    xs->pending_tail = newest;
+}
+
+static void
+pending_run(struct xstream *xs)
+{
+    while (xs->pending_head != NULL) {
+        struct xstream_msg *msg = xs->pending_head;
+
+        if (ult_create(xs, msg->cls, msg->fn, msg->arg, NULL) != 0)
+            return; /* ULT-12: again in the next step */
+        xs->pending_head = msg->next;
+        if (xs->pending_head == NULL)
+            xs->pending_tail = NULL;
+        free(msg);
+    }
+}
+
+static void
+doorbell_fn(struct plat_post *post)
+{
+    struct xstream *xs = CAIRN_CONTAINER_OF(post, struct xstream, doorbell);
+
+    inbox_take(xs);
+    pending_run(xs);
+}
+
+static void
+pending_drop(struct xstream *xs)
+{
+    inbox_take(xs);
+    while (xs->pending_head != NULL) {
+        struct xstream_msg *msg = xs->pending_head;
+
+        xs->pending_head = msg->next;
+        free(msg);
+    }
+    xs->pending_tail = NULL;
+}
+
+int
+xstream_post(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg)
+{
+    struct xstream_msg *msg = malloc(sizeof(*msg));
+
+    CAIRN_ASSERT(cls < ULT_CLASS_NR);
+    if (msg == NULL)
+        return CAIRN_ERR(NOMEM);
+    *msg = (struct xstream_msg){.cls = cls, .fn = fn, .arg = arg};
+    inbox_push(xs, msg);
+    return 0;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------------------------------- */
+
+/* On the caller's stack until `reply` has run. The answer needs no memory, so that it cannot fail. */
+struct call {
+    struct plat_post reply;
+    struct plat *plat; /* of the caller */
+    struct plat_loop *loop;
+    void (*fn)(void *arg);
+    void *arg;
+    bool is_done;
+    struct ult_eventual done;
+};
+
+static void
+call_reply_fn(struct plat_post *post)
+{
+    struct call *call = CAIRN_CONTAINER_OF(post, struct call, reply);
+
+    call->is_done = true;
+    ult_eventual_set(&call->done, 0);
+}
+
+static void
+call_run(void *arg)
+{
+    struct call *call = arg;
+
+    call->fn(call->arg);
+    call->plat->ops->loop_post(call->loop, &call->reply);
+}
+
+int
+xstream_call(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg)
+{
+    const struct ult *self = ult_self();
+    struct plat *plat = self == NULL ? xs->plat : self->xs->plat;
+    struct call call = {.plat = plat, .fn = fn, .arg = arg};
+    int rc;
+
+    call.reply.fn = call_reply_fn;
+    ult_eventual_init(&call.done);
+    if (self != NULL) {
+        call.loop = self->xs->loop;
+        rc = xstream_post(xs, cls, call_run, &call);
+        return rc != 0 ? rc : ult_eventual_wait(&call.done);
+    }
+
+    /* A plain thread sleeps on a loop of its own (linux only). */
+    CAIRN_ASSERT(xstream_self() == NULL);
+    rc = plat->ops->loop_create(plat, &call.loop);
+    if (rc != 0)
+        return rc;
+    rc = xstream_post(xs, cls, call_run, &call);
+    while (rc == 0 && !call.is_done) {
+        plat->ops->loop_wait(call.loop, PLAT_NEVER_NS);
+        plat->ops->loop_poll(call.loop);
+    }
+    plat->ops->loop_destroy(call.loop);
+    return rc;
+}
+
+/* ---- the step ------------------------------------------------------------------------------------------------------- */
+
+static struct ult *
+ready_pick(struct xstream *xs)
+{
+    struct list_head *queue = &xs->ready[share_pattern[xs->slot_idx++ % ARRAY_SIZE(share_pattern)]];
+
+    if (list_empty(queue)) {
+        queue = &xs->ready[0];
+        while (list_empty(queue))
+            queue++;
+    }
+    return LIST_FIRST(queue, struct ult, link);
+}
+
+static void
+ult_run(struct xstream *xs, struct ult *u)
+{
+    CAIRN_ASSERT(u->state == ULT_READY);
+    list_del(&u->link);
+    xs->ready_nr--;
+    if (u->stack == NULL)
+        ult_stack_take(u);
+    u->state = ULT_RUNNING;
+    xs->current = u;
+    xs->switches_nr++;
+    err_ring_set(&u->ring);
+    ult_ctx_to_ult(xs, u->stack);
+    xs->current = NULL;
+    if (u->state == ULT_DONE)
+        ult_finish(u);
+}
+
+static void
+ready_run(struct xstream *xs)
+{
+    struct err_ring *outer_ring = err_ring_get();
+
+    for (uint32_t i = 1; i <= XSTREAM_STEP_RUNS_MAX && xs->ready_nr > 0; i++) {
+        ult_run(xs, ready_pick(xs));
+        if (i % XSTREAM_CLOCK_EVERY == 0 &&
+            plat_mono_ns(xs->plat) - xs->now_ns > XSTREAM_STEP_NS_MAX)
+            break;
+    }
+    err_ring_set(outer_ring);
+}
+
+uint64_t
+xstream_step(struct xstream *xs)
+{
+    struct ult_thread_state *state = ult_thread_state();
+    struct xstream *outer = state->xs;
+    uint64_t next_ns;
+
+    CAIRN_ASSERT(xs->current == NULL);
+    CAIRN_ASSERT(ERGO(outer != NULL, outer->current == NULL)); /* never from a ULT */
+    if (atomic_load_explicit(&xs->driver, memory_order_relaxed) != state)
+        atomic_store_explicit(&xs->driver, state, memory_order_relaxed);
+    state->xs = xs;
+    xs->now_ns = plat_mono_ns(xs->plat);
+
+    ult_timers_run(xs);
+    if (xs->pending_head != NULL)
+        pending_run(xs);
+    ready_run(xs);
+    if (xs->pending_head != NULL)
+        pending_run(xs);
+
+    next_ns = xs->ready_nr > 0 ? 0 : ult_timers_next_ns(xs);
+    if (xs->pending_head != NULL)
+        next_ns = MIN(next_ns, xs->now_ns + XSTREAM_POST_RETRY_NS);
+    state->xs = outer;
+    return next_ns;
+}
+
+static uint64_t
+step_fn(void *arg)
+{
+    return xstream_step(arg);
+}
+
+int
+xstream_drive(struct xstream *xs, const bool *done, uint64_t deadline_ns)
+{
+    struct ult_thread_state *state = ult_thread_state();
+    const void *other = atomic_exchange(&xs->driver, state);
+    int rc = 0;
+
+    CAIRN_ASSERT(state->xs == NULL); /* on a ULT, wait instead */
+    CAIRN_ASSERT(xs->thread == NULL);
+    CAIRN_ASSERT(other == NULL); /* ULT-1: one thread at a time */
+    for (;;) {
+        uint64_t next_ns;
+
+        xs->plat->ops->loop_poll(xs->loop);
+        next_ns = xstream_step(xs);
+        if (*(const volatile bool *)done)
+            break;
+        if (deadline_ns != PLAT_NEVER_NS && plat_mono_ns(xs->plat) >= deadline_ns) {
+            rc = -DER_TIMEDOUT;
+            break;
+        }
+        if (next_ns != 0)
+            xs->plat->ops->loop_wait(xs->loop, MIN(next_ns, deadline_ns));
+    }
+    atomic_store(&xs->driver, NULL);
+    return rc;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------- */
+
+int
+xstream_create(struct plat *plat, const struct xstream_opts *opts, struct xstream **ret_xs)
+{
+    static const struct xstream_opts defaults = {.name = "xs", .cpu = UINT32_MAX};
+    struct xstream *xs = calloc(1, sizeof(*xs));
+    uint64_t stack_bytes;
+    int rc;
+
+    if (xs == NULL)
+        return CAIRN_ERR(NOMEM);
+    if (opts == NULL)
+        opts = &defaults;
+    rc = plat->ops->loop_create(plat, &xs->loop);
+    if (rc != 0) {
+        free(xs);
+        return rc;
+    }
+    stack_bytes = opts->stack_bytes == 0 ? ULT_STACK_BYTES_DEFAULT : opts->stack_bytes;
+    stack_bytes = MAX(stack_bytes, (uint64_t)ULT_STACK_BYTES_MIN);
+    if (ULT_ASAN || ULT_TSAN)
+        stack_bytes *= ULT_STACK_SANITIZER_FACTOR;
+    xs->stack_bytes = ALIGN_UP(stack_bytes, ULT_STACK_BYTES_MIN);
+    xs->plat = plat;
+    xs->cpu = opts->cpu;
+    xs->ult_nr_max = opts->ult_nr_max == 0 ? ULT_NR_MAX_DEFAULT : opts->ult_nr_max;
+    snprintf(xs->name, sizeof(xs->name), "%s", opts->name == NULL ? "xs" : opts->name);
+    xs->now_ns = plat_mono_ns(plat);
+    xs->doorbell.fn = doorbell_fn;
+    for (uint32_t i = 0; i < ULT_CLASS_NR; i++)
+        list_init(&xs->ready[i]);
+    list_init(&xs->ults);
+    list_init(&xs->ults_free);
+    list_init(&xs->stacks_free);
+    *ret_xs = xs;
+    return 0;
+}
+
+void
+xstream_destroy(struct xstream *xs)
+{
+    struct ult *u, *tmp;
+
+    if (xs == NULL)
+        return;
+    CAIRN_ASSERT(xs->thread == NULL);
+    CAIRN_ASSERT(xs->live_nr == 0);
+    CAIRN_ASSERT(xs->ready_nr == 0);
+    xs->plat->ops->loop_destroy(xs->loop);
+    pending_drop(xs);
+    ult_stack_discard_all(xs);
+    LIST_FOREACH_SAFE(u, tmp, &xs->ults_free, struct ult, link)
+        free(u);
+    free(xs);
+}
+
+int
+xstream_start(struct xstream *xs)
+{
+    CAIRN_ASSERT(xs->thread == NULL);
+    return xs->plat->ops->thread_start(
+        xs->plat, xs->loop, xs->name, xs->cpu, step_fn, xs, &xs->thread);
+}
+
+void
+xstream_stop(struct xstream *xs)
+{
+    CAIRN_ASSERT(xstream_self() != xs);
+    if (xs->thread == NULL)
+        return;
+    xs->plat->ops->thread_stop(xs->thread);
+    xs->thread = NULL;
+    atomic_store(&xs->driver, NULL);
+}
+
+void
+xstream_abandon(struct xstream *xs)
+{
+    CAIRN_ASSERT(xstream_self() != xs);
+    xs->thread = NULL; /* stopped, killed, or not in this process */
+    atomic_store(&xs->driver, NULL);
+    xs->current = NULL;
+    ult_timers_drop(xs);
+    pending_drop(xs);
+    while (!list_empty(&xs->ults)) {
+        struct ult *u = LIST_FIRST(&xs->ults, struct ult, all_link);
+
+        list_del(&u->link); /* of a ready queue or of what it waits on, which may be on a stack */
+        ult_free(u);
+    }
+    xs->ready_nr = 0;
+    xs->promised_nr = 0;
+    ult_stack_discard_all(xs);
+}
+
+struct plat *
+xstream_plat(struct xstream *xs)
+{
+    return xs->plat;
+}
+
+struct plat_loop *
+xstream_loop(struct xstream *xs)
+{
+    return xs->loop;
+}
+
+const char *
+xstream_name(const struct xstream *xs)
+{
+    return xs->name;
+}
+
+void
+xstream_stats(const struct xstream *xs, struct ult_stats *ret_stats)
+{
+    *ret_stats = (struct ult_stats){
+        .switches_nr = xs->switches_nr,
+        .created_nr = xs->created_nr,
+        .live_nr = xs->live_nr,
+        .ready_nr = xs->ready_nr,
+        .stack_used_bytes_max = ult_stack_used_max(xs),
+    };
+}
