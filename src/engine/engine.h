@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * engine: the data-plane process of a storage node as a library. It owns a system xstream
+ * (services) and one xstream for each target, the stores of
+ * both, and the RPC handlers of everything. The same code runs as daos_engine, inside an
+ * application (embedded), and many times
+ * in one process under plat/sim: nothing here is global.
+ *
+ * Storage of an engine, below cfg.dir:
+ *      LOCK            held by the process that owns the directory (a second one is told BUSY)
+ *      identity        system, rank, number of targets, last incarnation; written last when
+ *      formatting: without it nothing is formatted
+ *      sys/            store of the system xstream: databases of the services
+ *      tgt0/ tgt1/ ..  stores of the targets
+ *
+ *   ENG-1  Nothing is served before every store of the engine is open; a target that stops
+ *          later answers for itself alone.
+ *   ENG-2  A directory belongs to one system, rank and number of targets; opening it as
+ *          another is refused by name, and nothing is changed in it.
+ *   ENG-3  Incarnations of a directory strictly grow, also when the clock does not (MS-1).
+ *   ENG-4  The map of ranks that RPC resolves by is copied to every xstream; no two
+ *          xstreams share it.
+ *
+ * States: STARTING -> READY -> STOPPING -> STOPPED; STARTING -> FAILED. Tested by
+ * test/engine_*_test.c and test/server.
+ */
+#ifndef CAIRN_ENGINE_H
+#define CAIRN_ENGINE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/ids.h"
+#include "plat/plat.h"
+
+struct engine;
+
+enum {
+    ENGINE_TGTS_NR_MAX = 64,
+    ENGINE_RANKS_NR_MAX = 1024, /* of a system */
+    ENGINE_SYSTEM_NAME_BYTES = 16, /* with terminator, as the API has it */
+    ENGINE_DIR_BYTES = 192,
+    ENGINE_TEXT_BYTES = 512,
+    ENGINE_CTL_BYTES_MAX = 1 << 20, /* one packed Envelope */
+};
+
+struct engine_cfg {
+    uint32_t
+        struct_bytes; /* sizeof(struct engine_cfg): checked, since an embedded engine is another binary */
+    uint32_t rank;
+    char system
+        [ENGINE_SYSTEM_NAME_BYTES]; /* name; its uuid is cuuid_derive(nil, hash_str64(name)) */
+    char dir[ENGINE_DIR_BYTES];
+    uint32_t tgt_nr; /* 1..ENGINE_TGTS_NR_MAX */
+    /* Sizes of one target, used when it is formatted. 0: defaults of bio. */
+    uint64_t wal_bytes, meta_bytes, data_bytes;
+    /* Of the system store. 0: 16 MiB of WAL, 128 MiB of metadata, 64 MiB of data. */
+    uint64_t sys_wal_bytes, sys_meta_bytes, sys_data_bytes;
+    /*
+     * Where it listens; the URI of each tag (0: services, 1 + i: target i) follows from it:
+     *   unix:///dir         -> unix:///dir/<rank>.<tag>          tcp://a.b.c.d:port -> port + tag
+     *   (port 0: any)
+     *   inproc://name       -> inproc://name.<rank>.<tag>        sim://node         ->
+     *   sim://node/e<rank>.<tag>
+     */
+    char uri_base[NET_URI_MAX - 24];
+    uint64_t incarnation; /* 0: drawn at start (ENG-3) */
+    uint32_t cpu_first; /* tag t is pinned to this + t; UINT32_MAX: not pinned */
+    uint32_t svc_rank; /* where the system service is, until the first GROUP_UPDATE */
+    uint32_t
+        is_alone; /* 1: the system is this rank alone; serves without waiting for a GROUP_UPDATE (embedded) */
+};
+
+/** Fill with defaults: everything 0 but struct_bytes and cpu_first. */
+void engine_cfg_init(struct engine_cfg *cfg);
+
+/** Identity of a system by its name. */
+struct uuid engine_system_uuid(const char *name);
+
+/**
+ * Take the directory, create the xstreams and start them; opening (and, the first time,
+ * formatting) goes on on them. Does not wait. `*ret_engine` returns
+ * owned: engine_stop_begin(), and when stopped engine_destroy(). Called by a thread that is no
+ * xstream, or under plat/sim by the test.
+ * Errors: BUSY another process owns the directory; MISMATCH it is another system's, rank's, or has
+ * another number of targets; INVAL cfg;
+ * DF_INVAL, DF_INCOMPT identity damaged or of another version; those of plat. `err` (may be NULL;
+ * ENGINE_TEXT_BYTES) gets one line with cause and remedy.
+ */
+CAIRN_MUST_CHECK int engine_start(
+    struct plat *plat, const struct engine_cfg *cfg, char *err, struct engine **ret_engine);
+
+enum engine_state {
+    ENGINE_STARTING = 1,
+    ENGINE_READY,
+    ENGINE_FAILED,
+    ENGINE_STOPPING,
+    ENGINE_STOPPED
+};
+
+/**
+ * From any thread, at any time. With FAILED, `err` (may be NULL; ENGINE_TEXT_BYTES) says why and
+ * *ret_rc (may be NULL) is the code.
+ */
+enum engine_state engine_state_get(struct engine *engine, char *err, int *ret_rc);
+
+/**
+ * Block the calling thread (no xstream of this engine; not under plat/sim, which has events to
+ * run) until the engine is READY (0), or FAILED: its code.
+ */
+CAIRN_MUST_CHECK int engine_wait_ready(struct engine *engine);
+
+/**
+ * Ask for an orderly end: answer no more, checkpoint, close. From any thread; also of an engine
+ * that is starting or failed. Does not wait.
+ */
+void engine_stop_begin(struct engine *engine);
+/** Block until STOPPED (not under plat/sim). */
+void engine_wait_stopped(struct engine *engine);
+/** A stopped engine: ends its threads, gives up the directory, frees. NULL is fine. */
+void engine_destroy(struct engine *engine);
+/** begin, wait, destroy. */
+void engine_stop(struct engine *engine);
+/**
+ * Free memory alone: of a killed simulated process, or the copy that a forked child inherits
+ * (TH-4).
+ */
+void engine_abandon(struct engine *engine);
+
+/**
+ * Answer one packed Envelope of src/proto/ctl. Blocks a foreign thread; on a ULT of another
+ * xstream it yields. `*ret_rep` is malloc'ed: free with
+ * engine_buf_free(). An error that the envelope can carry is in the envelope. Errors: PROTO not an
+ * Envelope; OVERFLOW too long; NOMEM; SHUTDOWN.
+ */
+int
+engine_ctl(struct engine *engine, const void *req, size_t req_len, void **ret_rep, size_t *ret_len);
+void engine_buf_free(void *buf);
+/**
+ * The same without blocking: fn(arg, rc, rep, len) is called on the system xstream; rep is
+ * borrowed for the call. req is copied.
+ */
+CAIRN_MUST_CHECK int engine_ctl_submit(struct engine *engine, const void *req, size_t req_len,
+    void (*fn)(void *arg, int rc, const void *rep, size_t len), void *arg);
+
+/** Where tag listens; "" while starting. The engine's own memory, constant once READY. */
+const char *engine_uri(struct engine *engine, uint32_t tag);
+uint64_t engine_incarnation(const struct engine *engine);
+uint32_t engine_tgt_nr(const struct engine *engine);
+
+/*
+ * ---- embedded
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+/*
+ * The one exported symbol of libdir/cairn/libcairn_engine.so: `const struct cairn_engine_entry_v1
+ * cairn_engine_entry_v1`. The application's plat is
+ * used, so that inproc:// meets; the module is used only when version, plat_ops_bytes and
+ * cfg_bytes are what the caller was built with.
+ */
+#define ENGINE_ENTRY_SYMBOL "cairn_engine_entry_v1"
+#define ENGINE_MODULE_NAME "libcairn_engine.so"
+
+struct cairn_engine_entry_v1 {
+    uint32_t version; /* 1 */
+    uint32_t struct_bytes; /* of this table */
+    uint32_t plat_ops_bytes; /* sizeof(struct plat_ops) */
+    uint32_t cfg_bytes; /* sizeof(struct engine_cfg) */
+    const char *software; /* version text */
+    int (*start)(
+        struct plat *plat, const struct engine_cfg *cfg, char *err, struct engine **ret_engine);
+    int (*wait_ready)(struct engine *engine);
+    enum engine_state (*state_get)(struct engine *engine, char *err, int *ret_rc);
+    void (*stop)(struct engine *engine);
+    void (*abandon)(struct engine *engine);
+    int (*ctl)(
+        struct engine *engine, const void *req, size_t req_len, void **ret_rep, size_t *ret_len);
+    void (*buf_free)(void *buf);
+    const char *(*uri)(struct engine *engine, uint32_t tag);
+    uint64_t (*incarnation)(const struct engine *engine);
+};
+
+#endif
