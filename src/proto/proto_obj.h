@@ -16,6 +16,16 @@
 
 enum { PROTO_INLINE_BYTES_MAX = 16384, PROTO_LIST_BYTES_MAX = 24576, PROTO_ANCHOR_BYTES_MAX = 104 };
 
+/* Limits that the decoder enforces; encode() answers OVERFLOW above them. */
+enum {
+    PROTO_KEY_BYTES_MAX = 4096,
+    PROTO_MODS_NR_MAX = 256,
+    PROTO_IODS_NR_MAX = 1024,
+    PROTO_RECXS_NR_MAX = 16384,
+    PROTO_SEGS_NR_MAX = 49152, /* of one iod in a fetch reply */
+    PROTO_LIST_NR_MAX = 4096,  /* entries of a listing: a server caps nr_max to this */
+};
+
 struct proto_recx {
     uint64_t idx, nr;
 };

@@ -10,6 +10,17 @@
 
 enum { PROTO_LABEL_BYTES_MAX = 127, PROTO_ATTR_NAME_BYTES_MAX = 511, PROTO_ATTR_VALUE_BYTES_MAX = 16384, PROTO_MAP_BYTES_MAX = 16384 };
 
+/* Limits that the decoder enforces; encode() answers OVERFLOW above them. */
+enum {
+    PROTO_PROP_BYTES_MAX = 16384,
+    PROTO_PROPS_NR_MAX = 128,
+    PROTO_ATTRS_NR_MAX = 1024,
+    PROTO_RANKS_NR_MAX = 4096,
+    PROTO_CONTS_NR_MAX = 1024, /* of one reply */
+    PROTO_POOLS_NR_MAX = 1024, /* of one reply */
+    PROTO_URI_BYTES_MAX = 127,
+};
+
 struct proto_empty {
     uint8_t reserved;
 };
