@@ -20,8 +20,10 @@ deps:
 deps-bench: deps
 	@tools/deps.sh tools/deps-bench-debian.txt
 
-$(BUILD)/build.ninja:
-	meson setup --prefix $(PREFIX) $(MESON_ARGS) $(BUILD)
+# Meson does not notice a component that is new: its file is newer than what was configured.
+$(BUILD)/build.ninja: $(wildcard meson.build */meson.build */*/meson.build)
+	@if [ -f $@ ]; then meson setup --reconfigure $(BUILD) && touch $@; \
+	else meson setup --prefix $(PREFIX) $(MESON_ARGS) $(BUILD); fi
 
 build: deps
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja

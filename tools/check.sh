@@ -41,17 +41,18 @@ build() { # dir meson-args...
     log=$out/$(basename "$dir").log
     start=$(now_ms)
     echo "== building $dir"
-    # An older configuration of the same directory may differ: set up again from nothing when it does.
-    local want="$*"
+    # Configure anew what is there, since Meson does not notice a new component; with other options, from nothing.
+    local want="$*" how=--reconfigure
     if [ "$(cat "$dir/.cairn-args" 2>/dev/null)" != "$want" ] || [ ! -f "$dir/build.ninja" ]; then
         rm -rf "$dir"
-        if ! meson setup "$@" "$dir" >"$log" 2>&1; then
-            tail -n 30 "$log"
-            record "$(basename "$dir")" FAIL "check.build_$(basename "$dir")" "$start" "meson setup, see $log"
-            return 1
-        fi
-        echo "$want" >"$dir/.cairn-args"
+        how=
     fi
+    if ! meson setup $how "$@" "$dir" >"$log" 2>&1; then
+        tail -n 30 "$log"
+        record "$(basename "$dir")" FAIL "check.build_$(basename "$dir")" "$start" "meson setup, see $log"
+        return 1
+    fi
+    echo "$want" >"$dir/.cairn-args"
     if ! ninja -k 20 -C "$dir" >>"$log" 2>&1; then
         grep -E -A12 '^FAILED|error:|undefined reference' "$log" | head -n 60
         record "$(basename "$dir")" FAIL "check.build_$(basename "$dir")" "$start" "see $log"

@@ -7,7 +7,9 @@ cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-60}
 dir=build/fuzz
 
-if [ ! -f "$dir/build.ninja" ]; then
+if [ -f "$dir/build.ninja" ]; then
+    meson setup --reconfigure "$dir" >/dev/null
+else
     CC=clang meson setup -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
         -Ddebug_asserts=true "$dir"
 fi
