@@ -30,6 +30,14 @@ CLEAN = {
 # check, {file: content}, what the finding says
 PLANTED = {
     'forbidden_include': ('includes', {'src/base/base_up.h': SPDX + '#include "vos/vos.h"\n'}, 'base may not use vos'),
+    'single_header': ('includes', {'tools/deps.txt': 'base: +isal\nplat: base\nvos: base plat/plat.h\n',
+                                        'src/plat/plat_two.h': SPDX, 'src/vos/vos_p.c': SPDX + '#include "plat/plat.h"\n'
+                                                                                              '#include "plat/plat_two.h"\n'},
+                           'vos_p.c:3: vos may not use plat (plat/plat_two.h)'),
+    'inner_component': ('includes', {'tools/deps.txt': 'base: +isal\nplat: base\nplat/in: +yaml\nvos: base plat\n',
+                                     'src/plat/in/plat_in.h': SPDX, 'src/plat/plat_y.c': SPDX + '#include <yaml.h>\n',
+                                     'src/vos/vos_p.c': SPDX + '#include "plat/in/plat_in.h"\n'},
+                        'vos may not use plat/in'),
     'forbidden_library': ('includes', {'src/vos/vos_lib.c': SPDX + '#include <isa-l/crc.h>\n'}, 'vos may not use +isal'),
     'private_header': ('includes', {'src/base/base_priv.h': SPDX, 'src/vos/vos_p.c': SPDX + '#include "base/base_priv.h"\n'},
                        'private to base'),
