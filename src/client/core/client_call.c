@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Requests of the client: slots, resends, leaders. One attempt is rpc_call(); this loop decides what its end means.
+ *
+ *   answered            -> done, unless the answer asks for another try (NOTLEADER, OVERLOAD_RETRY, AGAIN)
+ *   connection lost, no answer in time, another incarnation -> look where the peer is now, wait a little, send again with the same id
+ *
+ * A resend of a modifying request is safe because the server stores id and answer with the effect (MS-2); a read is safe anyway.
+ */
+#include "client/core/client.h"
+
+#include "base/assert.h"
+#include "base/util.h"
+#include "client/core/client_priv.h"
+
+static bool
+is_worth_a_resend(int rc, const struct rpc_call_info *info)
+{
+    if (!info->is_replied)
+        return rc == -DER_UNREACH || rc == -DER_TIMEDOUT || rc == -DER_STALE ||
+            rc == -DER_OVERLOAD_RETRY || rc == -DER_OOG;
+    return rc == -DER_NOTLEADER || rc == -DER_OVERLOAD_RETRY || rc == -DER_AGAIN ||
+        rc == -DER_INPROGRESS;
+}
+
+/* Between LO and HI, doubling with each attempt, with jitter so that clients spread. */
+static uint64_t
+backoff_ns(struct daos_client *client, uint32_t attempts_nr)
+{
+    uint64_t ns = CLIENT_BACKOFF_LO_NS << MIN(attempts_nr, 7U);
+
+    ns = MIN(ns, CLIENT_BACKOFF_HI_NS);
+    return ns / 2 + rng_u64(&client->rng) % (ns / 2 + 1);
+}
+
+static uint32_t
+slot_take(struct daos_client *client)
+{
+    ult_sem_take(&client->slot_sem, 1);
+    CAIRN_ASSERT(client->slot_free_nr > 0);
+    return client->slot_stack[--client->slot_free_nr];
+}
+
+static void
+slot_give(struct daos_client *client, uint32_t slot)
+{
+    client->slot_stack[client->slot_free_nr++] = slot;
+    ult_sem_give(&client->slot_sem, 1);
+}
+
+int
+client_call(struct daos_client *client, struct client_call *call)
+{
+    const struct proto_op *op = proto_op_find(call->opcode);
+    uint64_t start_ns = plat_mono_ns(client->plat);
+    uint64_t end_ns = start_ns + (call->timeout_ns != 0 ? call->timeout_ns : CLIENT_CALL_NS);
+    struct rpc_call_opts opts = {
+        .map_ver = call->map_ver,
+        .pool = call->pool,
+        .pool_hdl = call->pool_hdl,
+        .cont_hdl = call->cont_hdl,
+        .arena = call->arena,
+    };
+    uint32_t slot = UINT32_MAX;
+    int rc;
+
+    CAIRN_ASSERT(op != NULL);
+    CAIRN_ASSERT(client->is_attached);
+    opts.first_hlc = client_hlc_now(client);
+    if (op->is_modifying) {
+        slot = slot_take(client);
+        opts.slot = slot;
+        opts.seq = ++client->slot_seqs[slot];
+    }
+    for (call->attempts_nr = 1;; call->attempts_nr++) {
+        struct rpc_call_info info = {0};
+        uint64_t now_ns = plat_mono_ns(client->plat);
+
+        opts.deadline_ns = MIN(end_ns, now_ns + CLIENT_ATTEMPT_NS);
+        rc = rpc_call(client->rpc, call->ep, call->opcode, call->req, call->rep, &opts, &info);
+        if (info.is_replied)
+            call->rep_map_ver = info.map_ver;
+        if (!is_worth_a_resend(rc, &info))
+            break;
+        if (info.is_replied && rc == -DER_NOTLEADER && call->follow_leader &&
+            info.hint_rank != RPC_RANK_NONE)
+            call->ep.rank = info.hint_rank;
+        now_ns = plat_mono_ns(client->plat);
+        if (now_ns >= end_ns) {
+            rc = CAIRN_ERR(TIMEDOUT);
+            break;
+        }
+        client->retried_nr++;
+        if (!info.is_replied)
+            client_sys_refresh(client);
+        ult_sleep_until(MIN(end_ns, now_ns + backoff_ns(client, call->attempts_nr)));
+    }
+    if (slot != UINT32_MAX)
+        slot_give(client, slot);
+    return rc;
+}

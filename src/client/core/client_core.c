@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The client's life and the way in: daos_client, the threads that drive it, and who "the client" of a caller is.
+ *
+ * Threads of the application (TH-3). A call is a ULT of the client's xstream. The first thread that comes drives (polls, steps, sleeps in the loop's one
+ * wait) until its own call is done; others sleep at the gate. When the driver leaves, it wakes the others, and one of them takes over.
+ * A call of another thread arrives as a post, which wakes the driver's wait. So there is no thread of ours, and a single-threaded program never
+ * switches threads.
+ */
+#include "client/core/client.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "client/core/client_priv.h"
+#include "plat/plat_linux.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The one mutable global (rule 6): set by daos_init() and daos_fini() under the public API's own rule that these two do not race with other calls. */
+static _Atomic(struct daos_client *) process_client;
+
+struct daos_client *
+client_inherited(void)
+{
+    return atomic_load_explicit(&process_client, memory_order_acquire);
+}
+
+struct daos_client *
+client_self(void)
+{
+    struct daos_client *client;
+
+    if (ult_self() != NULL) {
+        client = ult_slot_get(ULT_SLOT_CLIENT);
+        if (client != NULL)
+            return client;
+    }
+    client = client_inherited();
+    if (client != NULL && client->pid != client->plat->ops->pid(client->plat))
+        return NULL; /* TH-4 */
+    return client;
+}
+
+void
+client_self_set(struct daos_client *client)
+{
+    if (ult_self() != NULL)
+        ult_slot_set(ULT_SLOT_CLIENT, client);
+    else
+        atomic_store_explicit(&process_client, client, memory_order_release);
+}
+
+int
+client_create(const struct client_opts *opts, struct daos_client **ret_client)
+{
+    struct daos_client *client = calloc(1, sizeof(*client));
+    uint64_t random[4];
+    int rc;
+
+    if (client == NULL)
+        return CAIRN_ERR(NOMEM);
+    client->plat = opts->plat;
+    client->xs = opts->xs;
+    if (client->plat == NULL) {
+        rc = plat_linux_create(&client->plat);
+        if (rc != 0)
+            goto out;
+        client->owns_plat = true;
+    }
+    if (client->xs == NULL) {
+        struct xstream_opts xs_opts = {.name = "client", .cpu = UINT32_MAX};
+
+        rc = xstream_create(client->plat, &xs_opts, &client->xs);
+        if (rc != 0)
+            goto out;
+        client->owns_xs = true;
+        client->gate = plat_gate_create();
+        if (client->gate == NULL) {
+            rc = CAIRN_ERR(NOMEM);
+            goto out;
+        }
+    }
+    client->pid = client->plat->ops->pid(client->plat);
+    client->plat->ops->random(client->plat, random, sizeof(random));
+    client->id = cuuid_from_random(random[0], random[1]);
+    client->incarnation = random[2] | 1;
+    rng_init(&client->rng, random[3]);
+    for (uint32_t i = 0; i < CLIENT_SLOTS_NR; i++)
+        client->slot_stack[i] = CLIENT_SLOTS_NR - 1 - i;
+    client->slot_free_nr = CLIENT_SLOTS_NR;
+    ult_sem_init(&client->slot_sem, CLIENT_SLOTS_NR);
+    if (opts->sys != NULL) {
+        rc = client_sys_copy(opts->sys, &client->sys);
+        if (rc == 0)
+            rc = client_rpc_open(client);
+        if (rc != 0)
+            goto out;
+    }
+    *ret_client = client;
+    client = NULL;
+    rc = 0;
+out:
+    client_destroy(client);
+    return rc;
+}
+
+static int
+rpc_close_ult(void *arg)
+{
+    struct daos_client *client = arg;
+
+    rpc_ctx_destroy(client->rpc);
+    client->rpc = NULL;
+    return 0;
+}
+
+static void
+client_free(struct daos_client *client)
+{
+    if (client->owns_xs)
+        xstream_destroy(client->xs);
+    plat_gate_destroy(client->gate);
+    client_sys_fini(&client->sys);
+    if (client->owns_plat)
+        plat_linux_destroy(client->plat);
+    free(client->hdls);
+    free(client);
+}
+
+void
+client_destroy(struct daos_client *client)
+{
+    if (client == NULL)
+        return;
+    if (client->rpc != NULL)
+        CAIRN_IGNORE(client_exec(client, rpc_close_ult, client)); /* always 0 */
+    client_embedded_stop(client->embedded);
+    client_free(client);
+}
+
+void
+client_abandon(struct daos_client *client)
+{
+    if (client == NULL)
+        return;
+    if (client->rpc != NULL)
+        rpc_ctx_abandon(client->rpc);
+    if (client->owns_xs)
+        xstream_abandon(client->xs);
+    client_sys_fini(&client->sys);
+    /* The gate may be locked by a thread that does not exist in this process, the loop's descriptors are the parent's: leave them. */
+    plat_gate_abandon(client->gate);
+    free(client->hdls);
+    free(client);
+}
+
+uint64_t
+client_hlc_now(struct daos_client *client)
+{
+    return hlc_now(&client->clock, plat_wall_ns(client->plat));
+}
+
+/* ---- the way in ------------------------------------------------------------------------------------------------------ */
+
+struct exec {
+    struct daos_client *client;
+    int (*fn)(void *arg);
+    void *arg;
+    int rc;
+    bool is_done;
+};
+
+void
+client_done_set(struct daos_client *client, bool *done)
+{
+    if (client->gate == NULL) {
+        *done = true;
+        return;
+    }
+    plat_gate_lock(client->gate);
+    *done = true;
+    plat_gate_broadcast(client->gate);
+    plat_gate_unlock(client->gate);
+}
+
+static void
+exec_ult(void *arg)
+{
+    struct exec *exec = arg;
+
+    ult_slot_set(ULT_SLOT_CLIENT, exec->client);
+    exec->rc = exec->fn(exec->arg);
+    client_done_set(exec->client, &exec->is_done); /* last: *exec may be gone after it */
+}
+
+int
+client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
+{
+    int rc = 0;
+
+    CAIRN_ASSERT(client->gate != NULL);
+    plat_gate_lock(client->gate);
+    while (!*done && rc == 0) {
+        if (client->is_driven) {
+            plat_gate_wait(client->gate);
+            continue;
+        }
+        client->is_driven = true;
+        plat_gate_unlock(client->gate);
+        rc = xstream_drive(client->xs, done, deadline_ns);
+        plat_gate_lock(client->gate);
+        client->is_driven = false;
+        plat_gate_broadcast(client->gate);
+    }
+    if (*done)
+        rc = 0;
+    plat_gate_unlock(client->gate);
+    return rc;
+}
+
+int
+client_exec(struct daos_client *client, int (*fn)(void *arg), void *arg)
+{
+    struct exec exec = {.client = client, .fn = fn, .arg = arg};
+    int rc;
+
+    if (ult_self() != NULL)
+        return fn(arg);
+    CAIRN_ASSERT(client->gate != NULL);
+    rc = xstream_post(client->xs, ULT_IO, exec_ult, &exec);
+    if (rc != 0)
+        return rc;
+    rc = client_drive(client, &exec.is_done, PLAT_NEVER_NS);
+    CAIRN_ASSERT(rc == 0);
+    return exec.rc;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Embedded mode: the engine library is loaded into this process and started on a directory; client and engine talk over inproc:// endpoints of one plat.
+ * libdaos never links the engine: the only bond is one versioned table of functions (engine.h), whose sizes are checked before use.
+ */
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "client/core/client_priv.h"
+#include "engine/engine.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef CAIRN_MODULE_DIR
+#define CAIRN_MODULE_DIR "/usr/local/lib/cairn"
+#endif
+
+#define EMBEDDED_SYS_NAME "embedded"
+
+struct client_embedded {
+    void *module;
+    const struct cairn_engine_entry_v1 *entry;
+    struct engine *engine;
+};
+
+static int
+module_load(struct plat *plat, struct client_embedded *embedded)
+{
+    const char *dir = plat->ops->env(plat, "CAIRN_MODULE_DIR");
+    const struct cairn_engine_entry_v1 *entry;
+    char path[512];
+    int len = snprintf(path, sizeof(path), "%s/%s",
+        dir != NULL && dir[0] == '/' ? dir : CAIRN_MODULE_DIR, ENGINE_MODULE_NAME);
+
+    if (len < 0 || (size_t)len >= sizeof(path))
+        return CAIRN_ERR(INVAL);
+    embedded->module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (embedded->module == NULL) {
+        LOG_ERROR("embedded mode: %s: install the engine, or set CAIRN_MODULE_DIR to where %s is",
+            dlerror(), ENGINE_MODULE_NAME);
+        return CAIRN_ERR(NOSYS);
+    }
+    entry = dlsym(embedded->module, ENGINE_ENTRY_SYMBOL);
+    if (entry == NULL || entry->version != 1 || entry->struct_bytes != sizeof(*entry) ||
+        entry->plat_ops_bytes != sizeof(struct plat_ops) ||
+        entry->cfg_bytes != sizeof(struct engine_cfg)) {
+        LOG_ERROR("embedded mode: %s belongs to another version of Cairn than libdaos: install "
+                  "both from one build",
+            path);
+        return CAIRN_ERR(NOSYS);
+    }
+    embedded->entry = entry;
+    return 0;
+}
+
+static int
+sys_describe(const struct client_embedded *embedded, const struct engine_cfg *cfg,
+    struct client_sys *ret_sys)
+{
+    struct client_sys sys = {.leader_rank = cfg->rank};
+    struct client_rank *rank = calloc(1, sizeof(*rank));
+    uint32_t nr = 1 + cfg->tgt_nr;
+
+    if (rank == NULL)
+        return CAIRN_ERR(NOMEM);
+    memcpy(sys.name, cfg->system, sizeof(sys.name));
+    sys.uuid = cuuid_derive(&(struct uuid){{0}}, hash_str64(cfg->system));
+    sys.ranks = rank;
+    sys.rank_nr = 1;
+    rank->rank = cfg->rank;
+    rank->incarnation = embedded->entry->incarnation(embedded->engine);
+    rank->uris = calloc(nr, sizeof(*rank->uris));
+    if (rank->uris == NULL) {
+        client_sys_fini(&sys);
+        return CAIRN_ERR(NOMEM);
+    }
+    rank->uri_nr = nr;
+    for (uint32_t i = 0; i < nr; i++)
+        CAIRN_IGNORE(snprintf(rank->uris[i], NET_URI_MAX, "%s",
+            embedded->entry->uri(embedded->engine, i))); /* same limit */
+    *ret_sys = sys;
+    return 0;
+}
+
+int
+client_embedded_start(struct plat *plat, const char *dir, struct client_sys *ret_sys,
+    struct client_embedded **ret_embedded)
+{
+    struct client_embedded *embedded = calloc(1, sizeof(*embedded));
+    char err[ENGINE_TEXT_BYTES] = "";
+    struct engine_cfg cfg;
+    int rc;
+
+    if (embedded == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = module_load(plat, embedded);
+    if (rc != 0)
+        goto out;
+    memset(&cfg, 0, sizeof(cfg));
+    cfg.struct_bytes = sizeof(cfg);
+    cfg.cpu_first = UINT32_MAX;
+    cfg.tgt_nr = 1;
+    cfg.is_alone = 1;
+    memcpy(cfg.system, EMBEDDED_SYS_NAME, sizeof(EMBEDDED_SYS_NAME));
+    if (dir[0] != '/' || strlen(dir) >= sizeof(cfg.dir)) {
+        LOG_ERROR("embedded mode: %s: give an absolute path of at most %zu bytes", dir,
+            sizeof(cfg.dir) - 1);
+        rc = CAIRN_ERR(INVAL);
+        goto out;
+    }
+    memcpy(cfg.dir, dir, strlen(dir) + 1);
+    memcpy(cfg.uri_base, "inproc://engine", sizeof("inproc://engine"));
+    rc = embedded->entry->start(plat, &cfg, err, &embedded->engine);
+    if (rc == 0)
+        rc = embedded->entry->wait_ready(embedded->engine);
+    if (rc != 0) {
+        if (err[0] == '\0' && embedded->engine != NULL)
+            CAIRN_IGNORE(embedded->entry->state_get(
+                embedded->engine, err, NULL)); /* only the text is wanted */
+        LOG_ERROR("embedded mode: %s", err[0] != '\0' ? err : err_text(rc));
+        goto out;
+    }
+    rc = sys_describe(embedded, &cfg, ret_sys);
+    if (rc != 0)
+        goto out;
+    *ret_embedded = embedded;
+    embedded = NULL;
+out:
+    client_embedded_stop(embedded);
+    return rc;
+}
+
+void
+client_embedded_stop(struct client_embedded *embedded)
+{
+    if (embedded == NULL)
+        return;
+    if (embedded->engine != NULL)
+        embedded->entry->stop(embedded->engine);
+    /* The module stays loaded: threads that it started may still be on their way out of its code. */
+    free(embedded);
+}
+
+int
+client_embedded_ctl(struct client_embedded *embedded, const void *req, size_t req_len,
+    void **ret_rep, size_t *ret_len)
+{
+    return embedded->entry->ctl(embedded->engine, req, req_len, ret_rep, ret_len);
+}

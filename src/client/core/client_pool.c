@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* References, leaders and maps of pools and containers: what every public call on them shares. */
+#include "client/core/client_pool.h"
+
+#include "base/assert.h"
+#include "base/util.h"
+
+#include <stdlib.h>
+
+void
+client_pool_get(struct client_pool *pool)
+{
+    CAIRN_ASSERT(pool->ref_nr > 0);
+    pool->ref_nr++;
+}
+
+void
+client_pool_put(struct client_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    CAIRN_ASSERT(pool->ref_nr > 0);
+    if (--pool->ref_nr > 0)
+        return;
+    poolmap_destroy(pool->map);
+    free(pool);
+}
+
+void
+client_cont_get(struct client_cont *cont)
+{
+    CAIRN_ASSERT(cont->ref_nr > 0);
+    cont->ref_nr++;
+}
+
+void
+client_cont_put(struct client_cont *cont)
+{
+    if (cont == NULL)
+        return;
+    CAIRN_ASSERT(cont->ref_nr > 0);
+    if (--cont->ref_nr > 0)
+        return;
+    client_pool_put(cont->pool);
+    free(cont);
+}
+
+int
+client_pool_of(struct daos_client *client, uint64_t cookie, struct client_pool **ret_pool)
+{
+    struct client_pool *pool = client_hdl_get(client, CLIENT_HDL_POOL, cookie);
+
+    if (pool == NULL)
+        return CAIRN_ERR(NO_HDL);
+    *ret_pool = pool;
+    return 0;
+}
+
+int
+client_cont_of(struct daos_client *client, uint64_t cookie, struct client_cont **ret_cont)
+{
+    struct client_cont *cont = client_hdl_get(client, CLIENT_HDL_CONT, cookie);
+
+    if (cont == NULL)
+        return CAIRN_ERR(NO_HDL);
+    *ret_cont = cont;
+    return 0;
+}
+
+int
+client_pool_call(struct client_pool *pool, uint16_t opcode, const void *req, void *rep, struct arena *arena)
+{
+    struct client_call call = {
+        .ep = {.rank = pool->leader, .tag = RPC_TAG_SYSTEM},
+        .opcode = opcode,
+        .req = req,
+        .rep = rep,
+        .arena = arena,
+        .pool = pool->uuid,
+        .pool_hdl = pool->hdl,
+        .follow_leader = true,
+    };
+    int rc = client_call(pool->client, &call);
+
+    pool->leader = call.ep.rank;
+    return rc;
+}
+
+int
+client_pool_refresh(struct client_pool *pool)
+{
+    struct proto_pool_map_req req = {.pool = pool->uuid};
+    struct proto_pool_map_rep rep = {0};
+    struct poolmap *map = NULL;
+    struct arena arena;
+    int rc;
+
+    arena_init(&arena, 1024, CLIENT_REPLY_ARENA_BYTES_MAX);
+    rc = client_pool_call(pool, PROTO_POOL_MAP, &req, &rep, &arena);
+    if (rc == 0)
+        rc = poolmap_decode(rep.map.buf, rep.map.len, &map);
+    arena_fini(&arena);
+    if (rc != 0)
+        return rc;
+    if (map->version > pool->map->version) { /* another call may have been faster (MB-1) */
+        struct poolmap *old = pool->map;
+
+        pool->map = map;
+        map = old;
+    }
+    poolmap_destroy(map);
+    return 0;
+}
+
+int
+client_tgt_call(struct client_cont *cont, uint32_t tgt_id, uint16_t opcode, const void *req, void *rep, struct arena *arena)
+{
+    struct client_pool *pool = cont->pool;
+    const struct poolmap_tgt *tgt = poolmap_tgt_at(pool->map, tgt_id);
+    struct client_call call = {
+        .opcode = opcode,
+        .req = req,
+        .rep = rep,
+        .arena = arena,
+        .pool = pool->uuid,
+        .pool_hdl = pool->hdl,
+        .cont_hdl = cont->hdl,
+        .map_ver = pool->map->version,
+    };
+    int rc;
+
+    if (tgt == NULL)
+        return CAIRN_ERR(BAD_TARGET);
+    call.ep.rank = poolmap_tgt_rank(pool->map, tgt)->rank.v;
+    call.ep.tag = 1 + tgt->tgt_idx;
+    rc = client_call(pool->client, &call);
+    if (rc == -DER_STALE) {
+        rc = client_pool_refresh(pool);
+        return rc != 0 ? rc : CAIRN_ERR(STALE);
+    }
+    return rc;
+}

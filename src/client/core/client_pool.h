@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Pools and containers as a client sees them. Objects are shared and counted: a handle holds one reference, an open container one on its pool, an open
+ * object one on its container, a call in flight one on what it uses.
+ *
+ * Touched only on ULTs of the client's xstream.
+ */
+#ifndef CAIRN_CLIENT_POOL_H
+#define CAIRN_CLIENT_POOL_H
+
+#include "client/core/client.h"
+#include "placement/placement.h"
+#include "poolmap/poolmap.h"
+#include "proto/proto_svc.h"
+
+struct client_pool {
+    struct daos_client *client;
+    uint32_t ref_nr;
+    struct uuid uuid;
+    struct uuid hdl;
+    uint64_t flags;
+    uint32_t leader; /* rank of the pool service, as last heard */
+    struct poolmap *map;
+    bool is_slave; /* made from a global handle: closing it does not disconnect */
+};
+
+struct client_cont {
+    struct client_pool *pool;
+    uint32_t ref_nr;
+    struct uuid uuid;
+    struct uuid hdl;
+    uint64_t flags;
+    uint32_t layout_ver; /* of placement (FM-4) */
+    uint32_t rd_fac;
+    uint32_t csum_type;
+    bool is_slave;
+    uint32_t obj_nr; /* open objects */
+};
+
+void client_pool_get(struct client_pool *pool);
+void client_pool_put(struct client_pool *pool); /* NULL-safe */
+void client_cont_get(struct client_cont *cont);
+void client_cont_put(struct client_cont *cont); /* NULL-safe */
+
+/** Behind handles; a reference is not taken. Errors: NO_HDL. */
+CAIRN_MUST_CHECK int client_pool_of(struct daos_client *client, uint64_t cookie, struct client_pool **ret_pool);
+CAIRN_MUST_CHECK int client_cont_of(struct daos_client *client, uint64_t cookie, struct client_cont **ret_cont);
+
+/** A request to the pool's service; finds its leader by hints. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_pool_call(struct client_pool *pool, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+/** Fetch the newest map. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_pool_refresh(struct client_pool *pool);
+/** To a target of the pool: fills in handles, map version and endpoint. STALE means that the map was refreshed: compute the layout anew and call again. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_tgt_call(struct client_cont *cont, uint32_t tgt_id, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+
+#endif
