@@ -47,7 +47,7 @@ void xstream_stop(struct xstream *xs);
 /*
  * Frees ULTs that will never run again, without running them (shutdown after xstream_stop(); a killed simulated process; a forked
  * child). Drops posts that did not run, takes back every timer. Call it before freeing what the ULTs wait on. The driver must be
- * stopped, killed or not of this process.
+ * stopped, killed or not of this process, and so must those of the xstreams that run an xstream_call() of these ULTs.
  */
 void xstream_abandon(struct xstream *xs);
 
@@ -101,6 +101,7 @@ void ult_noyield_end(void);
 
 struct ult_stats {
     uint64_t switches_nr, created_nr, live_nr, ready_nr;
+    uint64_t stacks_nr; /* mapped now, in use or pooled */
     uint64_t stack_used_bytes_max;
 };
 /* Of the calling xstream or a stopped one. Looks through every stack: not for hot paths. */

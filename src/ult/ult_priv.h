@@ -130,7 +130,7 @@ struct xstream {
     size_t stack_bytes;
     struct list_head stacks_free; /* last used first */
     struct ult_stack *stacks_all;
-    uint32_t stacks_free_nr, promised_nr;
+    uint32_t stacks_nr, stacks_free_nr, promised_nr;
     uint64_t stack_used_bytes_max; /* of stacks given back to the OS */
 
     /* The driver's own context while a ULT runs. */
@@ -144,6 +144,8 @@ struct xstream {
     _Atomic(struct xstream_msg *) inbox; /* pushed by any thread, newest first */
     struct plat_post doorbell; /* posted by whoever finds the inbox empty */
     struct xstream_msg *pending_head, *pending_tail; /* oldest first */
+    struct list_head calls; /* of ULTs of this xstream, not yet answered */
+    bool is_closing;
 };
 
 /* What one OS thread remembers; its address serves as the thread's token. */

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/util.h"
 
@@ -110,8 +111,7 @@ ult_ctx_main(void)
 static void
 stack_frame_init(struct ult_stack *s)
 {
-    char *top =
-        s->base + s->bytes - 16; /* 16-aligned; a zero return address above the first frame */
+    char *top = s->base + s->bytes - 16; /* 16-aligned; a zero return address above the first frame */
 
 #if defined(__x86_64__)
     uint64_t frame[8] = {0};
@@ -167,6 +167,7 @@ ult_stack_grow(struct xstream *xs)
     if (s->all_next != NULL)
         s->all_next->all_prev = s;
     xs->stacks_all = s;
+    xs->stacks_nr++;
     list_add_tail(&s->link, &xs->stacks_free); /* cold: used last */
     xs->stacks_free_nr++;
     return 0;
@@ -208,14 +209,36 @@ ult_stack_release(struct ult *u)
         ult_stack_discard(LIST_LAST(&xs->stacks_free, struct ult_stack, link));
 }
 
+/* The lowest page in memory; reading the ones below would map a page each. */
+static char *
+stack_lowest_page(const struct ult_stack *s)
+{
+    size_t page_bytes = (size_t)getpagesize();
+    unsigned char in_memory[64];
+    char *end = s->base + s->bytes;
+
+    for (char *at = s->base; at < end; at += sizeof(in_memory) * page_bytes) {
+        size_t bytes = MIN((size_t)(end - at), sizeof(in_memory) * page_bytes);
+
+        if (mincore(at, bytes, in_memory) != 0)
+            return s->base;
+        for (size_t i = 0; i < DIV_UP(bytes, page_bytes); i++) {
+            if ((in_memory[i] & 1) != 0)
+                return at + i * page_bytes;
+        }
+    }
+    return end;
+}
+
 ULT_NO_SANITIZE static uint64_t
 stack_used(const struct ult_stack *s)
 {
-    const uint64_t *word = (const uint64_t *)(const void *)s->base;
     const uint64_t *end = (const uint64_t *)(const void *)(s->base + s->bytes);
+    const uint64_t *word;
 
     if (s->sp == NULL)
         return 0;
+    word = (const uint64_t *)(const void *)stack_lowest_page(s);
     VALGRIND_DISABLE_ERROR_REPORTING;
     while (word < end && *word == 0)
         word++;
@@ -233,6 +256,7 @@ ult_stack_discard(struct ult_stack *s)
         xs->stacks_free_nr--;
     }
     xs->stack_used_bytes_max = MAX(xs->stack_used_bytes_max, stack_used(s));
+    xs->stacks_nr--;
     if (s->all_prev != NULL)
         s->all_prev->all_next = s->all_next;
     else

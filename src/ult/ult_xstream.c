@@ -26,8 +26,7 @@
 #define I ULT_IO
 #define S ULT_SERVICE
 #define B ULT_BACKGROUND
-static const uint8_t share_pattern[16] = {
-    N, I, N, S, N, I, N, S, N, I, N, S, N, I, N, B}; /* ULT-11 */
+static const uint8_t share_pattern[16] = {N, I, N, S, N, I, N, S, N, I, N, S, N, I, N, B}; /* ULT-11 */
 #undef N
 #undef I
 #undef S
@@ -120,7 +119,8 @@ doorbell_fn(struct plat_post *post)
     struct xstream *xs = CAIRN_CONTAINER_OF(post, struct xstream, doorbell);
 
     inbox_take(xs);
-    pending_run(xs);
+    if (!xs->is_closing) /* else dropped: destroying a loop runs what was posted */
+        pending_run(xs);
 }
 
 static void
@@ -151,15 +151,19 @@ xstream_post(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void
 
 /* ---- calls ---------------------------------------------------------------------------------------------------------- */
 
-/* On the caller's stack until `reply` has run. The answer needs no memory, so that it cannot fail. */
+/*
+ * One call. Memory of the calling xstream: the answer needs none, so that it cannot fail, and a call whose ULT was abandoned
+ * meanwhile (`waiter` NULL) is still there when its answer comes.
+ */
 struct call {
+    struct list_head link; /* in `calls` of the calling xstream */
     struct plat_post reply;
     struct plat *plat; /* of the caller */
     struct plat_loop *loop;
     void (*fn)(void *arg);
     void *arg;
+    struct ult_eventual *waiter;
     bool is_done;
-    struct ult_eventual done;
 };
 
 static void
@@ -168,7 +172,8 @@ call_reply_fn(struct plat_post *post)
     struct call *call = CAIRN_CONTAINER_OF(post, struct call, reply);
 
     call->is_done = true;
-    ult_eventual_set(&call->done, 0);
+    if (call->waiter != NULL)
+        ult_eventual_set(call->waiter, 0);
 }
 
 static void
@@ -180,23 +185,40 @@ call_run(void *arg)
     call->plat->ops->loop_post(call->loop, &call->reply);
 }
 
-int
-xstream_call(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg)
+static int
+call_from_ult(
+    struct xstream *self, struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg)
 {
-    const struct ult *self = ult_self();
-    struct plat *plat = self == NULL ? xs->plat : self->xs->plat;
-    struct call call = {.plat = plat, .fn = fn, .arg = arg};
+    struct call *call = malloc(sizeof(*call));
+    struct ult_eventual done;
     int rc;
 
-    call.reply.fn = call_reply_fn;
-    ult_eventual_init(&call.done);
-    if (self != NULL) {
-        call.loop = self->xs->loop;
-        rc = xstream_post(xs, cls, call_run, &call);
-        return rc != 0 ? rc : ult_eventual_wait(&call.done);
-    }
+    if (call == NULL)
+        return CAIRN_ERR(NOMEM);
+    ult_eventual_init(&done);
+    *call = (struct call){.reply = {.fn = call_reply_fn},
+        .plat = self->plat,
+        .loop = self->loop,
+        .fn = fn,
+        .arg = arg,
+        .waiter = &done};
+    list_add_tail(&call->link, &self->calls);
+    rc = xstream_post(xs, cls, call_run, call);
+    if (rc == 0)
+        rc = ult_eventual_wait(&done);
+    list_del(&call->link);
+    free(call);
+    return rc;
+}
 
-    /* A plain thread sleeps on a loop of its own (linux only). */
+/* A plain thread sleeps on a loop of its own (linux only). */
+static int
+call_from_thread(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg)
+{
+    struct plat *plat = xs->plat;
+    struct call call = {.reply = {.fn = call_reply_fn}, .plat = plat, .fn = fn, .arg = arg};
+    int rc;
+
     CAIRN_ASSERT(xstream_self() == NULL);
     rc = plat->ops->loop_create(plat, &call.loop);
     if (rc != 0)
@@ -208,6 +230,33 @@ xstream_call(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void
     }
     plat->ops->loop_destroy(call.loop);
     return rc;
+}
+
+static void
+calls_orphan(struct xstream *xs)
+{
+    struct call *call;
+
+    LIST_FOREACH(call, &xs->calls, struct call, link)
+        call->waiter = NULL;
+}
+
+static void
+calls_free(struct xstream *xs)
+{
+    struct call *call, *tmp;
+
+    LIST_FOREACH_SAFE(call, tmp, &xs->calls, struct call, link)
+        free(call);
+}
+
+int
+xstream_call(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg)
+{
+    const struct ult *self = ult_self();
+
+    return self == NULL ? call_from_thread(xs, cls, fn, arg)
+                        : call_from_ult(self->xs, xs, cls, fn, arg);
 }
 
 /* ---- the step ------------------------------------------------------------------------------------------------------- */
@@ -250,8 +299,7 @@ ready_run(struct xstream *xs)
 
     for (uint32_t i = 1; i <= XSTREAM_STEP_RUNS_MAX && xs->ready_nr > 0; i++) {
         ult_run(xs, ready_pick(xs));
-        if (i % XSTREAM_CLOCK_EVERY == 0 &&
-            plat_mono_ns(xs->plat) - xs->now_ns > XSTREAM_STEP_NS_MAX)
+        if (i % XSTREAM_CLOCK_EVERY == 0 && plat_mono_ns(xs->plat) - xs->now_ns > XSTREAM_STEP_NS_MAX)
             break;
     }
     err_ring_set(outer_ring);
@@ -300,7 +348,7 @@ xstream_drive(struct xstream *xs, const bool *done, uint64_t deadline_ns)
 
     CAIRN_ASSERT(state->xs == NULL); /* on a ULT, wait instead */
     CAIRN_ASSERT(xs->thread == NULL);
-    CAIRN_ASSERT(other == NULL); /* ULT-1: one thread at a time */
+    CAIRN_ASSERT(ERGO(other != NULL, other == state)); /* ULT-1: one thread at a time */
     for (;;) {
         uint64_t next_ns;
 
@@ -354,6 +402,7 @@ xstream_create(struct plat *plat, const struct xstream_opts *opts, struct xstrea
     list_init(&xs->ults);
     list_init(&xs->ults_free);
     list_init(&xs->stacks_free);
+    list_init(&xs->calls);
     *ret_xs = xs;
     return 0;
 }
@@ -368,8 +417,10 @@ xstream_destroy(struct xstream *xs)
     CAIRN_ASSERT(xs->thread == NULL);
     CAIRN_ASSERT(xs->live_nr == 0);
     CAIRN_ASSERT(xs->ready_nr == 0);
+    xs->is_closing = true;
     xs->plat->ops->loop_destroy(xs->loop);
     pending_drop(xs);
+    calls_free(xs);
     ult_stack_discard_all(xs);
     LIST_FOREACH_SAFE(u, tmp, &xs->ults_free, struct ult, link)
         free(u);
@@ -404,6 +455,7 @@ xstream_abandon(struct xstream *xs)
     xs->current = NULL;
     ult_timers_drop(xs);
     pending_drop(xs);
+    calls_orphan(xs);
     while (!list_empty(&xs->ults)) {
         struct ult *u = LIST_FIRST(&xs->ults, struct ult, all_link);
 
@@ -441,6 +493,7 @@ xstream_stats(const struct xstream *xs, struct ult_stats *ret_stats)
         .created_nr = xs->created_nr,
         .live_nr = xs->live_nr,
         .ready_nr = xs->ready_nr,
+        .stacks_nr = xs->stacks_nr,
         .stack_used_bytes_max = ult_stack_used_max(xs),
     };
 }
