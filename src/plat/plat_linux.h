@@ -5,11 +5,23 @@
 
 #include "plat/plat.h"
 
+enum { PLAT_LINUX_SPIN_NS = 20000 };
+
 /** `*ret_plat` returns owned: free with plat_linux_destroy(). May be created more than once in a process. */
 CAIRN_MUST_CHECK int plat_linux_create(struct plat **ret_plat);
+/* Every loop, disk, lock and endpoint of it is closed (asserted where known). NULL is fine. */
 void plat_linux_destroy(struct plat *plat);
 
-/** How long loop_wait() polls before it sleeps (default 20 us; 0: sleep at once). */
+/** How long loop_wait() polls before it sleeps (default PLAT_LINUX_SPIN_NS; 0: sleep at once). */
 void plat_linux_spin_set(struct plat *plat, uint64_t spin_ns);
+
+/** Use the helper threads for disks opened from now on, as where io_uring is forbidden. For tests, before any disk is open. */
+void plat_linux_uring_disable(struct plat *plat);
+
+/**
+ * In a forked child: drop the directory locks that it inherited, so that they end with the parent (TH-4). Async-signal-safe; the
+ * plat is good for nothing else afterwards. For a pthread_atfork() handler of whoever owns the plat.
+ */
+void plat_linux_forked(struct plat *plat);
 
 #endif

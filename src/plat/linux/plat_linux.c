@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The linux table of plat.h: clock, randomness, environment, and where the other parts hang. Tested by test/plat_linux_test.c. */
+#include "plat/linux/plat_linux_priv.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
+int
+plat_linux_err(int err, const char *file, int line)
+{
+    int rc;
+
+    switch (err) {
+    case ENOENT:
+        rc = -(int)DER_NONEXIST;
+        break;
+    case EEXIST:
+        rc = -(int)DER_EXIST;
+        break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        rc = -(int)DER_NO_PERM;
+        break;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        rc = -(int)DER_NOSPACE;
+        break;
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN:
+        rc = -(int)DER_NOMEM;
+        break;
+    case ENOTDIR:
+        rc = -(int)DER_NOTDIR;
+        break;
+    case ENAMETOOLONG:
+        rc = -(int)DER_EXCEEDS_PATH_LEN;
+        break;
+    case EINVAL:
+        rc = -(int)DER_INVAL;
+        break;
+    case EBUSY:
+    case EADDRINUSE:
+        rc = -(int)DER_BUSY;
+        break;
+    case EIO:
+        rc = -(int)DER_NVME_IO;
+        break;
+    case ETIMEDOUT:
+        rc = -(int)DER_TIMEDOUT;
+        break;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EPIPE:
+        rc = -(int)DER_UNREACH;
+        break;
+    default:
+        rc = -(int)DER_MISC;
+        break;
+    }
+    err_record(file, line, rc);
+    return rc;
+}
+
+static uint64_t
+linux_clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+    int rc = clock_gettime(clock, &ts);
+
+    CAIRN_ASSERT(rc == 0);
+    return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+plat_linux_mono_ns(struct plat *plat)
+{
+    (void)plat;
+    return linux_clock_ns(CLOCK_BOOTTIME);
+}
+
+static uint64_t
+linux_wall_ns(struct plat *plat)
+{
+    (void)plat;
+    return linux_clock_ns(CLOCK_REALTIME);
+}
+
+static void
+linux_random(struct plat *plat, void *buf, size_t len)
+{
+    uint8_t *p = buf;
+
+    (void)plat;
+    while (len > 0) {
+        ssize_t n = getrandom(p, len, 0);
+
+        if (n < 0) {
+            CAIRN_ASSERT(errno == EINTR);
+            continue;
+        }
+        p += n;
+        len -= (size_t)n;
+    }
+}
+
+static const char *
+linux_env(struct plat *plat, const char *name)
+{
+    (void)plat;
+    return getenv(name);
+}
+
+static uint32_t
+linux_cpu_nr(struct plat *plat)
+{
+    return plat_linux_of(plat)->cpu_nr;
+}
+
+static uint32_t
+linux_pid(struct plat *plat)
+{
+    (void)plat;
+    return (uint32_t)getpid();
+}
+
+int
+plat_linux_cpu(struct plat_linux *pl, uint32_t idx)
+{
+    cpu_set_t set;
+    uint32_t left = idx % pl->cpu_nr;
+
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return -1;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &set))
+            continue;
+        if (left == 0)
+            return cpu;
+        left--;
+    }
+    return -1;
+}
+
+static uint32_t
+linux_cpus_allowed(void)
+{
+    cpu_set_t set;
+    int nr = 0;
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        nr = CPU_COUNT(&set);
+    return nr > 0 ? (uint32_t)nr : 1;
+}
+
+static const struct net_ops *
+linux_net(struct plat *plat, const char *uri)
+{
+    (void)plat;
+    (void)uri;
+    return NULL;
+}
+
+static const struct plat_ops linux_ops = {
+    .mono_ns = plat_linux_mono_ns,
+    .wall_ns = linux_wall_ns,
+    .random = linux_random,
+    .env = linux_env,
+    .cpu_nr = linux_cpu_nr,
+    .pid = linux_pid,
+    .loop_create = plat_linux_loop_create,
+    .loop_destroy = plat_linux_loop_destroy,
+    .loop_poll = plat_linux_loop_poll,
+    .loop_wait = plat_linux_loop_wait,
+    .loop_wake = plat_linux_loop_wake,
+    .loop_post = plat_linux_loop_post,
+    .thread_start = plat_linux_thread_start,
+    .thread_stop = plat_linux_thread_stop,
+    .disk_open = plat_linux_disk_open,
+    .disk_close = plat_linux_disk_close,
+    .disk_size = plat_linux_disk_size,
+    .disk_submit = plat_linux_disk_submit,
+    .disk_volatile = plat_linux_disk_volatile,
+    .dir_create = plat_linux_dir_create,
+    .dir_lock = plat_linux_dir_lock,
+    .dir_unlock = plat_linux_dir_unlock,
+    .dir_list = plat_linux_dir_list,
+    .file_read = plat_linux_file_read,
+    .file_write = plat_linux_file_write,
+    .file_remove = plat_linux_file_remove,
+    .net = linux_net,
+};
+
+int
+plat_linux_create(struct plat **ret_plat)
+{
+    struct plat_linux *pl = calloc(1, sizeof(*pl));
+
+    if (pl == NULL)
+        return CAIRN_ERR(NOMEM);
+    pl->plat.ops = &linux_ops;
+    pl->spin_ns = PLAT_LINUX_SPIN_NS;
+    pl->cpu_nr = linux_cpus_allowed();
+    pthread_mutex_init(&pl->dirlocks_lock, NULL);
+    list_init(&pl->dirlocks);
+    *ret_plat = &pl->plat;
+    return 0;
+}
+
+void
+plat_linux_destroy(struct plat *plat)
+{
+    struct plat_linux *pl;
+
+    if (plat == NULL)
+        return;
+    pl = plat_linux_of(plat);
+    CAIRN_ASSERT(list_empty(&pl->dirlocks));
+    pthread_mutex_destroy(&pl->dirlocks_lock);
+    free(pl);
+}
+
+void
+plat_linux_spin_set(struct plat *plat, uint64_t spin_ns)
+{
+    plat_linux_of(plat)->spin_ns = spin_ns;
+}
+
+void
+plat_linux_uring_disable(struct plat *plat)
+{
+    plat_linux_of(plat)->uring_off = true;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The loop of an xstream: one epoll set that holds its sockets, its io_uring and an eventfd for wake-ups from other threads.
+ *
+ *   LOOP-1  Whoever posts or wakes first publishes its work, then looks at `sleeping`; the loop first sets `sleeping`, then looks for
+ *           work. Both in sequentially consistent order, so one of them sees the other and no wake-up is lost.
+ *   LOOP-2  Sends and disk operations begun by a step reach the kernel at the start of the next poll, batched; loop_wait() never
+ *           sleeps while such work is queued.
+ *   LOOP-3  A source that is removed is never called again, also if its event was found before.
+ *
+ * Waiting. A blocking wake-up costs 40 to 80 us on a virtual machine, so loop_wait() polls for spin_ns before it sleeps, where that
+ * has paid lately: spin_score rises with each event that came in time (or soon after), and falls with each that did not. At score 0
+ * only one wait in LOOP_SPIN_PROBE polls, to notice a change. An idle loop, woken by its timers only, therefore soon does not poll at
+ * all, and no more loops than CPUs poll at one time.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "plat/linux/plat_linux_priv.h"
+
+enum {
+    LOOP_SPIN_SCORE_MAX = 16,
+    LOOP_SPIN_SCORE_START = 4,
+    LOOP_SPIN_HIT = 4, /* added when polling found an event */
+    LOOP_SPIN_NEAR = 1, /* added when it came within 4 times spin_ns of the start of the wait */
+    LOOP_SPIN_PROBE = 16,
+    LOOP_TIMER_SLACK_NS = 1000,
+};
+
+struct plat_thread {
+    struct plat_loop *loop;
+    plat_step_fn step;
+    void *arg;
+    pthread_t pthread;
+    atomic_bool stop;
+    char name[16];
+};
+
+/* ---- sources -------------------------------------------------------------------------------------------------------- */
+
+int
+loop_src_add(struct plat_loop *loop, struct loop_src *src)
+{
+    struct epoll_event ev = {.events = src->events, .data.ptr = src};
+
+    if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, src->fd, &ev) != 0)
+        return PLAT_LINUX_ERR(errno);
+    return 0;
+}
+
+void
+loop_src_mod(struct plat_loop *loop, struct loop_src *src, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = src};
+    int rc;
+
+    if (src->events == events)
+        return;
+    src->events = events;
+    rc = epoll_ctl(loop->epfd, EPOLL_CTL_MOD, src->fd, &ev);
+    CAIRN_ASSERT(rc == 0);
+}
+
+void
+loop_src_del(struct plat_loop *loop, struct loop_src *src)
+{
+    int rc = epoll_ctl(loop->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+
+    CAIRN_ASSERT(rc == 0);
+    for (int i = 0; i < loop->events_nr; i++) { /* LOOP-3 */
+        if (loop->events[i].data.ptr == src)
+            loop->events[i].data.ptr = NULL;
+    }
+}
+
+static void
+loop_woken(struct loop_src *src, uint32_t events)
+{
+    uint64_t count;
+    ssize_t n = read(src->fd, &count, sizeof(count));
+
+    (void)events;
+    (void)n; /* EAGAIN: somebody else's wake-up was read together with an earlier one */
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------- */
+
+int
+plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop)
+{
+    struct plat_loop *loop = calloc(1, sizeof(*loop));
+    int rc = 0;
+
+    if (loop == NULL)
+        return CAIRN_ERR(NOMEM);
+    loop->pl = plat_linux_of(plat);
+    loop->epfd = epoll_create1(EPOLL_CLOEXEC);
+    loop->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    list_init(&loop->tasks);
+    loop->retry_at_ns = PLAT_NEVER_NS;
+    loop->spin_score = LOOP_SPIN_SCORE_START;
+    if (loop->epfd < 0 || loop->wakefd < 0) {
+        rc = PLAT_LINUX_ERR(errno);
+        goto out;
+    }
+    loop->wake_src = (struct loop_src){.fd = loop->wakefd, .events = EPOLLIN, .fn = loop_woken};
+    rc = loop_src_add(loop, &loop->wake_src);
+    if (rc != 0)
+        goto out;
+    *ret_loop = loop;
+    loop = NULL;
+out:
+    plat_linux_loop_destroy(loop);
+    return rc;
+}
+
+static void
+loop_posts_run(struct plat_loop *loop)
+{
+    struct plat_post *post = atomic_exchange(&loop->posts, NULL);
+    struct plat_post *first = NULL;
+
+    while (post != NULL) { /* newest first: turn round */
+        struct plat_post *next = post->next;
+
+        post->next = first;
+        first = post;
+        post = next;
+    }
+    while (first != NULL) {
+        post = first;
+        first = post->next; /* fn may free the post */
+        loop->cbs_nr++;
+        post->fn(post);
+    }
+}
+
+void
+plat_linux_loop_destroy(struct plat_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    while (atomic_load(&loop->posts) != NULL)
+        loop_posts_run(loop);
+    CAIRN_ASSERT(list_empty(&loop->tasks));
+    disk_engine_destroy(loop->disk);
+    free(loop->rxbuf);
+    if (loop->wakefd >= 0)
+        close(loop->wakefd);
+    if (loop->epfd >= 0)
+        close(loop->epfd);
+    free(loop);
+}
+
+/* ---- poll ----------------------------------------------------------------------------------------------------------- */
+
+/* One round: tasks that these add run in the next. */
+static void
+loop_tasks_run(struct plat_loop *loop)
+{
+    struct list_head round;
+
+    list_init(&round);
+    list_splice_tail(&loop->tasks, &round);
+    while (!list_empty(&round)) {
+        struct loop_task *task = LIST_FIRST(&round, struct loop_task, link);
+
+        list_del(&task->link);
+        task->fn(task);
+    }
+}
+
+static bool
+loop_events_find(struct plat_loop *loop)
+{
+    int nr;
+
+    if (loop->events_nr == 0) {
+        nr = epoll_wait(loop->epfd, loop->events, LOOP_EVENTS_MAX, 0);
+        loop->events_nr = nr > 0 ? nr : 0;
+    }
+    return loop->events_nr > 0;
+}
+
+uint32_t
+plat_linux_loop_poll(struct plat_loop *loop)
+{
+    uint32_t before = loop->cbs_nr;
+
+    loop_tasks_run(loop);
+    if (loop->disk != NULL)
+        disk_engine_submit(loop->disk);
+    loop_events_find(loop);
+    for (int i = 0; i < loop->events_nr; i++) {
+        struct loop_src *src = loop->events[i].data.ptr;
+
+        if (src != NULL)
+            src->fn(src, loop->events[i].events);
+    }
+    loop->events_nr = 0;
+    atomic_store(&loop->woken, false);
+    loop_posts_run(loop);
+    if (loop->disk != NULL)
+        disk_engine_reap(loop->disk);
+    loop_tasks_run(loop);
+    if (loop->disk != NULL)
+        disk_engine_submit(loop->disk);
+    return loop->cbs_nr - before;
+}
+
+/* ---- wait ----------------------------------------------------------------------------------------------------------- */
+
+static bool
+loop_has_work(struct plat_loop *loop)
+{
+    return atomic_load(&loop->posts) != NULL || atomic_load(&loop->woken) || loop->events_nr > 0 ||
+        !list_empty(&loop->tasks) || (loop->disk != NULL && disk_engine_ready(loop->disk));
+}
+
+/* Polls; true when something came. */
+static bool
+loop_spin(struct plat_loop *loop, uint64_t now_ns, uint64_t deadline_ns)
+{
+    struct plat_linux *pl = loop->pl;
+    uint64_t end_ns = MIN(now_ns + pl->spin_ns, deadline_ns);
+    bool found = false;
+
+    if (pl->spin_ns == 0)
+        return false;
+    if (loop->spin_score == 0 && ++loop->spin_skipped_nr % LOOP_SPIN_PROBE != 0)
+        return false;
+    if (atomic_fetch_add(&pl->spinners_nr, 1) < pl->cpu_nr) {
+        do {
+            found = loop_has_work(loop) || loop_events_find(loop);
+        } while (!found && plat_linux_mono_ns(&pl->plat) < end_ns);
+        if (found)
+            loop->spin_score = MIN(loop->spin_score + LOOP_SPIN_HIT, LOOP_SPIN_SCORE_MAX);
+        else if (loop->spin_score > 0)
+            loop->spin_score--;
+    }
+    atomic_fetch_sub(&pl->spinners_nr, 1);
+    return found;
+}
+
+static void
+loop_sleep(struct plat_loop *loop, uint64_t now_ns, uint64_t deadline_ns)
+{
+    struct timespec ts;
+    struct timespec *timeout = NULL;
+    int nr;
+
+    if (deadline_ns != PLAT_NEVER_NS) {
+        ts.tv_sec = (time_t)((deadline_ns - now_ns) / 1000000000);
+        ts.tv_nsec = (long)((deadline_ns - now_ns) % 1000000000);
+        timeout = &ts;
+    }
+    atomic_store(&loop->sleeping, true); /* LOOP-1 */
+    if (!loop_has_work(loop)) {
+        nr = epoll_pwait2(loop->epfd, loop->events, LOOP_EVENTS_MAX, timeout, NULL);
+        if (nr < 0 && errno == ENOSYS) {
+            int ms = timeout == NULL ? -1 : (int)MIN((deadline_ns - now_ns) / 1000000 + 1, 60000u);
+
+            nr = epoll_wait(loop->epfd, loop->events, LOOP_EVENTS_MAX, ms);
+        }
+        loop->events_nr = nr > 0 ? nr : 0; /* EINTR: the caller polls and comes back */
+    }
+    atomic_store(&loop->sleeping, false);
+}
+
+void
+plat_linux_loop_wait(struct plat_loop *loop, uint64_t deadline_ns)
+{
+    uint64_t now_ns;
+
+    if (loop->disk != NULL)
+        disk_engine_submit(loop->disk); /* LOOP-2 */
+    if (loop_has_work(loop))
+        return;
+    now_ns = plat_linux_mono_ns(&loop->pl->plat);
+    deadline_ns = MIN(deadline_ns, loop->retry_at_ns);
+    if (now_ns >= deadline_ns)
+        return;
+    if (loop_spin(loop, now_ns, deadline_ns))
+        return;
+    now_ns = plat_linux_mono_ns(&loop->pl->plat);
+    if (now_ns >= deadline_ns)
+        return;
+    loop_sleep(loop, now_ns, deadline_ns);
+    if (loop->events_nr > 0 && plat_linux_mono_ns(&loop->pl->plat) - now_ns < 4 * loop->pl->spin_ns)
+        loop->spin_score = MIN(loop->spin_score + LOOP_SPIN_NEAR, LOOP_SPIN_SCORE_MAX);
+}
+
+/* ---- from other threads --------------------------------------------------------------------------------------------- */
+
+static void
+loop_kick(struct plat_loop *loop)
+{
+    uint64_t one = 1;
+    ssize_t n;
+
+    if (!atomic_load(&loop->sleeping) || !atomic_exchange(&loop->sleeping, false))
+        return; /* it is awake, or somebody else wakes it */
+    n = write(loop->wakefd, &one, sizeof(one));
+    CAIRN_ASSERT(n == (ssize_t)sizeof(one) || errno == EAGAIN);
+}
+
+void
+plat_linux_loop_wake(struct plat_loop *loop)
+{
+    atomic_store(&loop->woken, true);
+    loop_kick(loop);
+}
+
+void
+plat_linux_loop_post(struct plat_loop *loop, struct plat_post *post)
+{
+    struct plat_post *head = atomic_load(&loop->posts);
+
+    do {
+        post->next = head;
+    } while (!atomic_compare_exchange_weak(&loop->posts, &head, post));
+    loop_kick(loop);
+}
+
+/* ---- threads -------------------------------------------------------------------------------------------------------- */
+
+static void *
+thread_main(void *arg)
+{
+    struct plat_thread *thread = arg;
+    struct plat_loop *loop = thread->loop;
+
+    pthread_setname_np(pthread_self(), thread->name);
+    prctl(PR_SET_TIMERSLACK, (unsigned long)LOOP_TIMER_SLACK_NS, 0, 0, 0);
+    while (!atomic_load(&thread->stop)) {
+        uint64_t next_ns;
+
+        plat_linux_loop_poll(loop);
+        next_ns = thread->step(thread->arg);
+        if (next_ns != 0)
+            plat_linux_loop_wait(loop, next_ns);
+    }
+    return NULL;
+}
+
+static void
+thread_pin(struct plat_linux *pl, struct plat_thread *thread, uint32_t cpu)
+{
+    int nr = plat_linux_cpu(pl, cpu);
+    cpu_set_t set;
+    int rc;
+
+    CPU_ZERO(&set);
+    if (nr >= 0)
+        CPU_SET(nr, &set);
+    rc = nr < 0 ? EINVAL : pthread_setaffinity_np(thread->pthread, sizeof(set), &set);
+    if (rc != 0)
+        LOG_WARN("thread %s cannot be pinned to CPU %d (%s); it runs anywhere", thread->name, nr,
+            strerror(rc));
+}
+
+int
+plat_linux_thread_start(struct plat *plat, struct plat_loop *loop, const char *name, uint32_t cpu,
+    plat_step_fn step, void *arg, struct plat_thread **ret_thread)
+{
+    struct plat_thread *thread = calloc(1, sizeof(*thread));
+    sigset_t all, old;
+    int rc;
+
+    if (thread == NULL)
+        return CAIRN_ERR(NOMEM);
+    thread->loop = loop;
+    thread->step = step;
+    thread->arg = arg;
+    strncpy(thread->name, name, sizeof(thread->name) - 1);
+    sigfillset(&all); /* TH-3: the new thread inherits the mask */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&thread->pthread, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0) {
+        free(thread);
+        return PLAT_LINUX_ERR(rc);
+    }
+    if (cpu != UINT32_MAX)
+        thread_pin(plat_linux_of(plat), thread, cpu);
+    *ret_thread = thread;
+    return 0;
+}
+
+void
+plat_linux_thread_stop(struct plat_thread *thread)
+{
+    int rc;
+
+    if (thread == NULL)
+        return;
+    atomic_store(&thread->stop, true);
+    plat_linux_loop_wake(thread->loop);
+    rc = pthread_join(thread->pthread, NULL);
+    CAIRN_ASSERT(rc == 0);
+    free(thread);
+}

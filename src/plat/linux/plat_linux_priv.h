@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the files of plat/linux share: the process-wide struct, the loop with its sources and tasks, the disk engine's hooks. */
+#ifndef CAIRN_PLAT_LINUX_PRIV_H
+#define CAIRN_PLAT_LINUX_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "plat/plat_linux.h"
+
+struct inproc_hub;
+struct disk_engine;
+
+struct plat_linux {
+    struct plat plat; /* first */
+    uint64_t spin_ns;
+    uint32_t cpu_nr; /* CPUs that this process may use */
+    bool uring_off; /* tests, and after the kernel refused a ring once */
+    atomic_bool direct_warned; /* the one warning about O_DIRECT was printed */
+    atomic_uint spinners_nr; /* loops that poll in loop_wait() now; at most cpu_nr */
+    struct inproc_hub *inproc;
+    pthread_mutex_t dirlocks_lock;
+    struct list_head dirlocks; /* live ones, for plat_linux_forked() */
+};
+
+/* A descriptor in a loop's epoll set. fn runs in loop_poll() with the epoll events. */
+struct loop_src {
+    int fd;
+    uint32_t events;
+    void (*fn)(struct loop_src *src, uint32_t events);
+};
+
+/* Work for the next loop_poll(). A task added while tasks run waits for the next round of the same or the next poll. */
+struct loop_task {
+    struct list_head link; /* empty when not scheduled */
+    void (*fn)(struct loop_task *task);
+};
+
+enum {
+    LOOP_EVENTS_MAX = 64, /* descriptors dispatched by one poll */
+    LOOP_RXBUF_BYTES = 128 << 10, /* receive buffer shared by the sockets of a loop */
+};
+
+/* Owner: the thread that drives it; posts, woken and sleeping are touched by any. */
+struct plat_loop {
+    struct plat_linux *pl;
+    int epfd;
+    int wakefd;
+    struct loop_src wake_src;
+    struct list_head tasks;
+    struct epoll_event events[LOOP_EVENTS_MAX]; /* found by loop_wait(), dispatched by loop_poll() */
+    int events_nr;
+    uint32_t cbs_nr; /* user callbacks run so far */
+    uint64_t retry_at_ns; /* some source wants a poll then; PLAT_NEVER_NS: none */
+    int spin_score; /* how well polling before sleep has paid lately: 0..LOOP_SPIN_SCORE_MAX */
+    uint32_t spin_skipped_nr;
+    struct disk_engine *disk; /* made by the first disk */
+    uint8_t *rxbuf; /* made by the first socket */
+    _Atomic(struct plat_post *) posts; /* newest first */
+    atomic_bool woken;
+    atomic_bool sleeping;
+};
+
+static inline struct plat_linux *
+plat_linux_of(struct plat *plat)
+{
+    return CAIRN_CONTAINER_OF(plat, struct plat_linux, plat);
+}
+
+/** -DER_ code for a positive errno, recorded at the caller's line. */
+#define PLAT_LINUX_ERR(err) plat_linux_err((err), __FILE__, __LINE__)
+int plat_linux_err(int err, const char *file, int line);
+
+uint64_t plat_linux_mono_ns(struct plat *plat);
+int
+plat_linux_cpu(struct plat_linux *pl, uint32_t idx); /* number of the idx-th CPU that may be used */
+
+/* loop */
+int plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop);
+void plat_linux_loop_destroy(struct plat_loop *loop);
+uint32_t plat_linux_loop_poll(struct plat_loop *loop);
+void plat_linux_loop_wait(struct plat_loop *loop, uint64_t deadline_ns);
+void plat_linux_loop_wake(struct plat_loop *loop);
+void plat_linux_loop_post(struct plat_loop *loop, struct plat_post *post);
+int plat_linux_thread_start(struct plat *plat, struct plat_loop *loop, const char *name,
+    uint32_t cpu, plat_step_fn step, void *arg, struct plat_thread **ret_thread);
+void plat_linux_thread_stop(struct plat_thread *thread);
+
+CAIRN_MUST_CHECK int loop_src_add(struct plat_loop *loop, struct loop_src *src);
+void loop_src_mod(struct plat_loop *loop, struct loop_src *src, uint32_t events);
+void loop_src_del(
+    struct plat_loop *loop, struct loop_src *src); /* also events found but not yet dispatched */
+
+static inline void
+loop_task_add(struct plat_loop *loop, struct loop_task *task)
+{
+    if (list_empty(&task->link))
+        list_add_tail(&task->link, &loop->tasks);
+}
+
+/* disks */
+int plat_linux_disk_open(struct plat *plat, struct plat_loop *loop, const char *path,
+    uint32_t flags, uint64_t size_bytes, struct plat_disk **ret_disk);
+void plat_linux_disk_close(struct plat_disk *disk);
+uint64_t plat_linux_disk_size(struct plat_disk *disk);
+void plat_linux_disk_submit(struct plat_disk *disk, struct plat_io *io);
+bool plat_linux_disk_volatile(struct plat_disk *disk);
+
+void disk_engine_destroy(struct disk_engine *engine);
+void disk_engine_submit(struct disk_engine *engine); /* hand queued operations to the kernel */
+void disk_engine_reap(struct disk_engine *engine); /* run what has completed */
+bool disk_engine_ready(struct disk_engine *engine); /* is there something to reap */
+
+/* directories and small files */
+int plat_linux_dir_create(struct plat *plat, const char *path);
+int plat_linux_dir_sync_parent(const char *path);
+int plat_linux_dir_lock(struct plat *plat, const char *path, struct plat_dirlock **ret_lock);
+void plat_linux_dir_unlock(struct plat_dirlock *lock);
+int plat_linux_dir_list(
+    struct plat *plat, const char *path, void (*fn)(void *arg, const char *name), void *arg);
+int plat_linux_file_read(
+    struct plat *plat, const char *path, void *buf, size_t buf_len, size_t *ret_len);
+int plat_linux_file_write(struct plat *plat, const char *path, const void *buf, size_t len);
+int plat_linux_file_remove(struct plat *plat, const char *path);
+
+#endif

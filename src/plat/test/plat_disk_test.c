@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Goal: the disk contract of plat.h, the same on each engine (SM-4): io_uring, helper threads, copies on tmpfs, sim.
+ * Method: every case runs on all engines that the backend has; contents are compared with a model in memory.
+ */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "plat/test/plat_test_fix.h"
+
+enum { SECTOR = PLAT_SECTOR_BYTES };
+
+struct op {
+    struct plat_io io;
+    struct iov iovs[4];
+    uint32_t *done_nr;
+    int rc;
+    bool done;
+};
+
+static void
+op_done(struct plat_io *io, int rc)
+{
+    struct op *op = io->arg;
+
+    EXPECT(!op->done); /* PLT-3 */
+    op->done = true;
+    op->rc = rc;
+    (*op->done_nr)++;
+}
+
+static void
+op_set(struct op *op, enum plat_io_op kind, uint64_t off, void *buf, size_t len, uint32_t *done_nr)
+{
+    memset(op, 0, sizeof(*op));
+    op->iovs[0] = (struct iov){buf, len};
+    op->io.op = kind;
+    op->io.off = off;
+    op->io.iovs = op->iovs;
+    op->io.iov_nr = kind == PLAT_IO_SYNC ? 0 : 1;
+    op->io.done = op_done;
+    op->io.arg = op;
+    op->done_nr = done_nr;
+}
+
+static int
+op_run(struct fix *f, struct plat_disk *disk, struct op *op)
+{
+    uint32_t nr = 0;
+
+    op->done_nr = &nr;
+    f->plat->ops->disk_submit(disk, &op->io);
+    EXPECT(!op->done); /* PLT-1: not inside submit */
+    fix_wait(f, &nr, 1);
+    return op->rc;
+}
+
+static int
+disk_rw(struct fix *f, struct plat_disk *disk, enum plat_io_op kind, uint32_t flags, uint64_t off,
+    void *buf, size_t len)
+{
+    struct op op;
+
+    op_set(&op, kind, off, buf, len, NULL);
+    op.io.flags = flags;
+    return op_run(f, disk, &op);
+}
+
+static uint8_t *
+pages_alloc(size_t nr, uint8_t fill)
+{
+    uint8_t *p = aligned_alloc(SECTOR, nr * SECTOR);
+
+    if (p != NULL)
+        memset(p, fill, nr * SECTOR);
+    return p;
+}
+
+/* Runs body once for each engine of the backend. */
+static void
+each_engine(void (*body)(struct fix *f, const char *path))
+{
+    enum { RING, HELPER, COPY, NR };
+    char path[256];
+
+    for (int kind = 0; kind < (test_backend() == BACKEND_SIM ? 1 : NR); kind++) {
+        struct fix f;
+        const char *dir;
+
+        if (!fix_init(&f))
+            return;
+        if (f.sim == NULL && kind == HELPER)
+            plat_linux_uring_disable(f.plat);
+        dir = fix_dir(&f);
+        if (f.sim == NULL && kind == COPY) {
+            if (access("/dev/shm", W_OK) != 0) {
+                fix_fini(&f);
+                continue;
+            }
+            snprintf(path, sizeof(path), "/dev/shm/cairn-plat-test-%d", (int)getpid());
+        } else {
+            snprintf(path, sizeof(path), "%s/disk%d", dir, kind);
+        }
+        body(&f, path);
+        CAIRN_IGNORE(f.plat->ops->file_remove(f.plat, path)); /* not every case makes it */
+        fix_fini(&f);
+    }
+}
+
+static struct plat_disk *
+disk_new(struct fix *f, const char *path, uint64_t sectors)
+{
+    struct plat_disk *disk = NULL;
+
+    EXPECT_OK(f->plat->ops->disk_open(
+        f->plat, f->loop, path, PLAT_DISK_CREATE | PLAT_DISK_EXCL, sectors * SECTOR, &disk));
+    return disk;
+}
+
+/* ---- cases ---------------------------------------------------------------------------------------------------------- */
+
+static void
+body_write_read(struct fix *f, const char *path)
+{
+    struct plat_disk *disk = disk_new(f, path, 64);
+    uint8_t *w = pages_alloc(8, 0x5a);
+    uint8_t *r = pages_alloc(8, 0xff);
+
+    if (disk == NULL)
+        goto out;
+    EXPECT_EQ(f->plat->ops->disk_size(disk), 64u * SECTOR);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 0, r, SECTOR));
+    EXPECT_EQ(r[0], 0); /* created sparse: zeros */
+    EXPECT_EQ(r[SECTOR - 1], 0);
+    for (size_t i = 0; i < 8 * SECTOR; i++)
+        w[i] = (uint8_t)(i * 7 + i / SECTOR);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_WRITE, 0, 5 * SECTOR, w, 8 * SECTOR));
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_SYNC, 0, 0, NULL, 0));
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 5 * SECTOR, r, 8 * SECTOR));
+    EXPECT_MEM_EQ(r, w, 8 * SECTOR);
+    memset(w, 0x77, SECTOR);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, 63 * SECTOR, w, SECTOR));
+    f->plat->ops->disk_close(disk);
+
+    disk = NULL;
+    EXPECT_OK(f->plat->ops->disk_open(f->plat, f->loop, path, PLAT_DISK_RDONLY, 0, &disk));
+    if (disk == NULL)
+        goto out;
+    EXPECT_EQ(f->plat->ops->disk_size(disk), 64u * SECTOR);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 63 * SECTOR, r, SECTOR));
+    EXPECT_MEM_EQ(r, w, SECTOR);
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_WRITE, 0, 0, w, SECTOR), NO_PERM);
+    f->plat->ops->disk_close(disk);
+out:
+    free(w);
+    free(r);
+}
+
+TEST_ON(plat_disk, write_read, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_write_read);
+}
+
+static void
+body_vectors(struct fix *f, const char *path)
+{
+    struct plat_disk *disk = disk_new(f, path, 16);
+    uint8_t *w = pages_alloc(6, 1);
+    uint8_t *r = pages_alloc(6, 0);
+    struct op op;
+
+    if (disk == NULL)
+        goto out;
+    for (size_t i = 0; i < 6 * SECTOR; i++)
+        w[i] = (uint8_t)(i / SECTOR + i);
+    op_set(&op, PLAT_IO_WRITE, SECTOR, w + 4 * SECTOR, 2 * SECTOR, NULL);
+    op.iovs[1] = (struct iov){w, SECTOR};
+    op.iovs[2] = (struct iov){w + SECTOR, 3 * SECTOR};
+    op.io.iov_nr = 3;
+    EXPECT_OK(op_run(f, disk, &op));
+    op_set(&op, PLAT_IO_READ, SECTOR, r, 2 * SECTOR, NULL);
+    op.iovs[1] = (struct iov){r + 2 * SECTOR, 4 * SECTOR};
+    op.io.iov_nr = 2;
+    EXPECT_OK(op_run(f, disk, &op));
+    EXPECT_MEM_EQ(r, w + 4 * SECTOR, 2 * SECTOR);
+    EXPECT_MEM_EQ(r + 2 * SECTOR, w, 4 * SECTOR);
+    f->plat->ops->disk_close(disk);
+out:
+    free(w);
+    free(r);
+}
+
+TEST_ON(plat_disk, vectors, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_vectors);
+}
+
+static void
+body_refuses(struct fix *f, const char *path)
+{
+    const struct plat_ops *ops = f->plat->ops;
+    struct plat_disk *disk = NULL;
+    struct plat_disk *other = NULL;
+    uint8_t *p = pages_alloc(4, 3);
+    struct op op;
+
+    EXPECT_ERR(ops->disk_open(f->plat, f->loop, path, 0, 0, &disk), NONEXIST);
+    EXPECT_ERR(ops->disk_open(f->plat, f->loop, path, PLAT_DISK_CREATE, 100, &disk), INVAL);
+    disk = disk_new(f, path, 4);
+    if (disk == NULL)
+        goto out;
+    EXPECT_ERR(
+        ops->disk_open(f->plat, f->loop, path, PLAT_DISK_CREATE | PLAT_DISK_EXCL, SECTOR, &other),
+        EXIST);
+    EXPECT_OK(ops->disk_open(f->plat, f->loop, path, PLAT_DISK_CREATE, SECTOR, &other));
+    if (other != NULL) {
+        EXPECT_EQ(ops->disk_size(other), 4u * SECTOR); /* as it was */
+        ops->disk_close(other);
+    }
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_READ, 0, 1, p, SECTOR), INVAL);
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_READ, 0, 0, p, 100), INVAL);
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_READ, 0, 0, p + 8, SECTOR), INVAL);
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_READ, 0, 0, p, 0), INVAL);
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_WRITE, 0, 4 * SECTOR, p, SECTOR), INVAL);
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_WRITE, 0, 2 * SECTOR, p, 3 * SECTOR), INVAL);
+    EXPECT_ERR(disk_rw(f, disk, PLAT_IO_READ, 0, UINT64_MAX - SECTOR + 1, p, SECTOR), INVAL);
+    op_set(&op, PLAT_IO_READ, 0, p, SECTOR, NULL);
+    op.io.iov_nr = 0;
+    EXPECT_ERR(op_run(f, disk, &op), INVAL);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 3 * SECTOR, p, SECTOR)); /* and still serves */
+    ops->disk_close(disk);
+out:
+    free(p);
+}
+
+TEST_ON(plat_disk, refuses, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_refuses);
+}
+
+/* More operations at once than the ring holds; each must complete once, and the content equal the model's. */
+static void
+body_many(struct fix *f, const char *path)
+{
+    enum { NR = 1500, SECTORS = 256 };
+    struct plat_disk *disk = disk_new(f, path, SECTORS);
+    struct op *ops = calloc(NR, sizeof(*ops));
+    uint8_t *bufs = pages_alloc(SECTORS, 0);
+    uint8_t *back = pages_alloc(SECTORS, 0);
+    uint64_t seed = test_seed();
+    uint32_t nr = 0;
+
+    if (disk == NULL)
+        goto out;
+    for (size_t i = 0; i < (size_t)SECTORS * SECTOR; i += 8)
+        *(uint64_t *)(void *)(bufs + i) = test_rand(&seed);
+    for (uint32_t i = 0; i < NR; i++) {
+        uint32_t sector = i % SECTORS; /* the same bytes each time: order does not matter */
+
+        op_set(&ops[i], PLAT_IO_WRITE, (uint64_t)sector * SECTOR, bufs + (size_t)sector * SECTOR,
+            SECTOR, &nr);
+        ops[i].io.flags = i % 7 == 0 ? PLAT_IO_DSYNC : 0;
+        f->plat->ops->disk_submit(disk, &ops[i].io);
+    }
+    fix_wait(f, &nr, NR);
+    for (uint32_t i = 0; i < NR; i++)
+        EXPECT_OK(ops[i].rc);
+    EXPECT_EQ(nr, NR);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 0, back, (size_t)SECTORS * SECTOR));
+    EXPECT_MEM_EQ(back, bufs, (size_t)SECTORS * SECTOR);
+    f->plat->ops->disk_close(disk);
+out:
+    free(ops);
+    free(bufs);
+    free(back);
+}
+
+TEST_ON(plat_disk, many_at_once, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_many);
+}
+
+/* Completions may submit again, and complete in a later poll. */
+struct chain {
+    struct op op;
+    struct fix *f;
+    struct plat_disk *disk;
+    uint32_t left;
+    uint32_t nr;
+};
+
+static void
+chain_done(struct plat_io *io, int rc)
+{
+    struct chain *chain = io->arg;
+
+    EXPECT_OK(rc);
+    chain->nr++;
+    if (--chain->left > 0)
+        chain->f->plat->ops->disk_submit(chain->disk, io);
+}
+
+static void
+body_chain(struct fix *f, const char *path)
+{
+    struct chain chain = {.f = f, .left = 20};
+    uint8_t *p = pages_alloc(1, 9);
+
+    chain.disk = disk_new(f, path, 4);
+    if (chain.disk != NULL) {
+        op_set(&chain.op, PLAT_IO_WRITE, SECTOR, p, SECTOR, NULL);
+        chain.op.io.done = chain_done;
+        chain.op.io.arg = &chain;
+        f->plat->ops->disk_submit(chain.disk, &chain.op.io);
+        fix_wait(f, &chain.nr, 20);
+        EXPECT_EQ(chain.nr, 20);
+        f->plat->ops->disk_close(chain.disk);
+    }
+    free(p);
+}
+
+TEST_ON(plat_disk, completion_submits, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_chain);
+}
+
+TEST_LINUX(plat_disk, kinds, "which file systems are volatile is a fact about Linux")
+{
+    struct fix f;
+    struct plat_disk *disk = NULL;
+    char path[64];
+    struct stat st;
+
+    if (!fix_init(&f))
+        return;
+    snprintf(path, sizeof(path), "/dev/shm/cairn-plat-kind-%d", (int)getpid());
+    if (access("/dev/shm", W_OK) == 0) {
+        disk = disk_new(&f, path, 1024);
+        EXPECT(disk != NULL && f.plat->ops->disk_volatile(disk));
+        EXPECT(stat(path, &st) == 0 && st.st_blocks == 0); /* sparse */
+        f.plat->ops->disk_close(disk);
+        EXPECT_OK(f.plat->ops->file_remove(f.plat, path));
+    }
+    disk = NULL;
+    EXPECT_ERR(f.plat->ops->disk_open(f.plat, f.loop, "/dev/null", 0, 0, &disk), INVAL);
+    EXPECT_ERR(f.plat->ops->disk_open(f.plat, f.loop, "/proc/none", 0, 0, &disk), NONEXIST);
+    fix_fini(&f);
+}
+
+static void
+body_buffered(struct fix *f, const char *path)
+{
+    struct plat_disk *disk = NULL;
+    uint8_t *p = pages_alloc(2, 0x31);
+    uint8_t *r = pages_alloc(2, 0);
+
+    EXPECT_OK(f->plat->ops->disk_open(
+        f->plat, f->loop, path, PLAT_DISK_CREATE | PLAT_DISK_NODIRECT, 8 * SECTOR, &disk));
+    if (disk != NULL) {
+        EXPECT_OK(disk_rw(f, disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, 0, p, 2 * SECTOR));
+        EXPECT_OK(disk_rw(f, disk, PLAT_IO_SYNC, 0, 0, NULL, 0));
+        EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 0, r, 2 * SECTOR));
+        EXPECT_MEM_EQ(r, p, 2 * SECTOR);
+        f->plat->ops->disk_close(disk);
+    }
+    free(p);
+    free(r);
+}
+
+TEST_ON(plat_disk, buffered, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_buffered);
+}
