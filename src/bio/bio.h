@@ -25,22 +25,23 @@
 
 enum {
     BIO_BLK_BYTES = 4096,
-    BIO_EXT_BLKS_MAX = 4096,  /* one extent: 16 MiB */
-    BIO_RESV_NR_MAX = 4096,   /* live reservations of a target */
+    BIO_EXT_BLKS_MAX = 4096, /* one extent: 16 MiB */
+    BIO_RESV_NR_MAX = 4096, /* live reservations of a target */
     BIO_BUF_BYTES_MAX = 16 << 20,
+    BIO_STREAM_RECLAIM = 1 << 30, /* flag of a stream number: may use the reserve (ST-8) */
 };
 
 struct bio_tgt;
 
 struct bio_cfg {
-    char dir[256];          /* holds the files wal, meta, data of this target */
-    uint64_t wal_bytes;     /* 0: 64 MiB; at least 16 MiB */
-    uint64_t meta_bytes;    /* largest size of the arena; 0: 1 GiB */
-    uint64_t data_bytes;    /* 0: 16 GiB, sparse */
-    struct uuid system;     /* FM-2: checked at open */
-    struct uuid device;     /* of the target, made at format */
+    char dir[256]; /* holds the files wal, meta, data of this target */
+    uint64_t wal_bytes; /* 0: 64 MiB; at least 16 MiB */
+    uint64_t meta_bytes; /* largest size of the arena; 0: 1 GiB */
+    uint64_t data_bytes; /* 0: 16 GiB, sparse */
+    struct uuid system; /* FM-2: checked at open */
+    struct uuid device; /* of the target, made at format */
     uint32_t rank, tgt_idx;
-    uint32_t ckpt_pct;      /* checkpoint when the log is that full; 0: 50 */
+    uint32_t ckpt_pct; /* checkpoint when the log is that full; 0: 50 */
     uint64_t ckpt_interval_ns; /* and at least so often when dirty; 0: 5 s */
 };
 
@@ -53,7 +54,8 @@ bool bio_is_formatted(struct plat *plat, const char *dir);
  * Errors: NONEXIST not formatted; CSUM, DF_INVAL damaged (log line names file and offset); DF_INCOMPT another version or an unknown incompatible
  * feature; MISMATCH another system, rank, or target.
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt);
 /** Waits for commits in flight, checkpoints, stops its ULTs, frees. */
 CAIRN_YIELDS void bio_close(struct bio_tgt *tgt);
 /** Free memory without any I/O or wait (simulated kill). */
@@ -64,11 +66,14 @@ struct xstream *bio_xstream(struct bio_tgt *tgt);
 const struct bio_cfg *bio_cfg(struct bio_tgt *tgt); /* as found in the headers */
 /* 0 while serving, else why it stopped (BIO-5). */
 int bio_status(const struct bio_tgt *tgt);
+/** Check arena and extent space, everything that can be recomputed: -DER_DF_INVAL with the first inconsistency logged. Loads pages. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_check(struct bio_tgt *tgt);
 
 /* ---- durability ----------------------------------------------------------------------------------------------------- */
 
-uint64_t bio_wal_durable(const struct bio_tgt *tgt); /* every transaction with lsn <= this is durable */
-uint64_t bio_wal_last(const struct bio_tgt *tgt);    /* lsn of the newest committed transaction */
+uint64_t
+bio_wal_durable(const struct bio_tgt *tgt); /* every transaction with lsn <= this is durable */
+uint64_t bio_wal_last(const struct bio_tgt *tgt); /* lsn of the newest committed transaction */
 /** Wait until lsn is durable; cheap when it already is. Errors: NVME_IO the target stopped: nothing may be promised. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_wal_wait(struct bio_tgt *tgt, uint64_t lsn);
 /** Write a checkpoint now. */
@@ -92,7 +97,8 @@ struct bio_resv;
 
 /** Reserve one extent of at least `bytes` (1..16 MiB). `*ret_resv` returns owned: ends by bio_ext_publish() or bio_ext_cancel(). `stream`: streams
  * get contiguous space. Errors: NOSPACE; BUSY BIO_RESV_NR_MAX are live. */
-CAIRN_MUST_CHECK int bio_ext_reserve(struct bio_tgt *tgt, uint64_t bytes, uint32_t stream, struct bio_resv **ret_resv);
+CAIRN_MUST_CHECK int
+bio_ext_reserve(struct bio_tgt *tgt, uint64_t bytes, uint32_t stream, struct bio_resv **ret_resv);
 struct bio_ext bio_resv_ext(const struct bio_resv *resv);
 /** In a transaction: the extent is allocated when it commits, free again if it aborts. The reservation ends with bio_ext_published() after
  * commit, or bio_ext_cancel() after abort. Errors: as umem_tx_range(). */
@@ -111,13 +117,16 @@ void bio_reader_enter(struct bio_tgt *tgt, struct bio_reader *rd);
 void bio_reader_leave(struct bio_tgt *tgt, struct bio_reader *rd);
 
 /** Write len bytes from buf (from bio_buf_get(), the tail of the last block is zeroed by this call) at addr of a reserved extent. Not yet durable: the committer sees to that (ST-3). */
-CAIRN_YIELDS CAIRN_MUST_CHECK int bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
 /** Read [addr, addr+len) into buf (from bio_buf_get(), len rounded up to blocks). addr a multiple of BIO_BLK_BYTES. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
 
 struct bio_space {
     uint64_t meta_total, meta_free; /* bytes */
-    uint64_t data_total, data_free; /* bytes; free without reservations and extents waiting to be freed */
+    uint64_t data_total,
+        data_free; /* bytes; free without reservations and extents waiting to be freed */
 };
 void bio_space_get(struct bio_tgt *tgt, struct bio_space *ret_space);
 

@@ -32,7 +32,7 @@ enum {
     UMEM_PAGE_BITS = 14,
     UMEM_PAGE_BYTES = 1 << UMEM_PAGE_BITS,
     UMEM_ALLOC_BYTES_MAX = 8192,
-    UMEM_ROOT_BYTES = 2048,        /* for the user of the arena, at umem_root() */
+    UMEM_ROOT_BYTES = 2048, /* for the user of the arena, at umem_root() */
     UMEM_TX_BYTES_MAX = 512 * 1024, /* redo bytes of one transaction; beyond it -DER_OVERFLOW */
 };
 
@@ -89,13 +89,15 @@ struct umem_tx {
 
 /**
  * Wait until the log and its buffers can take a transaction of the largest size; call before umem_tx_begin(), which does not yield.
- * Errors: NVME_IO, SHUTDOWN the target has stopped (ST-1).
+ * Errors: NVME_IO, SHUTDOWN the target has stopped (ST-1); NOSPACE the log is full and the file system has no room for the checkpoint
+ * that would empty it (nothing is lost, a later call may succeed).
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int umem_tx_admit(struct umem *um);
 
 /** Begin. Errors: AGAIN admission is needed again (somebody else took the space): call umem_tx_admit(). */
-CAIRN_MUST_CHECK int umem_tx_begin(struct umem *um, uint32_t flags, uint64_t shard, struct umem_tx *ret_tx);
-/** Cover [off, off + len) of one block: its bytes may now be changed in place. Errors: AGAIN not resident; OVERFLOW. */
+CAIRN_MUST_CHECK int
+umem_tx_begin(struct umem *um, uint32_t flags, uint64_t shard, struct umem_tx *ret_tx);
+/** Cover [off, off + len) of one block: its bytes may now be changed in place. Errors: AGAIN not resident; OVERFLOW; DF_INVAL across a page. */
 CAIRN_MUST_CHECK int umem_tx_range(struct umem_tx *tx, uint64_t off, uint32_t len);
 /** A block of at least `len` (1..UMEM_ALLOC_BYTES_MAX) bytes, zeroed, 8-aligned. Errors: NOSPACE; AGAIN not resident; OVERFLOW. */
 CAIRN_MUST_CHECK int umem_alloc(struct umem_tx *tx, uint32_t len, uint64_t *ret_off);

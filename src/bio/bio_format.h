@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Disk structures of a target's storage; the prose with offsets is docs/format/bio.md. All numbers are little-endian, which the
+ * supported machines (x86-64, arm64) are: fields are used in place. Every structure carries a CRC-32C (FM-2, ST-7).
+ *
+ *   wal   superblock | ring of 4 KiB blocks holding groups
+ *   meta  superblock | header place 0 | header place 1 | slot map 0 | slot map 1 | page slots
+ *   data  superblock | blocks of extents
+ *   target            a copy of the superblock alone: written last, so that its presence means that the format is complete
+ */
+#ifndef CAIRN_BIO_FORMAT_H
+#define CAIRN_BIO_FORMAT_H
+
+#include "base/assert.h"
+#include "base/ids.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+CAIRN_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "disk structures are used in place");
+
+#define BIO_DF_ASSERT(type, field, off) \
+    CAIRN_STATIC_ASSERT(offsetof(struct type, field) == (off), #type "." #field)
+
+enum { BIO_DF_BLK_BYTES = 4096 };
+
+/* ---- superblock ----------------------------------------------------------------------------------------------------- */
+
+#define BIO_SB_MAGIC UINT64_C(0x4f49424e52494143) /* "CAIRNBIO" */
+
+enum {
+    BIO_FORMAT_VERSION = 1,
+};
+
+/* Feature masks that this program knows (FM-2). */
+#define BIO_FEAT_COMPAT UINT64_C(0)
+#define BIO_FEAT_RO_COMPAT UINT64_C(0)
+#define BIO_FEAT_INCOMPAT UINT64_C(0)
+
+enum bio_role { BIO_ROLE_TARGET = 0, BIO_ROLE_WAL = 1, BIO_ROLE_META = 2, BIO_ROLE_DATA = 3 };
+
+struct bio_sb_df {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t role;
+    uint64_t compat;
+    uint64_t ro_compat;
+    uint64_t incompat;
+    struct uuid system;
+    struct uuid pool; /* nil: a target is shared by pools */
+    struct uuid device;
+    uint32_t rank;
+    uint32_t tgt_idx;
+    uint64_t generation; /* of the format */
+    uint64_t wal_bytes; /* the whole file */
+    uint64_t arena_bytes;
+    uint64_t meta_bytes; /* the whole file */
+    uint64_t data_bytes; /* the whole file */
+    uint64_t salt; /* random, goes into the checksum of groups: log payload can't pass for a group */
+    uint8_t reserved[3948];
+    uint32_t crc; /* of all bytes before */
+};
+
+BIO_DF_ASSERT(bio_sb_df, version, 8);
+BIO_DF_ASSERT(bio_sb_df, role, 12);
+BIO_DF_ASSERT(bio_sb_df, compat, 16);
+BIO_DF_ASSERT(bio_sb_df, system, 40);
+BIO_DF_ASSERT(bio_sb_df, pool, 56);
+BIO_DF_ASSERT(bio_sb_df, device, 72);
+BIO_DF_ASSERT(bio_sb_df, rank, 88);
+BIO_DF_ASSERT(bio_sb_df, generation, 96);
+BIO_DF_ASSERT(bio_sb_df, wal_bytes, 104);
+BIO_DF_ASSERT(bio_sb_df, salt, 136);
+BIO_DF_ASSERT(bio_sb_df, reserved, 144);
+BIO_DF_ASSERT(bio_sb_df, crc, 4092);
+CAIRN_STATIC_ASSERT(sizeof(struct bio_sb_df) == BIO_DF_BLK_BYTES, "one block");
+
+/* ---- log ------------------------------------------------------------------------------------------------------------ */
+
+#define BIO_GROUP_MAGIC UINT32_C(0x474c5743) /* "CWLG" */
+
+/*
+ * One write of the committer. It begins at a block boundary; `pos` counts blocks since format and never wraps, block pos of the
+ * log is block 1 + pos % ring of the file.
+ */
+struct bio_group_df {
+    uint32_t magic;
+    uint32_t bytes; /* of header and records; the rest of the last block is zero */
+    uint64_t generation;
+    uint64_t pos;
+    uint64_t seq; /* number of the group since format */
+    uint64_t first_lsn;
+    uint64_t data_lsn; /* the data of every transaction up to here is flushed (ST-3) */
+    uint32_t rec_nr;
+    uint32_t prev_crc; /* crc of the group before: binds the chain */
+    uint32_t reserved;
+    uint32_t crc; /* of the salt, this header with crc 0, and the records */
+};
+
+BIO_DF_ASSERT(bio_group_df, bytes, 4);
+BIO_DF_ASSERT(bio_group_df, generation, 8);
+BIO_DF_ASSERT(bio_group_df, pos, 16);
+BIO_DF_ASSERT(bio_group_df, seq, 24);
+BIO_DF_ASSERT(bio_group_df, first_lsn, 32);
+BIO_DF_ASSERT(bio_group_df, data_lsn, 40);
+BIO_DF_ASSERT(bio_group_df, rec_nr, 48);
+BIO_DF_ASSERT(bio_group_df, prev_crc, 52);
+BIO_DF_ASSERT(bio_group_df, crc, 60);
+CAIRN_STATIC_ASSERT(sizeof(struct bio_group_df) == 64, "group header");
+
+/* A transaction: header, range_nr range words (offset << 16 | length), then their bytes back to back, zeros up to 8. */
+struct bio_rec_df {
+    uint64_t lsn;
+    uint64_t shard;
+    uint32_t range_nr;
+    uint32_t bytes; /* of the whole record */
+};
+
+BIO_DF_ASSERT(bio_rec_df, shard, 8);
+BIO_DF_ASSERT(bio_rec_df, range_nr, 16);
+BIO_DF_ASSERT(bio_rec_df, bytes, 20);
+CAIRN_STATIC_ASSERT(sizeof(struct bio_rec_df) == 24, "record header");
+
+/* ---- checkpoint ----------------------------------------------------------------------------------------------------- */
+
+#define BIO_CKPT_MAGIC UINT64_C(0x3130504b434f4942) /* "BIOCKP01" */
+
+enum {
+    BIO_CKPT_SEG_NR_MAX = 32,
+    BIO_SLOT_NONE = 0, /* slot numbers on disk are 1-based */
+};
+
+/* From log position start_pos on, groups carry this generation (until the start of the next segment). */
+struct bio_seg_df {
+    uint64_t generation;
+    uint64_t start_pos;
+    uint64_t first_lsn;
+    uint64_t seq; /* of the first group */
+    uint32_t prev_crc; /* of the group before */
+    uint32_t reserved;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct bio_seg_df) == 40, "segment");
+
+struct bio_ckpt_df {
+    uint64_t magic;
+    uint64_t seq; /* the higher of two valid headers counts; it lies in place seq & 1 */
+    struct uuid device;
+    uint64_t ckpt_lsn; /* the pages hold every transaction up to here, and maybe later ones */
+    uint64_t map_off; /* of the slot map in the file */
+    uint64_t map_nr; /* entries: pages 0 .. map_nr - 1; later pages are zero */
+    uint32_t map_crc;
+    uint32_t seg_nr; /* 1 .. BIO_CKPT_SEG_NR_MAX; replay starts at segs[0] */
+    struct bio_seg_df segs[BIO_CKPT_SEG_NR_MAX];
+    uint8_t reserved[4092 - 64 - 40 * BIO_CKPT_SEG_NR_MAX];
+    uint32_t crc; /* of all bytes before */
+};
+
+BIO_DF_ASSERT(bio_ckpt_df, seq, 8);
+BIO_DF_ASSERT(bio_ckpt_df, device, 16);
+BIO_DF_ASSERT(bio_ckpt_df, ckpt_lsn, 32);
+BIO_DF_ASSERT(bio_ckpt_df, map_off, 40);
+BIO_DF_ASSERT(bio_ckpt_df, map_nr, 48);
+BIO_DF_ASSERT(bio_ckpt_df, map_crc, 56);
+BIO_DF_ASSERT(bio_ckpt_df, seg_nr, 60);
+BIO_DF_ASSERT(bio_ckpt_df, segs, 64);
+BIO_DF_ASSERT(bio_ckpt_df, crc, 4092);
+CAIRN_STATIC_ASSERT(sizeof(struct bio_ckpt_df) == BIO_DF_BLK_BYTES, "one block");
+
+struct bio_slot_df {
+    uint32_t slot; /* BIO_SLOT_NONE: the page is zero */
+    uint32_t crc; /* of the page image */
+    uint64_t lsn; /* of the newest change in the image */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct bio_slot_df) == 16, "slot map entry");
+
+/* ---- arena ---------------------------------------------------------------------------------------------------------- */
+
+#define UMEM_ROOT_MAGIC UINT64_C(0x544f4f524d454d55) /* "UMEMROOT" */
+#define UMEM_SLAB_MAGIC UINT16_C(0x4c53) /* "SL" */
+
+enum {
+    UMEM_DF_PAGE_BYTES = 16384,
+    UMEM_DF_SLAB_HDR_BYTES = 16,
+    UMEM_DF_USER_OFF = 8192, /* of the user's root in page 0 */
+    BIO_EXT_CHUNK_BLKS = 32640, /* blocks of one bitmap chunk: 4080 bytes */
+    BIO_EXT_L1_NR = 510, /* chunk offsets in one directory block: 4080 bytes */
+    BIO_EXT_L0_NR = 512,
+};
+
+/* Page 0. */
+struct umem_root_df {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t dir_page_nr; /* pages 1 .. dir_page_nr hold one byte for each page (enum umem_dir_code) */
+    uint64_t page_nr;
+    uint64_t ext_blk_nr; /* blocks of the data role that the bitmap covers */
+    uint8_t reserved[4064];
+    uint64_t ext_l0[BIO_EXT_L0_NR]; /* offsets of directory blocks, 0: none of its blocks was ever used */
+    uint8_t user[2048];
+};
+
+BIO_DF_ASSERT(umem_root_df, version, 8);
+BIO_DF_ASSERT(umem_root_df, dir_page_nr, 12);
+BIO_DF_ASSERT(umem_root_df, page_nr, 16);
+BIO_DF_ASSERT(umem_root_df, ext_blk_nr, 24);
+BIO_DF_ASSERT(umem_root_df, ext_l0, 4096);
+BIO_DF_ASSERT(umem_root_df, user, UMEM_DF_USER_OFF);
+
+/* Directory byte of a page. */
+enum umem_dir_code {
+    UMEM_DIR_FREE = 0,
+    /* 1 .. UMEM_CLS_NR: class + 1 */
+    UMEM_DIR_SYSTEM = 0x7f, /* root and directory */
+    UMEM_DIR_FULL = 0x80, /* flag: no free block in it */
+};
+
+/* A page of blocks of one class: this header, the bitmap (bit set: in use, or beyond the last block), the blocks. */
+struct umem_slab_df {
+    uint16_t magic;
+    uint16_t cls;
+    uint32_t reserved;
+    uint64_t reserved2;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct umem_slab_df) == UMEM_DF_SLAB_HDR_BYTES, "slab header");
+
+#endif /* CAIRN_BIO_FORMAT_H */

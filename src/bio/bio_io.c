@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Disk operations that a ULT waits for, and the pool of I/O buffers. Buffers come in powers of two from 4 KiB to 16 MiB; those that
+ * nobody uses are kept up to a limit, those in use are bounded by a budget, at which bio_buf_get() waits (rule 9).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/probe.h"
+#include "base/util.h"
+#include "bio/bio_priv.h"
+
+CAIRN_STATIC_ASSERT((int)BIO_BLK_BYTES == (int)PLAT_SECTOR_BYTES, "I/O unit");
+
+static void
+req_done(struct plat_io *io, int rc)
+{
+    struct bio_req *req = io->arg;
+
+    ult_eventual_set(&req->ev, rc);
+}
+
+void
+bio_req_startv(struct bio_disk *disk, struct bio_req *req, enum plat_io_op op, uint32_t flags,
+    uint64_t off, const struct iov *iovs, uint32_t iov_nr)
+{
+    ult_eventual_init(&req->ev);
+    memset(&req->io, 0, sizeof(req->io));
+    req->io.op = op;
+    req->io.flags = flags;
+    req->io.off = off;
+    req->io.iovs = iovs;
+    req->io.iov_nr = iov_nr;
+    req->io.done = req_done;
+    req->io.arg = req;
+    disk->plat->ops->disk_submit(disk->disk, &req->io);
+}
+
+void
+bio_req_start(struct bio_disk *disk, struct bio_req *req, enum plat_io_op op, uint32_t flags,
+    uint64_t off, void *buf, size_t len)
+{
+    req->iov = (struct iov){.buf = buf, .len = len};
+    bio_req_startv(disk, req, op, flags, off, &req->iov, op == PLAT_IO_SYNC ? 0 : 1);
+}
+
+int
+bio_req_wait(struct bio_req *req)
+{
+    return ult_eventual_wait(&req->ev);
+}
+
+int
+bio_disk_rw(
+    struct bio_disk *disk, enum plat_io_op op, uint32_t flags, uint64_t off, void *buf, size_t len)
+{
+    struct bio_req req;
+
+    bio_req_start(disk, &req, op, flags, off, buf, len);
+    return bio_req_wait(&req);
+}
+
+/* ---- buffers ---------------------------------------------------------------------------------------------------------- */
+
+struct bio_buf_link {
+    struct bio_buf_link *next;
+};
+
+CAIRN_STATIC_ASSERT(BIO_BLK_BYTES << (BIO_BUF_CLS_NR - 1) == BIO_BUF_BYTES_MAX, "buffer classes");
+
+void
+bio_buf_pool_init(struct bio_buf_pool *pool)
+{
+    memset(pool, 0, sizeof(*pool));
+    ult_cond_init(&pool->room);
+}
+
+static void
+pool_trim(struct bio_buf_pool *pool, uint64_t keep_bytes)
+{
+    for (uint32_t c = BIO_BUF_CLS_NR; c > 0 && pool->cached_bytes > keep_bytes; c--) {
+        while (pool->cached[c - 1] != NULL && pool->cached_bytes > keep_bytes) {
+            struct bio_buf_link *buf = pool->cached[c - 1];
+
+            pool->cached[c - 1] = buf->next;
+            pool->cached_bytes -= (uint64_t)BIO_BLK_BYTES << (c - 1);
+            free(buf);
+        }
+    }
+}
+
+void
+bio_buf_pool_fini(struct bio_buf_pool *pool)
+{
+    pool_trim(pool, 0);
+}
+
+static uint32_t
+buf_cls(size_t len)
+{
+    return len <= BIO_BLK_BYTES ? 0 : log2_floor_u64((len - 1) / BIO_BLK_BYTES) + 1;
+}
+
+int
+bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf)
+{
+    struct bio_buf_pool *pool = &tgt->bufs;
+    struct bio_buf_link *buf;
+    uint32_t c = buf_cls(len);
+    uint64_t bytes = (uint64_t)BIO_BLK_BYTES << c;
+
+    if (len == 0 || len > BIO_BUF_BYTES_MAX)
+        return CAIRN_ERR(INVAL);
+    if (CAIRN_FAULT("bio.buf.nomem"))
+        return CAIRN_ERR(NOMEM);
+    while (pool->used_bytes + bytes > BIO_BUF_BUDGET_BYTES) {
+        ult_cond_wait(&pool->room, NULL);
+    }
+    buf = pool->cached[c];
+    if (buf != NULL) {
+        pool->cached[c] = buf->next;
+        pool->cached_bytes -= bytes;
+    } else {
+        buf = aligned_alloc(BIO_BLK_BYTES, bytes);
+        if (buf == NULL)
+            return CAIRN_ERR(NOMEM);
+    }
+    pool->used_bytes += bytes;
+    *ret_buf = buf;
+    return 0;
+}
+
+void
+bio_buf_put(struct bio_tgt *tgt, void *buf, size_t len)
+{
+    struct bio_buf_pool *pool = &tgt->bufs;
+    struct bio_buf_link *link = buf;
+    uint32_t c = buf_cls(len);
+    uint64_t bytes = (uint64_t)BIO_BLK_BYTES << c;
+
+    if (buf == NULL)
+        return;
+    CAIRN_ASSERT(pool->used_bytes >= bytes);
+    pool->used_bytes -= bytes;
+    link->next = pool->cached[c];
+    pool->cached[c] = link;
+    pool->cached_bytes += bytes;
+    pool_trim(pool, BIO_BUF_CACHE_BYTES);
+    ult_cond_broadcast(&pool->room);
+}
+
+/* ---- data role -------------------------------------------------------------------------------------------------------- */
+
+static bool
+data_range_is_valid(const struct bio_tgt *tgt, uint64_t addr, size_t len)
+{
+    uint64_t end;
+
+    return len > 0 && len <= BIO_BUF_BYTES_MAX && IS_ALIGNED(addr, (uint64_t)BIO_BLK_BYTES) &&
+        addr != 0 && add_u64(addr, ALIGN_UP((uint64_t)len, BIO_BLK_BYTES), &end) &&
+        end <= tgt->sb.data_bytes;
+}
+
+int
+bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len)
+{
+    size_t full = ALIGN_UP(len, (size_t)BIO_BLK_BYTES);
+    int rc;
+
+    if (tgt->stop_rc != 0)
+        return tgt->stop_rc;
+    if (!data_range_is_valid(tgt, addr, len))
+        return CAIRN_ERR(INVAL);
+    memset((uint8_t *)buf + len, 0, full - len);
+    rc = bio_disk_rw(&tgt->data, PLAT_IO_WRITE, 0, addr, buf, full);
+    if (rc == 0)
+        tgt->data_written++;
+    return rc;
+}
+
+int
+bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len)
+{
+    if (tgt->stop_rc != 0)
+        return tgt->stop_rc;
+    if (!data_range_is_valid(tgt, addr, len))
+        return CAIRN_ERR(DF_INVAL); /* the address came from an index */
+    return bio_disk_rw(&tgt->data, PLAT_IO_READ, 0, addr, buf, ALIGN_UP(len, (size_t)BIO_BLK_BYTES));
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Inside of a target's storage: the target itself, its log, checkpointer and extent space. One xstream owns all of it.
+ *
+ *   bio_tgt.c     format, open, close, status
+ *   bio_io.c      disk operations that a ULT waits for, buffers
+ *   bio_wal.c     group commit              bio_replay.c  reading the log back (pure)
+ *   bio_ckpt.c    checkpoints, page loads   bio_ext.c     extents of the data role
+ *   bio_umem.c    arena and allocator       bio_umem_tx.c its transactions
+ */
+#ifndef CAIRN_BIO_PRIV_H
+#define CAIRN_BIO_PRIV_H
+
+#include "bio/bio.h"
+#include "bio/bio_format.h"
+#include "bio/bio_umem_priv.h"
+
+enum {
+    BIO_WAL_BYTES_DEFAULT = 64 << 20,
+    BIO_WAL_BYTES_MIN = 16 << 20,
+    BIO_GROUP_BYTES_MAX = 1280 * 1024, /* one write of the committer */
+    BIO_REC_BYTES_MAX = UMEM_TX_BYTES_MAX + 24 + 8,
+    BIO_WAL_RING_BLK = 1, /* first block of the ring in the file */
+    BIO_CKPT_PCT_DEFAULT = 50,
+    BIO_CKPT_BATCH_NR = 64, /* page images in flight */
+    BIO_LOAD_BATCH_NR = 64,
+    BIO_EXT_STREAM_NR = 16,
+    BIO_EXT_TX_NR_MAX = 65536, /* extents freed or published by one transaction */
+    BIO_BUF_BUDGET_BYTES = 64 << 20,
+    BIO_BUF_CACHE_BYTES = 16 << 20, /* kept when nobody uses them */
+    BIO_BUF_CLS_NR = 13, /* 4 KiB << 0..12 */
+};
+#define BIO_META_BYTES_DEFAULT (UINT64_C(1) << 30)
+#define BIO_META_BYTES_MIN ((uint64_t)UMEM_PAGE_NR_MIN * UMEM_PAGE_BYTES)
+#define BIO_DATA_BYTES_DEFAULT (UINT64_C(16) << 30)
+#define BIO_DATA_BYTES_MIN (UINT64_C(1) << 20)
+#define BIO_CKPT_INTERVAL_NS (UINT64_C(5) * 1000000000)
+#define BIO_CKPT_RETRY_NS (UINT64_C(1) * 1000000000) /* after a checkpoint that found no space */
+#define BIO_WAL_CLOSE_NS (UINT64_C(200) * 1000000)
+
+/* ---- bio_io.c --------------------------------------------------------------------------------------------------------- */
+
+/* One disk operation and its waiter. */
+struct bio_req {
+    struct plat_io io;
+    struct iov iov;
+    struct ult_eventual ev;
+};
+
+struct bio_disk {
+    struct plat *plat;
+    struct plat_disk *disk; /* NULL: closed */
+    const char *name; /* "wal", for messages */
+};
+
+/* Start one operation on one buffer; end it with bio_req_wait(). */
+void bio_req_start(struct bio_disk *disk, struct bio_req *req, enum plat_io_op op, uint32_t flags,
+    uint64_t off, void *buf, size_t len);
+/* The same on a list of buffers, borrowed until bio_req_wait(). */
+void bio_req_startv(struct bio_disk *disk, struct bio_req *req, enum plat_io_op op, uint32_t flags,
+    uint64_t off, const struct iov *iovs, uint32_t iov_nr);
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_req_wait(struct bio_req *req);
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_disk_rw(
+    struct bio_disk *disk, enum plat_io_op op, uint32_t flags, uint64_t off, void *buf, size_t len);
+
+struct bio_buf_pool {
+    struct bio_buf_link *cached[BIO_BUF_CLS_NR];
+    uint64_t used_bytes, cached_bytes;
+    struct ult_cond room;
+};
+void bio_buf_pool_init(struct bio_buf_pool *pool);
+void bio_buf_pool_fini(struct bio_buf_pool *pool);
+
+/* ---- bio_wal.c -------------------------------------------------------------------------------------------------------- */
+
+/* A group being filled or written. */
+struct bio_group {
+    uint8_t *buf; /* BIO_GROUP_BYTES_MAX */
+    uint32_t bytes, rec_nr;
+    uint64_t first_lsn;
+    uint64_t data_seq; /* data writes up to this one must be flushed first; 0: none */
+    struct ult_cond durable;
+};
+
+struct bio_wal {
+    struct bio_disk disk;
+    uint64_t ring_blks;
+    uint64_t salt;
+    uint64_t generation;
+    /* the next group to be sealed: */
+    uint64_t head_pos, seq;
+    uint32_t prev_crc;
+    uint64_t tail_pos; /* the log before is not needed any more */
+    uint64_t last_lsn, durable_lsn;
+    struct bio_group groups[2];
+    struct bio_group *fill, *flight; /* flight NULL: no write in progress */
+    bool open_end; /* the last group written holds records and nothing follows it */
+    bool stopping;
+    struct ult *committer;
+    struct ult_cond work, room;
+    uint64_t groups_nr, records_nr, bytes_nr, data_syncs_nr;
+};
+
+/* Position after replay; the committer does not run yet. Errors: NOMEM. */
+CAIRN_MUST_CHECK int bio_wal_init(struct bio_tgt *tgt);
+void bio_wal_fini(struct bio_tgt *tgt);
+CAIRN_MUST_CHECK int bio_wal_start(struct bio_tgt *tgt);
+CAIRN_YIELDS void bio_wal_stop(struct bio_tgt *tgt); /* drains */
+/* The hooks of the arena. */
+bool bio_wal_room(const struct bio_tgt *tgt);
+bool bio_wal_is_full(const struct bio_tgt *tgt); /* only a checkpoint gives room in the ring */
+CAIRN_YIELDS int bio_wal_admit(struct bio_tgt *tgt);
+uint8_t *bio_wal_rec_begin(struct bio_tgt *tgt, uint32_t bytes, uint64_t *ret_lsn);
+void bio_wal_rec_end(struct bio_tgt *tgt, uint64_t lsn);
+/* Fill in and checksum the header of a group of hdr->bytes bytes at buf. */
+void bio_group_seal(uint8_t *buf, struct bio_group_df *hdr, uint64_t salt);
+
+/* ---- bio_replay.c ----------------------------------------------------------------------------------------------------- */
+
+/* Where the log is read from and where its ranges go. Blocks are numbered in the ring. */
+struct bio_replay_io {
+    uint64_t ring_blks;
+    uint64_t salt;
+    void *arg;
+    int (*read)(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf);
+    int (*range)(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
+};
+
+/* The end of the log: where the next group goes. */
+struct bio_replay_end {
+    uint64_t generation; /* highest one seen */
+    uint64_t pos, seq, last_lsn;
+    uint32_t prev_crc;
+    uint64_t records_nr, groups_nr;
+};
+
+/**
+ * Walk the log from segs[0]. Errors: CSUM the log ends before a recorded position, or a valid group lies beyond its end (damage, not
+ * a torn tail); DF_INVAL a record with a good checksum makes no sense; NOMEM; what read() and range() return.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_replay(const struct bio_replay_io *io,
+    const struct bio_seg_df *segs, uint32_t seg_nr, struct bio_replay_end *ret_end);
+
+/* ---- bio_ckpt.c ------------------------------------------------------------------------------------------------------- */
+
+struct bio_ckpt_entry {
+    uint32_t page, slot, crc;
+    uint64_t lsn;
+};
+
+struct bio_ckpt {
+    struct bio_disk disk;
+    uint64_t map_off[2], map_bytes_max, slots_off;
+    uint32_t slot_nr;
+    uint64_t *used_map; /* slots that the page table refers to */
+    uint64_t *durable_map; /* slots that the durable slot map refers to */
+    uint32_t slot_hint;
+    struct bio_ckpt_df *hdr; /* the durable header */
+    uint64_t *work_map; /* pages of the running checkpoint */
+    uint8_t *images; /* BIO_CKPT_BATCH_NR pages */
+    struct bio_ckpt_entry entries[BIO_CKPT_BATCH_NR];
+    struct bio_req reqs[BIO_CKPT_BATCH_NR];
+    struct ult *ult;
+    struct ult_cond work, done;
+    uint64_t asked_seq, done_seq; /* requests */
+    uint64_t finished_nr; /* checkpoints that ended, well or not */
+    uint64_t wait_until_ns; /* the ULT sleeps until then; 0: it does not sleep */
+    int last_rc; /* of the last finished checkpoint */
+    bool stopping, running;
+    uint64_t last_ns; /* when the last one began */
+    uint64_t ckpt_nr, pages_nr;
+};
+
+/* Layout of the meta file for an arena. */
+uint64_t bio_ckpt_file_bytes(uint64_t arena_bytes);
+CAIRN_MUST_CHECK int bio_ckpt_init(struct bio_tgt *tgt);
+void bio_ckpt_fini(struct bio_tgt *tgt);
+/* Read the newest header and load every page. Errors: CSUM, DF_INVAL, NVME_IO, NOMEM. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ckpt_load(struct bio_tgt *tgt);
+/* After replay: record that a new generation starts at the end of the log. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ckpt_new_generation(struct bio_tgt *tgt, uint64_t seq_max);
+/* One checkpoint, by the caller; not while another runs. Errors: NOSPACE (nothing changed), NVME_IO (stopped), NOMEM. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ckpt_run(struct bio_tgt *tgt);
+CAIRN_MUST_CHECK int bio_ckpt_start(struct bio_tgt *tgt);
+CAIRN_YIELDS void bio_ckpt_stop(struct bio_tgt *tgt);
+/* Is it time? Called when the log grew or a page became dirty. */
+void bio_ckpt_kick(struct bio_tgt *tgt);
+/* Hook of the arena: read the image of a page from its slot and verify it (ST-7). */
+CAIRN_YIELDS int bio_ckpt_page_load(struct bio_tgt *tgt, uint64_t page, uint8_t *mem);
+
+/* ---- bio_ext.c -------------------------------------------------------------------------------------------------------- */
+
+struct bio_resv {
+    struct bio_ext ext;
+    struct bio_resv *next; /* of the free list */
+    struct bio_resv *next_all; /* of the list of all */
+    struct list_head tx_link; /* in the transaction that publishes it */
+    bool live, published;
+};
+
+struct bio_ext_chunk {
+    uint64_t *busy; /* allocated, reserved or waiting; NULL: all free */
+    uint32_t free_nr;
+    uint32_t run_max; /* no free run is longer */
+};
+
+struct bio_ext_wait {
+    struct bio_ext ext;
+    uint64_t lsn, reader_seq;
+};
+
+struct bio_space_map {
+    uint64_t blk_nr; /* of the data role, with the superblock */
+    uint32_t chunk_nr;
+    struct bio_ext_chunk *chunks;
+    uint64_t free_blks, resv_blks, wait_blks, alloc_blks;
+    uint64_t reserve_blks; /* for UMEM_TX_RECLAIM users (ST-8) */
+    uint32_t resv_nr;
+    struct bio_resv *resv_free, *resv_all;
+    struct {
+        uint32_t chunk, bit;
+    } streams[BIO_EXT_STREAM_NR];
+    /* freed by committed transactions, in commit order: a ring */
+    struct bio_ext_wait *waits;
+    uint64_t wait_head, wait_tail, wait_cap;
+    /* of the running transaction */
+    struct bio_ext *tx_frees;
+    uint32_t tx_free_nr, tx_free_cap;
+    struct list_head tx_pubs;
+    struct list_head readers; /* struct bio_reader, oldest first */
+    uint64_t reader_seq;
+};
+
+CAIRN_MUST_CHECK int bio_ext_init(struct bio_tgt *tgt); /* from the durable map */
+void bio_ext_fini(struct bio_tgt *tgt);
+void bio_ext_tx_end(struct bio_tgt *tgt, bool committed, uint64_t lsn);
+/* Give back what waits no longer (BIO-4). */
+void bio_ext_reap(struct bio_tgt *tgt);
+CAIRN_MUST_CHECK int bio_ext_check(struct bio_tgt *tgt);
+
+/* ---- bio_tgt.c -------------------------------------------------------------------------------------------------------- */
+
+struct bio_tgt {
+    struct xstream *xs;
+    struct plat *plat;
+    struct bio_cfg cfg;
+    struct bio_sb_df sb;
+    struct umem *um;
+    struct bio_wal wal;
+    struct bio_ckpt ckpt;
+    struct bio_space_map space;
+    struct bio_disk data;
+    bool data_volatile; /* a flush would mean nothing */
+    uint64_t data_written, data_synced; /* completed data writes, and how many of them are flushed */
+    struct bio_buf_pool bufs;
+    int stop_rc;
+    uint64_t replayed_nr;
+};
+
+/* The target can't go on (BIO-5): everybody who waits hears it. The first cause stays. */
+void bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what);
+
+#endif /* CAIRN_BIO_PRIV_H */

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Reading the log back. Pure: blocks come from a function, ranges go to a function, so that tests can truncate and damage a log of a
+ * few blocks in every possible way.
+ *
+ * The walk starts at the first segment of the checkpoint header and accepts a group only if position, order, generation, chain
+ * (checksum of the group before) and checksum fit. Where it stops is either the torn tail of the last write, which nobody was
+ * promised, or damage. It is damage
+ *   - before the start of the last recorded segment: an earlier start of the target had read the log up to there, or
+ *   - when any valid group with a later position is in the ring: a group is written only after the one before is durable (WAL-1).
+ * Damage to the very last group, when nothing was written behind it, can't be told from a torn write; WAL-3 makes that window small.
+ * A group that continues the chain with a higher generation than recorded shows that the newest header was lost; the chain is
+ * proof enough to go on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc.h"
+#include "base/log.h"
+#include "base/probe.h"
+#include "base/util.h"
+#include "bio/bio_priv.h"
+
+enum { REPLAY_WINDOW_BLKS = 1024 };
+
+struct replay {
+    const struct bio_replay_io *io;
+    uint8_t *win; /* blocks [win_pos, win_pos + win_blks) */
+    uint64_t win_pos;
+    uint32_t win_blks, win_cap;
+};
+
+/* Make `blks` blocks from log position pos readable at *ret_buf. */
+static int
+window_get(struct replay *rp, uint64_t pos, uint32_t blks, const uint8_t **ret_buf)
+{
+    uint64_t ring = rp->io->ring_blks;
+    uint32_t done = 0;
+
+    if (pos < rp->win_pos || pos + blks > rp->win_pos + rp->win_blks) {
+        uint32_t want = rp->win_cap;
+
+        rp->win_blks = 0;
+        while (done < want) {
+            uint64_t blk = (pos + done) % ring;
+            uint32_t nr = (uint32_t)MIN((uint64_t)(want - done), ring - blk);
+            int rc = rp->io->read(rp->io->arg, blk, nr, rp->win + (size_t)done * BIO_BLK_BYTES);
+
+            if (rc != 0)
+                return rc;
+            done += nr;
+        }
+        rp->win_pos = pos;
+        rp->win_blks = want;
+    }
+    *ret_buf = rp->win + (pos - rp->win_pos) * BIO_BLK_BYTES;
+    return 0;
+}
+
+/* Is there a whole group at pos? *ret_buf NULL: no. Its place in the log is for the caller to judge. */
+static int
+group_at(struct replay *rp, uint64_t pos, struct bio_group_df *ret_hdr, const uint8_t **ret_buf)
+{
+    static const uint8_t zeros[4] = {0};
+    const uint8_t *buf = NULL;
+    uint32_t crc;
+    int rc;
+
+    *ret_buf = NULL;
+    rc = window_get(rp, pos, 1, &buf);
+    if (rc != 0)
+        return rc;
+    memcpy(ret_hdr, buf, sizeof(*ret_hdr));
+    if (ret_hdr->magic != BIO_GROUP_MAGIC || ret_hdr->bytes < sizeof(*ret_hdr) ||
+        ret_hdr->bytes > BIO_GROUP_BYTES_MAX || ret_hdr->bytes > rp->io->ring_blks * BIO_BLK_BYTES)
+        return 0;
+    rc = window_get(rp, pos, DIV_UP(ret_hdr->bytes, (uint32_t)BIO_BLK_BYTES), &buf);
+    if (rc != 0)
+        return rc;
+    crc = crc32c(0, &rp->io->salt, sizeof(rp->io->salt));
+    crc = crc32c(crc, buf, offsetof(struct bio_group_df, crc));
+    crc = crc32c(crc, zeros, sizeof(zeros));
+    crc = crc32c(crc, buf + sizeof(*ret_hdr), ret_hdr->bytes - sizeof(*ret_hdr));
+    if (crc == ret_hdr->crc)
+        *ret_buf = buf;
+    return 0;
+}
+
+/* Hand the ranges of one record out. Everything was covered by a checksum: what does not fit here was written so. */
+static int
+record_apply(const struct bio_replay_io *io, const uint8_t *rec, const struct bio_rec_df *hdr)
+{
+    uint64_t data_off = sizeof(*hdr) + (uint64_t)hdr->range_nr * 8;
+
+    if (data_off > hdr->bytes)
+        return CAIRN_ERR(DF_INVAL);
+    for (uint32_t i = 0; i < hdr->range_nr; i++) {
+        uint64_t word;
+        uint32_t len;
+        int rc;
+
+        memcpy(&word, rec + sizeof(*hdr) + (size_t)i * 8, 8);
+        len = (uint32_t)(word & 0xffff);
+        if (data_off + len > hdr->bytes)
+            return CAIRN_ERR(DF_INVAL);
+        rc = io->range(io->arg, hdr->lsn, word >> 16, len, rec + data_off);
+        if (rc != 0)
+            return rc;
+        data_off += len;
+    }
+    return ALIGN_UP(data_off, UINT64_C(8)) == hdr->bytes ? 0 : CAIRN_ERR(DF_INVAL);
+}
+
+static int
+group_apply(const struct bio_replay_io *io, const uint8_t *buf, const struct bio_group_df *ghdr)
+{
+    uint32_t off = sizeof(*ghdr);
+    struct bio_rec_df hdr;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < ghdr->rec_nr; i++) {
+        if (ghdr->bytes - off < sizeof(hdr))
+            return CAIRN_ERR(DF_INVAL);
+        memcpy(&hdr, buf + off, sizeof(hdr));
+        if (hdr.lsn != ghdr->first_lsn + i || hdr.bytes < sizeof(hdr) || hdr.bytes > ghdr->bytes - off)
+            return CAIRN_ERR(DF_INVAL);
+        rc = record_apply(io, buf + off, &hdr);
+        off += hdr.bytes;
+    }
+    if (rc == 0 && off != ghdr->bytes)
+        return CAIRN_ERR(DF_INVAL);
+    return rc;
+}
+
+/* Look for a valid group behind the end of the log. */
+static int
+beyond_end_check(struct replay *rp, uint64_t end)
+{
+    for (uint64_t pos = end; pos < end + rp->io->ring_blks; pos++) {
+        const uint8_t *buf = NULL;
+        struct bio_group_df hdr;
+        int rc = window_get(rp, pos, 1, &buf);
+
+        if (rc != 0)
+            return rc;
+        memcpy(&hdr, buf, sizeof(hdr));
+        if (hdr.magic != BIO_GROUP_MAGIC || hdr.pos < end ||
+            hdr.pos % rp->io->ring_blks != pos % rp->io->ring_blks)
+            continue;
+        rc = group_at(rp, pos, &hdr, &buf);
+        if (rc != 0)
+            return rc;
+        if (buf == NULL)
+            continue;
+        LOG_ERROR(
+            "wal: the log is damaged at block %lu (file offset %lu): a valid group follows at "
+            "block %lu",
+            (unsigned long)end,
+            (unsigned long)((end % rp->io->ring_blks + BIO_WAL_RING_BLK) * BIO_BLK_BYTES),
+            (unsigned long)hdr.pos);
+        return CAIRN_ERR(CSUM);
+    }
+    return 0;
+}
+
+/* Does the group continue the log? */
+static bool
+group_fits(
+    const struct bio_group_df *hdr, const struct bio_replay_end *end, uint64_t gen, bool last_seg)
+{
+    bool chained = hdr->pos == end->pos && hdr->seq == end->seq && hdr->prev_crc == end->prev_crc &&
+        hdr->first_lsn == end->last_lsn + 1;
+
+    return chained && (hdr->generation == gen || (last_seg && hdr->generation > gen));
+}
+
+static int
+replay_walk(
+    struct replay *rp, const struct bio_seg_df *segs, uint32_t seg_nr, struct bio_replay_end *end)
+{
+    uint64_t gen = segs[0].generation;
+    uint32_t si = 0;
+
+    for (;;) {
+        const uint8_t *buf = NULL;
+        struct bio_group_df hdr;
+        int rc;
+
+        while (si + 1 < seg_nr && segs[si + 1].start_pos == end->pos) {
+            si++;
+            gen = segs[si].generation;
+            if (segs[si].prev_crc != end->prev_crc || segs[si].seq != end->seq ||
+                segs[si].first_lsn != end->last_lsn + 1)
+                return CAIRN_ERR(CSUM);
+        }
+        rc = group_at(rp, end->pos, &hdr, &buf);
+        if (rc != 0)
+            return rc;
+        if (buf == NULL || !group_fits(&hdr, end, gen, si + 1 == seg_nr))
+            break;
+        if (hdr.generation > gen) {
+            CAIRN_PROBE("bio.replay.lost_header");
+            LOG_WARN("wal: generation %lu was not recorded, a checkpoint header has been lost",
+                (unsigned long)hdr.generation);
+            gen = hdr.generation;
+        }
+        rc = group_apply(rp->io, buf, &hdr);
+        if (rc != 0)
+            return rc;
+        end->generation = MAX(end->generation, gen);
+        end->pos += DIV_UP(hdr.bytes, (uint32_t)BIO_BLK_BYTES);
+        end->seq++;
+        end->last_lsn += hdr.rec_nr;
+        end->prev_crc = hdr.crc;
+        end->records_nr += hdr.rec_nr;
+        end->groups_nr++;
+    }
+    if (si + 1 < seg_nr) {
+        LOG_ERROR("wal: the log ends at block %lu, it was recorded up to block %lu",
+            (unsigned long)end->pos, (unsigned long)segs[si + 1].start_pos);
+        return CAIRN_ERR(CSUM);
+    }
+    return 0;
+}
+
+int
+bio_replay(const struct bio_replay_io *io, const struct bio_seg_df *segs, uint32_t seg_nr,
+    struct bio_replay_end *ret_end)
+{
+    struct bio_replay_end end = {
+        .generation = segs[seg_nr - 1].generation,
+        .pos = segs[0].start_pos,
+        .seq = segs[0].seq,
+        .last_lsn = segs[0].first_lsn - 1,
+        .prev_crc = segs[0].prev_crc,
+    };
+    struct replay rp = {.io = io};
+    int rc;
+
+    rp.win_cap = (uint32_t)MIN(io->ring_blks, (uint64_t)REPLAY_WINDOW_BLKS);
+    rp.win = aligned_alloc(BIO_BLK_BYTES, (size_t)rp.win_cap * BIO_BLK_BYTES);
+    if (rp.win == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = replay_walk(&rp, segs, seg_nr, &end);
+    if (rc == 0)
+        rc = beyond_end_check(&rp, end.pos);
+    free(rp.win);
+    if (rc == 0)
+        *ret_end = end;
+    return rc;
+}

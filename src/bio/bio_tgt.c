@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A target's storage as a whole: format, open, close, stop.
+ *
+ * Format writes the files wal, meta and data, makes them durable, and last of all the small file `target`. Only its presence makes the
+ * format count: what a crash left half-done is removed and made anew. `target` is never guessed from the others: when it is there
+ * but damaged, open says so and format refuses, so that a flipped bit can't lead to a new format over data.
+ *
+ * Open: superblocks -> newest checkpoint header -> all pages, verified -> replay of the log -> volatile state of the arena and the
+ * extent space -> a header that records the new generation -> ULTs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crc.h"
+#include "base/log.h"
+#include "base/probe.h"
+#include "base/util.h"
+#include "bio/bio_priv.h"
+
+enum { PATH_BYTES = 300, ZERO_IO_BYTES = 1 << 20, ZERO_IO_NR = 4, REPLAY_IO_BYTES = 1 << 20 };
+
+static void
+path_of(const char *dir, const char *name, char *ret_path)
+{
+    CAIRN_IGNORE(snprintf(ret_path, PATH_BYTES, "%s/%s", dir, name)); /* dir is shorter */
+}
+
+/* ---- hooks of the arena ------------------------------------------------------------------------------------------------ */
+
+static bool
+hook_log_room(void *arg)
+{
+    return bio_wal_room(arg);
+}
+
+static uint8_t *
+hook_log_begin(void *arg, uint32_t bytes, uint64_t *ret_lsn)
+{
+    return bio_wal_rec_begin(arg, bytes, ret_lsn);
+}
+
+static void
+hook_log_end(void *arg, uint64_t lsn)
+{
+    bio_wal_rec_end(arg, lsn);
+}
+
+static uint64_t
+hook_log_last(void *arg)
+{
+    return bio_wal_last(arg);
+}
+
+static int
+hook_admit(void *arg)
+{
+    return bio_wal_admit(arg);
+}
+
+static int
+hook_load(void *arg, uint64_t page, uint8_t *mem)
+{
+    return bio_ckpt_page_load(arg, page, mem);
+}
+
+static void
+hook_tx_end(void *arg, bool committed, uint64_t lsn)
+{
+    bio_ext_tx_end(arg, committed, lsn);
+}
+
+static const struct umem_hooks bio_umem_hooks = {
+    .log_room = hook_log_room,
+    .log_begin = hook_log_begin,
+    .log_end = hook_log_end,
+    .log_last = hook_log_last,
+    .admit = hook_admit,
+    .load = hook_load,
+    .tx_end = hook_tx_end,
+};
+
+/* ---- superblocks ------------------------------------------------------------------------------------------------------- */
+
+static void
+sb_seal(struct bio_sb_df *sb, enum bio_role role)
+{
+    sb->role = role;
+    sb->crc = crc32c(0, sb, sizeof(*sb) - 4);
+}
+
+static int
+sb_check(const struct bio_sb_df *sb, enum bio_role role, const char *path)
+{
+    if (sb->magic != BIO_SB_MAGIC) {
+        LOG_ERROR("%s: not a file of a target, or its superblock is damaged (offset 0)", path);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    if (sb->crc != crc32c(0, sb, sizeof(*sb) - 4)) {
+        LOG_ERROR("%s: the superblock (offset 0) is damaged", path);
+        return CAIRN_ERR(CSUM);
+    }
+    if (sb->version != BIO_FORMAT_VERSION || (sb->incompat & ~BIO_FEAT_INCOMPAT) != 0 ||
+        (sb->ro_compat & ~BIO_FEAT_RO_COMPAT) != 0) {
+        LOG_ERROR(
+            "%s: format version %u, features %#lx %#lx: another version of this program made it",
+            path, sb->version, (unsigned long)sb->incompat, (unsigned long)sb->ro_compat);
+        return CAIRN_ERR(DF_INCOMPT);
+    }
+    if (sb->role != role) {
+        LOG_ERROR("%s: has role %u instead of %u", path, sb->role, role);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    return 0;
+}
+
+/* The sizes of an intact superblock still have to make sense. */
+static int
+sb_sizes_check(const struct bio_sb_df *sb)
+{
+    bool ok = sb->wal_bytes >= BIO_WAL_BYTES_MIN && sb->arena_bytes >= BIO_META_BYTES_MIN &&
+        IS_ALIGNED(sb->wal_bytes | sb->data_bytes, (uint64_t)BIO_BLK_BYTES) &&
+        IS_ALIGNED(sb->arena_bytes, (uint64_t)UMEM_PAGE_BYTES) &&
+        sb->arena_bytes >> UMEM_PAGE_BITS < UMEM_NONE / 4 &&
+        sb->meta_bytes == bio_ckpt_file_bytes(sb->arena_bytes) &&
+        sb->data_bytes >= BIO_DATA_BYTES_MIN &&
+        sb->data_bytes / BIO_BLK_BYTES <=
+            (uint64_t)BIO_EXT_CHUNK_BLKS * BIO_EXT_L1_NR * BIO_EXT_L0_NR;
+
+    return ok ? 0 : CAIRN_ERR(DF_INVAL);
+}
+
+static int
+sb_make(struct plat *plat, const struct bio_cfg *cfg, struct bio_sb_df *sb)
+{
+    uint64_t wal = cfg->wal_bytes != 0 ? cfg->wal_bytes : BIO_WAL_BYTES_DEFAULT;
+    uint64_t arena = cfg->meta_bytes != 0 ? cfg->meta_bytes : BIO_META_BYTES_DEFAULT;
+    uint64_t data = cfg->data_bytes != 0 ? cfg->data_bytes : BIO_DATA_BYTES_DEFAULT;
+
+    memset(sb, 0, sizeof(*sb));
+    sb->magic = BIO_SB_MAGIC;
+    sb->version = BIO_FORMAT_VERSION;
+    sb->compat = BIO_FEAT_COMPAT;
+    sb->ro_compat = BIO_FEAT_RO_COMPAT;
+    sb->incompat = BIO_FEAT_INCOMPAT;
+    sb->system = cfg->system;
+    sb->device = cfg->device;
+    sb->rank = cfg->rank;
+    sb->tgt_idx = cfg->tgt_idx;
+    sb->generation = 1;
+    sb->wal_bytes = ALIGN_DOWN(wal, (uint64_t)BIO_BLK_BYTES);
+    sb->arena_bytes = ALIGN_DOWN(arena, (uint64_t)UMEM_PAGE_BYTES);
+    sb->meta_bytes = bio_ckpt_file_bytes(sb->arena_bytes);
+    sb->data_bytes = ALIGN_DOWN(data, (uint64_t)BIO_BLK_BYTES);
+    plat->ops->random(plat, &sb->salt, sizeof(sb->salt));
+    if (cuuid_is_nil(&sb->device)) {
+        uint64_t r[2];
+
+        plat->ops->random(plat, r, sizeof(r));
+        sb->device = cuuid_from_random(r[0], r[1]);
+    }
+    return sb_sizes_check(sb) == 0 ? 0 : CAIRN_ERR(INVAL);
+}
+
+/* ---- target object ----------------------------------------------------------------------------------------------------- */
+
+static void
+disk_close(struct bio_disk *disk)
+{
+    if (disk->disk != NULL)
+        disk->plat->ops->disk_close(disk->disk);
+    disk->disk = NULL;
+}
+
+static void
+tgt_free(struct bio_tgt *tgt)
+{
+    if (tgt == NULL)
+        return;
+    bio_ext_fini(tgt);
+    bio_ckpt_fini(tgt);
+    bio_wal_fini(tgt);
+    umem_destroy(tgt->um);
+    bio_buf_pool_fini(&tgt->bufs);
+    free(tgt);
+}
+
+static void
+tgt_close(struct bio_tgt *tgt)
+{
+    if (tgt == NULL)
+        return;
+    disk_close(&tgt->wal.disk);
+    disk_close(&tgt->ckpt.disk);
+    disk_close(&tgt->data);
+    tgt_free(tgt);
+}
+
+static int
+disk_open(struct bio_tgt *tgt, struct bio_disk *disk, const char *name, uint32_t flags, uint64_t bytes)
+{
+    char path[PATH_BYTES];
+
+    path_of(tgt->cfg.dir, name, path);
+    disk->plat = tgt->plat;
+    disk->name = name;
+    return tgt->plat->ops->disk_open(
+        tgt->plat, xstream_loop(tgt->xs), path, flags, bytes, &disk->disk);
+}
+
+static int
+tgt_new(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
+{
+    struct bio_tgt *tgt = calloc(1, sizeof(*tgt));
+
+    if (tgt == NULL)
+        return CAIRN_ERR(NOMEM);
+    tgt->xs = xs;
+    tgt->plat = xstream_plat(xs);
+    tgt->cfg = *cfg;
+    if (tgt->cfg.ckpt_pct == 0 || tgt->cfg.ckpt_pct > 90)
+        tgt->cfg.ckpt_pct = BIO_CKPT_PCT_DEFAULT;
+    if (tgt->cfg.ckpt_interval_ns == 0)
+        tgt->cfg.ckpt_interval_ns = BIO_CKPT_INTERVAL_NS;
+    bio_buf_pool_init(&tgt->bufs);
+    *ret_tgt = tgt;
+    return 0;
+}
+
+/* Arena, log and checkpointer in memory, once the superblock is known. */
+static int
+tgt_init(struct bio_tgt *tgt)
+{
+    int rc = umem_create(tgt->sb.arena_bytes, &bio_umem_hooks, tgt, &tgt->um);
+
+    if (rc == 0)
+        rc = bio_wal_init(tgt);
+    if (rc == 0)
+        rc = bio_ckpt_init(tgt);
+    return rc;
+}
+
+void
+bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what)
+{
+    if (tgt->stop_rc != 0)
+        return;
+    LOG_ERROR(
+        "target %u in %s stops: %s failed with %s; nothing is acknowledged any more, open it anew",
+        tgt->cfg.tgt_idx, tgt->cfg.dir, what, err_name(rc));
+    tgt->stop_rc = CAIRN_ERR(NVME_IO);
+    for (uint32_t i = 0; i < 2; i++) {
+        ult_cond_broadcast(&tgt->wal.groups[i].durable);
+    }
+    ult_cond_broadcast(&tgt->wal.room);
+    ult_cond_signal(&tgt->wal.work);
+    ult_cond_signal(&tgt->ckpt.work);
+    ult_cond_broadcast(&tgt->ckpt.done);
+}
+
+/* ---- format ------------------------------------------------------------------------------------------------------------ */
+
+static int
+sb_write(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role)
+{
+    struct bio_sb_df *sb = aligned_alloc(BIO_BLK_BYTES, sizeof(*sb));
+    int rc;
+
+    if (sb == NULL)
+        return CAIRN_ERR(NOMEM);
+    *sb = tgt->sb;
+    sb_seal(sb, role);
+    rc = bio_disk_rw(disk, PLAT_IO_WRITE, 0, 0, sb, sizeof(*sb));
+    if (rc == 0)
+        rc = bio_disk_rw(disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
+    free(sb);
+    return rc;
+}
+
+/* Zeros in [start, end) of the file: written, not merely allocated, so that a later durable write is cheap. */
+static int
+zeros_write(struct bio_disk *disk, uint64_t start, uint64_t end)
+{
+    uint8_t *zeros = aligned_alloc(BIO_BLK_BYTES, ZERO_IO_BYTES);
+    struct bio_req reqs[ZERO_IO_NR];
+    uint64_t off = start;
+    int rc = 0;
+
+    if (zeros == NULL)
+        return CAIRN_ERR(NOMEM);
+    memset(zeros, 0, ZERO_IO_BYTES);
+    while (rc == 0 && off < end) {
+        uint32_t nr = 0;
+
+        for (; nr < ZERO_IO_NR && off < end; nr++) {
+            size_t len = (size_t)MIN((uint64_t)ZERO_IO_BYTES, end - off);
+
+            bio_req_start(disk, &reqs[nr], PLAT_IO_WRITE, 0, off, zeros, len);
+            off += len;
+        }
+        for (uint32_t i = 0; i < nr; i++) {
+            int rc2 = bio_req_wait(&reqs[i]);
+
+            if (rc == 0)
+                rc = rc2;
+        }
+    }
+    free(zeros);
+    return rc;
+}
+
+static int
+old_files_remove(struct plat *plat, const char *dir)
+{
+    static const char *const names[] = {"wal", "meta", "data"};
+    char path[PATH_BYTES];
+
+    for (uint32_t i = 0; i < ARRAY_SIZE(names); i++) {
+        int rc;
+
+        path_of(dir, names[i], path);
+        rc = plat->ops->file_remove(plat, path);
+        if (rc != 0 && rc != -DER_NONEXIST)
+            return rc;
+    }
+    return 0;
+}
+
+static int
+files_create(struct bio_tgt *tgt)
+{
+    uint32_t flags = PLAT_DISK_CREATE | PLAT_DISK_EXCL;
+    int rc;
+
+    rc = disk_open(tgt, &tgt->wal.disk, "wal", flags, tgt->sb.wal_bytes);
+    if (rc == 0)
+        rc = disk_open(tgt, &tgt->ckpt.disk, "meta", flags, tgt->sb.meta_bytes);
+    if (rc == 0)
+        rc = disk_open(tgt, &tgt->data, "data", flags, tgt->sb.data_bytes);
+    if (rc == 0)
+        rc = zeros_write(&tgt->wal.disk, BIO_BLK_BYTES, tgt->sb.wal_bytes);
+    if (rc == 0)
+        rc = sb_write(tgt, &tgt->wal.disk, BIO_ROLE_WAL);
+    if (rc == 0)
+        rc = sb_write(tgt, &tgt->data, BIO_ROLE_DATA);
+    if (rc == 0)
+        rc = zeros_write(&tgt->ckpt.disk, BIO_BLK_BYTES, UINT64_C(4) * BIO_BLK_BYTES);
+    if (rc == 0)
+        rc = sb_write(tgt, &tgt->ckpt.disk, BIO_ROLE_META);
+    return rc;
+}
+
+int
+bio_format(struct xstream *xs, const struct bio_cfg *cfg)
+{
+    struct plat *plat = xstream_plat(xs);
+    struct bio_tgt *tgt = NULL;
+    char path[PATH_BYTES];
+    int rc;
+
+    path_of(cfg->dir, "target", path);
+    if (bio_is_formatted(plat, cfg->dir))
+        return CAIRN_ERR(EXIST);
+    rc = tgt_new(xs, cfg, &tgt);
+    if (rc != 0)
+        return rc;
+    rc = sb_make(plat, cfg, &tgt->sb);
+    if (rc == 0)
+        rc = plat->ops->dir_create(plat, cfg->dir);
+    if (rc == 0)
+        rc = old_files_remove(plat, cfg->dir);
+    if (rc == 0)
+        rc = tgt_init(tgt);
+    if (rc == 0)
+        rc = files_create(tgt);
+    if (rc == 0) {
+        tgt->wal.generation = 1;
+        rc = umem_init_root(tgt->um, tgt->sb.data_bytes / BIO_BLK_BYTES);
+    }
+    if (rc == 0)
+        rc = bio_ckpt_run(tgt);
+    if (rc == 0) {
+        sb_seal(&tgt->sb, BIO_ROLE_TARGET);
+        rc = plat->ops->file_write(plat, path, &tgt->sb, sizeof(tgt->sb));
+    }
+    tgt_close(tgt);
+    return rc;
+}
+
+bool
+bio_is_formatted(struct plat *plat, const char *dir)
+{
+    char path[PATH_BYTES];
+    uint8_t byte;
+    size_t len = 0;
+
+    path_of(dir, "target", path);
+    return plat->ops->file_read(plat, path, &byte, 1, &len) != -DER_NONEXIST;
+}
+
+/* ---- open -------------------------------------------------------------------------------------------------------------- */
+
+static int
+identity_check(const struct bio_tgt *tgt, const struct bio_cfg *want)
+{
+    const struct bio_sb_df *sb = &tgt->sb;
+    bool ok = cuuid_cmp(&sb->system, &want->system) == 0 && sb->rank == want->rank &&
+        sb->tgt_idx == want->tgt_idx &&
+        (cuuid_is_nil(&want->device) || cuuid_cmp(&sb->device, &want->device) == 0);
+    char text[CUUID_TEXT_BYTES];
+
+    if (ok)
+        return 0;
+    LOG_ERROR("%s belongs to system %s, rank %u, target %u", tgt->cfg.dir,
+        cuuid_format(&sb->system, text), sb->rank, sb->tgt_idx);
+    return CAIRN_ERR(MISMATCH);
+}
+
+static int
+marker_load(struct bio_tgt *tgt)
+{
+    char path[PATH_BYTES];
+    size_t len = 0;
+    int rc;
+
+    path_of(tgt->cfg.dir, "target", path);
+    rc = tgt->plat->ops->file_read(tgt->plat, path, &tgt->sb, sizeof(tgt->sb), &len);
+    if (rc != 0)
+        return rc;
+    if (len != sizeof(tgt->sb)) {
+        LOG_ERROR("%s: has %zu bytes instead of %zu", path, len, sizeof(tgt->sb));
+        return CAIRN_ERR(DF_INVAL);
+    }
+    rc = sb_check(&tgt->sb, BIO_ROLE_TARGET, path);
+    return rc != 0 ? rc : sb_sizes_check(&tgt->sb);
+}
+
+/* Open one file and compare its superblock with that of the target. */
+static int
+role_open(struct bio_tgt *tgt, struct bio_disk *disk, const char *name, enum bio_role role,
+    uint64_t bytes)
+{
+    struct bio_sb_df *sb = NULL;
+    char path[PATH_BYTES];
+    int rc;
+
+    path_of(tgt->cfg.dir, name, path);
+    rc = disk_open(tgt, disk, name, 0, 0);
+    if (rc == -DER_NONEXIST) {
+        LOG_ERROR("%s: missing", path);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    if (rc != 0)
+        return rc;
+    if (tgt->plat->ops->disk_size(disk->disk) < bytes) {
+        LOG_ERROR("%s: shorter than the %lu bytes of its format", path, (unsigned long)bytes);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    sb = aligned_alloc(BIO_BLK_BYTES, sizeof(*sb));
+    if (sb == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = bio_disk_rw(disk, PLAT_IO_READ, 0, 0, sb, sizeof(*sb));
+    if (rc == 0)
+        rc = sb_check(sb, role, path);
+    if (rc == 0) {
+        sb_seal(sb, BIO_ROLE_TARGET);
+        if (memcmp(sb, &tgt->sb, sizeof(*sb)) != 0) {
+            LOG_ERROR("%s: belongs to another target or another format", path);
+            rc = CAIRN_ERR(MISMATCH);
+        }
+    }
+    free(sb);
+    return rc;
+}
+
+static int
+replay_read(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf)
+{
+    struct bio_tgt *tgt = arg;
+    uint64_t len = (uint64_t)blks * BIO_BLK_BYTES;
+    int rc = 0;
+
+    for (uint64_t off = 0; rc == 0 && off < len; off += REPLAY_IO_BYTES) {
+        rc = bio_disk_rw(&tgt->wal.disk, PLAT_IO_READ, 0,
+            (BIO_WAL_RING_BLK + blk) * BIO_BLK_BYTES + off, buf + off,
+            MIN(len - off, (uint64_t)REPLAY_IO_BYTES));
+    }
+    return rc;
+}
+
+static int
+replay_range(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes)
+{
+    struct bio_tgt *tgt = arg;
+
+    return umem_replay(tgt->um, lsn, off, len, bytes);
+}
+
+static int
+log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
+{
+    const struct bio_ckpt_df *hdr = tgt->ckpt.hdr;
+    struct bio_wal *wal = &tgt->wal;
+    struct bio_replay_end end = {0};
+    struct bio_replay_io io = {
+        .ring_blks = wal->ring_blks,
+        .salt = wal->salt,
+        .arg = tgt,
+        .read = replay_read,
+        .range = replay_range,
+    };
+    int rc = bio_replay(&io, hdr->segs, hdr->seg_nr, &end);
+
+    if (rc != 0)
+        return rc;
+    /* ST-5: a page image is never newer than the durable log. */
+    for (uint64_t page = 0; page < hdr->map_nr; page++) {
+        if ((tgt->um->pub.pages[page].flags & UMEM_PF_SLOT) != 0 &&
+            tgt->um->vol[page].lsn > end.last_lsn) {
+            LOG_ERROR(
+                "wal: the log ends at transaction %lu, page %lu holds %lu: the log is damaged",
+                (unsigned long)end.last_lsn, (unsigned long)page,
+                (unsigned long)tgt->um->vol[page].lsn);
+            return CAIRN_ERR(CSUM);
+        }
+    }
+    wal->head_pos = end.pos;
+    wal->tail_pos = hdr->segs[0].start_pos;
+    wal->seq = end.seq;
+    wal->prev_crc = end.prev_crc;
+    wal->last_lsn = end.last_lsn;
+    wal->durable_lsn = end.last_lsn;
+    tgt->replayed_nr = end.records_nr;
+    *ret_generation = end.generation;
+    return 0;
+}
+
+static int
+tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
+{
+    uint64_t generation = 0;
+    int rc;
+
+    rc = marker_load(tgt);
+    if (rc == 0)
+        rc = identity_check(tgt, want);
+    if (rc == 0)
+        rc = role_open(tgt, &tgt->wal.disk, "wal", BIO_ROLE_WAL, tgt->sb.wal_bytes);
+    if (rc == 0)
+        rc = role_open(tgt, &tgt->ckpt.disk, "meta", BIO_ROLE_META, tgt->sb.meta_bytes);
+    if (rc == 0)
+        rc = role_open(tgt, &tgt->data, "data", BIO_ROLE_DATA, tgt->sb.data_bytes);
+    if (rc == 0)
+        rc = tgt_init(tgt);
+    if (rc == 0)
+        rc = bio_ckpt_load(tgt);
+    if (rc == 0)
+        rc = log_replay(tgt, &generation);
+    if (rc == 0)
+        rc = umem_rebuild(tgt->um);
+    if (rc == 0)
+        rc = bio_ext_init(tgt);
+    if (rc == 0)
+        rc = bio_ckpt_new_generation(tgt, generation);
+    return rc;
+}
+
+static void
+cfg_from_sb(struct bio_cfg *cfg, const struct bio_sb_df *sb)
+{
+    cfg->wal_bytes = sb->wal_bytes;
+    cfg->meta_bytes = sb->arena_bytes;
+    cfg->data_bytes = sb->data_bytes;
+    cfg->system = sb->system;
+    cfg->device = sb->device;
+    cfg->rank = sb->rank;
+    cfg->tgt_idx = sb->tgt_idx;
+}
+
+int
+bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
+{
+    struct bio_tgt *tgt = NULL;
+    int rc;
+
+    if (!bio_is_formatted(xstream_plat(xs), cfg->dir))
+        return CAIRN_ERR(NONEXIST);
+    rc = tgt_new(xs, cfg, &tgt);
+    if (rc != 0)
+        return rc;
+    rc = tgt_load(tgt, cfg);
+    if (rc != 0)
+        goto out;
+    cfg_from_sb(&tgt->cfg, &tgt->sb);
+    tgt->data_volatile = tgt->plat->ops->disk_volatile(tgt->data.disk);
+    rc = bio_wal_start(tgt);
+    if (rc != 0)
+        goto out;
+    rc = bio_ckpt_start(tgt);
+    if (rc != 0) {
+        bio_wal_stop(tgt);
+        goto out;
+    }
+    *ret_tgt = tgt;
+    tgt = NULL;
+out:
+    tgt_close(tgt);
+    return rc;
+}
+
+void
+bio_close(struct bio_tgt *tgt)
+{
+    if (tgt == NULL)
+        return;
+    bio_ckpt_stop(tgt);
+    if (tgt->stop_rc == 0 && (tgt->um->dirty_nr > 0 || tgt->wal.fill->rec_nr > 0))
+        CAIRN_IGNORE(bio_ckpt_run(tgt)); /* the log has it all */
+    bio_wal_stop(tgt);
+    tgt_close(tgt);
+}
+
+void
+bio_abandon(struct bio_tgt *tgt)
+{
+    tgt_free(tgt);
+}
+
+/* ---- queries ----------------------------------------------------------------------------------------------------------- */
+
+struct umem *
+bio_umem(struct bio_tgt *tgt)
+{
+    return tgt->um;
+}
+
+struct xstream *
+bio_xstream(struct bio_tgt *tgt)
+{
+    return tgt->xs;
+}
+
+const struct bio_cfg *
+bio_cfg(struct bio_tgt *tgt)
+{
+    return &tgt->cfg;
+}
+
+int
+bio_status(const struct bio_tgt *tgt)
+{
+    return tgt->stop_rc;
+}
+
+int
+bio_check(struct bio_tgt *tgt)
+{
+    int rc = umem_check(tgt->um);
+
+    return rc != 0 ? rc : bio_ext_check(tgt);
+}
+
+void
+bio_space_get(struct bio_tgt *tgt, struct bio_space *ret_space)
+{
+    const struct umem *um = tgt->um;
+    uint64_t sys = (uint64_t)(1 + um->dir_page_nr) << UMEM_PAGE_BITS;
+    uint64_t arena = um->pub.page_nr << UMEM_PAGE_BITS;
+
+    *ret_space = (struct bio_space){
+        .meta_total = arena,
+        .meta_free = arena - MIN(arena, sys + um->used_bytes),
+        .data_total = tgt->space.blk_nr * BIO_BLK_BYTES,
+        .data_free = tgt->space.free_blks * BIO_BLK_BYTES,
+    };
+}
+
+void
+bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats)
+{
+    const struct bio_wal *wal = &tgt->wal;
+
+    *ret_stats = (struct bio_stats){
+        .wal_groups_nr = wal->groups_nr,
+        .wal_records_nr = wal->records_nr,
+        .wal_bytes = wal->bytes_nr,
+        .wal_blocks_used = wal->head_pos - wal->tail_pos,
+        .wal_blocks_total = wal->ring_blks,
+        .ckpt_nr = tgt->ckpt.ckpt_nr,
+        .ckpt_pages_nr = tgt->ckpt.pages_nr,
+        .data_syncs_nr = wal->data_syncs_nr,
+        .replayed_records_nr = tgt->replayed_nr,
+    };
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Inside of the arena, shared by its allocator (bio_umem.c), its transactions (bio_umem_tx.c) and the checkpointer.
+ *
+ * What is durable about the allocator: one directory byte per page (class and "full"), and a bitmap at the head of each slab page. The
+ * rest (lists of pages with room, counts, the map of free pages) is volatile and rebuilt from these: at open for all pages, after
+ * an abort for the pages that the transaction touched.
+ */
+#ifndef CAIRN_BIO_UMEM_PRIV_H
+#define CAIRN_BIO_UMEM_PRIV_H
+
+#include "base/list.h"
+#include "bio/bio_format.h"
+#include "bio/umem.h"
+
+enum {
+    UMEM_CLS_NR = 29,
+    UMEM_TX_RANGE_NR_MAX = UMEM_TX_BYTES_MAX / 9 + 1,
+    UMEM_TX_CACHE_NR = 64,
+    UMEM_FRAME_CHUNK_NR = 64, /* pages of memory taken from the system at once */
+    UMEM_RESERVE_PAGES_MIN = 32,
+    UMEM_PAGE_NR_MIN = 256,
+};
+#define UMEM_NONE UINT32_MAX
+
+/* Flags of struct umem_page. */
+enum umem_page_flag {
+    UMEM_PF_DIRTY = 1 << 0, /* changed since its last image was taken */
+    UMEM_PF_SLOT = 1 << 1, /* `slot` holds the newest image that was written */
+    UMEM_PF_IO = 1 << 2, /* being loaded or written: stays as it is */
+    UMEM_PF_PINNED = 1 << 3, /* never evicted: root and directory */
+};
+
+/* The volatile twin of a page, one for each page of the arena. */
+struct umem_vol {
+    uint32_t next,
+        prev; /* list of the class's pages with room; valid while code is a class and free_nr > 0 */
+    uint16_t free_nr;
+    uint8_t code; /* directory byte without FULL, as accounted */
+    uint8_t hint; /* bitmap word where the next search begins */
+    uint32_t crc; /* of the image in the slot */
+    uint64_t lsn; /* of the image in the slot */
+    uint64_t touch_seq,
+        freed_seq; /* transaction that last touched its allocation state, freed a block in it */
+};
+
+struct umem_cls {
+    uint32_t bytes, nr, start, words_nr;
+    uint32_t recip; /* x / bytes == x * recip >> 32 for x below a page */
+    uint64_t tail; /* bits of the last word beyond the last block */
+};
+
+/* undo_off UMEM_NONE: a fresh block, nothing to restore. */
+struct umem_range {
+    uint64_t off;
+    uint32_t len;
+    uint32_t undo_off;
+};
+
+struct umem_txs {
+    bool active;
+    bool hooked; /* someone wants tx_end() */
+    uint32_t flags;
+    uint64_t shard;
+    uint64_t seq;
+    uint32_t range_nr, touch_nr;
+    uint32_t redo_bytes, undo_used;
+    struct umem_range *ranges;
+    uint8_t *undo;
+    uint32_t *touched;
+    uint32_t cache[UMEM_TX_CACHE_NR]; /* range index by hash of its start; stale entries are recognised */
+};
+
+/* What the arena needs from the log, the disk and the extent space. */
+struct umem_hooks {
+    bool (*log_room)(void *arg); /* a record of the largest size fits now */
+    uint8_t *(*log_begin)(
+        void *arg, uint32_t bytes, uint64_t *ret_lsn); /* never fails after log_room() */
+    void (*log_end)(void *arg, uint64_t lsn);
+    uint64_t (*log_last)(void *arg);
+    CAIRN_YIELDS int (*admit)(void *arg);
+    CAIRN_YIELDS int (*load)(void *arg, uint64_t page, uint8_t *mem); /* read and verify */
+    void (*tx_end)(void *arg, bool committed, uint64_t lsn);
+};
+
+struct umem {
+    struct umem_pub pub; /* first: umem_ptr() */
+    struct umem_vol *vol;
+    const struct umem_hooks *hooks;
+    void *hooks_arg;
+    uint32_t dir_page_nr;
+
+    struct umem_cls cls[UMEM_CLS_NR];
+    uint32_t partial[UMEM_CLS_NR], partial_tail[UMEM_CLS_NR];
+    uint8_t cls_of[UMEM_ALLOC_BYTES_MAX / 8 + 1];
+
+    uint64_t *free_map; /* bit set: page is free */
+    uint64_t free_hint, free_nr, reserve_nr;
+    uint64_t page_hi; /* pages from here on were never used */
+
+    uint64_t *dirty_map;
+    uint64_t dirty_nr;
+
+    uint8_t **chunks; /* of frames */
+    uint32_t chunk_nr, chunk_cap;
+    uint8_t **frames; /* free ones */
+    uint32_t frame_nr, frame_cap;
+
+    struct umem_txs tx;
+    struct ult_cond io_cond; /* a page lost UMEM_PF_IO */
+    bool missed_bad; /* the last miss was an offset outside the arena */
+
+    uint64_t used_bytes, resident_nr, tx_nr, redo_total, misses_nr;
+};
+
+/* Errors: NOMEM. `arena_bytes` is a multiple of the page size. */
+CAIRN_MUST_CHECK int umem_create(
+    uint64_t arena_bytes, const struct umem_hooks *hooks, void *hooks_arg, struct umem **ret_um);
+void umem_destroy(struct umem *um);
+/* An empty arena: root and directory, all pages dirty. Errors: NOMEM. */
+CAIRN_MUST_CHECK int umem_init_root(struct umem *um, uint64_t ext_blk_nr);
+
+/* Give a page that is not resident zeroed memory. Errors: NOMEM. */
+CAIRN_MUST_CHECK int umem_page_mem(struct umem *um, uint64_t page);
+void umem_page_drop(struct umem *um, uint64_t page);
+/* Memory of one page, 4096-aligned, not cleared; NULL: none left. */
+uint8_t *umem_frame_get(struct umem *um);
+void umem_frame_put(struct umem *um, uint8_t *mem);
+void umem_mark_dirty(struct umem *um, uint64_t page, uint64_t lsn);
+
+/* Replay: set bytes. Errors: DF_INVAL outside of the arena or across a page; NOMEM. */
+CAIRN_MUST_CHECK int
+umem_replay(struct umem *um, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
+/* After load and replay, all pages with content resident: build the volatile state. Errors: DF_INVAL. */
+CAIRN_MUST_CHECK int umem_rebuild(struct umem *um);
+
+/* Record [off, off + len), which lies in a resident page at mem. Nothing changed on error. Errors: OVERFLOW. */
+CAIRN_MUST_CHECK int
+umem_tx_cover(struct umem *um, uint64_t off, uint32_t len, const uint8_t *mem, bool fresh);
+/* Recompute the volatile state of a page from its durable state. */
+void umem_page_resync(struct umem *um, uint32_t page);
+
+static inline uint8_t *
+umem_dir_byte(struct umem *um, uint64_t page)
+{
+    return um->pub.pages[1 + (page >> UMEM_PAGE_BITS)].mem + (page & (UMEM_PAGE_BYTES - 1));
+}
+
+static inline uint64_t
+umem_dir_off(uint64_t page)
+{
+    return UMEM_PAGE_BYTES + page;
+}
+
+static inline struct umem_root_df *
+umem_root_df(struct umem *um)
+{
+    return (struct umem_root_df *)(void *)um->pub.pages[0].mem;
+}
+
+#endif /* CAIRN_BIO_UMEM_PRIV_H */

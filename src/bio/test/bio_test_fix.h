@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * One way to run bio on either backend: a plat with one xstream; the body of a test is a function that runs as a ULT there, so that
+ * it reads top to bottom. Under sim a fixture can lose power or be killed and started again; what the process held is reaped.
+ */
+#ifndef CAIRN_BIO_TEST_FIX_H
+#define CAIRN_BIO_TEST_FIX_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bio/bio.h"
+#include "harness/harness.h"
+#include "plat/plat_linux.h"
+#include "plat/plat_sim.h"
+
+#define FIX_LIMIT_NS (UINT64_C(600) * 1000000000)
+
+struct fix {
+    struct sim *sim;
+    struct plat *plat;
+    struct xstream *xs;
+    struct bio_tgt *tgt; /* set by the body; reaped when the node dies */
+    struct bio_cfg cfg;
+    bool done;
+    void (*fn)(struct fix *f);
+    void *arg;
+};
+
+static inline void
+fix_reap(void *arg)
+{
+    struct fix *f = arg;
+
+    xstream_stop(f->xs);
+    xstream_abandon(f->xs);
+    if (f->tgt != NULL)
+        bio_abandon(f->tgt);
+    f->tgt = NULL;
+    xstream_destroy(f->xs);
+    f->xs = NULL;
+    f->plat = NULL;
+}
+
+static inline bool
+fix_start(struct fix *f)
+{
+    struct xstream_opts opts = {.name = "test", .cpu = UINT32_MAX};
+
+    if (f->sim != NULL && !EXPECT_OK(sim_node_start(f->sim, "h0", "n0", &f->plat)))
+        return false;
+    if (!EXPECT_OK(xstream_create(f->plat, &opts, &f->xs)))
+        return false;
+    if (f->sim != NULL)
+        sim_node_on_kill(f->plat, fix_reap, f);
+    return EXPECT_OK(xstream_start(f->xs));
+}
+
+static inline bool
+fix_init_opts(struct fix *f, const struct sim_opts *opts)
+{
+    memset(f, 0, sizeof(*f));
+    f->cfg.wal_bytes = 16 << 20;
+    f->cfg.meta_bytes = 8 << 20;
+    f->cfg.data_bytes = 256 << 20;
+    f->cfg.system.b[0] = 1;
+    f->cfg.rank = 3;
+    f->cfg.tgt_idx = 1;
+    if (opts != NULL) {
+        if (!EXPECT_OK(sim_create(opts, &f->sim)))
+            return false;
+        strcpy(f->cfg.dir, "/t/d0");
+    } else {
+        if (!EXPECT_OK(plat_linux_create(&f->plat)))
+            return false;
+        snprintf(f->cfg.dir, sizeof(f->cfg.dir), "%s/d0", test_tmpdir());
+    }
+    return fix_start(f);
+}
+
+static inline bool
+fix_init(struct fix *f)
+{
+    struct sim_opts opts = {
+        .seed = test_seed(),
+        .disk_lat_lo_ns = 10000,
+        .disk_lat_hi_ns = 200000,
+    };
+
+    return fix_init_opts(f, test_backend() == BACKEND_LINUX ? NULL : &opts);
+}
+
+static inline void
+fix_ult(void *arg)
+{
+    struct fix *f = arg;
+
+    f->fn(f);
+    f->done = true;
+}
+
+static inline bool
+fix_is_done(void *arg)
+{
+    struct fix *f = arg;
+
+    return f->done || f->xs == NULL;
+}
+
+/* Run fn as a ULT; false when the node died meanwhile (or nothing happens any more). */
+static inline bool
+fix_run(struct fix *f, void (*fn)(struct fix *f))
+{
+    f->fn = fn;
+    f->done = false;
+    if (f->sim == NULL) {
+        EXPECT_OK(xstream_call(f->xs, ULT_SERVICE, fix_ult, f));
+        return f->done;
+    }
+    if (!EXPECT_OK(xstream_post(f->xs, ULT_SERVICE, fix_ult, f)))
+        return false;
+    EXPECT_OK(sim_run_until(f->sim, fix_is_done, f, FIX_LIMIT_NS));
+    return f->done;
+}
+
+/* Crash (power: what was not synced is lost or torn) and start a new process. */
+static inline bool
+fix_crash(struct fix *f, bool power)
+{
+    if (f->xs != NULL) {
+        if (power) {
+            sim_host_power_loss(f->sim, "h0");
+        } else {
+            sim_node_kill(f->sim, f->plat);
+        }
+    }
+    EXPECT(f->xs == NULL);
+    return fix_start(f);
+}
+
+static inline void
+fix_fini(struct fix *f)
+{
+    if (f->sim != NULL) {
+        if (f->xs != NULL)
+            sim_node_kill(f->sim, f->plat);
+        sim_destroy(f->sim);
+        return;
+    }
+    EXPECT(f->tgt == NULL);
+    xstream_stop(f->xs);
+    xstream_destroy(f->xs);
+    plat_linux_destroy(f->plat);
+}
+
+/* For bodies: format and open. */
+static inline bool
+fix_tgt_new(struct fix *f)
+{
+    return EXPECT_OK(bio_format(f->xs, &f->cfg)) && EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt));
+}
+
+static inline void
+fix_tgt_close(struct fix *f)
+{
+    struct bio_tgt *tgt = f->tgt;
+
+    f->tgt = NULL;
+    bio_close(tgt);
+}
+
+#endif
