@@ -13,8 +13,7 @@
 
 enum { TEXT_BYTES_MAX = 48, TEXT_ITEMS_MAX = 8 };
 
-static void
-encode_struct(const struct proto_msg *msg, const void *st, struct enc *e, uint32_t depth);
+static void encode_struct(const struct proto_msg *msg, const void *st, struct enc *e, uint32_t depth);
 static int decode_struct(
     const struct proto_msg *msg, struct dec *d, struct arena *arena, void *st, uint32_t depth);
 
@@ -119,8 +118,7 @@ encode_bytes(const struct proto_field *f, const struct iov *bytes, struct enc *e
         rc = CAIRN_ERR(OVERFLOW);
     } else if (bytes->len > 0 && bytes->buf == NULL) {
         rc = CAIRN_ERR(INVAL);
-    } else if (f->type == PROTO_STR && bytes->len > 0 &&
-        memchr(bytes->buf, 0, bytes->len) != NULL) {
+    } else if (f->type == PROTO_STR && bytes->len > 0 && memchr(bytes->buf, 0, bytes->len) != NULL) {
         rc = CAIRN_ERR(INVAL);
     }
     if (rc == 0) {
@@ -193,8 +191,7 @@ encode_struct(const struct proto_msg *msg, const void *st, struct enc *e, uint32
 }
 
 int
-proto_encode(
-    const struct proto_msg *msg, const void *st, void *buf, size_t buf_len, size_t *ret_len)
+proto_encode(const struct proto_msg *msg, const void *st, void *buf, size_t buf_len, size_t *ret_len)
 {
     struct enc e;
     bool is_short;
@@ -262,8 +259,7 @@ decode_array(const struct proto_field *f, struct dec *d, struct arena *arena,
 }
 
 static int
-decode_field(
-    const struct proto_field *f, struct dec *d, struct arena *arena, void *p, uint32_t depth)
+decode_field(const struct proto_field *f, struct dec *d, struct arena *arena, void *p, uint32_t depth)
 {
     switch (f->type) {
     case PROTO_U8:

@@ -35,10 +35,10 @@ enum proto_type {
     PROTO_U32,
     PROTO_U64,
     PROTO_I32,
-    PROTO_UUID,  /* struct uuid */
-    PROTO_OID,   /* struct oid */
+    PROTO_UUID, /* struct uuid */
+    PROTO_OID, /* struct oid */
     PROTO_BYTES, /* struct iov; max: bytes */
-    PROTO_STR,   /* struct iov whose bytes hold no zero; not terminated; max: bytes */
+    PROTO_STR, /* struct iov whose bytes hold no zero; not terminated; max: bytes */
     PROTO_ARRAY, /* struct proto_array of sub structs; max: items */
     PROTO_STRUCT /* a nested struct, by sub */
 };

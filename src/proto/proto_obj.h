@@ -23,7 +23,7 @@ enum {
     PROTO_IODS_NR_MAX = 1024,
     PROTO_RECXS_NR_MAX = 16384,
     PROTO_SEGS_NR_MAX = 49152, /* of one iod in a fetch reply */
-    PROTO_LIST_NR_MAX = 4096,  /* entries of a listing: a server caps nr_max to this */
+    PROTO_LIST_NR_MAX = 4096, /* entries of a listing: a server caps nr_max to this */
 };
 
 struct proto_recx {
@@ -60,7 +60,7 @@ struct proto_obj_apply_req {
     struct proto_array mods; /* struct proto_mod */
     uint64_t data_len;
     uint32_t data_crc; /* CRC32C of all data */
-    struct iov data;   /* inline */
+    struct iov data; /* inline */
     struct proto_bulk bulk;
 };
 
@@ -93,9 +93,9 @@ struct proto_fetch_iod {
 struct proto_obj_fetch_rep {
     uint64_t epoch;
     struct proto_array iods; /* struct proto_fetch_iod */
-    uint64_t data_len;       /* bytes of all present segments */
-    uint32_t data_crc;       /* CRC32C over them, in order */
-    struct iov data;         /* inline, or empty when pushed */
+    uint64_t data_len; /* bytes of all present segments */
+    uint32_t data_crc; /* CRC32C over them, in order */
+    struct iov data; /* inline, or empty when pushed */
 };
 
 struct proto_obj_list_req {

@@ -8,7 +8,12 @@
 
 #include "proto/proto_obj.h"
 
-enum { PROTO_LABEL_BYTES_MAX = 127, PROTO_ATTR_NAME_BYTES_MAX = 511, PROTO_ATTR_VALUE_BYTES_MAX = 16384, PROTO_MAP_BYTES_MAX = 16384 };
+enum {
+    PROTO_LABEL_BYTES_MAX = 127,
+    PROTO_ATTR_NAME_BYTES_MAX = 511,
+    PROTO_ATTR_VALUE_BYTES_MAX = 16384,
+    PROTO_MAP_BYTES_MAX = 16384
+};
 
 /* Limits that the decoder enforces; encode() answers OVERFLOW above them. */
 enum {

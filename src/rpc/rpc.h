@@ -8,9 +8,15 @@
  *          request id; a context that still runs the first attempt does not run a second one: the reply goes to whoever asked last (MS-2; effects that
  *          outlive the process are remembered by vos).
  *   RPC-3  Head and body carry CRC32C; a bad one is dropped, counted, and the connection closed.
- *   RPC-4  A bulk region is touched only between rpc_bulk_create() and the return of rpc_bulk_free() (MS-3), and only by the connection it was named to.
+ *   RPC-4  A bulk region is touched only between rpc_bulk_create() and the return of rpc_bulk_free() (MS-3), and only by a peer that knows its
+ *          secret key, over the connection of a call that is in flight.
  *   RPC-5  Limits push back: calls in flight per peer (RPC_INFLIGHT_NR_MAX, then rpc_call() waits), requests running per context
- *          (RPC_RUNNING_NR_MAX, then the sender gets OVERLOAD_RETRY), nothing waits for a client without a deadline (MS-6).
+ *          (RPC_RUNNING_NR_MAX, then the sender gets OVERLOAD_RETRY), nothing waits for a client without a deadline (MS-6). A peer that does not
+ *          read its answers is disconnected when RPC_BACKLOG_NR_MAX of them wait.
+ *   RPC-6  Callbacks of the transport do not wait: handlers, hlc_recv, hlc_get and resolve run on ULTs.
+ *
+ * Owner: the context's xstream; everything here is called on it (ULT-2). Layout of messages: docs/format/rpc.md. Tested by rpc_wire_test.c,
+ * rpc_suite_test.c (the same suite over inproc, AF_UNIX, TCP and the simulator) and rpc_sim_test.c (loss, duplicates, reordering, kills).
  */
 #ifndef CAIRN_RPC_H
 #define CAIRN_RPC_H
@@ -27,11 +33,19 @@ struct rpc_bulk;
 struct rpc_req;
 
 enum {
-    RPC_INFLIGHT_NR_MAX = 256,
-    RPC_RUNNING_NR_MAX = 4096,
+    RPC_INFLIGHT_NR_MAX = 256, /* calls per endpoint */
+    RPC_RUNNING_NR_MAX = 4096, /* handlers per context */
+    RPC_CONNS_NR_MAX = 8192, /* per context */
+    RPC_BACKLOG_NR_MAX = 8192, /* messages to one peer that wait for the transport */
+    RPC_BODY_BYTES_MAX = NET_PAYLOAD_BYTES_MAX, /* one encoded request or reply */
+    RPC_ARENA_BYTES_MAX = 64 << 20, /* of one request: arrays, the handler's memory, the reply */
     RPC_BULK_CHUNK_BYTES = 256 * 1024,
+    RPC_BULK_WINDOW_NR = 4, /* chunks of one pull or push in flight */
+    RPC_BULK_SERVE_NR_MAX = 16, /* chunks that a client sends to one server at a time; more wait */
     RPC_TAG_SYSTEM = 0, /* tag 1 + i: target i */
 };
+/* How long a buffer that a message is arriving into is waited for before the connection is closed. */
+#define RPC_DRAIN_NS UINT64_C(1000000000)
 #define RPC_RANK_NONE UINT32_MAX
 
 struct rpc_ep {
@@ -56,7 +70,7 @@ struct rpc_hdr {
     struct uuid client; /* request id: process that asks */
     uint32_t slot;
     uint64_t seq;
-    uint64_t first_hlc;  /* clock at the first send of this request id */
+    uint64_t first_hlc; /* clock at the first send of this request id */
     uint64_t timeout_ns; /* what is left of the deadline, relative (clocks differ) */
     uint64_t hlc;
     uint32_t map_ver;
@@ -69,11 +83,11 @@ struct rpc_hdr {
 struct rpc_req {
     struct rpc_ctx *ctx;
     const struct rpc_hdr *hdr;
-    const void *body;      /* the decoded request struct of this opcode */
-    struct arena *arena;   /* of this request, lives until the reply has been encoded */
-    uint64_t deadline_ns;  /* monotonic, here */
-    uint32_t hint_rank;    /* the handler may set it with -DER_NOTLEADER */
-    uint32_t rep_map_ver;  /* the handler may set it: travels in the reply head */
+    const void *body; /* the decoded request struct of this opcode */
+    struct arena *arena; /* of this request, lives until the reply has been encoded */
+    uint64_t deadline_ns; /* monotonic, here */
+    uint32_t hint_rank; /* the handler may set it with -DER_NOTLEADER */
+    uint32_t rep_map_ver; /* the handler may set it: travels in the reply head */
     void *handler_arg;
 };
 
@@ -95,15 +109,15 @@ struct rpc_ctx_opts {
     struct xstream *xs;
     const char *listen_uri; /* NULL: a client */
     struct uuid system;
-    uint32_t rank;          /* RPC_RANK_NONE: a client */
+    uint32_t rank; /* RPC_RANK_NONE: a client */
     uint64_t incarnation;
-    struct uuid client;     /* this process as an asker (request ids) */
+    struct uuid client; /* this process as an asker (request ids) */
     const struct rpc_handler *handlers;
     uint32_t handler_nr;
     void *handler_arg;
     /* Where is this endpoint? Errors: OOG no such rank. May yield. */
     int (*resolve)(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr);
-    /* The clock that travels: current value to send, and merge of a received one (HLC_SYNC refuses the message). May be NULL. */
+    /* The clock that travels: current value to send, and merge of a received one (HLC_SYNC refuses the message). May be NULL; may yield. */
     uint64_t (*hlc_get)(void *arg);
     int (*hlc_recv)(void *arg, uint64_t hlc);
     void *arg; /* of the three above */
@@ -121,44 +135,65 @@ struct xstream *rpc_ctx_xstream(struct rpc_ctx *ctx);
 
 struct rpc_call_opts {
     uint64_t deadline_ns; /* monotonic; required */
-    uint32_t slot;        /* request id of a modifying call: see vos_req_id */
+    uint32_t slot; /* request id of a modifying call: see vos_req_id */
     uint64_t seq;
     uint64_t first_hlc;
     uint32_t map_ver;
     struct uuid pool, pool_hdl, cont_hdl;
-    struct arena *arena; /* holds arrays and bytes of the reply */
+    struct arena *arena; /* holds arrays and bytes of the reply; required where ret_rep is given */
 };
 
 struct rpc_call_info {
-    bool is_replied;     /* rc is the handler's word; else it is about the way there */
-    uint32_t map_ver;    /* of the replier */
+    bool is_replied; /* rc is the handler's word; else it is about the way there */
+    uint32_t map_ver; /* of the replier */
     uint32_t hint_rank;
 };
 
 /**
  * One attempt. Returns the handler's rc when info->is_replied, else: UNREACH nobody there or the connection broke (the request may have been
  * executed); TIMEDOUT the deadline; OVERLOAD_RETRY; MISMATCH another system; PROTO another version or a malformed reply; STALE the peer is a new
- * incarnation (known now: call again); OOG unknown rank; SHUTDOWN this context ends. `ret_info` may be NULL.
+ * incarnation (known now: call again); OOG unknown rank; SHUTDOWN this context ends; UNREG the peer does not serve this operation; HLC_SYNC clocks
+ * too far apart; INVAL, OVERFLOW the request cannot be encoded; NOMEM. `ret_rep` (zero unless is_replied) and `ret_info` may be NULL.
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_call(struct rpc_ctx *ctx, struct rpc_ep ep, uint16_t opcode, const void *req, void *ret_rep, const struct rpc_call_opts *opts, struct rpc_call_info *ret_info);
+CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_call(struct rpc_ctx *ctx, struct rpc_ep ep, uint16_t opcode,
+    const void *req, void *ret_rep, const struct rpc_call_opts *opts, struct rpc_call_info *ret_info);
 
 /* ---- bulk ----------------------------------------------------------------------------------------------------------- */
 
-enum rpc_bulk_perm { RPC_BULK_READ = 1 /* peers may pull from it */, RPC_BULK_WRITE = 2 /* peers may push into it */ };
+enum rpc_bulk_perm {
+    RPC_BULK_READ = 1 /* peers may pull from it */,
+    RPC_BULK_WRITE = 2 /* peers may push into it */
+};
 
 /** Offer memory to the servers that this context calls. The sgl's iovs are copied, the memory is borrowed until rpc_bulk_free() returns. */
-CAIRN_MUST_CHECK int rpc_bulk_create(struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struct rpc_bulk **ret_bulk);
+CAIRN_MUST_CHECK int rpc_bulk_create(
+    struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struct rpc_bulk **ret_bulk);
 void rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc);
-/** After return no byte of the memory is read or written any more (RPC-4). NULL-safe. */
-void rpc_bulk_free(struct rpc_bulk *bulk);
+/**
+ * After return no byte of the memory is read or written any more (RPC-4). NULL-safe. Waits only while a push is just arriving in the memory, after
+ * RPC_DRAIN_NS by closing its connection. Before rpc_ctx_destroy().
+ */
+CAIRN_YIELDS void rpc_bulk_free(struct rpc_bulk *bulk);
 
-/** In a handler: copy [off, off+len) of the caller's region into buf, or buf into it. Errors: INVAL outside the region or not allowed; UNREACH the client
- * is gone; TIMEDOUT the request's deadline passed. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_pull(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len);
-CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_push(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len);
+/**
+ * In a handler: copy [off, off+len) of the caller's region into buf, or buf into it. Errors: INVAL outside the region or not allowed; UNREACH the client
+ * or its region is gone; TIMEDOUT the request's deadline passed; CSUM the bytes changed on the way or while they were sent; SHUTDOWN this context ends.
+ * After an error buf (pull) or the region (push) holds any part of the bytes; nothing touches buf any more.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_pull(
+    struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len);
+CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_push(
+    struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len);
 
 struct rpc_stats {
-    uint64_t calls_nr, replies_nr, requests_nr, dup_requests_nr, timeouts_nr, down_nr, bad_crc_nr, refused_nr, bulk_bytes;
+    uint64_t calls_nr, replies_nr; /* as a caller */
+    uint64_t requests_nr,
+        dup_requests_nr; /* as a server: admitted to a handler, joined to a running one */
+    uint64_t timeouts_nr; /* calls given up, and requests dropped because their time was over */
+    uint64_t down_nr; /* connections lost */
+    uint64_t bad_crc_nr; /* messages that are not ours or damaged */
+    uint64_t refused_nr; /* messages refused or dropped: system, incarnation, version, operation, load */
+    uint64_t bulk_bytes; /* pulled and pushed as a server */
     uint32_t inflight_nr, running_nr;
 };
 void rpc_ctx_stats(const struct rpc_ctx *ctx, struct rpc_stats *ret_stats);

@@ -201,13 +201,11 @@ TEST(proto_codec, cut_and_flipped)
             arena_reset(&f.in);
             cut_ok_nr += decode_any(&f, msgs[m], good, cut) == 0;
         }
-        EXPECT_EQ(
-            cut_ok_nr, msgs[m]->field_nr); /* between fields, and at the start: an older sender */
+        EXPECT_EQ(cut_ok_nr, msgs[m]->field_nr); /* between fields, and at the start: an older sender */
         for (size_t bit = 0; bit < len * 8; bit++) {
             arena_reset(&f.in);
             good[bit / 8] ^= (uint8_t)(1u << bit % 8);
-            CAIRN_IGNORE(
-                decode_any(&f, msgs[m], good, len)); /* either is fine; decode_any() checks */
+            CAIRN_IGNORE(decode_any(&f, msgs[m], good, len)); /* either is fine; decode_any() checks */
             good[bit / 8] ^= (uint8_t)(1u << bit % 8);
         }
         memset(good + len, 0xff, 64); /* fields that a newer sender appended */

@@ -7,8 +7,7 @@
 #include "base/util.h"
 
 void
-proto_fill_init(
-    struct proto_fill *fill, enum proto_fill_mode mode, uint64_t seed, struct arena *arena)
+proto_fill_init(struct proto_fill *fill, enum proto_fill_mode mode, uint64_t seed, struct arena *arena)
 {
     memset(fill, 0, sizeof(*fill));
     fill->mode = mode;

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Bulk over the message stream, driven by the server, chunk by chunk with RPC_BULK_WINDOW_NR of them in flight:
+ *
+ *      handler                       client's context
+ *      pull   -- GET xfer, part --->  checks; sends the part straight from the region
+ *             <-- DATA, payload ----  place() puts it straight into the handler's buffer
+ *      push   -- PUT, payload ----->  place() puts it straight into the region
+ *             <-- DONE, rc ---------  (also the answer to a GET that is refused)
+ *
+ *   RPC-10 A chunk leaves the table when it was answered (or given up), its message has left the transport and nothing is being received
+ *          into it. Only then does the handler's buffer go back to the handler. What comes for an unknown chunk is dropped.
+ *   RPC-11 A client serves RPC_BULK_SERVE_NR_MAX chunks to one connection at a time; at most RPC_INFLIGHT_NR_MAX * RPC_BULK_WINDOW_NR more may
+ *          wait, which is all that an honest server can have asked for. The region is looked up when a chunk's turn comes.
+ */
+#include <stdlib.h>
+
+#include "base/crc.h"
+#include "rpc/rpc_priv.h"
+
+enum { GETS_NR_MAX = RPC_INFLIGHT_NR_MAX * RPC_BULK_WINDOW_NR };
+
+struct rpc_bulk_op;
+
+struct rpc_chunk {
+    struct hmap_link id_link;
+    struct list_head conn_link;
+    struct rpc_conn *conn;
+    struct rpc_bulk_op *op;
+    uint64_t xfer;
+    uint8_t *buf;
+    uint32_t len;
+    bool is_used;
+    bool is_answered;
+    bool is_placed;
+    struct rpc_msg *tx; /* a PUT that the transport has */
+};
+
+/* One pull or push; lives on the handler's stack. */
+struct rpc_bulk_op {
+    struct list_head link; /* ctx->bulk_ops */
+    struct rpc_run *run;
+    const struct proto_bulk *desc;
+    bool is_push;
+    uint64_t off;
+    uint8_t *buf;
+    size_t len;
+    size_t asked; /* bytes given to chunks */
+    uint32_t active_nr;
+    int rc;
+    struct ult_cond cond;
+    struct rpc_chunk chunks[RPC_BULK_WINDOW_NR];
+};
+
+/* ---- regions -------------------------------------------------------------------------------------------------------- */
+
+int
+rpc_bulk_create(struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struct rpc_bulk **ret_bulk)
+{
+    struct rpc_bulk *bulk = calloc(1, sizeof(*bulk) + sgl->iov_nr * sizeof(struct iov));
+
+    CAIRN_ASSERT((perm & ~(uint32_t)(RPC_BULK_READ | RPC_BULK_WRITE)) == 0);
+    if (bulk == NULL)
+        return CAIRN_ERR(NOMEM);
+    bulk->ctx = ctx;
+    bulk->id = ++ctx->bulk_id_last;
+    ctx->plat->ops->random(ctx->plat, &bulk->key, sizeof(bulk->key));
+    bulk->perm = perm;
+    if (sgl->iov_nr > 0) {
+        memcpy(bulk->iovs, sgl->iovs, sgl->iov_nr * sizeof(struct iov));
+    }
+    bulk->sgl = (struct sgl){sgl->iov_nr, bulk->iovs};
+    bulk->len = sgl_bytes(sgl);
+    list_init(&bulk->msgs);
+    ult_cond_init(&bulk->drained);
+    list_add_tail(&bulk->link, &ctx->bulks);
+    hmap_insert(&ctx->bulks_by_id, &bulk->id_link, hash_mix64(bulk->id));
+    *ret_bulk = bulk;
+    return 0;
+}
+
+void
+rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc)
+{
+    *ret_desc = (struct proto_bulk){.id = bulk->id, .key = bulk->key, .len = bulk->len};
+}
+
+/* Tell the server that what it asked for will not come, or that what it sent is there. */
+static void
+done_send(struct rpc_conn *conn, uint64_t call, uint64_t xfer, int rc)
+{
+    struct rpc_ctx *ctx = conn->ctx;
+    struct rpc_bulk_body body = {.xfer = xfer, .rc = rc};
+    struct rpc_head head = {.kind = RPC_KIND_BULK_DONE,
+        .call = call,
+        .hdr = {.dst_incarnation = conn->peer_incarnation, .hint_rank = RPC_RANK_NONE}};
+    struct rpc_msg *msg = rpc_msg_create(ctx, RPC_BULK_BODY_BYTES);
+
+    if (msg == NULL) {
+        rpc_conn_close(conn);
+        return;
+    }
+    rpc_bulk_body_encode(&body, rpc_msg_body(msg));
+    rpc_msg_seal(ctx, msg, &head, RPC_BULK_BODY_BYTES);
+    rpc_msg_send(conn, msg);
+}
+
+static void
+placed_close(struct rpc_bulk *bulk)
+{
+    struct rpc_conn *conn, *tmp;
+
+    LIST_FOREACH_SAFE(conn, tmp, &bulk->ctx->conns, struct rpc_conn, link) {
+        if (conn->placed.bulk == bulk) {
+            rpc_conn_close(conn);
+        }
+    }
+}
+
+void
+rpc_bulk_free(struct rpc_bulk *bulk)
+{
+    uint64_t drain_ns;
+
+    if (bulk == NULL)
+        return;
+    hmap_remove(&bulk->ctx->bulks_by_id, &bulk->id_link); /* nothing new from here on */
+    while (!list_empty(&bulk->msgs)) {
+        struct rpc_msg *msg = LIST_FIRST(&bulk->msgs, struct rpc_msg, bulk_link);
+        struct rpc_conn *conn = msg->conn;
+        uint64_t call = msg->call;
+        uint64_t xfer = msg->xfer;
+
+        rpc_conn_ref(conn);
+        rpc_msg_cancel(msg);
+        done_send(conn, call, xfer, CAIRN_ERR(UNREACH));
+        rpc_conn_put(conn);
+    }
+    drain_ns = rpc_now_ns(bulk->ctx) + RPC_DRAIN_NS;
+    while (bulk->placed_nr > 0) { /* RPC-9 */
+        if (ult_cond_wait_until(&bulk->drained, NULL, drain_ns) != 0) {
+            placed_close(bulk);
+            drain_ns = PLAT_NEVER_NS;
+        }
+    }
+    list_del(&bulk->link);
+    free(bulk);
+}
+
+/* The region that a bulk message names, if all is right with it. A region or call that is gone: UNREACH. */
+static int
+region_check(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
+    enum rpc_bulk_perm perm, struct rpc_bulk **ret_bulk)
+{
+    struct rpc_bulk *bulk;
+
+    if (rpc_call_find(conn, head->call) == NULL) /* RPC-4 */
+        return CAIRN_ERR(UNREACH);
+    HMAP_FOREACH_HASH(bulk, &conn->ctx->bulks_by_id, hash_mix64(body->id), struct rpc_bulk, id_link) {
+        if (bulk->id == body->id)
+            break;
+    }
+    if (bulk == NULL)
+        return CAIRN_ERR(UNREACH);
+    if (bulk->key != body->key || (bulk->perm & perm) == 0)
+        return CAIRN_ERR(INVAL);
+    if (body->len == 0 || body->len > RPC_BULK_CHUNK_BYTES)
+        return CAIRN_ERR(INVAL);
+    if (body->off > bulk->len || body->len > bulk->len - body->off)
+        return CAIRN_ERR(INVAL);
+    *ret_bulk = bulk;
+    return 0;
+}
+
+/* Where the part of a region lies when it lies in one piece, else NULL. */
+static uint8_t *
+region_piece(const struct rpc_bulk *bulk, uint64_t off, uint32_t len)
+{
+    struct iov piece;
+    struct sgl slice;
+
+    if (sgl_slice(&bulk->sgl, off, len, &piece, 1, &slice) < len)
+        return NULL;
+    return slice.iov_nr == 1 ? slice.iovs[0].buf : NULL;
+}
+
+/* ---- the client's side ---------------------------------------------------------------------------------------------- */
+
+static int
+get_serve(struct rpc_conn *conn, const struct rpc_get *get)
+{
+    struct rpc_ctx *ctx = conn->ctx;
+    const struct rpc_bulk_body *body = &get->body;
+    struct rpc_head head = {.kind = RPC_KIND_BULK_DATA,
+        .call = get->call,
+        .payload_len = body->len,
+        .hdr = {.dst_incarnation = conn->peer_incarnation, .hint_rank = RPC_RANK_NONE}};
+    struct rpc_bulk *bulk;
+    struct rpc_msg *msg;
+    uint8_t *data;
+    int rc = region_check(conn, &head, body, RPC_BULK_READ, &bulk);
+
+    if (rc != 0)
+        return rc;
+    msg = rpc_msg_create(ctx, RPC_BULK_BODY_BYTES);
+    if (msg == NULL)
+        return CAIRN_ERR(NOMEM);
+    rpc_bulk_body_encode(body, rpc_msg_body(msg));
+    data = region_piece(bulk, body->off, body->len);
+    if (data == NULL) { /* in several pieces: gathered */
+        data = malloc(body->len);
+        if (data == NULL) {
+            rpc_msg_free(msg);
+            return CAIRN_ERR(NOMEM);
+        }
+        sgl_copy_out(&bulk->sgl, body->off, data, body->len);
+    } else {
+        msg->bulk = bulk;
+        msg->call = get->call;
+        msg->xfer = body->xfer;
+        list_add_tail(&msg->bulk_link, &bulk->msgs);
+    }
+    head.payload_crc = crc32c(0, data, body->len);
+    rpc_msg_seal(ctx, msg, &head, RPC_BULK_BODY_BYTES);
+    if (msg->bulk == NULL) {
+        msg->payload_copy = data;
+    }
+    msg->tx.payload = (struct iov){data, body->len};
+    msg->is_bulk_data = true;
+    conn->serving_nr++;
+    rpc_msg_send(conn, msg);
+    return 0;
+}
+
+static void
+gets_serve(struct rpc_conn *conn)
+{
+    while (conn->state == RPC_CONN_UP && conn->serving_nr < RPC_BULK_SERVE_NR_MAX &&
+        !list_empty(&conn->gets)) {
+        struct rpc_get *get = LIST_FIRST(&conn->gets, struct rpc_get, link);
+        int rc;
+
+        list_del(&get->link);
+        conn->gets_nr--;
+        rc = get_serve(conn, get);
+        if (rc != 0) {
+            done_send(conn, get->call, get->body.xfer, rc);
+        }
+        free(get);
+    }
+}
+
+static void
+on_get(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body)
+{
+    struct rpc_get *get = conn->gets_nr < GETS_NR_MAX ? malloc(sizeof(*get)) : NULL;
+
+    if (get == NULL) { /* RPC-11 */
+        rpc_conn_close(conn);
+        return;
+    }
+    get->call = head->call;
+    get->body = *body;
+    list_add_tail(&get->link, &conn->gets);
+    conn->gets_nr++;
+    gets_serve(conn);
+}
+
+static void
+on_put(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
+    const void *payload)
+{
+    struct rpc_bulk *bulk;
+    int rc = region_check(conn, head, body, RPC_BULK_WRITE, &bulk);
+
+    if (rc == 0 && (payload == NULL || head->payload_len != body->len)) {
+        rc = CAIRN_ERR(INVAL);
+    }
+    if (rc == 0 && crc32c(0, payload, body->len) != head->payload_crc) {
+        rc = CAIRN_ERR(CSUM);
+    }
+    if (rc == 0 && payload != region_piece(bulk, body->off, body->len)) {
+        sgl_copy_in(&bulk->sgl, body->off, payload, body->len);
+    }
+    done_send(conn, head->call, body->xfer, rc);
+}
+
+/* ---- chunks of our handlers ----------------------------------------------------------------------------------------- */
+
+static struct rpc_chunk *
+chunk_find(struct rpc_conn *conn, uint64_t xfer)
+{
+    struct rpc_chunk *chunk;
+
+    HMAP_FOREACH_HASH(chunk, &conn->ctx->chunks, hash_mix64(xfer), struct rpc_chunk, id_link) {
+        if (chunk->xfer == xfer && chunk->conn == conn)
+            break;
+    }
+    return chunk;
+}
+
+/* RPC-10 */
+static void
+chunk_settle(struct rpc_chunk *chunk)
+{
+    struct rpc_bulk_op *op = chunk->op;
+
+    if (!chunk->is_used || !chunk->is_answered || chunk->is_placed || chunk->tx != NULL)
+        return;
+    hmap_remove(&chunk->conn->ctx->chunks, &chunk->id_link);
+    list_del(&chunk->conn_link);
+    rpc_conn_put(chunk->conn);
+    chunk->is_used = false;
+    op->active_nr--;
+    ult_cond_signal(&op->cond);
+}
+
+static void
+chunk_answer(struct rpc_chunk *chunk, int rc)
+{
+    if (chunk->is_answered)
+        return;
+    chunk->is_answered = true;
+    if (rc != 0 && chunk->op->rc == 0) {
+        chunk->op->rc = rc;
+        ult_cond_signal(&chunk->op->cond);
+    } else if (rc == 0) {
+        chunk->conn->ctx->stats.bulk_bytes += chunk->len;
+    }
+    chunk_settle(chunk);
+}
+
+static void
+on_data(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
+    const void *payload)
+{
+    struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
+    int rc = 0;
+
+    if (chunk == NULL || chunk->is_answered || chunk->op->is_push)
+        return; /* given up, or a duplicate */
+    if (payload == NULL || head->payload_len != chunk->len) {
+        rc = CAIRN_ERR(PROTO);
+    } else if (crc32c(0, payload, chunk->len) != head->payload_crc) {
+        rc = CAIRN_ERR(CSUM);
+    } else if (payload != chunk->buf) {
+        memcpy(chunk->buf, payload, chunk->len);
+    }
+    chunk_answer(chunk, rc);
+}
+
+static void
+on_done(struct rpc_conn *conn, const struct rpc_bulk_body *body)
+{
+    struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
+
+    if (chunk == NULL)
+        return;
+    if (body->rc > 0 || (body->rc == 0 && !chunk->op->is_push)) {
+        chunk_answer(chunk, CAIRN_ERR(PROTO));
+    } else {
+        chunk_answer(chunk, body->rc);
+    }
+}
+
+/* ---- what connections tell ------------------------------------------------------------------------------------------ */
+
+bool
+rpc_bulk_place(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
+    size_t payload_len, struct iov *ret_dst)
+{
+    struct rpc_chunk *chunk;
+    struct rpc_bulk *bulk;
+    uint8_t *dst = NULL;
+
+    if (head->kind == RPC_KIND_BULK_DATA) {
+        chunk = chunk_find(conn, body->xfer);
+        if (chunk == NULL || chunk->is_answered || chunk->op->is_push || chunk->len != payload_len)
+            return false;
+        dst = chunk->buf;
+        chunk->is_placed = true;
+        conn->placed.chunk = chunk;
+    } else if (head->kind == RPC_KIND_BULK_PUT) {
+        if (body->len != payload_len || region_check(conn, head, body, RPC_BULK_WRITE, &bulk) != 0)
+            return false;
+        dst = region_piece(bulk, body->off, body->len);
+        if (dst == NULL)
+            return false;
+        bulk->placed_nr++;
+        conn->placed.bulk = bulk;
+    } else {
+        return false;
+    }
+    conn->placed.dst = dst;
+    *ret_dst = (struct iov){dst, payload_len};
+    return true;
+}
+
+void
+rpc_bulk_unplace(struct rpc_conn *conn)
+{
+    struct rpc_chunk *chunk = conn->placed.chunk;
+    struct rpc_bulk *bulk = conn->placed.bulk;
+
+    conn->placed.dst = NULL;
+    conn->placed.chunk = NULL;
+    conn->placed.bulk = NULL;
+    if (chunk != NULL) {
+        chunk->is_placed = false;
+        chunk_settle(chunk);
+    }
+    if (bulk != NULL && --bulk->placed_nr == 0) {
+        ult_cond_broadcast(&bulk->drained);
+    }
+}
+
+void
+rpc_bulk_on_msg(struct rpc_conn *conn, const struct rpc_head *head,
+    const struct rpc_bulk_body *body, const void *payload)
+{
+    switch (head->kind) {
+    case RPC_KIND_BULK_GET:
+        on_get(conn, head, body);
+        break;
+    case RPC_KIND_BULK_DATA:
+        on_data(conn, head, body, payload);
+        break;
+    case RPC_KIND_BULK_PUT:
+        on_put(conn, head, body, payload);
+        break;
+    default:
+        on_done(conn, body);
+        break;
+    }
+}
+
+void
+rpc_bulk_msg_done(struct rpc_msg *msg)
+{
+    if (msg->bulk != NULL) {
+        list_del(&msg->bulk_link);
+    }
+    if (msg->chunk != NULL) {
+        msg->chunk->tx = NULL;
+        chunk_settle(msg->chunk);
+    }
+    if (msg->is_bulk_data) {
+        msg->conn->serving_nr--;
+        gets_serve(msg->conn);
+    }
+}
+
+void
+rpc_bulk_conn_down(struct rpc_conn *conn)
+{
+    struct rpc_chunk *chunk, *tmp;
+
+    LIST_FOREACH_SAFE(chunk, tmp, &conn->chunks, struct rpc_chunk, conn_link) {
+        chunk_answer(chunk, CAIRN_ERR(UNREACH));
+    }
+}
+
+void
+rpc_bulk_stop(struct rpc_ctx *ctx)
+{
+    struct rpc_bulk_op *op;
+
+    LIST_FOREACH(op, &ctx->bulk_ops, struct rpc_bulk_op, link) {
+        ult_cond_signal(&op->cond);
+    }
+}
+
+/* ---- pull and push -------------------------------------------------------------------------------------------------- */
+
+static int
+chunk_send(struct rpc_chunk *chunk)
+{
+    struct rpc_bulk_op *op = chunk->op;
+    struct rpc_conn *conn = chunk->conn;
+    struct rpc_bulk_body body = {.xfer = chunk->xfer,
+        .id = op->desc->id,
+        .key = op->desc->key,
+        .off = op->off + (uint64_t)(chunk->buf - op->buf),
+        .len = chunk->len};
+    struct rpc_head head = {.kind = op->is_push ? RPC_KIND_BULK_PUT : RPC_KIND_BULK_GET,
+        .call = op->run->call,
+        .hdr = {.dst_incarnation = op->run->hdr.src_incarnation, .hint_rank = RPC_RANK_NONE}};
+    struct rpc_msg *msg = rpc_msg_create(conn->ctx, RPC_BULK_BODY_BYTES);
+
+    if (msg == NULL)
+        return CAIRN_ERR(NOMEM);
+    rpc_bulk_body_encode(&body, rpc_msg_body(msg));
+    if (op->is_push) {
+        head.payload_len = chunk->len;
+        head.payload_crc = crc32c(0, chunk->buf, chunk->len);
+        msg->chunk = chunk;
+        chunk->tx = msg;
+    }
+    rpc_msg_seal(conn->ctx, msg, &head, RPC_BULK_BODY_BYTES);
+    if (op->is_push) {
+        msg->tx.payload = (struct iov){chunk->buf, chunk->len};
+    }
+    rpc_msg_send(conn, msg);
+    return 0;
+}
+
+static int
+chunk_start(struct rpc_bulk_op *op)
+{
+    struct rpc_conn *conn = op->run->conn;
+    struct rpc_ctx *ctx = op->run->pub.ctx;
+    struct rpc_chunk *chunk = op->chunks;
+
+    if (conn == NULL || conn->state != RPC_CONN_UP)
+        return CAIRN_ERR(UNREACH);
+    while (chunk->is_used) {
+        chunk++;
+    }
+    CAIRN_ASSERT(chunk < op->chunks + RPC_BULK_WINDOW_NR);
+    memset(chunk, 0, sizeof(*chunk));
+    chunk->op = op;
+    chunk->conn = conn;
+    rpc_conn_ref(conn);
+    chunk->xfer = ++ctx->xfer_last;
+    chunk->buf = op->buf + op->asked;
+    chunk->len = (uint32_t)MIN(op->len - op->asked, (size_t)RPC_BULK_CHUNK_BYTES);
+    chunk->is_used = true;
+    op->asked += chunk->len;
+    op->active_nr++;
+    list_add_tail(&chunk->conn_link, &conn->chunks);
+    hmap_insert(&ctx->chunks, &chunk->id_link, hash_mix64(chunk->xfer));
+    return chunk_send(chunk);
+}
+
+/* Give up what is in flight, and wait until no chunk's memory is touched any more (RPC-10). */
+static void
+op_drain(struct rpc_bulk_op *op)
+{
+    uint64_t drain_ns = rpc_now_ns(op->run->pub.ctx) + RPC_DRAIN_NS;
+
+    for (uint32_t i = 0; i < RPC_BULK_WINDOW_NR; i++) {
+        struct rpc_chunk *chunk = &op->chunks[i];
+
+        if (!chunk->is_used)
+            continue;
+        chunk->is_answered = true;
+        if (chunk->tx != NULL) {
+            rpc_msg_cancel(chunk->tx); /* settles it, too */
+        } else {
+            chunk_settle(chunk);
+        }
+    }
+    while (op->active_nr > 0) {
+        if (ult_cond_wait_until(&op->cond, NULL, drain_ns) == 0)
+            continue;
+        drain_ns = PLAT_NEVER_NS;
+        for (uint32_t i = 0; i < RPC_BULK_WINDOW_NR; i++) {
+            if (op->chunks[i].is_used) {
+                rpc_conn_close(op->chunks[i].conn);
+            }
+        }
+    }
+}
+
+static int
+op_run(struct rpc_bulk_op *op)
+{
+    struct rpc_ctx *ctx = op->run->pub.ctx;
+
+    while (op->rc == 0 && (op->asked < op->len || op->active_nr > 0)) {
+        if (op->asked < op->len && op->active_nr < RPC_BULK_WINDOW_NR) {
+            int rc = chunk_start(op);
+
+            if (rc != 0 && op->rc == 0) {
+                op->rc = rc;
+            }
+        } else {
+            int rc = ult_cond_wait_until(&op->cond, NULL, op->run->pub.deadline_ns);
+
+            if (op->rc == 0 && op->active_nr > 0 && rc != 0 &&
+                rpc_now_ns(ctx) >= op->run->pub.deadline_ns) {
+                op->rc = CAIRN_ERR(TIMEDOUT);
+            }
+        }
+        if (op->rc == 0 && ctx->is_stopping && op->active_nr > 0) {
+            op->rc = CAIRN_ERR(SHUTDOWN);
+        }
+    }
+    op_drain(op);
+    return op->rc;
+}
+
+static int
+bulk_move(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len,
+    bool is_push)
+{
+    struct rpc_ctx *ctx = req->ctx;
+    struct rpc_bulk_op op = {.run = CAIRN_CONTAINER_OF(req, struct rpc_run, pub),
+        .desc = desc,
+        .is_push = is_push,
+        .off = off,
+        .buf = buf,
+        .len = len};
+    int rc;
+
+    if (desc->id == 0 || off > desc->len || len > desc->len - off)
+        return CAIRN_ERR(INVAL);
+    if (len == 0)
+        return 0;
+    if (rpc_now_ns(ctx) >= req->deadline_ns)
+        return CAIRN_ERR(TIMEDOUT);
+    ult_cond_init(&op.cond);
+    list_add_tail(&op.link, &ctx->bulk_ops);
+    rc = op_run(&op);
+    list_del(&op.link);
+    return rc;
+}
+
+int
+rpc_bulk_pull(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len)
+{
+    return bulk_move(req, desc, off, buf, len, false);
+}
+
+int
+rpc_bulk_push(
+    struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len)
+{
+    return bulk_move(req, desc, off, (void *)(uintptr_t)buf, len, true);
+}
