@@ -39,7 +39,10 @@ struct xstream_opts {
  * calls xstream_drive() itself. Does not yield. Errors: NOMEM.
  */
 CAIRN_MUST_CHECK int xstream_create(struct plat *plat, const struct xstream_opts *opts, struct xstream **ret_xs);
-/* Stopped, and no ULT left (asserted). NULL is fine. */
+/*
+ * Stopped, and no ULT left (asserted); nobody posts to it or runs an xstream_call() of it any more. Posts that did not run are dropped.
+ * NULL is fine.
+ */
 void xstream_destroy(struct xstream *xs);
 CAIRN_MUST_CHECK int xstream_start(struct xstream *xs);
 /* Ends the driver; ULTs that wait stay as they are. Not from the xstream itself. */

@@ -57,6 +57,7 @@ enum {
     XSTREAM_STEP_RUNS_MAX = 128, /* ULTs run in one step */
     XSTREAM_STEP_NS_MAX = 100 * 1000, /* then the loop is polled, even if more is ready */
     XSTREAM_CLOCK_EVERY = 16, /* runs between looks at the clock */
+    XSTREAM_POSTS_UNSTARTED_MAX = 128, /* ULTs of a class that have not run yet; more posts wait */
     XSTREAM_POST_RETRY_NS = 1000 * 1000, /* posts wait while there are too many ULTs */
 };
 
@@ -105,6 +106,10 @@ struct xstream_msg {
     void *arg;
 };
 
+struct xstream_msgs {
+    struct xstream_msg *head, *tail;
+};
+
 struct xstream {
     struct plat *plat;
     struct plat_loop *loop;
@@ -131,6 +136,7 @@ struct xstream {
     struct list_head stacks_free; /* last used first */
     struct ult_stack *stacks_all;
     uint32_t stacks_nr, stacks_free_nr, promised_nr;
+    uint32_t unstarted_nr[ULT_CLASS_NR]; /* sum: promised_nr */
     uint64_t stack_used_bytes_max; /* of stacks given back to the OS */
 
     /* The driver's own context while a ULT runs. */
@@ -143,7 +149,8 @@ struct xstream {
     _Atomic(const void *) driver; /* token of the thread that drives; NULL: none yet */
     _Atomic(struct xstream_msg *) inbox; /* pushed by any thread, newest first */
     struct plat_post doorbell; /* posted by whoever finds the inbox empty */
-    struct xstream_msg *pending_head, *pending_tail; /* oldest first */
+    struct xstream_msgs pending[ULT_CLASS_NR]; /* oldest first */
+    uint64_t pending_nr;
     struct list_head calls; /* of ULTs of this xstream, not yet answered */
     bool is_closing;
 };

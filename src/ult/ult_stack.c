@@ -189,6 +189,7 @@ ult_stack_take(struct ult *u)
     list_del(&s->link);
     xs->stacks_free_nr--;
     xs->promised_nr--;
+    xs->unstarted_nr[u->cls]--;
     if (s->sp == NULL)
         stack_frame_init(s);
     s->ult = u;

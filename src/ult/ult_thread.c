@@ -96,6 +96,7 @@ ult_create(
         return CAIRN_ERR(NOMEM);
 
     xs->promised_nr++; /* ULT-6 */
+    xs->unstarted_nr[cls]++;
     xs->live_nr++;
     xs->created_nr++;
     u->xs = xs;

@@ -6,8 +6,8 @@
  *
  *   ULT-11  Shares: of each 16 runs, one goes to BACKGROUND, three to SERVICE and four to IO first if they have work; every other
  *           run goes to the first class that has. So earlier classes are preferred and no class starves.
- *   ULT-12  A post is never lost and never reordered against posts of the same thread: what cannot become a ULT yet (too many
- *           live) waits in `pending`.
+ *   ULT-12  A post is never lost and never overtaken by a later one of its thread and class: what cannot become a ULT yet (too many
+ *           live, or enough of the class that have not run) waits in `pending`.
  *
  * Posts: any thread pushes to the inbox; whoever found it empty rings the doorbell, a plat_post. The doorbell is free again when its
  * callback runs, and only the callback empties the inbox, hence it is never posted twice at a time.
@@ -70,20 +70,18 @@ inbox_push(struct xstream *xs, struct xstream_msg *msg)
     do {
         msg->next = head;
     } while (!atomic_compare_exchange_weak_explicit(
-        &xs->inbox, &head, msg, memory_order_release, memory_order_relaxed));
-    if (head == NULL)
+        &xs->inbox, &head, msg, memory_order_acq_rel, memory_order_relaxed));
+    if (head == NULL) /* acquired: the doorbell's last callback has begun before the inbox became empty */
         xs->plat->ops->loop_post(xs->loop, &xs->doorbell);
 }
 
-/* Oldest first to the end of `pending`. */
+/* Oldest first to the ends of the `pending` lists. */
 static void
 inbox_take(struct xstream *xs)
 {
-    struct xstream_msg *msg = atomic_exchange_explicit(&xs->inbox, NULL, memory_order_acquire);
-    struct xstream_msg *newest = msg, *list = NULL;
+    struct xstream_msg *msg = atomic_exchange_explicit(&xs->inbox, NULL, memory_order_acq_rel);
+    struct xstream_msg *list = NULL;
 
-    if (msg == NULL)
-        return;
     while (msg != NULL) {
         struct xstream_msg *next = msg->next;
 
@@ -91,25 +89,43 @@ inbox_take(struct xstream *xs)
         list = msg;
         msg = next;
     }
-    if (xs->pending_tail == NULL)
-        xs->pending_head = list;
-    else
-        xs->pending_tail->next = list;
-    xs->pending_tail = newest;
+    while (list != NULL) {
+        struct xstream_msgs *pending = &xs->pending[list->cls];
+
+        msg = list;
+        list = msg->next;
+        msg->next = NULL;
+        if (pending->head == NULL)
+            pending->head = msg;
+        else
+            pending->tail->next = msg;
+        pending->tail = msg;
+        xs->pending_nr++;
+    }
+}
+
+static void
+pending_pop(struct xstream *xs, enum ult_class cls)
+{
+    struct xstream_msg *msg = xs->pending[cls].head;
+
+    xs->pending[cls].head = msg->next;
+    xs->pending_nr--;
+    free(msg);
 }
 
 static void
 pending_run(struct xstream *xs)
 {
-    while (xs->pending_head != NULL) {
-        struct xstream_msg *msg = xs->pending_head;
+    for (unsigned int cls = 0; cls < ULT_CLASS_NR; cls++) {
+        const struct xstream_msg *msg;
 
-        if (ult_create(xs, msg->cls, msg->fn, msg->arg, NULL) != 0)
-            return; /* ULT-12: again in the next step */
-        xs->pending_head = msg->next;
-        if (xs->pending_head == NULL)
-            xs->pending_tail = NULL;
-        free(msg);
+        while ((msg = xs->pending[cls].head) != NULL &&
+            xs->unstarted_nr[cls] < XSTREAM_POSTS_UNSTARTED_MAX) {
+            if (ult_create(xs, (enum ult_class)cls, msg->fn, msg->arg, NULL) != 0)
+                return; /* ULT-12: again in the next step */
+            pending_pop(xs, (enum ult_class)cls);
+        }
     }
 }
 
@@ -127,13 +143,10 @@ static void
 pending_drop(struct xstream *xs)
 {
     inbox_take(xs);
-    while (xs->pending_head != NULL) {
-        struct xstream_msg *msg = xs->pending_head;
-
-        xs->pending_head = msg->next;
-        free(msg);
+    for (unsigned int cls = 0; cls < ULT_CLASS_NR; cls++) {
+        while (xs->pending[cls].head != NULL)
+            pending_pop(xs, (enum ult_class)cls);
     }
-    xs->pending_tail = NULL;
 }
 
 int
@@ -163,6 +176,7 @@ struct call {
     void (*fn)(void *arg);
     void *arg;
     struct ult_eventual *waiter;
+    atomic_bool *left; /* set when the callee no longer touches `loop`; NULL: the loop outlives the call anyway */
     bool is_done;
 };
 
@@ -180,9 +194,12 @@ static void
 call_run(void *arg)
 {
     struct call *call = arg;
+    atomic_bool *left = call->left;
 
     call->fn(call->arg);
-    call->plat->ops->loop_post(call->loop, &call->reply);
+    call->plat->ops->loop_post(call->loop, &call->reply); /* *call may be gone now */
+    if (left != NULL)
+        atomic_store(left, true);
 }
 
 static int
@@ -216,7 +233,9 @@ static int
 call_from_thread(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg)
 {
     struct plat *plat = xs->plat;
-    struct call call = {.reply = {.fn = call_reply_fn}, .plat = plat, .fn = fn, .arg = arg};
+    atomic_bool left = false;
+    struct call call = {
+        .reply = {.fn = call_reply_fn}, .plat = plat, .fn = fn, .arg = arg, .left = &left};
     int rc;
 
     CAIRN_ASSERT(xstream_self() == NULL);
@@ -228,6 +247,8 @@ call_from_thread(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), 
         plat->ops->loop_wait(call.loop, PLAT_NEVER_NS);
         plat->ops->loop_poll(call.loop);
     }
+    while (rc == 0 && !atomic_load(&left)) /* some instructions away */
+        plat->ops->loop_poll(call.loop);
     plat->ops->loop_destroy(call.loop);
     return rc;
 }
@@ -320,14 +341,14 @@ xstream_step(struct xstream *xs)
     xs->now_ns = plat_mono_ns(xs->plat);
 
     ult_timers_run(xs);
-    if (xs->pending_head != NULL)
+    if (xs->pending_nr > 0)
         pending_run(xs);
     ready_run(xs);
-    if (xs->pending_head != NULL)
+    if (xs->pending_nr > 0)
         pending_run(xs);
 
     next_ns = xs->ready_nr > 0 ? 0 : ult_timers_next_ns(xs);
-    if (xs->pending_head != NULL)
+    if (xs->pending_nr > 0)
         next_ns = MIN(next_ns, xs->now_ns + XSTREAM_POST_RETRY_NS);
     state->xs = outer;
     return next_ns;
@@ -464,6 +485,7 @@ xstream_abandon(struct xstream *xs)
     }
     xs->ready_nr = 0;
     xs->promised_nr = 0;
+    memset(xs->unstarted_nr, 0, sizeof(xs->unstarted_nr));
     ult_stack_discard_all(xs);
 }
 
