@@ -28,17 +28,18 @@ struct ult;
 enum ult_class { ULT_NET, ULT_IO, ULT_SERVICE, ULT_BACKGROUND, ULT_CLASS_NR };
 
 struct xstream_opts {
-    const char *name;         /* at most 15 characters are kept */
-    uint32_t cpu;             /* UINT32_MAX: not pinned */
-    uint32_t stack_bytes;     /* 0: 64 KiB */
-    uint32_t ult_nr_max;      /* 0: 65536; beyond it ult_create() answers -DER_AGAIN */
+    const char *name; /* at most 15 characters are kept */
+    uint32_t cpu; /* UINT32_MAX: not pinned */
+    uint32_t stack_bytes; /* 0: 64 KiB */
+    uint32_t ult_nr_max; /* 0: 65536; beyond it ult_create() answers -DER_AGAIN */
 };
 
 /**
  * Create an xstream with a loop of its own. It does not run yet: xstream_start() gives it a driver (thread or simulator); a client
  * calls xstream_drive() itself. Does not yield. Errors: NOMEM.
  */
-CAIRN_MUST_CHECK int xstream_create(struct plat *plat, const struct xstream_opts *opts, struct xstream **ret_xs);
+CAIRN_MUST_CHECK int
+xstream_create(struct plat *plat, const struct xstream_opts *opts, struct xstream **ret_xs);
 /*
  * Stopped, and no ULT left (asserted); nobody posts to it or runs an xstream_call() of it any more. Posts that did not run are dropped.
  * NULL is fine.
@@ -48,9 +49,9 @@ CAIRN_MUST_CHECK int xstream_start(struct xstream *xs);
 /* Ends the driver; ULTs that wait stay as they are. Not from the xstream itself. */
 void xstream_stop(struct xstream *xs);
 /*
- * Frees ULTs that will never run again, without running them (shutdown after xstream_stop(); a killed simulated process; a forked
- * child). Drops posts that did not run, takes back every timer. Call it before freeing what the ULTs wait on. The driver must be
- * stopped, killed or not of this process, and so must those of the xstreams that run an xstream_call() of these ULTs.
+ * Stops the driver and frees ULTs that will never run again, without running them (shutdown; a killed simulated process; a forked
+ * child, where no driver exists). Drops posts that did not run, takes back every timer. Call it before freeing what the ULTs wait on,
+ * and after stopping every xstream that may run an xstream_call() of these ULTs.
  */
 void xstream_abandon(struct xstream *xs);
 
@@ -69,13 +70,15 @@ const char *xstream_name(const struct xstream *xs);
 struct xstream *xstream_self(void);
 
 /** Run fn(arg) as a ULT of xs; from any thread. The post's memory is owned by the xstream. Errors: NOMEM. */
-CAIRN_MUST_CHECK int xstream_post(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg);
+CAIRN_MUST_CHECK int
+xstream_post(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg);
 
 /**
  * Run fn(arg) on a ULT of another xstream and wait for it. On an xstream the calling ULT yields; a plain thread sleeps (linux only).
  * Errors: NOMEM, nothing ran.
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int xstream_call(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+xstream_call(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg);
 
 /* ---- ULTs ----------------------------------------------------------------------------------------------------------- */
 
@@ -83,7 +86,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int xstream_call(struct xstream *xs, enum ult_clas
  * Create a ULT on the calling xstream (or, before it runs, on `xs` by its creator). With ret_ult NULL it is detached, else it
  * must be joined. Errors: AGAIN too many ULTs; NOMEM.
  */
-CAIRN_MUST_CHECK int ult_create(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg, struct ult **ret_ult);
+CAIRN_MUST_CHECK int ult_create(
+    struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg, struct ult **ret_ult);
 CAIRN_YIELDS void ult_join(struct ult *ult); /* and frees it */
 CAIRN_YIELDS void ult_yield(void);
 struct ult *ult_self(void); /* NULL when not on a ULT */
@@ -91,7 +95,8 @@ struct ult *ult_self(void); /* NULL when not on a ULT */
 bool ult_runs_on(const struct xstream *xs);
 CAIRN_YIELDS void ult_sleep_until(uint64_t mono_ns);
 CAIRN_YIELDS void ult_sleep(uint64_t ns);
-uint64_t ult_now_ns(void); /* monotonic time of the current step: cheap, same within a step; in a step only (asserted) */
+uint64_t ult_now_ns(
+    void); /* monotonic time of the current step: cheap, same within a step; in a step only (asserted) */
 
 /* Per-ULT storage: a few named slots; inherited by ULTs that the ULT creates. */
 enum ult_slot { ULT_SLOT_CLIENT, ULT_SLOT_TRACE, ULT_SLOT_NR };
@@ -171,7 +176,8 @@ struct ult_timer {
     uint64_t seq;
     bool is_set;
 };
-void ult_timer_init(struct ult_timer *t, struct xstream *xs, void (*fn)(struct ult_timer *t), void *arg);
+void
+ult_timer_init(struct ult_timer *t, struct xstream *xs, void (*fn)(struct ult_timer *t), void *arg);
 void ult_timer_set(struct ult_timer *t, uint64_t at_ns); /* sets or moves */
 void ult_timer_cancel(struct ult_timer *t);
 

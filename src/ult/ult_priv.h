@@ -114,6 +114,7 @@ struct xstream {
     struct plat *plat;
     struct plat_loop *loop;
     struct plat_thread *thread;
+    uint32_t pid; /* of the process that started it */
     char name[XSTREAM_NAME_BYTES];
     uint32_t cpu;
     uint32_t ult_nr_max;

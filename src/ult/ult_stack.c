@@ -36,8 +36,8 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
 #if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #endif
 #endif
 #ifndef VALGRIND_STACK_REGISTER
@@ -45,6 +45,7 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
 #define VALGRIND_DISABLE_ERROR_REPORTING
 #define VALGRIND_ENABLE_ERROR_REPORTING
+#define VALGRIND_MAKE_MEM_DEFINED(at, bytes) ((void)(at))
 #endif
 
 #define ULT_NO_SANITIZE __attribute__((noinline, no_sanitize("address", "thread", "undefined")))
@@ -236,32 +237,39 @@ stack_used(const struct ult_stack *s)
 {
     const uint64_t *end = (const uint64_t *)(const void *)(s->base + s->bytes);
     const uint64_t *word;
+    uint64_t used;
 
     if (s->sp == NULL)
         return 0;
     word = (const uint64_t *)(const void *)stack_lowest_page(s);
     VALGRIND_DISABLE_ERROR_REPORTING;
-    while (word < end && *word == 0)
+    while (word < end && *word == 0) {
         word++;
+    }
     VALGRIND_ENABLE_ERROR_REPORTING;
-    return (uint64_t)((const char *)end - (const char *)word);
+    used = (uint64_t)((const char *)end - (const char *)word);
+    VALGRIND_MAKE_MEM_DEFINED(
+        &used, sizeof(used)); /* what lies below a stack pointer counts as undefined */
+    return used;
 }
 
 void
 ult_stack_discard(struct ult_stack *s)
 {
     struct xstream *xs = s->xs;
+    uint64_t used = stack_used(s);
 
     if (!list_empty(&s->link)) {
         list_del(&s->link);
         xs->stacks_free_nr--;
     }
-    xs->stack_used_bytes_max = MAX(xs->stack_used_bytes_max, stack_used(s));
+    xs->stack_used_bytes_max = MAX(xs->stack_used_bytes_max, used);
     xs->stacks_nr--;
-    if (s->all_prev != NULL)
+    if (s->all_prev != NULL) {
         s->all_prev->all_next = s->all_next;
-    else
+    } else {
         xs->stacks_all = s->all_next;
+    }
     if (s->all_next != NULL)
         s->all_next->all_prev = s->all_prev;
     VALGRIND_STACK_DEREGISTER(s->valgrind_id);
@@ -279,8 +287,9 @@ ult_stack_discard(struct ult_stack *s)
 void
 ult_stack_discard_all(struct xstream *xs)
 {
-    while (xs->stacks_all != NULL)
+    while (xs->stacks_all != NULL) {
         ult_stack_discard(xs->stacks_all);
+    }
 }
 
 uint64_t
@@ -288,7 +297,8 @@ ult_stack_used_max(const struct xstream *xs)
 {
     uint64_t used = xs->stack_used_bytes_max;
 
-    for (const struct ult_stack *s = xs->stacks_all; s != NULL; s = s->all_next)
+    for (const struct ult_stack *s = xs->stacks_all; s != NULL; s = s->all_next) {
         used = MAX(used, stack_used(s));
+    }
     return used;
 }

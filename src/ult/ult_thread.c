@@ -111,8 +111,9 @@ ult_create(
     u->ring.raised_nr = 0;
     ult_timer_init(&u->timer, xs, ult_wait_timer_fn, u);
     ult_waitq_init(&u->joiners);
-    for (uint32_t i = 0; i < ULT_SLOT_NR; i++)
+    for (uint32_t i = 0; i < ULT_SLOT_NR; i++) {
         u->slots[i] = parent == NULL ? NULL : parent->slots[i];
+    }
     list_add_tail(&u->all_link, &xs->ults);
     ult_make_ready(u);
     if (ret_ult != NULL)
@@ -125,10 +126,11 @@ void
 ult_finish(struct ult *u)
 {
     ult_stack_release(u);
-    if (u->is_detached)
+    if (u->is_detached) {
         ult_free(u);
-    else
+    } else {
         ult_waitq_wake(&u->joiners, 0);
+    }
 }
 
 void

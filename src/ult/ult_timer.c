@@ -73,10 +73,11 @@ heap_remove_timer(struct xstream *xs, struct ult_timer *t)
     if (xs->timers == t) {
         xs->timers = sub;
     } else {
-        if (t->prev->child == t)
+        if (t->prev->child == t) {
             t->prev->child = t->next;
-        else
+        } else {
             t->prev->next = t->next;
+        }
         if (t->next != NULL)
             t->next->prev = t->prev;
         if (sub != NULL)
@@ -104,8 +105,9 @@ ult_timers_run(struct xstream *xs)
 void
 ult_timers_drop(struct xstream *xs)
 {
-    while (xs->timers != NULL)
+    while (xs->timers != NULL) {
         heap_remove_timer(xs, xs->timers);
+    }
 }
 
 uint64_t

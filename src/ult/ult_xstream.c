@@ -95,10 +95,11 @@ inbox_take(struct xstream *xs)
         msg = list;
         list = msg->next;
         msg->next = NULL;
-        if (pending->head == NULL)
+        if (pending->head == NULL) {
             pending->head = msg;
-        else
+        } else {
             pending->tail->next = msg;
+        }
         pending->tail = msg;
         xs->pending_nr++;
     }
@@ -144,8 +145,9 @@ pending_drop(struct xstream *xs)
 {
     inbox_take(xs);
     for (unsigned int cls = 0; cls < ULT_CLASS_NR; cls++) {
-        while (xs->pending[cls].head != NULL)
+        while (xs->pending[cls].head != NULL) {
             pending_pop(xs, (enum ult_class)cls);
+        }
     }
 }
 
@@ -248,7 +250,9 @@ call_from_thread(struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), 
         plat->ops->loop_poll(call.loop);
     }
     while (rc == 0 && !atomic_load(&left)) /* some instructions away */
+    {
         plat->ops->loop_poll(call.loop);
+    }
     plat->ops->loop_destroy(call.loop);
     return rc;
 }
@@ -258,8 +262,9 @@ calls_orphan(struct xstream *xs)
 {
     struct call *call;
 
-    LIST_FOREACH(call, &xs->calls, struct call, link)
+    LIST_FOREACH(call, &xs->calls, struct call, link) {
         call->waiter = NULL;
+    }
 }
 
 static void
@@ -267,8 +272,9 @@ calls_free(struct xstream *xs)
 {
     struct call *call, *tmp;
 
-    LIST_FOREACH_SAFE(call, tmp, &xs->calls, struct call, link)
+    LIST_FOREACH_SAFE(call, tmp, &xs->calls, struct call, link) {
         free(call);
+    }
 }
 
 int
@@ -289,8 +295,9 @@ ready_pick(struct xstream *xs)
 
     if (list_empty(queue)) {
         queue = &xs->ready[0];
-        while (list_empty(queue))
+        while (list_empty(queue)) {
             queue++;
+        }
     }
     return LIST_FIRST(queue, struct ult, link);
 }
@@ -418,8 +425,9 @@ xstream_create(struct plat *plat, const struct xstream_opts *opts, struct xstrea
     snprintf(xs->name, sizeof(xs->name), "%s", opts->name == NULL ? "xs" : opts->name);
     xs->now_ns = plat_mono_ns(plat);
     xs->doorbell.fn = doorbell_fn;
-    for (uint32_t i = 0; i < ULT_CLASS_NR; i++)
+    for (uint32_t i = 0; i < ULT_CLASS_NR; i++) {
         list_init(&xs->ready[i]);
+    }
     list_init(&xs->ults);
     list_init(&xs->ults_free);
     list_init(&xs->stacks_free);
@@ -443,8 +451,9 @@ xstream_destroy(struct xstream *xs)
     pending_drop(xs);
     calls_free(xs);
     ult_stack_discard_all(xs);
-    LIST_FOREACH_SAFE(u, tmp, &xs->ults_free, struct ult, link)
+    LIST_FOREACH_SAFE(u, tmp, &xs->ults_free, struct ult, link) {
         free(u);
+    }
     free(xs);
 }
 
@@ -452,6 +461,7 @@ int
 xstream_start(struct xstream *xs)
 {
     CAIRN_ASSERT(xs->thread == NULL);
+    xs->pid = xs->plat->ops->pid(xs->plat);
     return xs->plat->ops->thread_start(
         xs->plat, xs->loop, xs->name, xs->cpu, step_fn, xs, &xs->thread);
 }
@@ -471,7 +481,9 @@ void
 xstream_abandon(struct xstream *xs)
 {
     CAIRN_ASSERT(xstream_self() != xs);
-    xs->thread = NULL; /* stopped, killed, or not in this process */
+    if (xs->thread != NULL && xs->pid == xs->plat->ops->pid(xs->plat))
+        xs->plat->ops->thread_stop(xs->thread);
+    xs->thread = NULL; /* a forked child never had it */
     atomic_store(&xs->driver, NULL);
     xs->current = NULL;
     ult_timers_drop(xs);

@@ -16,8 +16,31 @@
 
 #include "base/assert.h"
 #include "base/util.h"
+#include "plat/plat_linux.h"
+#include "plat/plat_sim.h"
 
-enum { MS = 1000 * 1000 }; /* ns */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define TEST_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define TEST_TSAN 1
+#endif
+#ifndef TEST_ASAN
+#define TEST_ASAN 0
+#endif
+#ifndef TEST_TSAN
+#define TEST_TSAN 0
+#endif
+
+#define MS UINT64_C(1000000) /* ns */
 
 /* ---- the fake plat: also the loop of its only xstream --------------------------------------------------------------- */
 
@@ -52,10 +75,11 @@ fake_loop_post(struct plat_loop *loop, struct plat_post *post)
     struct fake_plat *fake = (struct fake_plat *)loop;
 
     post->next = NULL;
-    if (fake->head == NULL)
+    if (fake->head == NULL) {
         fake->head = post;
-    else
+    } else {
         fake->tail->next = post;
+    }
     fake->tail = post;
 }
 
@@ -98,7 +122,8 @@ static const struct plat_ops fake_ops = {
 
 struct fixture {
     struct plat *plat;
-    struct fake_plat fake;
+    struct fake_plat fake; /* pure tests */
+    struct sim *sim; /* on sim */
     struct xstream *xs;
     void (*body)(struct fixture *f);
     bool done;
@@ -110,6 +135,7 @@ struct fixture {
     struct ult_cond cond;
     struct ult_eventual eventual;
     struct ult_sem sem;
+    struct ult *ults[8];
 };
 
 static inline void
@@ -120,14 +146,33 @@ fixture_log(struct fixture *f, char c)
 }
 
 static inline void
+must(int rc)
+{
+    if (rc != 0)
+        abort();
+}
+
+static inline void
 fixture_init(struct fixture *f, const struct xstream_opts *opts)
 {
+    struct sim_opts sim_opts = {.seed = test_seed()};
+
     memset(f, 0, sizeof(*f));
-    f->fake.plat.ops = &fake_ops;
-    f->fake.now_ns = 1000;
-    f->plat = &f->fake.plat;
-    if (xstream_create(f->plat, opts, &f->xs) != 0)
-        abort();
+    switch (test_backend()) {
+    case BACKEND_NONE:
+        f->fake.plat.ops = &fake_ops;
+        f->fake.now_ns = 1000;
+        f->plat = &f->fake.plat;
+        break;
+    case BACKEND_LINUX:
+        must(plat_linux_create(&f->plat));
+        break;
+    case BACKEND_SIM:
+        must(sim_create(&sim_opts, &f->sim));
+        must(sim_node_start(f->sim, "host", "node", &f->plat));
+        break;
+    }
+    must(xstream_create(f->plat, opts, &f->xs));
     ult_mutex_init(&f->mutex);
     ult_cond_init(&f->cond);
     ult_eventual_init(&f->eventual);
@@ -140,6 +185,10 @@ fixture_fini(struct fixture *f)
     ult_mutex_fini(&f->mutex);
     ult_cond_fini(&f->cond);
     xstream_destroy(f->xs); /* asserts that no ULT is left */
+    if (test_backend() == BACKEND_LINUX)
+        plat_linux_destroy(f->plat);
+    if (test_backend() == BACKEND_SIM)
+        sim_destroy(f->sim);
 }
 
 static inline void
@@ -151,14 +200,33 @@ fixture_body(void *arg)
     f->done = true;
 }
 
-/* Run body on a ULT of the fixture's xstream until it returns. */
+static inline bool
+fixture_is_done(void *arg)
+{
+    return *(bool *)arg;
+}
+
+/* Let the backend work until *done. */
+static inline void
+fixture_drive(struct fixture *f, bool *done)
+{
+    if (test_backend() != BACKEND_SIM) {
+        EXPECT_OK(xstream_drive(f->xs, done, PLAT_NEVER_NS));
+        return;
+    }
+    EXPECT_OK(xstream_start(f->xs));
+    EXPECT_OK(sim_run_until(f->sim, fixture_is_done, done, PLAT_NEVER_NS));
+    xstream_stop(f->xs);
+}
+
+/* Run body on a ULT of the fixture's xstream until it returns. Its class is that of the ULTs that tests create. */
 static inline void
 fixture_run(struct fixture *f, void (*body)(struct fixture *f))
 {
     f->body = body;
     f->done = false;
-    EXPECT_OK(ult_create(f->xs, ULT_SERVICE, fixture_body, f, NULL));
-    EXPECT_OK(xstream_drive(f->xs, &f->done, PLAT_NEVER_NS));
+    EXPECT_OK(ult_create(f->xs, ULT_IO, fixture_body, f, NULL));
+    fixture_drive(f, &f->done);
 }
 
 static inline void
@@ -179,5 +247,16 @@ must_create(struct fixture *f, enum ult_class cls, void (*fn)(void *arg), void *
     EXPECT_OK(ult_create(f->xs, cls, fn, arg, &u));
     return u;
 }
+
+static inline struct ult_stats
+fixture_stats(struct fixture *f)
+{
+    struct ult_stats stats;
+
+    xstream_stats(f->xs, &stats);
+    return stats;
+}
+
+#define BACKEND_BOTH (BACKEND_LINUX | BACKEND_SIM)
 
 #endif
