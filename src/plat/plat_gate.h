@@ -6,6 +6,8 @@
 #ifndef CAIRN_PLAT_GATE_H
 #define CAIRN_PLAT_GATE_H
 
+#include <stdint.h>
+
 struct plat_gate;
 
 /** NULL: no memory. */
@@ -17,6 +19,11 @@ void plat_gate_lock(struct plat_gate *gate);
 void plat_gate_unlock(struct plat_gate *gate);
 /** Unlock, sleep until a broadcast (or spuriously), lock. */
 void plat_gate_wait(struct plat_gate *gate);
+/** The same for at most `ns` nanoseconds. */
+void plat_gate_wait_for(struct plat_gate *gate, uint64_t ns);
 void plat_gate_broadcast(struct plat_gate *gate); /* locked or not */
+
+/** Call fn in every child that this process forks, before fork() returns there (TH-4). Once per process and fn. Errors: NOMEM. */
+int plat_gate_on_fork(void (*fn)(void));
 
 #endif

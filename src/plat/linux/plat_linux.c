@@ -170,7 +170,10 @@ static const struct net_ops *
 linux_net(struct plat *plat, const char *uri)
 {
     (void)plat;
-    (void)uri;
+    if (uri == NULL || strncmp(uri, "tcp://", 6) == 0 || strncmp(uri, "unix://", 7) == 0)
+        return &plat_linux_sock_ops;
+    if (strncmp(uri, "inproc://", 9) == 0)
+        return &plat_linux_inproc_ops;
     return NULL;
 }
 
@@ -208,14 +211,21 @@ int
 plat_linux_create(struct plat **ret_plat)
 {
     struct plat_linux *pl = calloc(1, sizeof(*pl));
+    int rc;
 
     if (pl == NULL)
         return CAIRN_ERR(NOMEM);
+    rc = plat_linux_inproc_hub_create(&pl->inproc);
+    if (rc != 0) {
+        free(pl);
+        return rc;
+    }
     pl->plat.ops = &linux_ops;
     pl->spin_ns = PLAT_LINUX_SPIN_NS;
     pl->cpu_nr = linux_cpus_allowed();
-    pthread_mutex_init(&pl->dirlocks_lock, NULL);
+    pthread_mutex_init(&pl->lists_lock, NULL);
     list_init(&pl->dirlocks);
+    list_init(&pl->loops);
     *ret_plat = &pl->plat;
     return 0;
 }
@@ -229,7 +239,8 @@ plat_linux_destroy(struct plat *plat)
         return;
     pl = plat_linux_of(plat);
     CAIRN_ASSERT(list_empty(&pl->dirlocks));
-    pthread_mutex_destroy(&pl->dirlocks_lock);
+    plat_linux_inproc_hub_destroy(pl->inproc);
+    pthread_mutex_destroy(&pl->lists_lock);
     free(pl);
 }
 
@@ -243,4 +254,17 @@ void
 plat_linux_uring_disable(struct plat *plat)
 {
     plat_linux_of(plat)->uring_off = true;
+}
+
+void
+plat_linux_forked(struct plat *plat)
+{
+    struct plat_linux *pl = plat_linux_of(plat);
+    struct plat_loop *loop;
+
+    /* No mutex: the child has one thread, and the parent may have forked with the lock held. */
+    plat_linux_dir_forked(pl);
+    LIST_FOREACH(loop, &pl->loops, struct plat_loop, link) {
+        plat_linux_loop_forked(loop);
+    }
 }

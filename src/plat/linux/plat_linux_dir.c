@@ -145,9 +145,9 @@ plat_linux_dir_lock(struct plat *plat, const char *path, struct plat_dirlock **r
     }
     lock->pl = pl;
     lock->fd = fd;
-    pthread_mutex_lock(&pl->dirlocks_lock);
+    pthread_mutex_lock(&pl->lists_lock);
     list_add_tail(&lock->link, &pl->dirlocks);
-    pthread_mutex_unlock(&pl->dirlocks_lock);
+    pthread_mutex_unlock(&pl->lists_lock);
     *ret_lock = lock;
     lock = NULL;
     fd = -1;
@@ -163,22 +163,23 @@ plat_linux_dir_unlock(struct plat_dirlock *lock)
 {
     if (lock == NULL)
         return;
-    pthread_mutex_lock(&lock->pl->dirlocks_lock);
+    pthread_mutex_lock(&lock->pl->lists_lock);
     list_del(&lock->link);
-    pthread_mutex_unlock(&lock->pl->dirlocks_lock);
-    close(lock->fd);
+    pthread_mutex_unlock(&lock->pl->lists_lock);
+    if (lock->fd >= 0)
+        close(lock->fd);
     free(lock);
 }
 
 void
-plat_linux_forked(struct plat *plat)
+plat_linux_dir_forked(struct plat_linux *pl)
 {
-    struct plat_linux *pl = plat_linux_of(plat);
     struct plat_dirlock *lock;
 
-    LIST_FOREACH(
-        lock, &pl->dirlocks, struct plat_dirlock, link) { /* no mutex: the child has one thread */
-        close(lock->fd);
+    LIST_FOREACH(lock, &pl->dirlocks, struct plat_dirlock, link) {
+        if (lock->fd >= 0)
+            close(lock->fd);
+        lock->fd = -1;
     }
 }
 

@@ -52,6 +52,7 @@ loop_src_add(struct plat_loop *loop, struct loop_src *src)
 
     if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, src->fd, &ev) != 0)
         return PLAT_LINUX_ERR(errno);
+    list_add_tail(&src->link, &loop->srcs);
     return 0;
 }
 
@@ -71,9 +72,12 @@ loop_src_mod(struct plat_loop *loop, struct loop_src *src, uint32_t events)
 void
 loop_src_del(struct plat_loop *loop, struct loop_src *src)
 {
-    int rc = epoll_ctl(loop->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+    int rc = 0;
 
+    if (loop->epfd >= 0) /* else a forked child, whose descriptors are gone */
+        rc = epoll_ctl(loop->epfd, EPOLL_CTL_DEL, src->fd, NULL);
     CAIRN_ASSERT(rc == 0);
+    list_del(&src->link);
     for (int i = 0; i < loop->events_nr; i++) { /* LOOP-3 */
         if (loop->events[i].data.ptr == src)
             loop->events[i].data.ptr = NULL;
@@ -101,9 +105,13 @@ plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop)
     if (loop == NULL)
         return CAIRN_ERR(NOMEM);
     loop->pl = plat_linux_of(plat);
+    loop->pid = getpid();
+    list_init(&loop->link);
+    list_init(&loop->srcs);
     loop->epfd = epoll_create1(EPOLL_CLOEXEC);
     loop->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     list_init(&loop->tasks);
+    list_init(&loop->later);
     loop->retry_at_ns = PLAT_NEVER_NS;
     loop->spin_score = LOOP_SPIN_SCORE_START;
     if (loop->epfd < 0 || loop->wakefd < 0) {
@@ -114,6 +122,9 @@ plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop)
     rc = loop_src_add(loop, &loop->wake_src);
     if (rc != 0)
         goto out;
+    pthread_mutex_lock(&loop->pl->lists_lock);
+    list_add_tail(&loop->link, &loop->pl->loops);
+    pthread_mutex_unlock(&loop->pl->lists_lock);
     *ret_loop = loop;
     loop = NULL;
 out:
@@ -143,13 +154,37 @@ loop_posts_run(struct plat_loop *loop)
 }
 
 void
+plat_linux_loop_forked(struct plat_loop *loop)
+{
+    struct loop_src *src;
+
+    LIST_FOREACH(src, &loop->srcs, struct loop_src, link) {
+        if (src->fd >= 0)
+            close(src->fd); /* no EPOLL_CTL_DEL: the epoll set is the parent's too */
+        src->fd = -1;
+    }
+    if (loop->epfd >= 0)
+        close(loop->epfd);
+    loop->epfd = -1;
+}
+
+void
 plat_linux_loop_destroy(struct plat_loop *loop)
 {
     if (loop == NULL)
         return;
+    if (loop->pid != getpid()) {
+        plat_linux_loop_forked(loop);
+        list_del(&loop->link); /* the rest, in the state in which the fork caught it, is left alone */
+        return;
+    }
+    pthread_mutex_lock(&loop->pl->lists_lock);
+    list_del(&loop->link);
+    pthread_mutex_unlock(&loop->pl->lists_lock);
     while (atomic_load(&loop->posts) != NULL)
         loop_posts_run(loop);
     CAIRN_ASSERT(list_empty(&loop->tasks));
+    CAIRN_ASSERT(list_empty(&loop->later));
     disk_engine_destroy(loop->disk);
     free(loop->rxbuf);
     if (loop->wakefd >= 0)
@@ -177,6 +212,24 @@ loop_tasks_run(struct plat_loop *loop)
     }
 }
 
+void
+loop_task_add_later(struct plat_loop *loop, struct loop_task *task)
+{
+    if (!list_empty(&task->link))
+        return;
+    list_add_tail(&task->link, &loop->later);
+    loop->retry_at_ns = MIN(loop->retry_at_ns, plat_linux_mono_ns(&loop->pl->plat) + LOOP_LATER_NS);
+}
+
+static void
+loop_later_due(struct plat_loop *loop)
+{
+    if (loop->retry_at_ns == PLAT_NEVER_NS || plat_linux_mono_ns(&loop->pl->plat) < loop->retry_at_ns)
+        return;
+    loop->retry_at_ns = PLAT_NEVER_NS;
+    list_splice_tail(&loop->later, &loop->tasks);
+}
+
 static bool
 loop_events_find(struct plat_loop *loop)
 {
@@ -194,6 +247,7 @@ plat_linux_loop_poll(struct plat_loop *loop)
 {
     uint32_t before = loop->cbs_nr;
 
+    loop_later_due(loop);
     loop_tasks_run(loop);
     if (loop->disk != NULL)
         disk_engine_submit(loop->disk);

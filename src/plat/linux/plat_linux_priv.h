@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/types.h>
 
 #include "base/list.h"
 #include "base/log.h"
@@ -23,12 +24,14 @@ struct plat_linux {
     atomic_bool direct_warned; /* the one warning about O_DIRECT was printed */
     atomic_uint spinners_nr; /* loops that poll in loop_wait() now; at most cpu_nr */
     struct inproc_hub *inproc;
-    pthread_mutex_t dirlocks_lock;
+    pthread_mutex_t lists_lock;
     struct list_head dirlocks; /* live ones, for plat_linux_forked() */
+    struct list_head loops; /* live ones, likewise */
 };
 
 /* A descriptor in a loop's epoll set. fn runs in loop_poll() with the epoll events. */
 struct loop_src {
+    struct list_head link; /* loop->srcs */
     int fd;
     uint32_t events;
     void (*fn)(struct loop_src *src, uint32_t events);
@@ -42,20 +45,25 @@ struct loop_task {
 
 enum {
     LOOP_EVENTS_MAX = 64, /* descriptors dispatched by one poll */
+    LOOP_LATER_NS = 1000000,
     LOOP_RXBUF_BYTES = 128 << 10, /* receive buffer shared by the sockets of a loop */
 };
 
 /* Owner: the thread that drives it; posts, woken and sleeping are touched by any. */
 struct plat_loop {
     struct plat_linux *pl;
+    struct list_head link; /* pl->loops */
+    struct list_head srcs; /* for plat_linux_forked() */
+    pid_t pid; /* the process that made it: a forked child must not touch what the kernel shares with its parent */
     int epfd;
     int wakefd;
     struct loop_src wake_src;
     struct list_head tasks;
+    struct list_head later; /* tasks for the poll at retry_at_ns or after it */
     struct epoll_event events[LOOP_EVENTS_MAX]; /* found by loop_wait(), dispatched by loop_poll() */
     int events_nr;
     uint32_t cbs_nr; /* user callbacks run so far */
-    uint64_t retry_at_ns; /* some source wants a poll then; PLAT_NEVER_NS: none */
+    uint64_t retry_at_ns; /* PLAT_NEVER_NS: none is for later */
     int spin_score; /* how well polling before sleep has paid lately: 0..LOOP_SPIN_SCORE_MAX */
     uint32_t spin_skipped_nr;
     struct disk_engine *disk; /* made by the first disk */
@@ -82,6 +90,7 @@ plat_linux_cpu(struct plat_linux *pl, uint32_t idx); /* number of the idx-th CPU
 /* loop */
 int plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop);
 void plat_linux_loop_destroy(struct plat_loop *loop);
+void plat_linux_loop_forked(struct plat_loop *loop); /* close the child's descriptors */
 uint32_t plat_linux_loop_poll(struct plat_loop *loop);
 void plat_linux_loop_wait(struct plat_loop *loop, uint64_t deadline_ns);
 void plat_linux_loop_wake(struct plat_loop *loop);
@@ -102,6 +111,14 @@ loop_task_add(struct plat_loop *loop, struct loop_task *task)
         list_add_tail(&task->link, &loop->tasks);
 }
 
+/* For a poll in LOOP_LATER_NS. */
+void loop_task_add_later(struct plat_loop *loop, struct loop_task *task);
+
+extern const struct net_ops plat_linux_sock_ops;
+extern const struct net_ops plat_linux_inproc_ops;
+CAIRN_MUST_CHECK int plat_linux_inproc_hub_create(struct inproc_hub **ret_hub);
+void plat_linux_inproc_hub_destroy(struct inproc_hub *hub); /* no endpoint listens any more */
+
 /* disks */
 int plat_linux_disk_open(struct plat *plat, struct plat_loop *loop, const char *path,
     uint32_t flags, uint64_t size_bytes, struct plat_disk **ret_disk);
@@ -120,6 +137,7 @@ int plat_linux_dir_create(struct plat *plat, const char *path);
 int plat_linux_dir_sync_parent(const char *path);
 int plat_linux_dir_lock(struct plat *plat, const char *path, struct plat_dirlock **ret_lock);
 void plat_linux_dir_unlock(struct plat_dirlock *lock);
+void plat_linux_dir_forked(struct plat_linux *pl);
 int plat_linux_dir_list(
     struct plat *plat, const char *path, void (*fn)(void *arg, const char *name), void *arg);
 int plat_linux_file_read(

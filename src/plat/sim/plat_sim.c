@@ -16,6 +16,7 @@
  */
 #include "plat/sim/plat_sim_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,7 +147,7 @@ sim_loop_kick(struct plat_loop *loop)
 void
 sim_loop_ready(struct plat_loop *loop, struct sim_ready *ready)
 {
-    if (!list_empty(&ready->link))
+    if (!list_empty(&ready->link) || sim_node_gone(loop->node))
         return;
     list_add_tail(&ready->link, &loop->ready);
     sim_loop_kick(loop);
@@ -229,6 +230,8 @@ sim_loop_run(struct sim *sim, struct sim_ev *ev)
         sim_loop_run_at(loop, MAX(next_ns, node->host->mono_off_ns) - node->host->mono_off_ns);
 }
 
+static void sim_thread_stop(struct plat_thread *thread);
+
 static int
 sim_loop_create(struct plat *plat, struct plat_loop **ret_loop)
 {
@@ -248,6 +251,8 @@ sim_loop_destroy(struct plat_loop *loop)
 {
     if (loop == NULL)
         return;
+    if (loop->node->dead)
+        sim_thread_stop(loop->thread); /* a reap need not know the thread */
     CAIRN_ASSERT(loop->thread == NULL);
     while (loop->posts_first != NULL && !loop->node->dead)
         sim_loop_posts_run(loop);
@@ -366,8 +371,7 @@ static const struct net_ops *
 sim_net(struct plat *plat, const char *uri)
 {
     (void)plat;
-    (void)uri;
-    return NULL;
+    return uri == NULL || strncmp(uri, "sim://", 6) == 0 ? &sim_net_ops : NULL;
 }
 
 static const struct plat_ops sim_ops = {
@@ -422,14 +426,18 @@ sim_node_start(struct sim *sim, const char *host, const char *name, struct plat 
     node->plat.ops = &sim_ops;
     node->sim = sim;
     node->host = sim_host_get(sim, host);
-    node->host->up = true;
-    strcpy(node->name, name); /* length checked above */
+    if (!node->host->up) {
+        node->host->up = true;
+        sim_conns_retry(sim);
+    }
+    snprintf(node->name, sizeof(node->name), "%s", name);
     node->pid = 1000 + ++sim->node_seq;
     rng_fork(&sim->rng, &node->rng);
     node->kill_ev.fn = sim_node_kill_now;
     list_init(&node->loops);
     list_init(&node->disks);
     list_init(&node->nets);
+    list_init(&node->peers);
     list_init(&node->reaps);
     list_init(&node->envs);
     list_init(&node->locks_dropped);
@@ -561,7 +569,7 @@ sim_host_get(struct sim *sim, const char *name)
     CAIRN_ASSERT(strlen(name) < SIM_NAME_BYTES);
     host = sim_alloc(sizeof(*host));
     host->sim = sim;
-    strcpy(host->name, name); /* length asserted above */
+    snprintf(host->name, sizeof(host->name), "%s", name);
     list_init(&host->files);
     list_init(&host->dirs);
     list_init(&host->locks);

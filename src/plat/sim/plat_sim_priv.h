@@ -98,6 +98,7 @@ struct sim_node {
     struct list_head loops;
     struct list_head disks;
     struct list_head nets;
+    struct list_head peers; /* struct net_peer of all nets, until freed */
     struct list_head reaps;
     struct list_head envs;
     struct list_head locks_dropped; /* struct plat_dirlock: the process is dead, the memory is still there */
@@ -180,5 +181,6 @@ extern const struct net_ops sim_net_ops;
 void sim_node_nets_drop(struct sim_node *node); /* the process is dead: its peers will notice */
 void sim_node_nets_free(struct sim_node *node);
 void sim_links_free(struct sim *sim);
+void sim_conns_retry(struct sim *sim); /* a host is up again */
 
 #endif
