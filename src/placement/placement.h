@@ -42,8 +42,7 @@ struct placement_oclass {
     uint8_t method; /* redundancy method number */
     bool is_ec; /* erasure coded, else replicated */
     uint32_t data; /* data shards of a group: k, or 1 */
-    uint32_t
-        parity; /* parity shards of a group: p, or replicas - 1: failures that a group survives */
+    uint32_t parity; /* parity shards of a group: p, or replicas - 1: failures that a group survives */
     uint32_t grp_nr; /* groups, PLACEMENT_GRP_ALL for X */
 };
 
