@@ -6,6 +6,8 @@
 #include "bench.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "plat/plat_linux.h"
 #include "ult/ult.h"
@@ -222,4 +224,59 @@ BENCH(ult_between)
     xstream_destroy(w.other);
     xstream_destroy(w.xs);
     plat_linux_destroy(w.plat);
+}
+
+/* ---- idle ----------------------------------------------------------------------------------------------------------- */
+
+enum { IDLE_XSTREAMS_NR = 8, IDLE_TICK_MS = 100 };
+
+static void
+tick_fn(void *arg)
+{
+    bench_keep(arg);
+    for (;;) {
+        ult_sleep(IDLE_TICK_MS * UINT64_C(1000000));
+    }
+}
+
+static double
+cpu_s(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+        (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Xstreams with nothing but ticks, as of an engine that nobody uses. */
+BENCH(ult_idle)
+{
+    struct xstream *xs[IDLE_XSTREAMS_NR];
+    struct plat *plat;
+    double start_s;
+    uint64_t start_ns;
+
+    must(plat_linux_create(&plat));
+    for (int i = 0; i < IDLE_XSTREAMS_NR; i++) {
+        must(xstream_create(plat, NULL, &xs[i]));
+        must(ult_create(xs[i], ULT_SERVICE, tick_fn, NULL, NULL));
+        must(xstream_start(xs[i]));
+    }
+    usleep(100 * 1000); /* until polling before sleep has been given up */
+    start_s = cpu_s();
+    start_ns = bench_now_ns();
+    usleep((useconds_t)bench_times(1000 * 1000));
+    bench_put(&(struct bench_figure){.name = "ult.idle_cpu.8",
+        .unit = "% of a core",
+        .target = 1,
+        .value = (cpu_s() - start_s) * 1e11 / (double)(bench_now_ns() - start_ns)});
+    for (int i = 0; i < IDLE_XSTREAMS_NR; i++) {
+        xstream_stop(xs[i]);
+    }
+    for (int i = 0; i < IDLE_XSTREAMS_NR; i++) {
+        xstream_abandon(xs[i]);
+        xstream_destroy(xs[i]);
+    }
+    plat_linux_destroy(plat);
 }
