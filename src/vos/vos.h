@@ -23,18 +23,18 @@ struct vos_tgt;
 struct vos_cont;
 
 enum {
-    VOS_KEY_BYTES_MAX = 4096,       /* hashed keys */
+    VOS_KEY_BYTES_MAX = 4096, /* hashed keys */
     VOS_KEY_LEXICAL_BYTES_MAX = 80, /* lexical keys; integer keys are exactly 8 bytes, little-endian */
-    VOS_MODS_NR_MAX = 256,          /* of one vos_apply() */
-    VOS_IODS_NR_MAX = 1024,         /* of one modification or fetch */
-    VOS_RECXS_NR_MAX = 16384,       /* of one iod */
+    VOS_MODS_NR_MAX = 256, /* of one vos_apply() */
+    VOS_IODS_NR_MAX = 1024, /* of one modification or fetch */
+    VOS_RECXS_NR_MAX = 16384, /* of one iod */
     VOS_VALUE_BYTES_MAX = 16 << 20, /* one single value, or one extent */
-    VOS_INLINE_BYTES_MAX = 4096,    /* data_thresh: larger values go to the data role */
+    VOS_INLINE_BYTES_MAX = 4096, /* data_thresh: larger values go to the data role */
     VOS_CSUM_CHUNK_BYTES = 32768,
     VOS_ANCHOR_BYTES = 104,
-    VOS_RESULT_BYTES_MAX = 64,      /* kept with a request id */
-    VOS_CLIENTS_NR_MAX = 4096,      /* clients remembered by a shard (MS-2) */
-    VOS_SLOTS_NR_MAX = 1024,        /* requests a client may have in flight */
+    VOS_RESULT_BYTES_MAX = 64, /* kept with a request id */
+    VOS_CLIENTS_NR_MAX = 4096, /* clients remembered by a shard (MS-2) */
+    VOS_SLOTS_NR_MAX = 1024, /* requests a client may have in flight */
 };
 #define VOS_EPOCH_MAX UINT64_MAX
 
@@ -42,8 +42,9 @@ enum {
 
 /** Open (on first use: create) the store in an opened bio target; starts the collector ULT. Errors: those of bio; DF_INVAL, DF_INCOMPT. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt);
-CAIRN_YIELDS void vos_tgt_close(struct vos_tgt *tgt); /* no container open (asserted); does not close bio */
-void vos_tgt_abandon(struct vos_tgt *tgt);            /* frees memory without I/O (simulated kill) */
+CAIRN_YIELDS void
+vos_tgt_close(struct vos_tgt *tgt); /* no container open (asserted); does not close bio */
+void vos_tgt_abandon(struct vos_tgt *tgt); /* frees memory without I/O (simulated kill) */
 
 /** A fresh epoch (VOS-3). Yields only when the persisted bound must move. Errors: NVME_IO stopped. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_epoch_next(struct vos_tgt *tgt, uint64_t *ret_epoch);
@@ -55,34 +56,42 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int vos_epoch_recv(struct vos_tgt *tgt, uint64_t h
 struct vos_pool_info {
     struct uuid uuid;
     uint64_t meta_quota, data_quota; /* bytes */
-    uint64_t meta_used, data_used;   /* bytes charged to the shard */
+    uint64_t meta_used, data_used; /* bytes charged to the shard */
     uint64_t cont_nr;
 };
 
 /** Errors: EXIST; NOSPACE the quotas do not fit beside those of the other shards. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_create(struct vos_tgt *tgt, struct uuid pool, uint64_t meta_quota, uint64_t data_quota);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_pool_create(struct vos_tgt *tgt, struct uuid pool, uint64_t meta_quota, uint64_t data_quota);
 /** Gone at once for users, space comes back in the background. Errors: NONEXIST; BUSY a container is open. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_destroy(struct vos_tgt *tgt, struct uuid pool);
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_query(struct vos_tgt *tgt, struct uuid pool, struct vos_pool_info *ret_info);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_pool_query(struct vos_tgt *tgt, struct uuid pool, struct vos_pool_info *ret_info);
 /** At most nr uuids after `after` (nil: from the start), in order. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_list(struct vos_tgt *tgt, struct uuid after, struct uuid *uuids, uint32_t nr, uint32_t *ret_nr);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_list(
+    struct vos_tgt *tgt, struct uuid after, struct uuid *uuids, uint32_t nr, uint32_t *ret_nr);
 
 /* ---- containers ----------------------------------------------------------------------------------------------------- */
 
 /** Errors: NONEXIST no such pool; EXIST. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_create(struct vos_tgt *tgt, struct uuid pool, struct uuid cont);
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_destroy(struct vos_tgt *tgt, struct uuid pool, struct uuid cont);
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_list(struct vos_tgt *tgt, struct uuid pool, struct uuid after, struct uuid *uuids, uint32_t nr, uint32_t *ret_nr);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_cont_create(struct vos_tgt *tgt, struct uuid pool, struct uuid cont);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_cont_destroy(struct vos_tgt *tgt, struct uuid pool, struct uuid cont);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_list(struct vos_tgt *tgt, struct uuid pool,
+    struct uuid after, struct uuid *uuids, uint32_t nr, uint32_t *ret_nr);
 /** `*ret_cont` returns owned: free with vos_cont_close(). Opens of the same container share one object (counted). Errors: NONEXIST. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_open(struct vos_tgt *tgt, struct uuid pool, struct uuid cont, struct vos_cont **ret_cont);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_cont_open(struct vos_tgt *tgt, struct uuid pool, struct uuid cont, struct vos_cont **ret_cont);
 void vos_cont_close(struct vos_cont *cont);
 
 struct vos_cont_info {
-    uint64_t obj_nr;    /* objects with any version */
+    uint64_t obj_nr; /* objects with any version */
     uint64_t epoch_max; /* of the newest change */
     uint64_t meta_used, data_used;
 };
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_query(struct vos_cont *cont, struct vos_cont_info *ret_info);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_cont_query(struct vos_cont *cont, struct vos_cont_info *ret_info);
 
 /* ---- modifications -------------------------------------------------------------------------------------------------- */
 
@@ -110,11 +119,11 @@ enum vos_cond {
 struct vos_iod {
     struct iov akey;
     enum vos_iod_type type;
-    uint32_t cond;           /* with VOS_COND_PER_AKEY */
-    uint64_t size;           /* SINGLE: bytes of the value; ARRAY: bytes of one record; 0 in an update punches (value or ranges); 0 in a fetch: any */
-    uint32_t recx_nr;        /* ARRAY */
+    uint32_t cond; /* with VOS_COND_PER_AKEY */
+    uint64_t size; /* SINGLE: bytes of the value; ARRAY: bytes of one record; 0 in an update punches (value or ranges); 0 in a fetch: any */
+    uint32_t recx_nr; /* ARRAY */
     const struct recx *recxs; /* bit 63 of an index is kept for parity: INVAL */
-    struct iov data;         /* updates: the value, or the records of all ranges one after the other; best from bio_buf_get() when large */
+    struct iov data; /* updates: the value, or the records of all ranges one after the other; best from bio_buf_get() when large */
 };
 
 enum vos_mod_op { VOS_MOD_UPDATE = 1, VOS_MOD_PUNCH_OBJ, VOS_MOD_PUNCH_DKEY, VOS_MOD_PUNCH_AKEYS };
@@ -139,16 +148,16 @@ struct vos_req_id {
 
 struct vos_apply_args {
     const struct vos_mod *mods; /* applied in order, with minor epochs 1, 2, ... */
-    uint32_t mod_nr;            /* 1..VOS_MODS_NR_MAX */
-    uint64_t epoch;             /* 0: a fresh one is taken */
-    uint32_t pm_ver;            /* FM-1: map version kept with each version */
+    uint32_t mod_nr; /* 1..VOS_MODS_NR_MAX */
+    uint64_t epoch; /* 0: a fresh one is taken */
+    uint32_t pm_ver; /* FM-1: map version kept with each version */
     struct vos_req_id req;
-    struct iov result;          /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
+    struct iov result; /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
 };
 
 struct vos_apply_ret {
-    bool is_replay;  /* a resend: nothing was done, the stored answer follows */
-    uint64_t epoch;  /* at which it was applied */
+    bool is_replay; /* a resend: nothing was done, the stored answer follows */
+    uint64_t epoch; /* at which it was applied */
     uint8_t result[VOS_RESULT_BYTES_MAX];
     uint32_t result_len;
 };
@@ -158,37 +167,43 @@ struct vos_apply_ret {
  * from the array's (REC_SIZE); KEY2BIG; REC2BIG; NOSPACE; TX_RESTART a same-epoch conflict; TX_UNCERTAIN the request is older than what the
  * shard remembers; NVME_IO the target has stopped; CSUM.
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret);
 /** The stored answer for a request id: NONEXIST when it was never applied here. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_req_lookup(struct vos_cont *cont, const struct vos_req_id *req, struct vos_apply_ret *ret);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_req_lookup(struct vos_cont *cont, const struct vos_req_id *req, struct vos_apply_ret *ret);
 
 /* ---- reads ---------------------------------------------------------------------------------------------------------- */
 
 struct vos_seg {
     uint64_t idx, nr; /* records; a SINGLE value is idx 0 nr 1 */
-    void *buf;        /* NULL: nothing there (never written or punched) */
+    void *buf; /* NULL: nothing there (never written or punched) */
 };
 
 struct vos_fetch_iod {
-    uint64_t size;   /* of the value or of one record; 0: nothing visible */
+    uint64_t size; /* of the value or of one record; 0: nothing visible */
     uint32_t seg_nr; /* ARRAY: cover all asked ranges in the order asked, split where presence or buffers change */
     struct vos_seg *segs;
 };
 
 struct vos_fetch {
-    uint64_t epoch;      /* read at */
+    uint64_t epoch; /* read at */
     uint64_t data_bytes; /* sum over segs with a buffer */
     uint32_t iod_nr;
     struct vos_fetch_iod *iods;
 };
 
-enum vos_fetch_flags { VOS_FETCH_SIZE_ONLY = 1 << 16 /* beside VOS_COND_*: fill sizes and segs, buf NULL */ };
+enum vos_fetch_flags {
+    VOS_FETCH_SIZE_ONLY = 1 << 16 /* beside VOS_COND_*: fill sizes and segs, buf NULL */
+};
 
 /**
  * Read at `epoch` (VOS_EPOCH_MAX: now). Missing keys are no error without conditions: size 0. `*ret_fetch` returns owned: free with vos_fetch_free().
  * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; NVME_IO.
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags, const struct iov *dkey, const struct vos_iod *iods, uint32_t iod_nr, struct vos_fetch **ret_fetch);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch(struct vos_cont *cont, const struct vos_oid *oid,
+    uint64_t epoch, uint32_t flags, const struct iov *dkey, const struct vos_iod *iods,
+    uint32_t iod_nr, struct vos_fetch **ret_fetch);
 void vos_fetch_free(struct vos_cont *cont, struct vos_fetch *fetch); /* NULL-safe */
 
 /* ---- listing -------------------------------------------------------------------------------------------------------- */
@@ -203,19 +218,19 @@ struct vos_anchor {
 };
 
 struct vos_entry {
-    struct vos_oid oid;   /* OBJ */
-    struct iov key;       /* DKEY, AKEY */
-    struct recx recx;     /* RECX: visible extents, merged when contiguous with equal epoch */
-    uint64_t size;        /* RECX: record size; SINGLE: value size */
-    uint64_t epoch;       /* of the version */
+    struct vos_oid oid; /* OBJ */
+    struct iov key; /* DKEY, AKEY */
+    struct recx recx; /* RECX: visible extents, merged when contiguous with equal epoch */
+    uint64_t size; /* RECX: record size; SINGLE: value size */
+    uint64_t epoch; /* of the version */
 };
 
 struct vos_list_args {
     enum vos_level level;
     struct vos_oid oid;
     struct iov dkey, akey; /* as the level needs */
-    uint64_t epoch;        /* VOS_EPOCH_MAX: now */
-    bool descending;       /* RECX only */
+    uint64_t epoch; /* VOS_EPOCH_MAX: now */
+    bool descending; /* RECX only */
     /* Called for each entry on the calling ULT, without yields; the entry is borrowed. Returns false when this entry does not fit any more: the
      * anchor then stands before it. */
     bool (*fn)(void *arg, const struct vos_entry *entry);
@@ -224,20 +239,29 @@ struct vos_list_args {
 };
 
 /** List from *anchor on and move it. Errors: INVAL a bad anchor or level; CSUM; NVME_IO. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anchor *anchor);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anchor *anchor);
 
 /* Query flags: the numbers of the API's DAOS_GET_*. */
-enum vos_query { VOS_GET_MAX = 1, VOS_GET_MIN = 2, VOS_GET_DKEY = 4, VOS_GET_AKEY = 8, VOS_GET_RECX = 16 };
+enum vos_query {
+    VOS_GET_MAX = 1,
+    VOS_GET_MIN = 2,
+    VOS_GET_DKEY = 4,
+    VOS_GET_AKEY = 8,
+    VOS_GET_RECX = 16
+};
 
 struct vos_query_ret {
     uint64_t dkey, akey; /* integer keys found (or those given) */
-    struct recx recx;    /* nr 0: empty */
+    struct recx recx; /* nr 0: empty */
     uint64_t rec_size;
-    uint64_t epoch_max;  /* newest change of the object */
+    uint64_t epoch_max; /* newest change of the object */
 };
 
 /** Largest or smallest visible integer dkey, akey, extent. dkey/akey given when not asked for. Errors: NONEXIST none; INVAL flags or key kinds. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags, const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
+    const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);
 
 /* ---- checking ------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Goal: what one caller sees of updates, reads, punches, listings and conditions, one feature at a time, on both backends. */
+#include "vos_test_fix.h"
+
+static void
+run(void (*fn)(struct fix *f))
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    if (fix_up_default(&f))
+        EXPECT(fix_run(&f, fn));
+    fix_down(&f);
+}
+
+static void
+single_values(struct fix *f)
+{
+    static uint8_t big[300000], back[300000];
+    char buf[64];
+    size_t len;
+
+    if (!fix_format(f))
+        return;
+    EXPECT_OK(fix_put(f, 1, "d", "a", "hello", 5, 0));
+    EXPECT_OK(fix_get(f, 1, "d", "a", buf, sizeof(buf), &len));
+    EXPECT_EQ(len, 5);
+    EXPECT_MEM_EQ(buf, "hello", 5);
+    EXPECT_OK(fix_put(f, 1, "d", "a", "world!", 6, 0));
+    EXPECT_OK(fix_get(f, 1, "d", "a", buf, sizeof(buf), &len));
+    EXPECT_EQ(len, 6);
+    EXPECT_MEM_EQ(buf, "world!", 6);
+    EXPECT_OK(fix_get(f, 1, "d", "b", buf, sizeof(buf), &len));
+    EXPECT_EQ(len, 0);
+    EXPECT_OK(fix_get(f, 2, "d", "a", buf, sizeof(buf), &len));
+    EXPECT_EQ(len, 0);
+    /* With the metadata, in the data role, and at both sides of the border. */
+    rng_bytes(&f->rng, big, sizeof(big));
+    for (size_t n = 4095; n < sizeof(big); n = n < 4097 ? n + 1 : n * 3) {
+        EXPECT_OK(fix_put(f, 1, "big", "a", big, n, 0));
+        EXPECT_OK(fix_get(f, 1, "big", "a", back, sizeof(back), &len));
+        EXPECT_EQ(len, n);
+        EXPECT_MEM_EQ(back, big, n);
+    }
+    /* A punched value. */
+    EXPECT_OK(fix_put(f, 1, "d", "a", NULL, 0, 0));
+    EXPECT_OK(fix_get(f, 1, "d", "a", buf, sizeof(buf), &len));
+    EXPECT_EQ(len, 0);
+    fix_close(f);
+    if (!fix_open(f))
+        return;
+    EXPECT_OK(fix_get(f, 1, "big", "a", back, sizeof(back), &len));
+    EXPECT_GT(len, 4096);
+    EXPECT_MEM_EQ(back, big, len);
+    fix_close(f);
+}
+
+TEST_ON(vos_io, single_values, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(single_values);
+}
+
+static void
+arrays(struct fix *f)
+{
+    static uint8_t model[1 << 20], data[1 << 20], back[1 << 20];
+    struct vos_oid oid = fix_oid(5);
+    struct vos_query_ret q;
+    struct iov dk = IOV("d"), ak = IOV("a");
+
+    if (!fix_format(f))
+        return;
+    memset(model, 0, sizeof(model));
+    for (uint32_t i = 0; i < 300; i++) {
+        uint64_t nr = 1 + rng_below(&f->rng, rng_chance(&f->rng, 1, 4) ? 200000 : 3000);
+        uint64_t idx = rng_below(&f->rng, sizeof(model) - nr);
+
+        if (rng_chance(&f->rng, 1, 10)) {
+            EXPECT_OK(fix_write(f, 5, "d", "a", idx, nr, 0, NULL));
+            memset(model + idx, 0, nr);
+            continue;
+        }
+        for (uint64_t j = 0; j < nr; j++) {
+            data[j] = (uint8_t)(1 + rng_below(&f->rng, 255));
+        }
+        memcpy(model + idx, data, nr);
+        if (!EXPECT_OK(fix_write(f, 5, "d", "a", idx, nr, 1, data)))
+            return;
+        if (i % 10 == 0) {
+            nr = 1 + rng_below(&f->rng, sizeof(model));
+            idx = rng_below(&f->rng, sizeof(model) - nr + 1);
+            if (!EXPECT_OK(fix_read(f, 5, "d", "a", VOS_EPOCH_MAX, idx, nr, 0, back)))
+                return;
+            EXPECT_MEM_EQ(back, model + idx, nr);
+        }
+    }
+    EXPECT_OK(fix_read(f, 5, "d", "a", VOS_EPOCH_MAX, 0, sizeof(model), 0, back));
+    EXPECT_MEM_EQ(back, model, sizeof(model));
+    EXPECT_OK(vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dk, &ak, &q));
+    uint64_t last = sizeof(model) - 1;
+
+    while (last > 0 && model[last] == 0) {
+        last--;
+    }
+    EXPECT_EQ(q.recx.idx + q.recx.nr - 1, last);
+    /* Another size of records is refused. */
+    EXPECT_ERR(fix_write(f, 5, "d", "a", 0, 4, 2, data), REC_SIZE);
+    fix_close(f);
+}
+
+TEST_ON(vos_io, arrays, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(arrays);
+}
+
+static void
+conditions(struct fix *f)
+{
+    char buf[8];
+    size_t len;
+
+    if (!fix_format(f))
+        return;
+    EXPECT_ERR(fix_put(f, 1, "d", "a", "x", 1, VOS_COND_DKEY_UPDATE), NONEXIST);
+    EXPECT_ERR(fix_put(f, 1, "d", "a", "x", 1, VOS_COND_AKEY_UPDATE), NONEXIST);
+    EXPECT_ERR(fix_punch(f, 1, NULL, NULL, VOS_COND_PUNCH), NONEXIST);
+    EXPECT_ERR(fix_punch(f, 1, "d", NULL, VOS_COND_PUNCH), NONEXIST);
+    EXPECT_ERR(fix_punch(f, 1, "d", "a", VOS_COND_PUNCH), NONEXIST);
+    EXPECT_OK(fix_put(f, 1, "d", "a", "x", 1, VOS_COND_DKEY_INSERT));
+    EXPECT_ERR(fix_put(f, 1, "d", "a", "y", 1, VOS_COND_DKEY_INSERT), EXIST);
+    EXPECT_ERR(fix_put(f, 1, "d", "a", "y", 1, VOS_COND_AKEY_INSERT), EXIST);
+    EXPECT_OK(fix_put(f, 1, "d", "b", "y", 1, VOS_COND_AKEY_INSERT));
+    EXPECT_OK(fix_put(f, 1, "d", "b", "z", 1, VOS_COND_AKEY_UPDATE | VOS_COND_DKEY_UPDATE));
+    EXPECT_ERR(
+        fix_get_at(f, 1, "e", "a", VOS_EPOCH_MAX, VOS_COND_DKEY_FETCH, buf, 8, &len), NONEXIST);
+    EXPECT_ERR(
+        fix_get_at(f, 1, "d", "c", VOS_EPOCH_MAX, VOS_COND_AKEY_FETCH, buf, 8, &len), NONEXIST);
+    EXPECT_OK(fix_get_at(f, 1, "d", "b", VOS_EPOCH_MAX, VOS_COND_AKEY_FETCH, buf, 8, &len));
+    EXPECT_EQ(buf[0], 'z');
+    /* Punches, and lives after them. */
+    EXPECT_OK(fix_punch(f, 1, "d", "a", VOS_COND_PUNCH));
+    EXPECT_ERR(fix_punch(f, 1, "d", "a", VOS_COND_PUNCH), NONEXIST);
+    EXPECT_OK(fix_punch(f, 1, "d", "a", 0));
+    EXPECT_ERR(fix_put(f, 1, "d", "b", "y", 1, VOS_COND_DKEY_INSERT), EXIST);
+    EXPECT_OK(fix_punch(f, 1, "d", "b", VOS_COND_PUNCH)); /* the last one: the dkey goes, too */
+    EXPECT_ERR(fix_punch(f, 1, "d", NULL, VOS_COND_PUNCH), NONEXIST);
+    EXPECT_OK(fix_put(f, 1, "d", "b", "y", 1, VOS_COND_DKEY_INSERT));
+    EXPECT_OK(fix_get(f, 1, "d", "a", buf, 8, &len));
+    EXPECT_EQ(len, 0);
+    EXPECT_OK(fix_punch(f, 1, NULL, NULL, VOS_COND_PUNCH));
+    EXPECT_OK(fix_get(f, 1, "d", "b", buf, 8, &len));
+    EXPECT_EQ(len, 0);
+    EXPECT_OK(fix_put(f, 1, "e", "b", "q", 1, VOS_COND_DKEY_INSERT));
+    EXPECT_OK(fix_get(f, 1, "d", "b", buf, 8, &len));
+    EXPECT_EQ(len, 0);
+    fix_close(f);
+}
+
+TEST_ON(vos_io, conditions, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(conditions);
+}
+
+static void
+one_request(struct fix *f)
+{
+    struct vos_iod x = {.akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 1, .data = IOV("x")};
+    struct vos_iod y = {.akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 1, .data = IOV("y")};
+    struct vos_mod mods[3] = {
+        {.op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d1"), .iod_nr = 1, .iods = &x},
+        {.op = VOS_MOD_PUNCH_OBJ, .oid = fix_oid(1)},
+        {.op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d2"), .iod_nr = 1, .iods = &y},
+    };
+    struct vos_apply_args args = {.mods = mods, .mod_nr = 3};
+    struct vos_apply_ret ret;
+    struct fix_keys keys;
+    char buf[8];
+    size_t len;
+
+    if (!fix_format(f))
+        return;
+    EXPECT_OK(fix_put(f, 1, "d0", "a", "0", 1, 0));
+    EXPECT_OK(vos_apply(f->cont, &args, &ret));
+    EXPECT(!ret.is_replay);
+    /* The punch in the middle hides what came before it, in the request and before the request. */
+    EXPECT_OK(fix_list_keys(f, VOS_LEVEL_DKEY, 1, NULL, VOS_EPOCH_MAX, 1, &keys));
+    EXPECT_EQ(keys.nr, 1);
+    EXPECT_STR_EQ(keys.keys[0], "d2");
+    EXPECT_OK(fix_get(f, 1, "d1", "a", buf, 8, &len));
+    EXPECT_EQ(len, 0);
+    EXPECT_OK(fix_get_at(f, 1, "d0", "a", ret.epoch - 1, 0, buf, 8, &len));
+    EXPECT_EQ(len, 1);
+    /* All or nothing: the third fails. */
+    mods[2].cond = VOS_COND_DKEY_INSERT;
+    mods[1] = (struct vos_mod){.op = VOS_MOD_PUNCH_DKEY, .oid = fix_oid(1), .dkey = IOV("nothing")};
+    EXPECT_ERR(vos_apply(f->cont, &args, &ret), EXIST);
+    EXPECT_OK(fix_get(f, 1, "d1", "a", buf, 8, &len));
+    EXPECT_EQ(len, 0);
+    /* The same key twice: the later one is seen. */
+    mods[2] = mods[0];
+    mods[2].iods = &y;
+    EXPECT_OK(vos_apply(f->cont, &args, &ret));
+    EXPECT_OK(fix_get(f, 1, "d1", "a", buf, 8, &len));
+    EXPECT_EQ(buf[0], 'y');
+    fix_close(f);
+}
+
+TEST_ON(vos_io, one_request_with_many_modifications, BACKEND_SIM)
+{
+    run(one_request);
+}
+
+static void
+listings(struct fix *f)
+{
+    static struct fix_keys keys;
+    char name[16];
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "key%03u", i);
+        if (!EXPECT_OK(fix_put(f, 1, name, "a", name, 6, 0)) ||
+            !EXPECT_OK(fix_put(f, 1, "dk", name, name, 6, 0)))
+            return;
+    }
+    for (uint32_t max = 1; max < 400; max = max * 3 + 1) {
+        bool seen[300] = {0};
+
+        EXPECT_OK(fix_list_keys(f, VOS_LEVEL_AKEY, 1, "dk", VOS_EPOCH_MAX, max, &keys));
+        EXPECT_EQ(keys.nr, 300);
+        for (uint32_t i = 0; i < keys.nr; i++) {
+            uint32_t k = (uint32_t)atoi(keys.keys[i] + 3);
+
+            EXPECT(k < 300 && !seen[k]);
+            seen[k % 300] = true;
+        }
+        EXPECT_OK(fix_list_keys(f, VOS_LEVEL_DKEY, 1, NULL, VOS_EPOCH_MAX, max, &keys));
+        EXPECT_EQ(keys.nr, 301);
+    }
+    fix_close(f);
+}
+
+TEST_ON(vos_io, listings, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(listings);
+}

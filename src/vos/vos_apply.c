@@ -1,0 +1,908 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Modifications (vos.h, vos_apply): large values go to the data role first, which yields; then conditions, index, request table and accounting
+ * change in one transaction without a yield; then the log is waited for.
+ */
+#include "base/crc.h"
+#include "base/log.h"
+#include "base/probe.h"
+#include "vos/vos_evtree.h"
+#include "vos/vos_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CSUM_CHUNK_BITS = 15, COND_ALL = 0xff };
+CAIRN_STATIC_ASSERT(1 << CSUM_CHUNK_BITS == VOS_CSUM_CHUNK_BYTES, "checksum chunk");
+
+/* A value in the data role. */
+struct big {
+    struct bio_resv *resv;
+    uint32_t *csums;
+};
+
+struct apply {
+    struct vos_tgt *tgt;
+    struct vos_cont *cont;
+    const struct vos_apply_args *args;
+    struct vos_req req;
+    struct big *bigs; /* in the order of the modifications */
+    uint32_t big_nr;
+    uint32_t big_next;
+    uint64_t resv_bytes;
+    uint64_t bound; /* of the clock, moved by the transaction */
+};
+
+/* ---- checking arguments --------------------------------------------------------------------------------------------- */
+
+static int
+recx_cmp(const void *a, const void *b)
+{
+    const struct recx *x = a, *y = b;
+
+    return x->idx < y->idx ? -1 : x->idx > y->idx;
+}
+
+static int
+recxs_check_overlap(const struct vos_iod *iod)
+{
+    struct recx *sorted;
+    bool overlap = false, ascending = true;
+
+    for (uint32_t i = 1; i < iod->recx_nr && ascending; i++) {
+        ascending = iod->recxs[i - 1].idx + iod->recxs[i - 1].nr <= iod->recxs[i].idx;
+    }
+    if (ascending)
+        return 0;
+    sorted = malloc(iod->recx_nr * sizeof(*sorted));
+    if (sorted == NULL)
+        return CAIRN_ERR(NOMEM);
+    memcpy(sorted, iod->recxs, iod->recx_nr * sizeof(*sorted));
+    qsort(sorted, iod->recx_nr, sizeof(*sorted), recx_cmp);
+    for (uint32_t i = 1; i < iod->recx_nr && !overlap; i++) {
+        overlap = sorted[i - 1].idx + sorted[i - 1].nr > sorted[i].idx;
+    }
+    free(sorted);
+    return overlap ? CAIRN_ERR(INVAL) : 0;
+}
+
+static int
+array_check(const struct vos_iod *iod)
+{
+    uint64_t total = 0, bytes;
+
+    if (iod->recx_nr == 0 || iod->recx_nr > VOS_RECXS_NR_MAX || iod->recxs == NULL)
+        return CAIRN_ERR(INVAL);
+    for (uint32_t i = 0; i < iod->recx_nr; i++) {
+        const struct recx *r = &iod->recxs[i];
+
+        if (r->nr == 0 || r->idx >> 63 != 0 || r->nr > (UINT64_C(1) << 63) - r->idx)
+            return CAIRN_ERR(INVAL);
+        if (iod->size == 0)
+            continue;
+        if (!mul_u64(r->nr, iod->size, &bytes) || bytes > VOS_VALUE_BYTES_MAX)
+            return CAIRN_ERR(REC2BIG);
+        total += bytes;
+    }
+    if (iod->size != 0 && (total != iod->data.len || iod->data.buf == NULL))
+        return CAIRN_ERR(INVAL);
+    return recxs_check_overlap(iod);
+}
+
+static int
+iod_check(const struct vos_btr_kind *akey_kind, const struct vos_mod *mod, const struct vos_iod *iod)
+{
+    int rc = vos_key_check(akey_kind, &iod->akey);
+
+    if (rc != 0 || mod->op == VOS_MOD_PUNCH_AKEYS)
+        return rc;
+    if (iod->size > VOS_VALUE_BYTES_MAX)
+        return CAIRN_ERR(REC2BIG);
+    if ((iod->cond & ~(uint32_t)COND_ALL) != 0)
+        return CAIRN_ERR(INVAL);
+    if (iod->type == VOS_IOD_ARRAY)
+        return array_check(iod);
+    if (iod->type != VOS_IOD_SINGLE)
+        return CAIRN_ERR(INVAL);
+    return iod->size != 0 && (iod->data.len != iod->size || iod->data.buf == NULL) ? CAIRN_ERR(INVAL)
+                                                                                   : 0;
+}
+
+static int
+akeys_check_distinct(const struct vos_mod *mod)
+{
+    for (uint32_t i = 1; i < mod->iod_nr; i++) {
+        const struct iov *a = &mod->iods[i].akey;
+
+        for (uint32_t j = 0; j < i; j++) {
+            const struct iov *b = &mod->iods[j].akey;
+
+            if (a->len == b->len && memcmp(a->buf, b->buf, a->len) == 0)
+                return CAIRN_ERR(INVAL);
+        }
+    }
+    return 0;
+}
+
+static int
+mod_check(const struct vos_mod *mod)
+{
+    const struct vos_btr_kind *dkey_kind, *akey_kind;
+    int rc = vos_kind_of_dkey(mod->oid.oid, &dkey_kind);
+
+    if (rc == 0)
+        rc = vos_kind_of_akey(mod->oid.oid, &akey_kind);
+    if (rc != 0)
+        return rc;
+    if ((mod->cond & ~(uint32_t)COND_ALL) != 0)
+        return CAIRN_ERR(INVAL);
+    switch (mod->op) {
+    case VOS_MOD_PUNCH_OBJ:
+        return 0;
+    case VOS_MOD_PUNCH_DKEY:
+        return vos_key_check(dkey_kind, &mod->dkey);
+    case VOS_MOD_UPDATE:
+    case VOS_MOD_PUNCH_AKEYS:
+        break;
+    default:
+        return CAIRN_ERR(INVAL);
+    }
+    rc = vos_key_check(dkey_kind, &mod->dkey);
+    if (rc == 0 && (mod->iod_nr == 0 || mod->iod_nr > VOS_IODS_NR_MAX || mod->iods == NULL))
+        rc = CAIRN_ERR(INVAL);
+    for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
+        rc = iod_check(akey_kind, mod, &mod->iods[i]);
+    }
+    return rc != 0 ? rc : akeys_check_distinct(mod);
+}
+
+static int
+args_check(const struct vos_apply_args *args)
+{
+    int rc;
+
+    if (args->mod_nr == 0 || args->mod_nr > VOS_MODS_NR_MAX || args->mods == NULL ||
+        args->epoch == VOS_EPOCH_MAX || args->result.len > VOS_RESULT_BYTES_MAX ||
+        (args->result.len > 0 && args->result.buf == NULL))
+        return CAIRN_ERR(INVAL);
+    rc = vos_req_check(&args->req);
+    for (uint32_t i = 0; rc == 0 && i < args->mod_nr; i++) {
+        rc = mod_check(&args->mods[i]);
+    }
+    return rc;
+}
+
+static bool
+mod_writes(const struct vos_mod *mod)
+{
+    if (mod->op != VOS_MOD_UPDATE)
+        return false;
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
+        if (mod->iods[i].size != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Only punches: may use the reserve and goes beyond quotas (ST-8). */
+static bool
+is_reclaim(const struct vos_apply_args *args)
+{
+    for (uint32_t i = 0; i < args->mod_nr; i++) {
+        if (mod_writes(&args->mods[i]))
+            return false;
+    }
+    return true;
+}
+
+/* ---- values in the data role ---------------------------------------------------------------------------------------- */
+
+static void
+csums_fill(uint32_t *csums, const uint8_t *data, uint64_t len)
+{
+    for (uint64_t off = 0; off < len; off += VOS_CSUM_CHUNK_BYTES) {
+        *csums++ = crc32c(0, data + off, (size_t)MIN(len - off, (uint64_t)VOS_CSUM_CHUNK_BYTES));
+    }
+}
+
+static int
+data_write(struct vos_tgt *tgt, uint64_t addr, const void *data, size_t len)
+{
+    void *buf = NULL;
+    int rc;
+
+    /* Whole blocks at a block's alignment go as they are. */
+    if (((uintptr_t)data | len) % BIO_BLK_BYTES == 0)
+        return bio_data_write(tgt->bio, addr, (void *)(uintptr_t)data, len);
+    rc = bio_buf_get(tgt->bio, len, &buf);
+    if (rc != 0)
+        return rc;
+    memcpy(buf, data, len);
+    rc = bio_data_write(tgt->bio, addr, buf, len);
+    bio_buf_put(tgt->bio, buf, len);
+    return rc;
+}
+
+static int
+big_write(struct apply *a, struct big *big, const uint8_t *data, uint64_t len)
+{
+    struct vos_pool *pool = a->cont->pool;
+    uint64_t bytes = ALIGN_UP(len, (uint64_t)BIO_BLK_BYTES);
+    int rc;
+
+    if (pool->data_used + pool->data_resv + bytes > pool->data_quota)
+        return CAIRN_ERR(NOSPACE);
+    big->csums = malloc(DIV_UP(len, VOS_CSUM_CHUNK_BYTES) * sizeof(uint32_t));
+    if (big->csums == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = bio_ext_reserve(a->tgt->bio, bytes, 0, &big->resv);
+    if (rc != 0)
+        return rc;
+    pool->data_resv += bytes;
+    a->resv_bytes += bytes;
+    csums_fill(big->csums, data, len);
+    return data_write(a->tgt, bio_resv_ext(big->resv).addr, data, (size_t)len);
+}
+
+/* Call fn for every value that is too large for the metadata. */
+static int
+bigs_each(struct apply *a, int (*fn)(struct apply *a, const uint8_t *data, uint64_t len))
+{
+    int rc = 0;
+
+    for (uint32_t m = 0; m < a->args->mod_nr; m++) {
+        const struct vos_mod *mod = &a->args->mods[m];
+
+        for (uint32_t i = 0; mod->op == VOS_MOD_UPDATE && i < mod->iod_nr; i++) {
+            const struct vos_iod *iod = &mod->iods[i];
+            const uint8_t *data = iod->data.buf;
+
+            if (iod->type == VOS_IOD_SINGLE && iod->size > VOS_INLINE_BYTES_MAX)
+                rc = fn(a, data, iod->size);
+            for (uint32_t r = 0;
+                 rc == 0 && iod->type == VOS_IOD_ARRAY && iod->size != 0 && r < iod->recx_nr; r++) {
+                uint64_t len = iod->recxs[r].nr * iod->size;
+
+                if (len > VOS_INLINE_BYTES_MAX)
+                    rc = fn(a, data, len);
+                data += len;
+            }
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+static int
+big_count(struct apply *a, const uint8_t *data, uint64_t len)
+{
+    (void)data;
+    (void)len;
+    a->big_nr++;
+    return 0;
+}
+
+static int
+big_write_next(struct apply *a, const uint8_t *data, uint64_t len)
+{
+    return big_write(a, &a->bigs[a->big_next++], data, len);
+}
+
+static void
+bigs_cancel(struct apply *a)
+{
+    for (uint32_t i = 0; i < a->big_nr; i++) {
+        bio_ext_cancel(a->tgt->bio, a->bigs[i].resv);
+        free(a->bigs[i].csums);
+        a->bigs[i] = (struct big){0};
+    }
+    a->cont->pool->data_resv -= a->resv_bytes;
+    a->resv_bytes = 0;
+    a->big_next = 0;
+}
+
+static int
+bigs_write(struct apply *a)
+{
+    int rc;
+
+    if (a->bigs == NULL) {
+        CAIRN_IGNORE(bigs_each(a, big_count)); /* cannot fail */
+        if (a->big_nr == 0)
+            return 0;
+        a->bigs = calloc(a->big_nr, sizeof(*a->bigs));
+        if (a->bigs == NULL) {
+            a->big_nr = 0;
+            return CAIRN_ERR(NOMEM);
+        }
+    }
+    rc = bigs_each(a, big_write_next);
+    if (rc != 0)
+        bigs_cancel(a);
+    return rc;
+}
+
+/* ---- the transaction: values ---------------------------------------------------------------------------------------- */
+
+static uint32_t
+csum_nr(uint64_t len)
+{
+    return (uint32_t)DIV_UP(len, VOS_CSUM_CHUNK_BYTES);
+}
+
+/* Make the record of a version; fixed is the size of its fixed part. */
+static int
+ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *data, uint64_t len,
+    uint64_t *ret_off, struct vos_ver_df **ret_ver)
+{
+    bool is_big = len > VOS_INLINE_BYTES_MAX;
+    uint32_t csums_len = ALIGN_UP(csum_nr(len) * 4u, 8u);
+    uint32_t bytes = fixed + csums_len + (is_big ? 0 : (uint32_t)len);
+    struct vos_ver_df *ver;
+    uint8_t *csums;
+    int rc = vos_alloc(op, bytes, ret_off, &ver);
+
+    if (rc != 0)
+        return rc;
+    csums = (uint8_t *)ver + fixed;
+    ver->magic = fixed == sizeof(struct vos_ext_df) ? VOS_EXT_MAGIC : VOS_VAL_MAGIC;
+    ver->minor = op->minor;
+    ver->epoch = op->epoch;
+    ver->pm_ver = op->pm_ver;
+    *ret_ver = ver;
+    if (len == 0) {
+        ver->flags = VOS_VER_HOLE;
+        return 0;
+    }
+    ver->csum_type = CSUM_TYPE_CRC32;
+    ver->csum_len = 4;
+    ver->csum_chunk_bits = CSUM_CHUNK_BITS;
+    ver->csum_nr = csum_nr(len);
+    ver->stored_len = ver->logical_len = (uint32_t)len;
+    if (is_big) {
+        const struct big *big = &a->bigs[a->big_next++];
+
+        ver->addr = bio_resv_ext(big->resv).addr;
+        memcpy(csums, big->csums, ver->csum_nr * sizeof(uint32_t));
+        return 0;
+    }
+    ver->flags = VOS_VER_INLINE;
+    csums_fill((uint32_t *)(void *)csums, data, len);
+    memcpy(csums + csums_len, data, len);
+    return 0;
+}
+
+static int
+single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
+{
+    struct vos_epoch at = {op->epoch, op->minor};
+    struct vos_btr_key key = vos_key_epoch(&at);
+    struct vos_ent_df ent = {.hkey = op->epoch};
+    struct vos_ver_df *ver;
+    struct vos_btr t;
+    bool exact;
+    int rc = ver_create(a, op, sizeof(*ver), iod->data.buf, iod->size, &ent.off, &ver);
+
+    if (rc == 0)
+        rc = vos_btr_init(&t, op, &vos_kind_single, &w->akey->tree, vos_key_tree_off(w->a.off));
+    if (rc == 0)
+        rc = vos_btr_search(&t, &key, &exact);
+    if (rc != 0)
+        return rc;
+    return exact ? CAIRN_ERR(TX_RESTART) : vos_btr_insert(&t, &ent);
+}
+
+static int
+array_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
+{
+    const uint8_t *data = iod->data.buf;
+    int rc = 0;
+
+    if (iod->size != 0 && w->akey->rec_size == 0) {
+        rc = vos_range(op, w->a.off + offsetof(struct vos_key_df, rec_size), sizeof(uint32_t));
+        if (rc != 0)
+            return rc;
+        w->akey->rec_size = (uint32_t)iod->size;
+    }
+    if (iod->size != 0 && w->akey->rec_size != iod->size)
+        return CAIRN_ERR(REC_SIZE);
+    for (uint32_t i = 0; rc == 0 && i < iod->recx_nr; i++) {
+        uint64_t len = iod->recxs[i].nr * iod->size, off;
+        struct vos_ver_df *ver;
+        struct vos_ext_df *ext;
+
+        rc = ver_create(a, op, sizeof(*ext), data, len, &off, &ver);
+        if (rc != 0)
+            return rc;
+        ext = (struct vos_ext_df *)(void *)ver;
+        ext->lo = iod->recxs[i].idx;
+        ext->hi = iod->recxs[i].idx + iod->recxs[i].nr - 1;
+        rc = vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
+        if (len != 0)
+            data += len;
+    }
+    return rc == -DER_EXIST ? CAIRN_ERR(TX_RESTART) : rc;
+}
+
+/* ---- the transaction: modifications --------------------------------------------------------------------------------- */
+
+static int
+cond_check(bool is_visible, uint32_t cond, uint32_t insert, uint32_t update)
+{
+    if ((cond & insert) != 0 && is_visible)
+        return CAIRN_ERR(EXIST);
+    if ((cond & update) != 0 && !is_visible)
+        return CAIRN_ERR(NONEXIST);
+    return 0;
+}
+
+static int
+iod_update(struct apply *a, struct vos_op *op, struct vos_walk *w, uint32_t cond,
+    const struct vos_iod *iod)
+{
+    uint32_t type;
+    int rc = vos_walk_akey(op, &iod->akey, iod->size != 0, w);
+
+    if (rc == 0) {
+        rc = cond_check(w->a.info.is_visible, (cond & VOS_COND_PER_AKEY) != 0 ? iod->cond : cond,
+            VOS_COND_AKEY_INSERT, VOS_COND_AKEY_UPDATE);
+    }
+    if (rc != 0)
+        return rc;
+    if (iod->size == 0 && !w->a.info.is_visible)
+        return 0; /* nothing to punch */
+    type = vos_akey_type(w->akey);
+    if (type != 0 && type != iod->type)
+        return CAIRN_ERR(INVAL);
+    rc = vos_walk_akey_touch(op, w);
+    if (rc != 0)
+        return rc;
+    return iod->type == VOS_IOD_SINGLE ? single_insert(a, op, w, iod) : array_insert(a, op, w, iod);
+}
+
+static int
+obj_note_epoch(struct vos_op *op, struct vos_walk *w)
+{
+    int rc;
+
+    if (w->obj->epoch_max >= op->epoch)
+        return 0;
+    rc = vos_range(op, w->o.off + offsetof(struct vos_obj_df, epoch_max), sizeof(uint64_t));
+    if (rc == 0)
+        w->obj->epoch_max = op->epoch;
+    return rc;
+}
+
+static int
+mod_update(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
+{
+    bool create = mod_writes(mod);
+    int rc = vos_walk_obj(op, a->cont, &mod->oid, create, w);
+
+    if (rc == 0)
+        rc = vos_walk_dkey(op, &mod->dkey, create, w);
+    if (rc == 0)
+        rc = cond_check(w->d.info.is_visible, mod->cond, VOS_COND_DKEY_INSERT, VOS_COND_DKEY_UPDATE);
+    if (rc == 0 && create)
+        rc = vos_walk_obj_touch(op, w);
+    if (rc == 0 && create)
+        rc = vos_walk_dkey_touch(op, w);
+    for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
+        rc = iod_update(a, op, w, mod->cond, &mod->iods[i]);
+    }
+    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+}
+
+/* Punch what is visible; what is not needs no punch. */
+static int
+level_punch(struct vos_op *op, const struct vos_level_pos *pos, struct vos_ilog_df *ilog,
+    uint64_t ilog_off, uint32_t cond)
+{
+    if (!pos->info.is_visible)
+        return (cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
+    return vos_ilog_add(op, ilog, ilog_off, true);
+}
+
+static int
+mod_punch_obj(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
+{
+    int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
+
+    if (rc == 0) {
+        rc = level_punch(op, &w->o, w->obj == NULL ? NULL : &w->obj->ilog,
+            vos_obj_ilog_off(w->o.off), mod->cond);
+    }
+    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+}
+
+static int
+mod_punch_dkey(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
+{
+    int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
+
+    if (rc == 0)
+        rc = vos_walk_dkey(op, &mod->dkey, false, w);
+    if (rc == 0) {
+        rc = level_punch(op, &w->d, w->dkey == NULL ? NULL : &w->dkey->ilog,
+            vos_key_ilog_off(w->d.off), mod->cond);
+    }
+    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+}
+
+/* Whether no akey of the dkey is visible; false also when there are too many to look at. */
+static int
+dkey_is_empty(struct vos_op *op, struct vos_walk *w, bool *ret_empty)
+{
+    struct vos_ilog_info info;
+    struct vos_key_df *akey;
+    struct vos_btr t;
+    uint32_t seen = 0;
+    int rc = vos_btr_init(&t, op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off));
+
+    *ret_empty = false;
+    if (rc == 0)
+        rc = vos_btr_first(&t);
+    while (rc == 0) {
+        if (++seen > VOS_PUNCH_SCAN_NR_MAX)
+            return 0;
+        rc = vos_key_get(op, vos_btr_rec(&t), &akey);
+        if (rc == 0) {
+            rc = vos_ilog_read(op, &akey->ilog, vos_key_ilog_off(vos_btr_rec(&t)), op->epoch,
+                w->d.info.punch, &info);
+        }
+        if (rc != 0)
+            return rc;
+        if (info.is_visible)
+            return 0;
+        rc = vos_btr_next(&t);
+    }
+    *ret_empty = rc == -DER_NONEXIST;
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+static int
+mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
+{
+    bool is_empty = false, any = false;
+    int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
+
+    if (rc == 0)
+        rc = vos_walk_dkey(op, &mod->dkey, false, w);
+    for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
+        rc = vos_walk_akey(op, &mod->iods[i].akey, false, w);
+        if (rc == 0) {
+            rc = level_punch(op, &w->a, w->akey == NULL ? NULL : &w->akey->ilog,
+                vos_key_ilog_off(w->a.off), mod->cond);
+        }
+        any = any || w->a.info.is_visible;
+    }
+    /* A dkey that lost its last akey goes, too. */
+    if (rc == 0 && any && w->d.info.is_visible)
+        rc = dkey_is_empty(op, w, &is_empty);
+    if (rc == 0 && is_empty)
+        rc = vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), true);
+    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+}
+
+static int
+mod_apply(struct apply *a, struct vos_op *op, const struct vos_mod *mod)
+{
+    struct vos_walk w;
+    int rc = vos_walk_init(&w, a->cont, &mod->oid);
+
+    if (rc != 0)
+        return rc;
+    switch (mod->op) {
+    case VOS_MOD_UPDATE:
+        return mod_update(a, op, mod, &w);
+    case VOS_MOD_PUNCH_OBJ:
+        return mod_punch_obj(a, op, mod, &w);
+    case VOS_MOD_PUNCH_DKEY:
+        return mod_punch_dkey(a, op, mod, &w);
+    default:
+        return mod_punch_akeys(a, op, mod, &w);
+    }
+}
+
+/* ---- the transaction: epochs given by the caller -------------------------------------------------------------------- */
+
+/* TX_RESTART when another request punched this level at exactly this epoch (TX-3). */
+static int
+level_conflict(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
+{
+    uint16_t create, punch;
+    int rc = vos_ilog_at(op, ilog, ilog_off, op->epoch, &create, &punch);
+
+    return rc != 0 ? rc : punch != 0 ? CAIRN_ERR(TX_RESTART) : 0;
+}
+
+static int
+value_conflict(struct vos_op *op, const struct vos_walk *w, const struct vos_iod *iod)
+{
+    struct vos_epoch newest = {op->epoch, UINT16_MAX};
+    struct vos_btr_key key = vos_key_epoch(&newest);
+    uint32_t type = vos_akey_type(w->akey);
+    struct vos_ver_df *ver;
+    struct vos_btr t;
+    bool found = false;
+    int rc;
+
+    if (type == VOS_IOD_SINGLE) {
+        rc = vos_btr_init(&t, op, &vos_kind_single, &w->akey->tree, vos_key_tree_off(w->a.off));
+        if (rc == 0)
+            rc = vos_btr_search_le(&t, &key);
+        if (rc == 0)
+            rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
+        if (rc != 0)
+            return rc == -DER_NONEXIST ? 0 : rc;
+        return ver->epoch == op->epoch ? CAIRN_ERR(TX_RESTART) : 0;
+    }
+    rc = 0;
+    for (uint32_t i = 0; rc == 0 && type == iod->type && i < iod->recx_nr && !found; i++) {
+        rc = vos_evt_at(op, &w->akey->tree, vos_key_tree_off(w->a.off), iod->recxs[i].idx,
+            iod->recxs[i].idx + iod->recxs[i].nr - 1, op->epoch, &found);
+    }
+    return rc != 0 ? rc : found ? CAIRN_ERR(TX_RESTART) : 0;
+}
+
+static int
+update_conflict(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
+{
+    int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
+
+    if (rc == 0)
+        rc = vos_walk_dkey(op, &mod->dkey, false, w);
+    if (rc == 0 && w->obj != NULL)
+        rc = level_conflict(op, &w->obj->ilog, vos_obj_ilog_off(w->o.off));
+    if (rc == 0 && w->dkey != NULL)
+        rc = level_conflict(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off));
+    for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
+        rc = vos_walk_akey(op, &mod->iods[i].akey, false, w);
+        if (rc == 0 && w->akey != NULL)
+            rc = level_conflict(op, &w->akey->ilog, vos_key_ilog_off(w->a.off));
+        if (rc == 0 && w->akey != NULL)
+            rc = value_conflict(op, w, &mod->iods[i]);
+    }
+    return rc;
+}
+
+/* TS-2 for one modification. */
+static bool
+ts_refuses(
+    struct apply *a, const struct vos_op *op, const struct vos_mod *mod, const struct vos_walk *w)
+{
+    struct vos_ts *ts = &a->tgt->ts;
+    bool is_obj = mod->op == VOS_MOD_PUNCH_OBJ, is_dkey = mod->op == VOS_MOD_PUNCH_DKEY;
+    uint64_t h;
+
+    if (op->epoch <= a->cont->read_epoch ||
+        vos_ts_refuses(ts, VOS_TS_OBJ, w->h_obj, op->epoch, is_obj))
+        return true;
+    if (is_obj)
+        return false;
+    h = vos_ts_hash(w->h_obj, vos_key_bytes(op, w->dkey_kind, &mod->dkey).hkey);
+    if (vos_ts_refuses(ts, VOS_TS_DKEY, h, op->epoch, is_dkey))
+        return true;
+    for (uint32_t i = 0; !is_dkey && i < mod->iod_nr; i++) {
+        uint64_t k = vos_ts_hash(h, vos_key_bytes(op, w->akey_kind, &mod->iods[i].akey).hkey);
+
+        if (vos_ts_refuses(ts, VOS_TS_AKEY, k, op->epoch, mod->op == VOS_MOD_PUNCH_AKEYS))
+            return true;
+    }
+    return false;
+}
+
+/* Before anything changes, so that what is found at this epoch is another request's. */
+static int
+conflicts_check(struct apply *a, struct vos_op *op)
+{
+    struct vos_walk w;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < a->args->mod_nr; i++) {
+        const struct vos_mod *mod = &a->args->mods[i];
+
+        rc = vos_walk_init(&w, a->cont, &mod->oid);
+        if (rc == 0 && ts_refuses(a, op, mod, &w))
+            rc = CAIRN_ERR(TX_RESTART);
+        if (rc == 0 && mod->op == VOS_MOD_UPDATE)
+            rc = update_conflict(a, op, mod, &w);
+    }
+    return rc;
+}
+
+/* TS-1, TS-4: what this request has seen and changed. */
+static void
+stamp(struct apply *a, const struct vos_op *op)
+{
+    struct vos_ts *ts = &a->tgt->ts;
+    struct vos_walk w;
+
+    for (uint32_t i = 0; i < a->args->mod_nr; i++) {
+        const struct vos_mod *mod = &a->args->mods[i];
+        bool is_update = mod->op == VOS_MOD_UPDATE;
+        uint64_t h;
+
+        if (vos_walk_init(&w, a->cont, &mod->oid) != 0)
+            continue;
+        if (mod->op == VOS_MOD_PUNCH_OBJ) {
+            vos_ts_lo(ts, VOS_TS_OBJ, w.h_obj, op->epoch);
+            continue;
+        }
+        vos_ts_hi(ts, VOS_TS_OBJ, w.h_obj, op->epoch);
+        h = vos_ts_hash(w.h_obj, vos_key_bytes(op, w.dkey_kind, &mod->dkey).hkey);
+        if (!is_update || (mod->cond & (VOS_COND_DKEY_INSERT | VOS_COND_DKEY_UPDATE)) != 0) {
+            vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
+        } else {
+            vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
+        }
+        for (uint32_t j = 0; mod->op != VOS_MOD_PUNCH_DKEY && j < mod->iod_nr; j++) {
+            uint64_t k = vos_ts_hash(h, vos_key_bytes(op, w.akey_kind, &mod->iods[j].akey).hkey);
+
+            if (!is_update || mod->cond != 0 || mod->iods[j].size == 0) {
+                vos_ts_lo(ts, VOS_TS_AKEY, k, op->epoch);
+            } else {
+                vos_ts_hi(ts, VOS_TS_AKEY, k, op->epoch);
+            }
+        }
+    }
+}
+
+/* ---- the transaction as a whole ------------------------------------------------------------------------------------- */
+
+static int
+bigs_publish(struct apply *a, struct vos_op *op)
+{
+    for (uint32_t i = 0; i < a->big_nr; i++) {
+        int rc = bio_ext_publish(op->tx, a->tgt->bio, a->bigs[i].resv);
+
+        if (rc != 0)
+            return rc;
+        op->data_delta += (int64_t)bio_resv_ext(a->bigs[i].resv).len;
+    }
+    return 0;
+}
+
+static int
+cont_account(struct apply *a, struct vos_op *op, int64_t meta_delta)
+{
+    struct vos_cont_df *rec;
+    int rc = vos_cont_get(op, a->cont->off, &rec);
+
+    if (rc == 0) {
+        rc = vos_range(
+            op, a->cont->off + offsetof(struct vos_cont_df, epoch_max), 4 * sizeof(uint64_t));
+    }
+    if (rc != 0)
+        return rc;
+    rec->epoch_max = MAX(rec->epoch_max, op->epoch);
+    rec->obj_nr += (uint64_t)op->obj_delta;
+    rec->meta_used += (uint64_t)meta_delta;
+    rec->data_used += (uint64_t)op->data_delta;
+    return 0;
+}
+
+static int
+apply_body(struct vos_op *op, void *arg)
+{
+    struct apply *a = arg;
+    struct vos_pool *pool = a->cont->pool;
+    int64_t meta_delta;
+    int rc;
+
+    a->big_next = 0;
+    rc = vos_epoch_take(a->tgt, op, &a->bound);
+    if (rc == 0 && a->args->epoch != 0)
+        rc = conflicts_check(a, op);
+    for (uint32_t i = 0; rc == 0 && i < a->args->mod_nr; i++) {
+        op->minor = (uint16_t)(i + 1);
+        rc = mod_apply(a, op, &a->args->mods[i]);
+    }
+    if (rc == 0)
+        rc = bigs_publish(a, op);
+    meta_delta = op->meta_delta;
+    if (rc == 0)
+        rc = vos_req_store(op, pool, &a->req, op->epoch, &a->args->result);
+    if (rc == 0)
+        rc = cont_account(a, op, meta_delta);
+    if (rc == 0 && op->meta_delta > 0 &&
+        pool->meta_used + (uint64_t)op->meta_delta > pool->meta_quota && !is_reclaim(a->args))
+        rc = CAIRN_ERR(NOSPACE);
+    return rc;
+}
+
+/* After the commit and before any yield. */
+static void
+apply_committed(struct apply *a, const struct vos_op *op, uint64_t lsn)
+{
+    struct vos_pool *pool = a->cont->pool;
+
+    for (uint32_t i = 0; i < a->big_nr; i++) {
+        bio_ext_published(a->tgt->bio, a->bigs[i].resv);
+        a->bigs[i].resv = NULL;
+    }
+    pool->meta_used += (uint64_t)op->meta_delta;
+    pool->data_used += (uint64_t)op->data_delta;
+    vos_bound_moved(a->tgt, a->bound, lsn);
+    vos_req_stored(pool, &a->req);
+    a->cont->lsn_last = lsn;
+    for (uint32_t i = 0; i < a->args->mod_nr; i++) {
+        *vos_obj_lsn(a->tgt, vos_obj_hash(a->cont, &a->args->mods[i].oid)) = lsn;
+    }
+}
+
+/* What a failure reveals must be durable, too (ST-2). */
+static uint64_t
+revealed_lsn(const struct apply *a, int rc)
+{
+    uint64_t lsn = 0;
+
+    if (rc == -DER_NOSPACE)
+        return bio_wal_last(a->tgt->bio);
+    for (uint32_t i = 0; i < a->args->mod_nr; i++) {
+        lsn = MAX(lsn, *vos_obj_lsn(a->tgt, vos_obj_hash(a->cont, &a->args->mods[i].oid)));
+    }
+    return MAX(lsn, a->tgt->bound_lsn);
+}
+
+static int
+apply_run(struct apply *a, uint64_t *ret_epoch)
+{
+    uint32_t flags = is_reclaim(a->args) ? UMEM_TX_RECLAIM : 0;
+    bool is_written = false;
+    struct vos_op op;
+    uint64_t lsn = 0;
+    int rc, wait_rc;
+
+    for (uint32_t tries = 0;; tries++) {
+        rc = is_written ? 0 : bigs_write(a);
+        is_written = rc == 0;
+        if (rc == 0) {
+            vos_op_init(&op, a->tgt);
+            op.epoch = a->args->epoch;
+            op.pm_ver = a->args->pm_ver;
+            rc = vos_tx_run(a->tgt, &op, flags, a->cont->pool->shard, apply_body, a, &lsn);
+        }
+        /* In a full store space may still come back. */
+        if (rc != -DER_NOSPACE || tries == VOS_APPLY_TRIES_NR_MAX || !vos_gc_wait(a->tgt))
+            break;
+    }
+    if (rc == 0) {
+        apply_committed(a, &op, lsn);
+    } else {
+        lsn = revealed_lsn(a, rc);
+    }
+    if (is_written && op.epoch != 0)
+        stamp(a, &op);
+    bigs_cancel(a);
+    wait_rc = vos_wait(a->tgt, lsn);
+    if (rc == 0)
+        *ret_epoch = op.epoch;
+    return wait_rc != 0 ? wait_rc : rc;
+}
+
+int
+vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret)
+{
+    struct apply a = {.tgt = cont->tgt, .cont = cont, .args = args};
+    struct vos_apply_ret answer = {0};
+    int rc = args_check(args);
+
+    if (rc != 0)
+        return rc;
+    rc = vos_req_begin(cont->tgt, cont->pool, &args->req, &a.req, &answer);
+    if (rc != 0)
+        return rc;
+    if (!answer.is_replay) {
+        rc = apply_run(&a, &answer.epoch);
+        vos_req_end(cont->pool, &a.req, rc);
+        answer.result_len = (uint32_t)args->result.len;
+        if (args->result.len > 0)
+            memcpy(answer.result, args->result.buf, args->result.len);
+    }
+    free(a.bigs);
+    if (rc == 0 && ret != NULL)
+        *ret = answer;
+    return rc;
+}

@@ -1,0 +1,816 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* B+tree: see vos_btree.h. After Comer, "The Ubiquitous B-Tree" (1979); extents are an interval tree by augmentation (CLRS, ch. 14). */
+#include "vos/vos_btree.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/probe.h"
+#include "vos/vos_op.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A leaf that is the root starts with this many entries. */
+enum { CAP_FIRST = 4, CAP_SECOND = 12 };
+
+void
+vos_bad_log(uint64_t off, const char *what)
+{
+    CAIRN_IGNORE(CAIRN_ERR(DF_INVAL)); /* for the ring of errors */
+    LOG_WARN("metadata arena: bad %s at offset %#" PRIx64, what, off);
+}
+
+static inline uint32_t
+node_bytes(const struct vos_btr *t, uint32_t cap)
+{
+    return cap == t->kind->order ? VOS_BTR_NODE_BYTES
+                                 : (uint32_t)sizeof(struct vos_node_df) + cap * t->kind->ent_bytes;
+}
+
+static inline bool
+has_hi(const struct vos_btr *t)
+{
+    return t->kind->ent_bytes == sizeof(struct vos_ent_df);
+}
+
+int
+vos_btr_node(struct vos_btr *t, uint64_t off, uint32_t level, struct vos_node_df **ret_node)
+{
+    struct vos_node_df *node;
+    int rc = vos_ptr(t->op, off, sizeof(*node), &node);
+
+    if (rc != 0)
+        return rc;
+    if (CAIRN_UNLIKELY(node->magic != VOS_NODE_MAGIC || node->id != t->kind->id ||
+            node->level != level || node->nr == 0 || node->nr > node->cap ||
+            node->cap > t->kind->order))
+        return vos_bad(off, "tree node");
+    if (CAIRN_UNLIKELY((off & (UMEM_PAGE_BYTES - 1)) + node_bytes(t, node->cap) > UMEM_PAGE_BYTES))
+        return vos_bad(off, "tree node size");
+    *ret_node = node;
+    return 0;
+}
+
+int
+vos_btr_init(struct vos_btr *t, struct vos_op *op, const struct vos_btr_kind *kind,
+    struct vos_tree_df *df, uint64_t df_off)
+{
+    t->op = op;
+    t->kind = kind;
+    t->df = df;
+    t->df_off = df_off;
+    t->depth = df->depth;
+    if (CAIRN_UNLIKELY(df->depth > VOS_BTR_DEPTH_MAX || (df->id != kind->id && df->id != 0) ||
+            (df->depth != 0 && df->root == 0)))
+        return vos_bad(df_off, "tree root");
+    return 0;
+}
+
+/* Leftmost record at or below an entry of a node of the given level. */
+static int
+leftmost(struct vos_btr *t, uint64_t off, uint32_t level, uint64_t *ret_rec)
+{
+    struct vos_node_df *node;
+    int rc;
+
+    while (level-- > 0) {
+        rc = vos_btr_node(t, off, level, &node);
+        if (rc != 0)
+            return rc;
+        off = vos_btr_ent(t, node, 0)->off;
+    }
+    *ret_rec = off;
+    return 0;
+}
+
+/* First entry in [from, to) whose hkey is not below (or with `above`: is above) hkey. */
+static uint32_t
+bound(const struct vos_btr *t, struct vos_node_df *node, uint64_t hkey, bool above)
+{
+    const uint8_t *base = (const uint8_t *)(node + 1);
+    uint32_t stride = t->kind->ent_bytes;
+    uint32_t lo = 0, hi = node->nr;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+        uint64_t k = *(const uint64_t *)(const void *)(base + (size_t)mid * stride);
+
+        if (k < hkey || (above && k == hkey)) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
+/* Among entries [lo, hi) of equal hkey: the first whose (leftmost) record is not below the key. */
+static int
+bound_tie(struct vos_btr *t, struct vos_node_df *node, const struct vos_btr_key *key, uint32_t *lo,
+    uint32_t hi, bool *ret_exact)
+{
+    bool exact = false;
+    int rc, cmp;
+
+    while (*lo < hi) {
+        uint32_t mid = (*lo + hi) / 2;
+        struct vos_ent_df *e = vos_btr_ent(t, node, mid);
+        uint64_t rec;
+
+        rc = leftmost(t, e->off, node->level, &rec);
+        if (rc != 0)
+            return rc;
+        if (node->level > 0) {
+            /* BTR-2: the true minimum below may have a larger hkey than the entry. */
+            struct vos_ent_df true_ent;
+
+            rc = t->kind->ent(t->op, rec, &true_ent);
+            if (rc != 0)
+                return rc;
+            cmp = key->hkey < true_ent.hkey ? -1 : key->hkey > true_ent.hkey ? 1 : 0;
+            if (cmp == 0)
+                rc = t->kind->cmp(t->op, key, rec, &cmp);
+        } else {
+            rc = t->kind->cmp(t->op, key, rec, &cmp);
+        }
+        if (rc != 0)
+            return rc;
+        if (cmp > 0) {
+            *lo = mid + 1;
+        } else {
+            hi = mid;
+            exact = cmp == 0;
+        }
+    }
+    *ret_exact = exact;
+    return 0;
+}
+
+/* The child that a key belongs to: the last whose minimum is not above it. */
+static int
+pick_child(
+    struct vos_btr *t, struct vos_node_df *node, const struct vos_btr_key *key, uint32_t *ret_idx)
+{
+    uint32_t b = bound(t, node, key->hkey, true);
+    bool exact = false;
+
+    if (!t->kind->is_exact && b > 0 && vos_btr_ent(t, node, b - 1)->hkey == key->hkey) {
+        uint32_t a = bound(t, node, key->hkey, false);
+        int rc = bound_tie(t, node, key, &a, b, &exact);
+
+        if (rc != 0)
+            return rc;
+        b = exact ? a + 1 : a;
+    }
+    *ret_idx = b > 0 ? b - 1 : 0;
+    return 0;
+}
+
+static int
+search_single(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact)
+{
+    struct vos_ent_df e;
+    int rc, cmp;
+
+    t->path[0].idx = 0;
+    *ret_exact = false;
+    if (t->df->root == 0)
+        return 0;
+    rc = t->kind->ent(t->op, t->df->root, &e);
+    if (rc != 0)
+        return rc;
+    cmp = key->hkey < e.hkey ? -1 : key->hkey > e.hkey ? 1 : 0;
+    if (cmp == 0 && !t->kind->is_exact)
+        rc = t->kind->cmp(t->op, key, t->df->root, &cmp);
+    if (rc != 0)
+        return rc;
+    *ret_exact = cmp == 0;
+    t->path[0].idx = cmp > 0;
+    return 0;
+}
+
+int
+vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact)
+{
+    uint64_t off = t->df->root;
+    int rc;
+
+    t->depth = t->df->depth;
+    if (t->depth == 0)
+        return search_single(t, key, ret_exact);
+    for (uint32_t i = 0; i < t->depth; i++) {
+        struct vos_btr_pos *pos = &t->path[i];
+        uint32_t level = t->depth - 1 - i;
+
+        rc = vos_btr_node(t, off, level, &pos->node);
+        if (rc != 0)
+            return rc;
+        pos->off = off;
+        if (level > 0) {
+            rc = pick_child(t, pos->node, key, &pos->idx);
+            if (rc != 0)
+                return rc;
+            off = vos_btr_ent(t, pos->node, pos->idx)->off;
+        }
+    }
+
+    struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+    uint32_t lo = bound(t, leaf->node, key->hkey, false);
+
+    *ret_exact = false;
+    if (lo < leaf->node->nr && vos_btr_ent(t, leaf->node, lo)->hkey == key->hkey) {
+        if (t->kind->is_exact) {
+            *ret_exact = true;
+        } else {
+            rc = bound_tie(t, leaf->node, key, &lo, bound(t, leaf->node, key->hkey, true), ret_exact);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    leaf->idx = lo;
+    return 0;
+}
+
+/* Fill the path below path[i] going down at one edge. */
+static int
+descend(struct vos_btr *t, uint32_t i, bool to_last)
+{
+    for (; i + 1 < t->depth; i++) {
+        uint64_t off = vos_btr_ent(t, t->path[i].node, t->path[i].idx)->off;
+        struct vos_btr_pos *pos = &t->path[i + 1];
+        int rc = vos_btr_node(t, off, t->depth - 2 - i, &pos->node);
+
+        if (rc != 0)
+            return rc;
+        pos->off = off;
+        pos->idx = to_last ? pos->node->nr - 1u : 0;
+    }
+    return 0;
+}
+
+static int
+edge(struct vos_btr *t, bool to_last)
+{
+    int rc;
+
+    t->depth = t->df->depth;
+    t->path[0].idx = 0;
+    if (t->depth == 0)
+        return t->df->root == 0 ? -DER_NONEXIST : 0;
+    t->path[0].off = t->df->root;
+    rc = vos_btr_node(t, t->df->root, t->depth - 1, &t->path[0].node);
+    if (rc != 0)
+        return rc;
+    t->path[0].idx = to_last ? t->path[0].node->nr - 1u : 0;
+    return descend(t, 0, to_last);
+}
+
+int
+vos_btr_first(struct vos_btr *t)
+{
+    return edge(t, false);
+}
+
+int
+vos_btr_last(struct vos_btr *t)
+{
+    return edge(t, true);
+}
+
+int
+vos_btr_settle(struct vos_btr *t)
+{
+    if (t->depth == 0)
+        return t->df->root == 0 || t->path[0].idx > 0 ? -DER_NONEXIST : 0;
+    if (t->path[t->depth - 1].idx < t->path[t->depth - 1].node->nr)
+        return 0;
+    t->path[t->depth - 1].idx--;
+    return vos_btr_next(t);
+}
+
+int
+vos_btr_next(struct vos_btr *t)
+{
+    if (t->depth == 0)
+        return -DER_NONEXIST;
+    for (uint32_t i = t->depth; i-- > 0;) {
+        if (t->path[i].idx + 1u < t->path[i].node->nr) {
+            t->path[i].idx++;
+            return descend(t, i, false);
+        }
+    }
+    return -DER_NONEXIST;
+}
+
+int
+vos_btr_prev(struct vos_btr *t)
+{
+    if (t->depth == 0) {
+        if (t->df->root == 0 || t->path[0].idx == 0)
+            return -DER_NONEXIST;
+        t->path[0].idx = 0;
+        return 0;
+    }
+    for (uint32_t i = t->depth; i-- > 0;) {
+        if (t->path[i].idx > 0) {
+            t->path[i].idx--;
+            return descend(t, i, true);
+        }
+    }
+    return -DER_NONEXIST;
+}
+
+int
+vos_btr_search_le(struct vos_btr *t, const struct vos_btr_key *key)
+{
+    bool exact;
+    int rc = vos_btr_search(t, key, &exact);
+
+    if (rc != 0 || exact)
+        return rc;
+    return vos_btr_prev(t);
+}
+
+uint64_t
+vos_btr_rec(const struct vos_btr *t)
+{
+    if (t->depth == 0)
+        return t->df->root;
+
+    const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+
+    CAIRN_ASSERT(leaf->idx < leaf->node->nr);
+    return vos_btr_ent(t, leaf->node, leaf->idx)->off;
+}
+
+uint64_t
+vos_btr_hkey(const struct vos_btr *t)
+{
+    const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+
+    CAIRN_ASSERT(t->depth > 0);
+    return vos_btr_ent(t, leaf->node, leaf->idx)->hkey;
+}
+
+/* ---- changes -------------------------------------------------------------------------------------------------------- */
+
+static int
+node_alloc(struct vos_btr *t, uint32_t level, uint32_t cap, uint64_t *ret_off,
+    struct vos_node_df **ret_node)
+{
+    struct vos_node_df *node;
+    int rc = vos_alloc(t->op, node_bytes(t, cap), ret_off, &node);
+
+    if (rc != 0)
+        return rc;
+    node->magic = VOS_NODE_MAGIC;
+    node->id = t->kind->id;
+    node->level = (uint8_t)level;
+    node->cap = (uint16_t)cap;
+    *ret_node = node;
+    return 0;
+}
+
+static int
+node_free(struct vos_btr *t, uint64_t off, const struct vos_node_df *node)
+{
+    return vos_free(t->op, off, node_bytes(t, node->cap));
+}
+
+/* Cover the header and the entries [from, to). */
+static int
+node_touch(struct vos_btr *t, uint64_t off, uint32_t from, uint32_t to)
+{
+    int rc = vos_range(t->op, off, sizeof(struct vos_node_df));
+
+    if (rc == 0 && to > from) {
+        rc = vos_range(t->op, off + sizeof(struct vos_node_df) + (uint64_t)from * t->kind->ent_bytes,
+            (to - from) * t->kind->ent_bytes);
+    }
+    return rc;
+}
+
+static int
+root_set(struct vos_btr *t, uint64_t root, uint32_t depth)
+{
+    int rc = vos_range(t->op, t->df_off, sizeof(*t->df));
+
+    if (rc != 0)
+        return rc;
+    t->df->root = root;
+    t->df->depth = (uint8_t)depth;
+    t->df->id = t->kind->id;
+    return 0;
+}
+
+static void
+ent_copy(const struct vos_btr *t, struct vos_ent_df *dst, const struct vos_ent_df *src)
+{
+    memcpy(dst, src, t->kind->ent_bytes);
+}
+
+/* BTR-3 for one node: what its parent's entry must say. */
+static void
+node_extent(const struct vos_btr *t, struct vos_node_df *node, struct vos_ent_df *ret_ent)
+{
+    ret_ent->hi = 0;
+    ret_ent->epoch = UINT64_MAX;
+    for (uint32_t i = 0; i < node->nr; i++) {
+        const struct vos_ent_df *e = vos_btr_ent(t, node, i);
+
+        ret_ent->hi = MAX(ret_ent->hi, e->hi);
+        ret_ent->epoch = MIN(ret_ent->epoch, e->epoch);
+    }
+}
+
+/* Set hi and epoch of the parent's entry of path[i] from its content. */
+static int
+extent_refresh(struct vos_btr *t, uint32_t i)
+{
+    struct vos_btr_pos *up = &t->path[i - 1];
+    struct vos_ent_df *e = vos_btr_ent(t, up->node, up->idx);
+    struct vos_ent_df want;
+    int rc;
+
+    if (!has_hi(t))
+        return 0;
+    node_extent(t, t->path[i].node, &want);
+    if (e->hi == want.hi && e->epoch == want.epoch)
+        return 0;
+    rc = node_touch(t, up->off, up->idx, up->idx + 1);
+    if (rc != 0)
+        return rc;
+    e->hi = want.hi;
+    e->epoch = want.epoch;
+    return 0;
+}
+
+/* Before an insert: the ancestors' entries cover the new one (BTR-2, BTR-3). */
+static int
+ancestors_extend(struct vos_btr *t, const struct vos_ent_df *ent)
+{
+    for (uint32_t i = 0; i + 1 < t->depth; i++) {
+        struct vos_btr_pos *pos = &t->path[i];
+        struct vos_ent_df *e = vos_btr_ent(t, pos->node, pos->idx);
+        bool is_min = ent->hkey < e->hkey;
+        bool is_wider = has_hi(t) && (ent->hi > e->hi || ent->epoch < e->epoch);
+        int rc;
+
+        if (!is_min && !is_wider)
+            continue;
+        rc = node_touch(t, pos->off, pos->idx, pos->idx + 1);
+        if (rc != 0)
+            return rc;
+        e->hkey = MIN(e->hkey, ent->hkey);
+        if (has_hi(t)) {
+            e->hi = MAX(e->hi, ent->hi);
+            e->epoch = MIN(e->epoch, ent->epoch);
+        }
+    }
+    return 0;
+}
+
+/* Insert into a node with room. */
+static int
+node_insert(struct vos_btr *t, struct vos_node_df *node, uint64_t off, uint32_t idx,
+    const struct vos_ent_df *ent)
+{
+    int rc = node_touch(t, off, idx, node->nr + 1u);
+
+    if (rc != 0)
+        return rc;
+    memmove(vos_btr_ent(t, node, idx + 1), vos_btr_ent(t, node, idx),
+        (size_t)(node->nr - idx) * t->kind->ent_bytes);
+    ent_copy(t, vos_btr_ent(t, node, idx), ent);
+    node->nr++;
+    return 0;
+}
+
+/* The first node of a tree: two records. */
+static int
+insert_second(struct vos_btr *t, const struct vos_ent_df *ent)
+{
+    struct vos_ent_df old;
+    struct vos_node_df *node;
+    uint64_t off;
+    int rc = t->kind->ent(t->op, t->df->root, &old);
+
+    if (rc == 0)
+        rc = node_alloc(t, 0, CAP_FIRST, &off, &node);
+    if (rc != 0)
+        return rc;
+    ent_copy(t, vos_btr_ent(t, node, t->path[0].idx > 0 ? 0 : 1), &old);
+    ent_copy(t, vos_btr_ent(t, node, t->path[0].idx > 0 ? 1 : 0), ent);
+    node->nr = 2;
+    return root_set(t, off, 1);
+}
+
+/* A small root leaf is full: move to a larger block. */
+static int
+root_grow(struct vos_btr *t)
+{
+    struct vos_btr_pos *pos = &t->path[0];
+    struct vos_node_df *node;
+    uint32_t cap =
+        pos->node->cap < CAP_SECOND && CAP_SECOND < t->kind->order ? CAP_SECOND : t->kind->order;
+    uint64_t off;
+    int rc = node_alloc(t, 0, cap, &off, &node);
+
+    if (rc != 0)
+        return rc;
+    node->nr = pos->node->nr;
+    memcpy(node + 1, pos->node + 1, (size_t)node->nr * t->kind->ent_bytes);
+    rc = node_free(t, pos->off, pos->node);
+    if (rc != 0)
+        return rc;
+    pos->node = node;
+    pos->off = off;
+    return root_set(t, off, 1);
+}
+
+static bool
+at_right_edge(const struct vos_btr *t, uint32_t i)
+{
+    if (t->path[i].idx < t->path[i].node->nr)
+        return false;
+    while (i-- > 0) {
+        if (t->path[i].idx + 1u < t->path[i].node->nr)
+            return false;
+    }
+    return true;
+}
+
+/* Split the full node path[i] while inserting *ent at its idx; *ent becomes the entry of the new right node. */
+static int
+node_split(struct vos_btr *t, uint32_t i, bool is_append, struct vos_ent_df *ent)
+{
+    struct vos_btr_pos *pos = &t->path[i];
+    struct vos_node_df *left = pos->node, *right;
+    uint32_t cut = is_append ? left->nr : left->nr / 2;
+    uint64_t off;
+    int rc = node_alloc(t, left->level, t->kind->order, &off, &right);
+
+    CAIRN_PROBE("vos.btree.split");
+    if (rc == 0)
+        rc = node_touch(t, pos->off, 0, 0);
+    if (rc != 0)
+        return rc;
+    right->nr = (uint16_t)(left->nr - cut);
+    memcpy(right + 1, vos_btr_ent(t, left, cut), (size_t)right->nr * t->kind->ent_bytes);
+    left->nr = (uint16_t)cut;
+    if (pos->idx > cut || is_append) {
+        rc = node_insert(t, right, off, pos->idx - cut, ent);
+    } else {
+        rc = node_insert(t, left, pos->off, pos->idx, ent);
+    }
+    if (rc != 0)
+        return rc;
+    ent->hkey = vos_btr_ent(t, right, 0)->hkey;
+    ent->off = off;
+    if (has_hi(t))
+        node_extent(t, right, ent);
+    return 0;
+}
+
+/* The root was split: a new one above it. */
+static int
+root_raise(struct vos_btr *t, const struct vos_ent_df *right)
+{
+    struct vos_node_df *old = t->path[0].node, *node;
+    struct vos_ent_df left = {.hkey = vos_btr_ent(t, old, 0)->hkey, .off = t->path[0].off};
+    uint64_t off;
+    int rc;
+
+    if (t->depth == VOS_BTR_DEPTH_MAX)
+        return CAIRN_ERR(NOSPACE);
+    rc = node_alloc(t, t->depth, t->kind->order, &off, &node);
+    if (rc != 0)
+        return rc;
+    if (has_hi(t))
+        node_extent(t, old, &left);
+    ent_copy(t, vos_btr_ent(t, node, 0), &left);
+    ent_copy(t, vos_btr_ent(t, node, 1), right);
+    node->nr = 2;
+    return root_set(t, off, t->depth + 1);
+}
+
+/* Inline kinds have no records: their first entry makes a leaf. */
+static int
+insert_first_inline(struct vos_btr *t, const struct vos_ent_df *ent)
+{
+    struct vos_node_df *node;
+    uint64_t off;
+    int rc = node_alloc(t, 0, CAP_FIRST, &off, &node);
+
+    if (rc != 0)
+        return rc;
+    ent_copy(t, vos_btr_ent(t, node, 0), ent);
+    node->nr = 1;
+    return root_set(t, off, 1);
+}
+
+int
+vos_btr_insert(struct vos_btr *t, const struct vos_ent_df *new_ent)
+{
+    struct vos_ent_df ent = *new_ent;
+    int rc;
+
+    if (t->depth == 0) {
+        if (t->kind->is_inline)
+            return insert_first_inline(t, &ent);
+        return t->df->root == 0 ? root_set(t, ent.off, 0) : insert_second(t, &ent);
+    }
+    rc = ancestors_extend(t, &ent);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = t->depth; i-- > 0;) {
+        struct vos_btr_pos *pos = &t->path[i];
+
+        if (pos->node->nr == pos->node->cap && pos->node->cap < t->kind->order) {
+            if (CAIRN_UNLIKELY(i != 0 || pos->node->level != 0))
+                return vos_bad(pos->off, "small tree node");
+            rc = root_grow(t);
+            if (rc != 0)
+                return rc;
+        }
+        if (pos->node->nr < pos->node->cap)
+            return node_insert(t, pos->node, pos->off, pos->idx, &ent);
+        rc = node_split(t, i, at_right_edge(t, i), &ent);
+        if (rc == 0 && i > 0)
+            rc = extent_refresh(t, i);
+        if (rc != 0)
+            return rc;
+        if (i > 0)
+            t->path[i - 1].idx++;
+    }
+    return root_raise(t, &ent);
+}
+
+int
+vos_btr_set(struct vos_btr *t, uint64_t value)
+{
+    struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+    int rc;
+
+    CAIRN_ASSERT(t->depth > 0);
+    rc = node_touch(t, leaf->off, leaf->idx, leaf->idx + 1);
+    if (rc == 0)
+        vos_btr_ent(t, leaf->node, leaf->idx)->off = value;
+    return rc;
+}
+
+static int
+node_remove(struct vos_btr *t, struct vos_node_df *node, uint64_t off, uint32_t idx)
+{
+    int rc = node_touch(t, off, idx, node->nr - 1u);
+
+    if (rc != 0)
+        return rc;
+    memmove(vos_btr_ent(t, node, idx), vos_btr_ent(t, node, idx + 1),
+        (size_t)(node->nr - 1u - idx) * t->kind->ent_bytes);
+    node->nr--;
+    return 0;
+}
+
+/* path[i] is thin: join it with a neighbour under the same parent when both fit well. *ret_done is false when they do not. */
+static int
+node_merge(struct vos_btr *t, uint32_t i, bool *ret_done)
+{
+    struct vos_btr_pos *up = &t->path[i - 1];
+    uint32_t left_idx = up->idx + 1u < up->node->nr ? up->idx : up->idx - 1u;
+    struct vos_node_df *left, *right;
+    uint64_t left_off, right_off;
+    int rc;
+
+    *ret_done = false;
+    if (up->node->nr < 2)
+        return 0;
+    left_off = vos_btr_ent(t, up->node, left_idx)->off;
+    right_off = vos_btr_ent(t, up->node, left_idx + 1)->off;
+    rc = vos_btr_node(t, left_off, t->path[i].node->level, &left);
+    if (rc == 0)
+        rc = vos_btr_node(t, right_off, t->path[i].node->level, &right);
+    if (rc != 0)
+        return rc;
+    if (left->nr + right->nr > t->kind->order * 3 / 4 || left->nr + right->nr > left->cap)
+        return 0;
+    CAIRN_PROBE("vos.btree.merge");
+    rc = node_touch(t, left_off, left->nr, (uint32_t)left->nr + right->nr);
+    if (rc != 0)
+        return rc;
+    memcpy(vos_btr_ent(t, left, left->nr), right + 1, (size_t)right->nr * t->kind->ent_bytes);
+    left->nr = (uint16_t)(left->nr + right->nr);
+    rc = node_free(t, right_off, right);
+    if (rc == 0)
+        rc = node_remove(t, up->node, up->off, left_idx + 1);
+    if (rc != 0)
+        return rc;
+    t->path[i].node = left;
+    t->path[i].off = left_off;
+    up->idx = left_idx;
+    *ret_done = true;
+    return extent_refresh(t, i);
+}
+
+/* Lower the root while it has a single entry. */
+static int
+root_lower(struct vos_btr *t)
+{
+    struct vos_node_df *node = t->path[0].node;
+    uint64_t off = t->path[0].off;
+    uint32_t depth = t->depth;
+    uint64_t root = off;
+    int rc;
+
+    while (depth > 0) {
+        bool keep_leaf = node->level == 0 && t->kind->is_inline;
+
+        if (node->nr > 1 || (node->nr == 1 && keep_leaf))
+            break;
+        root = node->nr == 0 ? 0 : vos_btr_ent(t, node, 0)->off;
+        rc = node_free(t, off, node);
+        if (rc != 0)
+            return rc;
+        depth--;
+        if (depth == 0)
+            break;
+        off = root;
+        rc = vos_btr_node(t, off, depth - 1, &node);
+        if (rc != 0)
+            return rc;
+    }
+    return depth == t->depth ? 0 : root_set(t, root, depth);
+}
+
+int
+vos_btr_delete(struct vos_btr *t)
+{
+    bool merged;
+    int rc;
+
+    if (t->depth == 0)
+        return root_set(t, 0, 0);
+    rc = node_remove(
+        t, t->path[t->depth - 1].node, t->path[t->depth - 1].off, t->path[t->depth - 1].idx);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = t->depth - 1; i > 0; i--) {
+        struct vos_btr_pos *pos = &t->path[i], *up = &t->path[i - 1];
+
+        if (pos->node->nr == 0) {
+            rc = node_free(t, pos->off, pos->node);
+            if (rc == 0)
+                rc = node_remove(t, up->node, up->off, up->idx);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        rc = extent_refresh(t, i);
+        if (rc != 0)
+            return rc;
+        if (pos->node->nr < t->kind->order / 4) {
+            rc = node_merge(t, i, &merged);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return root_lower(t);
+}
+
+/* ---- checking ------------------------------------------------------------------------------------------------------- */
+
+int
+vos_btr_check_at(struct vos_btr *t)
+{
+    struct vos_ent_df true_ent;
+    struct vos_ent_df *e;
+    int rc;
+
+    if (t->depth == 0)
+        return t->kind->ent(t->op, t->df->root, &true_ent);
+    e = vos_btr_ent(t, t->path[t->depth - 1].node, t->path[t->depth - 1].idx);
+    true_ent.hkey = e->hkey;
+    if (!t->kind->is_inline) {
+        rc = t->kind->ent(t->op, e->off, &true_ent);
+        if (rc != 0)
+            return rc;
+        if (memcmp(e, &true_ent, t->kind->ent_bytes) != 0)
+            return vos_bad(e->off, "entry of a record");
+    }
+    for (uint32_t i = 0; i + 1 < t->depth; i++) {
+        struct vos_btr_pos *pos = &t->path[i];
+        struct vos_ent_df *sep = vos_btr_ent(t, pos->node, pos->idx);
+        struct vos_ent_df want;
+
+        if (sep->hkey > true_ent.hkey ||
+            (pos->idx + 1u < pos->node->nr &&
+                true_ent.hkey > vos_btr_ent(t, pos->node, pos->idx + 1)->hkey))
+            return vos_bad(pos->off, "order of a tree node");
+        if (!has_hi(t))
+            continue;
+        node_extent(t, t->path[i + 1].node, &want);
+        if (sep->hi != want.hi || sep->epoch != want.epoch)
+            return vos_bad(pos->off, "extent of a tree node");
+    }
+    return 0;
+}

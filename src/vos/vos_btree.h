@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * B+tree over the metadata arena, one for every level of the store and for extents.
+ *
+ *   BTR-1  Entries are ordered by hkey, ties by the full key (kind->cmp on the record). hkey is a 64-bit hash, the integer itself, or
+ *          the first bytes big-endian.
+ *   BTR-2  In inner nodes an entry's hkey is at most that of every record below it, and at least that of every record before it. Ties at
+ *          a boundary are decided by the leftmost record below the entry, which is always the true minimum.
+ *   BTR-3  Extent trees: an inner entry's `hi` and `epoch` are exactly the largest `hi` and the smallest `epoch` below it.
+ *   BTR-4  Every leaf is at the same level; nodes are never empty; a tree with one record has no node (inline-value trees excepted);
+ *          a leaf that is the root may be small and grows.
+ *   BTR-5  No function yields. -DER_AGAIN means a page is not resident: the operation is abandoned and started anew (UM-4). Levels
+ *          strictly decrease on the way down and are checked, so that a corrupt pointer ends in DF_INVAL, never in a loop.
+ *
+ * A cursor holds raw pointers and lives within one operation; any change invalidates it. Tested by test/vos_btree_test.c (model test with
+ * evictions, colliding hashes and damaged nodes).
+ */
+#ifndef CAIRN_VOS_BTREE_H
+#define CAIRN_VOS_BTREE_H
+
+#include "base/err.h"
+#include "vos/vos_format.h"
+
+#include <stdbool.h>
+
+struct vos_op;
+
+enum {
+    VOS_BTR_DEPTH_MAX = 20,
+    VOS_BTR_ORDER_MAX = 31,
+    VOS_BTR_NODE_BYTES = 512,
+};
+
+/* What to look for. `buf`, `len` as the kind wants them: the bytes of the key, or a struct vos_epoch. */
+struct vos_btr_key {
+    uint64_t hkey;
+    const void *buf;
+    uint32_t len;
+};
+
+struct vos_btr_kind {
+    uint8_t id; /* enum vos_tree_id */
+    uint8_t ent_bytes;
+    uint8_t order;
+    bool is_exact; /* the hkey is the whole key */
+    bool is_inline; /* leaf entries are values, not records */
+    /* Order of the key against a record with the same hkey: *ret_cmp < 0, 0, > 0. */
+    int (*cmp)(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp);
+    /* The entry of a record. */
+    int (*ent)(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent);
+};
+
+struct vos_btr_pos {
+    struct vos_node_df *node;
+    uint64_t off;
+    uint32_t idx;
+};
+
+struct vos_btr {
+    struct vos_op *op;
+    const struct vos_btr_kind *kind;
+    struct vos_tree_df *df;
+    uint64_t df_off;
+    uint32_t depth;
+    struct vos_btr_pos path[VOS_BTR_DEPTH_MAX]; /* [depth - 1] is the leaf; at depth 0, [0].idx is 0 at the record and 1 behind it */
+};
+
+/** Start a cursor on the tree whose root is at `df` = arena offset `df_off`. Errors: DF_INVAL not such a tree. */
+CAIRN_MUST_CHECK int vos_btr_init(struct vos_btr *t, struct vos_op *op,
+    const struct vos_btr_kind *kind, struct vos_tree_df *df, uint64_t df_off);
+
+/** Place the cursor at the first record not below `key` (perhaps behind the last of its leaf). */
+CAIRN_MUST_CHECK int
+vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact);
+/** Place it at the last record not above `key`; -DER_NONEXIST when there is none. */
+CAIRN_MUST_CHECK int vos_btr_search_le(struct vos_btr *t, const struct vos_btr_key *key);
+/** First and last; -DER_NONEXIST on an empty tree. */
+CAIRN_MUST_CHECK int vos_btr_first(struct vos_btr *t);
+CAIRN_MUST_CHECK int vos_btr_last(struct vos_btr *t);
+/** One on, one back; -DER_NONEXIST at the end (the cursor is then invalid). */
+CAIRN_MUST_CHECK int vos_btr_next(struct vos_btr *t);
+CAIRN_MUST_CHECK int vos_btr_prev(struct vos_btr *t);
+/** After vos_btr_search(): step over the end of a leaf to a real record; -DER_NONEXIST when there is none. */
+CAIRN_MUST_CHECK int vos_btr_settle(struct vos_btr *t);
+/** The record (or value) at the cursor, which must be at one. */
+uint64_t vos_btr_rec(const struct vos_btr *t);
+uint64_t vos_btr_hkey(const struct vos_btr *t); /* depth > 0 only */
+
+/** Insert where vos_btr_search() found no exact match. Needs a transaction. */
+CAIRN_MUST_CHECK int vos_btr_insert(struct vos_btr *t, const struct vos_ent_df *ent);
+/** Replace the value at the cursor (inline kinds). */
+CAIRN_MUST_CHECK int vos_btr_set(struct vos_btr *t, uint64_t value);
+/** Take out the entry at the cursor; the record is the caller's to free. */
+CAIRN_MUST_CHECK int vos_btr_delete(struct vos_btr *t);
+
+/** A node below the cursor's tree, checked. */
+CAIRN_MUST_CHECK int
+vos_btr_node(struct vos_btr *t, uint64_t off, uint32_t level, struct vos_node_df **ret_node);
+
+static inline struct vos_ent_df *
+vos_btr_ent(const struct vos_btr *t, struct vos_node_df *node, uint32_t idx)
+{
+    return (struct vos_ent_df *)(void *)((uint8_t *)(node + 1) + (size_t)idx * t->kind->ent_bytes);
+}
+
+static inline bool
+vos_btr_is_empty(const struct vos_tree_df *df)
+{
+    return df->depth == 0 && df->root == 0;
+}
+
+/** Verify the entry at the cursor against its record and its ancestors (BTR-2, BTR-3). */
+CAIRN_MUST_CHECK int vos_btr_check_at(struct vos_btr *t);
+
+#endif

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Reads (vos.h, vos_fetch). The index is walked in steps without yields, each of which takes up where the last one ended, at one fixed epoch;
+ * values with the metadata are copied out on the way, the others are read from the data role afterwards, in whole checksum chunks, under
+ * the protection of a bio reader (ST-4). Stamps are left first, so that nothing changes below the epoch between the steps.
+ */
+#include "base/arena.h"
+#include "base/crc.h"
+#include "base/log.h"
+#include "vos/vos_evtree.h"
+#include "vos/vos_priv.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEGS_NR_MAX = 1 << 20, READS_NR_MAX = 1 << 16 };
+
+/* A part of a value to be read from the data role. */
+struct vos_fetch_read {
+    uint32_t iod, seg;
+    uint64_t addr; /* of the first chunk */
+    uint64_t len; /* bytes from there that checksums cover */
+    uint64_t skip; /* wanted bytes begin here */
+    uint32_t chunk_bits;
+    uint64_t buf_off;
+    uint32_t *csums; /* of the chunks, in the arena */
+};
+
+struct vos_fetch_mem {
+    struct vos_fetch pub; /* first */
+    struct arena arena;
+    uint8_t *buf;
+    size_t buf_len;
+};
+
+struct fetch {
+    struct vos_cont *cont;
+    const struct vos_oid *oid;
+    const struct iov *dkey;
+    const struct vos_iod *iods;
+    uint32_t iod_nr;
+    uint32_t flags;
+    struct vos_fetch_mem *mem;
+    struct vos_walk walk;
+    uint64_t lsn;
+    /* progress */
+    uint32_t iod_idx, recx_idx;
+    bool is_searching;
+    struct vos_evt_search search;
+    uint32_t seg_nr, seg_cap; /* of the iod at hand */
+    struct vos_seg *segs;
+    uint32_t read_nr, read_cap;
+    struct vos_fetch_read *reads;
+};
+
+static int
+seg_add(struct fetch *f, uint64_t idx, uint64_t nr, void *buf)
+{
+    if (f->seg_nr == f->seg_cap) {
+        uint32_t cap = f->seg_cap == 0 ? 16 : f->seg_cap * 2;
+        struct vos_seg *segs;
+
+        if (cap > SEGS_NR_MAX)
+            return CAIRN_ERR(OVERFLOW);
+        segs = realloc(f->segs, cap * sizeof(*segs));
+        if (segs == NULL)
+            return CAIRN_ERR(NOMEM);
+        f->segs = segs;
+        f->seg_cap = cap;
+    }
+    f->segs[f->seg_nr++] = (struct vos_seg){.idx = idx, .nr = nr, .buf = buf};
+    return 0;
+}
+
+static int
+read_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t len)
+{
+    uint64_t chunk = UINT64_C(1) << ver->csum_chunk_bits;
+    uint64_t first = off / chunk, end = MIN(ALIGN_UP(off + len, chunk), (uint64_t)ver->stored_len);
+    size_t csums_len = (size_t)(DIV_UP(end, chunk) - first) * sizeof(uint32_t);
+    struct vos_fetch_read *r;
+
+    if (f->read_nr == f->read_cap) {
+        uint32_t cap = f->read_cap == 0 ? 8 : f->read_cap * 2;
+
+        if (cap > READS_NR_MAX)
+            return CAIRN_ERR(OVERFLOW);
+        r = realloc(f->reads, cap * sizeof(*r));
+        if (r == NULL)
+            return CAIRN_ERR(NOMEM);
+        f->reads = r;
+        f->read_cap = cap;
+    }
+    r = &f->reads[f->read_nr];
+    *r = (struct vos_fetch_read){.iod = f->iod_idx,
+        .seg = f->seg_nr,
+        .addr = ver->addr + first * chunk,
+        .len = end - first * chunk,
+        .skip = off - first * chunk,
+        .chunk_bits = ver->csum_chunk_bits,
+        .buf_off = f->mem->buf_len};
+    r->csums = arena_dup(&f->mem->arena, vos_ver_csums(ver) + first, csums_len);
+    if (r->csums == NULL)
+        return CAIRN_ERR(NOMEM);
+    f->mem->buf_len += ALIGN_UP(r->len, (uint64_t)BIO_BLK_BYTES);
+    f->read_nr++;
+    return 0;
+}
+
+static int
+csum_bad(const struct fetch *f, const char *where, uint64_t addr)
+{
+    char oid[OID_TEXT_BYTES];
+
+    LOG_WARN("object %s: checksum of a value does not match, %s at %#" PRIx64,
+        oid_to_text(f->oid->oid, oid), where, addr);
+    return CAIRN_ERR(CSUM);
+}
+
+/* Bytes [off, off + len) of a version become a segment. */
+static int
+value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t idx, uint64_t nr,
+    uint64_t off, uint64_t len)
+{
+    const uint8_t *data;
+    void *copy = NULL;
+    int rc;
+
+    f->mem->pub.data_bytes += len;
+    if ((f->flags & VOS_FETCH_SIZE_ONLY) != 0)
+        return seg_add(f, idx, nr, NULL);
+    if ((ver->flags & VOS_VER_INLINE) == 0) {
+        rc = read_add(f, ver, off, len);
+        return rc != 0 ? rc : seg_add(f, idx, nr, NULL);
+    }
+    data = vos_ver_data(ver);
+    if (crc32c(0, data, ver->stored_len) != vos_ver_csums(ver)[0])
+        return csum_bad(f, "metadata", rec);
+    copy = arena_dup(&f->mem->arena, data + off, (size_t)len);
+    return copy == NULL ? CAIRN_ERR(NOMEM) : seg_add(f, idx, nr, copy);
+}
+
+static int
+single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
+{
+    struct vos_ver_df *ver;
+    uint64_t off;
+    int rc = vos_single_find(op, f->walk.akey, f->walk.a.off, f->walk.a.info.punch, &off, &ver);
+
+    if (rc != 0 || off == 0)
+        return rc;
+    rc = value_add(f, ver, off, 0, 1, 0, ver->stored_len);
+    if (rc == 0)
+        out->size = ver->logical_len;
+    return rc;
+}
+
+/* Turn what was found for one range into segments without gaps. */
+static int
+recx_segs(
+    struct fetch *f, struct vos_op *op, const struct recx *recx, uint32_t rec_size, bool *ret_any)
+{
+    uint64_t pos = recx->idx, end = recx->idx + recx->nr, lo, hi;
+    const struct vos_evt_hit *hit;
+    struct vos_evt_sweep sw;
+    struct vos_ext_df *ext;
+    int rc = vos_evt_sweep_init(&sw, &f->search);
+
+    while (rc == 0 && vos_evt_sweep_next(&sw, &lo, &hi, &hit)) {
+        if (hit->is_hole)
+            continue;
+        if (lo > pos)
+            rc = seg_add(f, pos, lo - pos, NULL);
+        if (rc == 0)
+            rc = vos_ext_get(op, hit->rec, &ext);
+        if (rc == 0 && (ext->ver.stored_len != (ext->hi - ext->lo + 1) * rec_size))
+            rc = vos_bad(hit->rec, "extent size");
+        if (rc == 0) {
+            rc = value_add(f, &ext->ver, hit->rec, lo, hi - lo + 1, (lo - hit->lo) * rec_size,
+                (hi - lo + 1) * rec_size);
+        }
+        pos = hi + 1;
+        *ret_any = true;
+    }
+    if (rc == 0 && pos < end)
+        rc = seg_add(f, pos, end - pos, NULL);
+    vos_evt_sweep_fini(&sw);
+    return rc;
+}
+
+static int
+recx_fetch(struct fetch *f, struct vos_op *op, const struct recx *recx, bool *ret_any)
+{
+    uint32_t seg_nr = f->seg_nr, read_nr = f->read_nr;
+    uint64_t bytes = f->mem->pub.data_bytes;
+    size_t buf_len = f->mem->buf_len;
+    int rc;
+
+    if (!f->is_searching) {
+        vos_evt_fini(&f->search);
+        f->search = (struct vos_evt_search){.lo = recx->idx,
+            .hi = recx->idx + recx->nr - 1,
+            .epoch = op->epoch,
+            .punch = f->walk.a.info.punch};
+        f->is_searching = true;
+    }
+    rc = vos_evt_collect(op, &f->walk.akey->tree, vos_key_tree_off(f->walk.a.off), &f->search);
+    if (rc == 0)
+        rc = recx_segs(f, op, recx, f->walk.akey->rec_size, ret_any);
+    if (rc != 0) {
+        /* Perhaps again, from what is already collected. */
+        f->seg_nr = seg_nr;
+        f->read_nr = read_nr;
+        f->mem->buf_len = buf_len;
+        f->mem->pub.data_bytes = bytes;
+        return rc;
+    }
+    f->is_searching = false;
+    return 0;
+}
+
+static int
+array_fetch(struct fetch *f, struct vos_op *op, const struct vos_iod *iod, struct vos_fetch_iod *out)
+{
+    int rc = 0;
+
+    for (; f->recx_idx < iod->recx_nr; f->recx_idx++) {
+        bool any = false;
+
+        rc = recx_fetch(f, op, &iod->recxs[f->recx_idx], &any);
+        if (rc != 0)
+            return rc;
+        if (any)
+            out->size = f->walk.akey->rec_size;
+    }
+    return 0;
+}
+
+/* Nothing is visible: the ranges asked for, empty. */
+static int
+absent_segs(struct fetch *f, const struct vos_iod *iod)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && iod->type == VOS_IOD_ARRAY && i < iod->recx_nr; i++) {
+        rc = seg_add(f, iod->recxs[i].idx, iod->recxs[i].nr, NULL);
+    }
+    return rc;
+}
+
+static int
+iod_fetch(struct fetch *f, struct vos_op *op)
+{
+    const struct vos_iod *iod = &f->iods[f->iod_idx];
+    struct vos_fetch_iod *out = &f->mem->pub.iods[f->iod_idx];
+    uint32_t cond = (f->flags & VOS_COND_PER_AKEY) != 0 ? iod->cond : f->flags;
+    int rc = vos_walk_akey(op, &iod->akey, false, &f->walk);
+
+    if (rc != 0)
+        return rc;
+    if ((cond & VOS_COND_AKEY_FETCH) != 0 && !f->walk.a.info.is_visible)
+        return CAIRN_ERR(NONEXIST);
+    if (!f->walk.a.info.is_visible || vos_akey_type(f->walk.akey) != iod->type) {
+        rc = absent_segs(f, iod);
+    } else if (iod->type == VOS_IOD_SINGLE) {
+        rc = single_fetch(f, op, out);
+    } else {
+        rc = array_fetch(f, op, iod, out);
+    }
+    if (rc != 0)
+        return rc;
+    if (f->seg_nr > 0) {
+        out->segs = arena_dup(&f->mem->arena, f->segs, f->seg_nr * sizeof(*f->segs));
+        if (out->segs == NULL)
+            return CAIRN_ERR(NOMEM);
+    }
+    out->seg_nr = f->seg_nr;
+    f->seg_nr = 0;
+    f->recx_idx = 0;
+    return 0;
+}
+
+static int
+fetch_body(struct vos_op *op, void *arg)
+{
+    struct fetch *f = arg;
+    int rc = vos_walk_obj(op, f->cont, f->oid, false, &f->walk);
+
+    if (rc == 0)
+        rc = vos_walk_dkey(op, f->dkey, false, &f->walk);
+    if (rc == 0 && (f->flags & VOS_COND_DKEY_FETCH) != 0 && !f->walk.d.info.is_visible)
+        rc = CAIRN_ERR(NONEXIST);
+    for (; rc == 0 && f->iod_idx < f->iod_nr; f->iod_idx++) {
+        rc = iod_fetch(f, op);
+        if (rc != 0)
+            break;
+    }
+    f->lsn = *vos_obj_lsn(f->cont->tgt, f->walk.h_obj);
+    return rc;
+}
+
+static int
+read_one(struct fetch *f, const struct vos_fetch_read *r)
+{
+    struct vos_fetch_mem *mem = f->mem;
+    uint8_t *buf = mem->buf + r->buf_off;
+    uint64_t chunk = UINT64_C(1) << r->chunk_bits;
+    int rc = bio_data_read(
+        f->cont->tgt->bio, r->addr, buf, ALIGN_UP((size_t)r->len, (size_t)BIO_BLK_BYTES));
+
+    for (uint64_t off = 0; rc == 0 && off < r->len; off += chunk) {
+        if (crc32c(0, buf + off, (size_t)MIN(chunk, r->len - off)) != r->csums[off / chunk])
+            rc = csum_bad(f, "data", r->addr + off);
+    }
+    mem->pub.iods[r->iod].segs[r->seg].buf = buf + r->skip;
+    return rc;
+}
+
+static int
+reads_run(struct fetch *f)
+{
+    struct vos_fetch_mem *mem = f->mem;
+    int rc = 0;
+
+    if (f->read_nr == 0)
+        return 0;
+    if (mem->buf_len > VOS_FETCH_BYTES_MAX) {
+        rc = CAIRN_ERR(OVERFLOW);
+    } else if (mem->buf_len <= BIO_BUF_BYTES_MAX) {
+        void *buf;
+
+        rc = bio_buf_get(f->cont->tgt->bio, mem->buf_len, &buf);
+        if (rc == 0)
+            mem->buf = buf;
+    } else {
+        mem->buf = aligned_alloc(BIO_BLK_BYTES, mem->buf_len);
+        rc = mem->buf == NULL ? CAIRN_ERR(NOMEM) : 0;
+    }
+    for (uint32_t i = 0; rc == 0 && i < f->read_nr; i++) {
+        rc = read_one(f, &f->reads[i]);
+    }
+    return rc;
+}
+
+void
+vos_fetch_free(struct vos_cont *cont, struct vos_fetch *fetch)
+{
+    struct vos_fetch_mem *mem;
+
+    if (fetch == NULL)
+        return;
+    mem = CAIRN_CONTAINER_OF(fetch, struct vos_fetch_mem, pub);
+    if (mem->buf_len > BIO_BUF_BYTES_MAX) {
+        free(mem->buf);
+    } else if (mem->buf != NULL)
+        bio_buf_put(cont->tgt->bio, mem->buf, mem->buf_len);
+    arena_fini(&mem->arena);
+    free(mem);
+}
+
+static int
+fetch_check(struct fetch *f)
+{
+    const uint32_t conds = 0xff;
+    int rc = vos_walk_init(&f->walk, f->cont, f->oid);
+
+    if (rc == 0)
+        rc = vos_key_check(f->walk.dkey_kind, f->dkey);
+    if (rc == 0 &&
+        (f->iod_nr == 0 || f->iod_nr > VOS_IODS_NR_MAX || f->iods == NULL ||
+            (f->flags & ~(conds | VOS_FETCH_SIZE_ONLY)) != 0))
+        rc = CAIRN_ERR(INVAL);
+    for (uint32_t i = 0; rc == 0 && i < f->iod_nr; i++) {
+        const struct vos_iod *iod = &f->iods[i];
+
+        rc = vos_key_check(f->walk.akey_kind, &iod->akey);
+        if (rc == 0 && iod->type != VOS_IOD_SINGLE && iod->type != VOS_IOD_ARRAY)
+            rc = CAIRN_ERR(INVAL);
+        if (rc != 0 || iod->type == VOS_IOD_SINGLE)
+            continue;
+        if (iod->recx_nr == 0 || iod->recx_nr > VOS_RECXS_NR_MAX || iod->recxs == NULL)
+            rc = CAIRN_ERR(INVAL);
+        for (uint32_t r = 0; rc == 0 && r < iod->recx_nr; r++) {
+            const struct recx *x = &iod->recxs[r];
+
+            if (x->nr == 0 || x->idx >> 63 != 0 || x->nr > (UINT64_C(1) << 63) - x->idx)
+                rc = CAIRN_ERR(INVAL);
+        }
+    }
+    return rc;
+}
+
+/* Before anything is read (TS-1). */
+static void
+fetch_stamp(struct fetch *f, const struct vos_op *op)
+{
+    struct vos_ts *ts = &f->cont->tgt->ts;
+    uint64_t h = vos_ts_hash(f->walk.h_obj, vos_key_bytes(op, f->walk.dkey_kind, f->dkey).hkey);
+
+    vos_ts_hi(ts, VOS_TS_OBJ, f->walk.h_obj, op->epoch);
+    if ((f->flags & VOS_COND_DKEY_FETCH) != 0) {
+        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
+    } else {
+        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
+    }
+    for (uint32_t i = 0; i < f->iod_nr; i++) {
+        vos_ts_lo(ts, VOS_TS_AKEY,
+            vos_ts_hash(h, vos_key_bytes(op, f->walk.akey_kind, &f->iods[i].akey).hkey), op->epoch);
+    }
+}
+
+static int
+fetch_run(struct fetch *f, uint64_t epoch)
+{
+    struct vos_tgt *tgt = f->cont->tgt;
+    struct bio_reader reader;
+    struct vos_op op;
+    int rc, wait_rc;
+
+    vos_op_init(&op, tgt);
+    rc = vos_epoch_read(tgt, epoch, &op.epoch);
+    if (rc != 0)
+        return rc;
+    f->mem->pub.epoch = op.epoch;
+    fetch_stamp(f, &op);
+    bio_reader_enter(tgt->bio, &reader);
+    rc = vos_read_run(tgt, &op, fetch_body, f);
+    if (rc == 0)
+        rc = reads_run(f);
+    bio_reader_leave(tgt->bio, &reader);
+    wait_rc = vos_wait(tgt, MAX(f->lsn, tgt->bound_lsn));
+    return wait_rc != 0 ? wait_rc : rc;
+}
+
+int
+vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
+    const struct iov *dkey, const struct vos_iod *iods, uint32_t iod_nr, struct vos_fetch **ret_fetch)
+{
+    struct fetch f = {
+        .cont = cont, .oid = oid, .dkey = dkey, .iods = iods, .iod_nr = iod_nr, .flags = flags};
+    int rc = fetch_check(&f);
+
+    if (rc != 0)
+        return rc;
+    f.mem = calloc(1, sizeof(*f.mem));
+    if (f.mem == NULL)
+        return CAIRN_ERR(NOMEM);
+    arena_init(&f.mem->arena, 512, 2 * (size_t)VOS_FETCH_BYTES_MAX);
+    f.mem->pub.iod_nr = iod_nr;
+    f.mem->pub.iods = arena_calloc(&f.mem->arena, iod_nr, sizeof(*f.mem->pub.iods));
+    rc = f.mem->pub.iods == NULL ? CAIRN_ERR(NOMEM) : fetch_run(&f, epoch);
+    if (rc == 0) {
+        *ret_fetch = &f.mem->pub;
+        f.mem = NULL;
+    }
+    vos_evt_fini(&f.search);
+    free(f.segs);
+    free(f.reads);
+    vos_fetch_free(cont, f.mem == NULL ? NULL : &f.mem->pub);
+    return rc;
+}

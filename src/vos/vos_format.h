@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Structures of the store as they lie in the metadata arena (docs/format/vos.md shows every byte).
+ *
+ * Everything is little-endian; pointers are arena offsets, 0 is none; unused bytes are zero. Every record and node starts with a
+ * magic byte or carries one, so that a wrong pointer is found at the first look (ST-7). Pages of the arena carry checksums of
+ * their own below us (bio); values carry one each (VOS-4).
+ *
+ *   root > pools > containers > objects > dkeys > akeys > versions of a single value | extents of an array
+ */
+#ifndef CAIRN_VOS_FORMAT_H
+#define CAIRN_VOS_FORMAT_H
+
+#include "base/assert.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored structures are used in place");
+
+#define VOS_ROOT_MAGIC UINT64_C(0x31534f5652494143) /* "CAIRVOS1" */
+
+enum {
+    VOS_FORMAT_VERSION = 1,
+    VOS_NODE_MAGIC = 0xb7,
+    VOS_POOL_MAGIC = 0xa1,
+    VOS_CONT_MAGIC = 0xa2,
+    VOS_OBJ_MAGIC = 0xa3,
+    VOS_DKEY_MAGIC = 0xa4,
+    VOS_AKEY_MAGIC = 0xa5,
+    VOS_VAL_MAGIC = 0xa6,
+    VOS_EXT_MAGIC = 0xa7,
+    VOS_CLIENT_MAGIC = 0xa8,
+    VOS_SLOTS_MAGIC = 0xa9,
+    VOS_GC_MAGIC = 0xaa,
+};
+
+/* Kinds of trees: what the keys are. Stored in roots and nodes. */
+enum vos_tree_id {
+    VOS_TREE_POOL = 1,
+    VOS_TREE_CONT = 2,
+    VOS_TREE_OBJ = 3,
+    VOS_TREE_KEY_HASHED = 4,
+    VOS_TREE_KEY_UINT = 5,
+    VOS_TREE_KEY_LEX = 6,
+    VOS_TREE_SINGLE = 7,
+    VOS_TREE_EXT = 8,
+    VOS_TREE_ILOG = 9,
+    VOS_TREE_CLIENT = 10,
+};
+
+/* Root of a tree, embedded in its parent record. Depth 0: `root` is the only record (0: empty tree). */
+struct vos_tree_df {
+    uint64_t root;
+    uint8_t depth;
+    uint8_t id;
+    uint8_t pad[6];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_tree_df) == 16, "format");
+
+struct vos_node_df {
+    uint8_t magic;
+    uint8_t id;
+    uint8_t level; /* 0: leaf */
+    uint8_t pad;
+    uint16_t nr;
+    uint16_t cap; /* entries that fit; less than the order only in a leaf that is the root */
+    uint64_t rsvd;
+    /* entries follow */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) == 16, "format");
+
+/* Entry of a node. In an inner node `hkey` is at most the smallest of the child. Trees of extents have the second half, too. */
+struct vos_ent_df {
+    uint64_t hkey; /* extents: first index */
+    uint64_t off; /* record or child; incarnation logs: struct vos_ilog_ent in 64 bits */
+    uint64_t hi; /* last index below here */
+    uint64_t epoch; /* smallest epoch below here */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_ent_df) == 32, "format");
+
+/*
+ * Incarnation log: creations and punches. One entry is embedded: depth 0, `tree.root` is its epoch, `ent` the rest (all zero: empty
+ * log). More: a tree of entries by epoch with `ent` in place of record offsets.
+ * `ent`: bits 0..15 minor epoch of the creation (0: none), 16..31 of the punch (0: none), 32..63 DTX id (0: committed).
+ */
+struct vos_ilog_df {
+    struct vos_tree_df tree;
+    uint64_t ent;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_ilog_df) == 24, "format");
+
+/* At umem_root(). */
+struct vos_root_df {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t pad;
+    uint64_t feat_compat;
+    uint64_t feat_ro_compat;
+    uint64_t feat_incompat;
+    uint64_t epoch_bound; /* no epoch above it was ever used (ST-6) */
+    uint64_t shard_next; /* number of the next pool shard */
+    uint64_t gc_head; /* queue of what is being destroyed: struct vos_gc_df, oldest first */
+    uint64_t gc_tail;
+    struct vos_tree_df pools;
+    uint8_t rsvd[168];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_root_df) == 256, "format");
+CAIRN_STATIC_ASSERT(offsetof(struct vos_root_df, pools) == 72, "format");
+
+struct vos_pool_df {
+    uint8_t magic;
+    uint8_t pad[7];
+    uint8_t uuid[16];
+    uint64_t shard; /* names it in log records (ST-12) */
+    uint64_t meta_quota;
+    uint64_t data_quota;
+    uint64_t horizon; /* requests of forgotten clients are not newer (MS-2) */
+    uint64_t meta_used; /* by the shard itself and its request table; containers count theirs */
+    struct vos_tree_df conts;
+    struct vos_tree_df clients;
+    uint64_t rsvd[3];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_pool_df) == 120, "format");
+
+struct vos_cont_df {
+    uint8_t magic;
+    uint8_t pad[7];
+    uint8_t uuid[16];
+    uint64_t shard;
+    /* The next four change together. */
+    uint64_t epoch_max;
+    uint64_t obj_nr;
+    uint64_t meta_used;
+    uint64_t data_used;
+    struct vos_tree_df objs;
+    uint64_t rsvd[3];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 104, "format");
+
+struct vos_obj_df {
+    uint8_t magic;
+    uint8_t pad[7];
+    uint64_t oid_lo;
+    uint64_t oid_hi;
+    uint32_t shard;
+    uint32_t layout_ver;
+    uint64_t epoch_max;
+    struct vos_ilog_df ilog;
+    struct vos_tree_df dkeys;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_obj_df) == 80, "format");
+
+/* A dkey (tree of akeys) or an akey (tree of versions or extents). The key's bytes follow. */
+struct vos_key_df {
+    uint8_t magic;
+    uint8_t pad;
+    uint16_t key_len;
+    uint32_t rec_size; /* akey with an array: bytes of a record, 0 while only holes were written */
+    struct vos_ilog_df ilog;
+    struct vos_tree_df tree;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_key_df) == 48, "format");
+
+enum vos_ver_flags {
+    VOS_VER_HOLE = 1 << 0, /* punched: hides what is older */
+    VOS_VER_INLINE = 1 << 1, /* the value follows the checksums */
+};
+
+/* One version of a value (FM-1); checksums (csum_nr of csum_len bytes, padded to 8) and then an inline value follow. */
+struct vos_ver_df {
+    uint8_t magic;
+    uint8_t flags;
+    uint16_t minor;
+    uint32_t dtx; /* 0: committed */
+    uint64_t epoch;
+    uint32_t pm_ver;
+    uint8_t csum_type; /* numbers of the container property */
+    uint8_t csum_len;
+    uint8_t csum_chunk_bits; /* a checksum covers 1 << bits bytes, counted from the start of the value */
+    uint8_t codec; /* 0: as it is */
+    uint32_t stored_len;
+    uint32_t logical_len;
+    uint32_t key_id; /* 0: not encrypted */
+    uint32_t csum_nr;
+    uint64_t gsize; /* of an erasure-coded single value; else 0 */
+    uint64_t addr; /* in the data role; 0 when inline or hole */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_ver_df) == 56, "format");
+
+/* An extent of an array; followed as above. */
+struct vos_ext_df {
+    struct vos_ver_df ver;
+    uint64_t lo, hi; /* first and last index */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_ext_df) == 72, "format");
+
+/* Request table (MS-2): a client, and its slots in groups. */
+enum { VOS_SLOT_GROUP_NR = 16, VOS_SLOT_GROUPS_NR_MAX = 64 };
+
+struct vos_slot_df {
+    uint64_t seq; /* 0: never used */
+    uint64_t hlc;
+    uint64_t epoch;
+    uint32_t result_len;
+    uint32_t pad;
+    uint8_t result[64];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_slot_df) == 96, "format");
+
+struct vos_slots_df {
+    uint8_t magic;
+    uint8_t pad[7];
+    uint64_t rsvd;
+    struct vos_slot_df slots[VOS_SLOT_GROUP_NR];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_slots_df) == 1552, "format");
+
+struct vos_client_df {
+    uint8_t magic;
+    uint8_t pad[7];
+    uint8_t uuid[16];
+    uint64_t horizon; /* of the shard when this record was made */
+    uint64_t groups[VOS_SLOT_GROUPS_NR_MAX];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_client_df) == 544, "format");
+
+/* One thing being destroyed: a pool or container record that is in no tree any more. */
+struct vos_gc_df {
+    uint8_t magic;
+    uint8_t id; /* VOS_TREE_POOL or VOS_TREE_CONT: what `rec` is */
+    uint8_t pad[6];
+    uint64_t rec;
+    uint64_t next;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_gc_df) == 24, "format");
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "vos/vos_ilog.h"
+
+#include "vos/vos_rec.h"
+
+static inline uint16_t
+ent_create(uint64_t ent)
+{
+    return (uint16_t)ent;
+}
+
+static inline uint16_t
+ent_punch(uint64_t ent)
+{
+    return (uint16_t)(ent >> 16);
+}
+
+static inline bool
+ilog_is_empty(const struct vos_ilog_df *ilog)
+{
+    return ilog->tree.depth == 0 && ilog->ent == 0;
+}
+
+static void
+info_take(struct vos_ilog_info *info, uint64_t epoch, uint64_t ent)
+{
+    struct vos_epoch create = {epoch, ent_create(ent)}, punch = {epoch, ent_punch(ent)};
+
+    if (create.minor != 0 && vos_epoch_gt(create, info->create))
+        info->create = create;
+    if (punch.minor != 0 && vos_epoch_gt(punch, info->punch))
+        info->punch = punch;
+}
+
+/* Newest first, until a punch: what is older does not matter, neither what is older than the ancestors' punch. */
+static int
+read_tree(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t epoch,
+    struct vos_ilog_info *info)
+{
+    struct vos_btr_key key = {.hkey = epoch};
+    uint64_t parent_epoch = info->punch.epoch;
+    struct vos_btr t;
+    int rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+
+    if (rc == 0)
+        rc = vos_btr_search_le(&t, &key);
+    while (rc == 0) {
+        info_take(info, vos_btr_hkey(&t), vos_btr_rec(&t));
+        if (ent_punch(vos_btr_rec(&t)) != 0 || vos_btr_hkey(&t) < parent_epoch)
+            break;
+        rc = vos_btr_prev(&t);
+    }
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+int
+vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t epoch,
+    struct vos_epoch parent, struct vos_ilog_info *ret_info)
+{
+    struct vos_ilog_info info = {.punch = parent};
+    int rc = 0;
+
+    if (CAIRN_LIKELY(ilog->tree.depth == 0)) {
+        if (ilog->ent != 0 && ilog->tree.root <= epoch)
+            info_take(&info, ilog->tree.root, ilog->ent);
+    } else {
+        rc = read_tree(op, ilog, ilog_off, epoch, &info);
+    }
+    info.is_visible = info.create.minor != 0 && vos_epoch_gt(info.create, info.punch);
+    if (rc == 0)
+        *ret_info = info;
+    return rc;
+}
+
+static uint64_t
+ent_with(uint64_t ent, uint16_t minor, bool is_punch)
+{
+    if (is_punch)
+        return (ent & ~(UINT64_C(0xffff) << 16)) | (uint64_t)minor << 16;
+    return (ent & ~UINT64_C(0xffff)) | minor;
+}
+
+static int
+add_embedded(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, bool is_punch)
+{
+    int rc = vos_range(op, ilog_off, sizeof(*ilog));
+
+    if (rc != 0)
+        return rc;
+    ilog->tree.root = op->epoch;
+    ilog->tree.id = VOS_TREE_ILOG;
+    ilog->ent = ent_with(ilog->ent, op->minor, is_punch);
+    return 0;
+}
+
+/* The embedded entry and a second one: a tree. */
+static int
+spill(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
+{
+    struct vos_ent_df first = {.hkey = ilog->tree.root, .off = ilog->ent};
+    struct vos_btr t;
+    int rc = vos_range(op, ilog_off, sizeof(*ilog));
+
+    if (rc != 0)
+        return rc;
+    ilog->tree.root = 0;
+    ilog->ent = 0;
+    rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+    if (rc == 0)
+        rc = vos_btr_insert(&t, &first);
+    return rc;
+}
+
+int
+vos_ilog_add(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, bool is_punch)
+{
+    struct vos_btr_key key = {.hkey = op->epoch};
+    struct vos_ent_df ent = {.hkey = op->epoch, .off = ent_with(0, op->minor, is_punch)};
+    struct vos_btr t;
+    bool exact;
+    int rc;
+
+    if (ilog->tree.depth == 0) {
+        if (ilog_is_empty(ilog) || ilog->tree.root == op->epoch)
+            return add_embedded(op, ilog, ilog_off, is_punch);
+        rc = spill(op, ilog, ilog_off);
+        if (rc != 0)
+            return rc;
+    }
+    rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+    if (rc == 0)
+        rc = vos_btr_search(&t, &key, &exact);
+    if (rc != 0)
+        return rc;
+    if (exact)
+        return vos_btr_set(&t, ent_with(vos_btr_rec(&t), op->minor, is_punch));
+    return vos_btr_insert(&t, &ent);
+}
+
+int
+vos_ilog_at(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t epoch,
+    uint16_t *ret_create, uint16_t *ret_punch)
+{
+    struct vos_btr_key key = {.hkey = epoch};
+    uint64_t ent = 0;
+    struct vos_btr t;
+    bool exact;
+    int rc;
+
+    if (ilog->tree.depth == 0) {
+        ent = ilog->tree.root == epoch ? ilog->ent : 0;
+    } else {
+        rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+        if (rc == 0)
+            rc = vos_btr_search(&t, &key, &exact);
+        if (rc != 0)
+            return rc;
+        ent = exact ? vos_btr_rec(&t) : 0;
+    }
+    *ret_create = ent_create(ent);
+    *ret_punch = ent_punch(ent);
+    return 0;
+}
+
+int
+vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint32_t *budget,
+    bool *ret_done)
+{
+    struct vos_btr t;
+    int rc = 0;
+
+    *ret_done = true;
+    while (ilog->tree.depth > 0) {
+        if (*budget == 0) {
+            *ret_done = false;
+            return 0;
+        }
+        --*budget;
+        rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+        if (rc == 0)
+            rc = vos_btr_last(&t);
+        if (rc == 0)
+            rc = vos_btr_delete(&t);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}

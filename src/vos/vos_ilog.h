@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Incarnation logs: when an object, dkey or akey came into being and when it was punched.
+ *
+ *   ILG-1  One entry per epoch, holding the last creation and the last punch of that epoch by their minor epochs.
+ *   ILG-2  A thing is visible at e when its newest creation at or below e is newer than its own and its ancestors' newest punch at or
+ *          below e. What lies below it is visible when newer than that punch.
+ *   ILG-3  An update of something visible logs nothing; that is right because nobody may punch it later at an epoch below that of the
+ *          update (vos_ts.h).
+ *
+ * Tested by test/vos_ilog_test.c: all short histories against a list.
+ */
+#ifndef CAIRN_VOS_ILOG_H
+#define CAIRN_VOS_ILOG_H
+
+#include "base/err.h"
+#include "vos/vos_format.h"
+#include "vos/vos_op.h"
+
+struct vos_ilog_info {
+    bool is_visible;
+    struct vos_epoch create; /* newest creation, 0: none */
+    struct vos_epoch punch; /* newest punch, the ancestors' included */
+};
+
+/** The state at `epoch`, all minors included, below ancestors whose newest punch is `parent`. Errors: AGAIN, DF_INVAL. */
+CAIRN_MUST_CHECK int vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
+    uint64_t epoch, struct vos_epoch parent, struct vos_ilog_info *ret_info);
+
+/** Add a creation or punch at op->epoch, op->minor. Errors: AGAIN, DF_INVAL, NOSPACE. */
+CAIRN_MUST_CHECK int
+vos_ilog_add(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, bool is_punch);
+
+/** Creation and punch minors logged at exactly `epoch` (0: none). */
+CAIRN_MUST_CHECK int vos_ilog_at(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
+    uint64_t epoch, uint16_t *ret_create, uint16_t *ret_punch);
+
+/** Free at most *budget entries' worth of nodes; *budget is lowered; *ret_done when nothing is left. */
+CAIRN_MUST_CHECK int vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
+    uint32_t *budget, bool *ret_done);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * One operation on the arena: what the trees, logs and records below need of their caller. It runs without yielding; -DER_AGAIN
+ * from anything here means that a page is missing and that the whole operation is abandoned and started anew (VOS-5).
+ */
+#ifndef CAIRN_VOS_OP_H
+#define CAIRN_VOS_OP_H
+
+#include "base/util.h"
+#include "bio/umem.h"
+
+struct vos_op {
+    struct umem *um;
+    struct umem_tx *tx; /* NULL: read only */
+    uint64_t hash_mask; /* hashes of keys are cut by it (tests force collisions) */
+    uint64_t epoch; /* of the modification, or read at */
+    uint16_t minor; /* of the modification */
+    uint32_t pm_ver;
+    int64_t meta_delta; /* bytes allocated less freed */
+    int64_t data_delta;
+    int64_t obj_delta;
+    uint32_t steps_left; /* of bounded work (ST-9); 0: come back after a yield */
+};
+
+/* A place in time: epoch, then minor epoch. */
+struct vos_epoch {
+    uint64_t epoch;
+    uint16_t minor;
+};
+
+static inline bool
+vos_epoch_gt(struct vos_epoch a, struct vos_epoch b)
+{
+    return a.epoch > b.epoch || (a.epoch == b.epoch && a.minor > b.minor);
+}
+
+void vos_bad_log(uint64_t off, const char *what);
+
+/** A pointer or length that cannot be: logs it, answers -DER_DF_INVAL. */
+CAIRN_MUST_CHECK static inline int
+vos_bad(uint64_t off, const char *what)
+{
+    vos_bad_log(off, what);
+    return -DER_DF_INVAL;
+}
+
+/** The `len` bytes at `off`. Errors: AGAIN not resident; DF_INVAL misaligned, or beyond its page. */
+CAIRN_MUST_CHECK static inline int
+vos_ptr(struct vos_op *op, uint64_t off, uint32_t len, void *ret_ptr)
+{
+    void *p;
+
+    if (CAIRN_UNLIKELY((off & 7) != 0 || (off & (UMEM_PAGE_BYTES - 1)) + len > UMEM_PAGE_BYTES))
+        return vos_bad(off, "offset");
+    p = umem_ptr(op->um, off);
+    if (CAIRN_UNLIKELY(p == NULL))
+        return -DER_AGAIN;
+    *(void **)ret_ptr = p;
+    return 0;
+}
+
+/** A new zeroed block, charged to the operation. */
+CAIRN_MUST_CHECK static inline int
+vos_alloc(struct vos_op *op, uint32_t len, uint64_t *ret_off, void *ret_ptr)
+{
+    int rc = umem_alloc(op->tx, len, ret_off);
+
+    if (CAIRN_UNLIKELY(rc != 0))
+        return rc;
+    op->meta_delta += len;
+    return vos_ptr(op, *ret_off, len, ret_ptr);
+}
+
+/** Free a block of which `len` bytes were asked for. */
+CAIRN_MUST_CHECK static inline int
+vos_free(struct vos_op *op, uint64_t off, uint32_t len)
+{
+    op->meta_delta -= len;
+    return umem_free(op->tx, off);
+}
+
+CAIRN_MUST_CHECK static inline int
+vos_range(struct vos_op *op, uint64_t off, uint32_t len)
+{
+    return umem_tx_range(op->tx, off, len);
+}
+
+#endif

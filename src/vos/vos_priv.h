@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Inside vos: the target, its pools and containers in memory, and how operations run. */
+#ifndef CAIRN_VOS_PRIV_H
+#define CAIRN_VOS_PRIV_H
+
+#include "base/hash.h"
+#include "base/hlc.h"
+#include "base/list.h"
+#include "vos/vos.h"
+#include "vos/vos_ilog.h"
+#include "vos/vos_rec.h"
+#include "vos/vos_ts.h"
+
+enum {
+    VOS_LSN_BITS = 13, /* objects share an entry by hash (ST-2) */
+    VOS_STEPS_NR = 512, /* nodes or records visited between yields (ST-9) */
+    VOS_GC_STEP_NR = 64, /* records freed in one transaction */
+    VOS_PUNCH_SCAN_NR_MAX = 256, /* akeys looked at to find a dkey empty */
+    VOS_FETCH_BYTES_MAX = 64 << 20,
+    VOS_BOUND_AHEAD_NS = 1000000000, /* ST-6 */
+    VOS_APPLY_TRIES_NR_MAX = 1000, /* waits for the collector in a full store */
+};
+
+struct vos_pool {
+    struct list_head link;
+    struct uuid uuid;
+    uint64_t off; /* its record */
+    uint64_t shard;
+    uint64_t meta_quota, data_quota;
+    uint64_t meta_used, data_used; /* containers, and what is queued for collection, included */
+    uint64_t data_resv; /* of updates in flight */
+    uint64_t horizon;
+    uint32_t open_nr; /* containers open, and operations that must not lose the pool */
+    struct hmap clients; /* struct vos_client */
+};
+
+struct vos_cont {
+    struct list_head link;
+    struct vos_tgt *tgt;
+    struct vos_pool *pool;
+    struct uuid uuid;
+    uint64_t off; /* its record */
+    uint32_t refs;
+    uint64_t lsn_last; /* of the newest change of anything in it */
+    uint64_t read_epoch; /* newest listing of its objects */
+};
+
+struct vos_tgt {
+    struct bio_tgt *bio;
+    struct umem *um;
+    struct xstream *xs;
+    struct plat *plat;
+    uint64_t root_off;
+    uint64_t hash_mask;
+    struct hlc_clock clock;
+    uint64_t bound; /* persisted, or in the log at bound_lsn */
+    uint64_t bound_lsn;
+    uint64_t admin_lsn; /* newest creation or destruction of a pool or container */
+    struct ult_mutex admin; /* creation and destruction, one at a time */
+    struct list_head pools;
+    struct list_head conts; /* open */
+    struct ult *gc_ult;
+    struct ult_cond gc_wake; /* to the collector */
+    struct ult_cond gc_moved; /* from it, after every step */
+    bool gc_stop;
+    bool gc_has_work;
+    int gc_rc;
+    uint64_t lsns[1 << VOS_LSN_BITS];
+    struct vos_ts ts;
+};
+
+/* ---- running operations (vos_tgt.c) --------------------------------------------------------------------------------- */
+
+typedef int (*vos_body_fn)(struct vos_op *op, void *arg);
+
+/** A new operation of this target. */
+void vos_op_init(struct vos_op *op, const struct vos_tgt *tgt);
+
+/**
+ * Run body in a transaction and commit when it answers 0; again from the start after loading a page that it missed. The body starts with
+ * an op as given. After return op holds what the last run left. Errors: the body's; those of bio.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_tx_run(struct vos_tgt *tgt, struct vos_op *op, uint32_t flags,
+    uint64_t shard, vos_body_fn body, void *arg, uint64_t *ret_lsn);
+/** Run a body that only reads; again after a missing page (-DER_AGAIN) or a pause (-DER_INPROGRESS). It keeps its own progress in arg. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_read_run(struct vos_tgt *tgt, struct vos_op *op, vos_body_fn body, void *arg);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_wait(struct vos_tgt *tgt, uint64_t lsn);
+
+CAIRN_MUST_CHECK int
+vos_root(struct vos_op *op, const struct vos_tgt *tgt, struct vos_root_df **ret_root);
+uint64_t vos_wall_ns(const struct vos_tgt *tgt);
+
+/**
+ * In a transaction: a fresh epoch, or the clock raised to op->epoch when that is not 0; moves the persisted bound with it when needed:
+ * *ret_bound is then the new one, to be noted with vos_bound_moved() after the commit, else 0. Errors: HLC_SYNC more than 1 s ahead.
+ */
+CAIRN_MUST_CHECK int vos_epoch_take(struct vos_tgt *tgt, struct vos_op *op, uint64_t *ret_bound);
+void vos_bound_moved(struct vos_tgt *tgt, uint64_t bound, uint64_t lsn);
+/** The epoch to read at: now, or the given one, with the clock raised to it. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_epoch_read(struct vos_tgt *tgt, uint64_t epoch, uint64_t *ret_epoch);
+
+/* ST-2: the log position of the newest change of an object. */
+uint64_t vos_obj_hash(const struct vos_cont *cont, const struct vos_oid *oid);
+static inline uint64_t *
+vos_obj_lsn(struct vos_tgt *tgt, uint64_t obj_hash)
+{
+    return &tgt->lsns[obj_hash >> (64 - VOS_LSN_BITS)];
+}
+
+struct vos_evt_search;
+
+/* ---- walking down (vos_walk.c) -------------------------------------------------------------------------------------- */
+
+struct vos_level_pos {
+    uint64_t off; /* 0: no record */
+    struct vos_ilog_info info; /* also when there is no record: invisible, below the ancestors' punch */
+};
+
+struct vos_walk {
+    struct vos_obj_df *obj;
+    struct vos_key_df *dkey, *akey;
+    struct vos_level_pos o, d, a;
+    uint64_t h_obj, h_dkey, h_akey; /* for vos_ts.h */
+    const struct vos_btr_kind *dkey_kind, *akey_kind;
+};
+
+/** Key kinds and hash of the object. Errors: INVAL unknown object type. */
+CAIRN_MUST_CHECK int
+vos_walk_init(struct vos_walk *w, const struct vos_cont *cont, const struct vos_oid *oid);
+/* One level down, the state at op->epoch. With a transaction and `create`, a missing record is made (its log stays empty). Errors: AGAIN, DF_INVAL, NOSPACE. */
+CAIRN_MUST_CHECK int vos_walk_obj(struct vos_op *op, const struct vos_cont *cont,
+    const struct vos_oid *oid, bool create, struct vos_walk *w);
+CAIRN_MUST_CHECK int
+vos_walk_dkey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w);
+CAIRN_MUST_CHECK int
+vos_walk_akey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w);
+/* Log a creation where the level is not visible. */
+CAIRN_MUST_CHECK int vos_walk_obj_touch(struct vos_op *op, struct vos_walk *w);
+CAIRN_MUST_CHECK int vos_walk_dkey_touch(struct vos_op *op, struct vos_walk *w);
+CAIRN_MUST_CHECK int vos_walk_akey_touch(struct vos_op *op, struct vos_walk *w);
+/** What an akey holds: 0 nothing yet, VOS_IOD_SINGLE or VOS_IOD_ARRAY. */
+uint32_t vos_akey_type(const struct vos_key_df *akey);
+/** The single value visible at op->epoch above `punch`. *ret_off 0: none. */
+CAIRN_MUST_CHECK int vos_single_find(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
+    struct vos_epoch punch, uint64_t *ret_off, struct vos_ver_df **ret_ver);
+
+static inline uint64_t
+vos_obj_ilog_off(uint64_t off)
+{
+    return off + offsetof(struct vos_obj_df, ilog);
+}
+
+static inline uint64_t
+vos_obj_tree_off(uint64_t off)
+{
+    return off + offsetof(struct vos_obj_df, dkeys);
+}
+
+static inline uint64_t
+vos_key_ilog_off(uint64_t off)
+{
+    return off + offsetof(struct vos_key_df, ilog);
+}
+
+static inline uint64_t
+vos_key_tree_off(uint64_t off)
+{
+    return off + offsetof(struct vos_key_df, tree);
+}
+
+/* ---- reading extents in order (vos_recx.c) -------------------------------------------------------------------------- */
+
+/* A listing of the visible extents of an akey; set up to `arg`, zero the rest. */
+struct vos_recx_list {
+    struct vos_cont *cont;
+    const struct vos_oid *oid;
+    const struct iov *dkey, *akey;
+    bool is_descending;
+    bool has_pos;
+    uint64_t pos; /* next index to look at: upwards from it, or downwards */
+    uint32_t nr_max;
+    bool (*fn)(void *arg, const struct vos_entry *entry);
+    void *arg;
+    /* results */
+    bool is_eof;
+    /* progress */
+    bool is_searching, has_pending, is_stopped, window_set;
+    uint32_t nr, rec_size;
+    uint64_t window; /* where the next window begins */
+    uint64_t win_lo, win_hi;
+    struct vos_entry pending;
+    struct vos_evt_search *search;
+};
+
+/** List at op->epoch until nr_max, the end or a refusal; pos moves along. Errors: AGAIN and INPROGRESS stay inside; NOMEM; DF_INVAL. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_recx_list(struct vos_tgt *tgt, struct vos_op *op, struct vos_recx_list *l);
+
+/* ---- request table (vos_req.c) -------------------------------------------------------------------------------------- */
+
+/* State of a slot that need not survive: requests in flight, and answers that were failures. */
+struct vos_cslot {
+    bool is_busy;
+    int failed_rc;
+    uint64_t failed_seq;
+};
+
+struct vos_client {
+    struct hmap_link link;
+    struct uuid uuid;
+    uint64_t off; /* its record; 0: not stored yet */
+    uint64_t hlc; /* of its newest request */
+    uint64_t horizon;
+    bool has_failure; /* remembered in a slot */
+    uint32_t busy_nr; /* slots busy or waited for: may not be forgotten */
+    struct ult_cond freed;
+    struct vos_cslot *groups[VOS_SLOT_GROUPS_NR_MAX];
+};
+
+struct vos_req {
+    struct vos_client *client; /* NULL: no duplicate detection */
+    struct vos_cslot *slot;
+    const struct vos_req_id *id;
+    struct vos_client *evict; /* to forget with this transaction */
+    uint64_t client_off; /* made by this transaction */
+    uint64_t horizon;
+};
+
+CAIRN_MUST_CHECK int vos_req_check(const struct vos_req_id *id);
+/** Wait for the slot and take it. *ret_is_replay: the stored answer is in *ret. Errors: TX_UNCERTAIN; a stored failure; NOMEM. On failure nothing is held. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_req_begin(struct vos_tgt *tgt, struct vos_pool *pool,
+    const struct vos_req_id *id, struct vos_req *ret_req, struct vos_apply_ret *ret);
+/** In the transaction: store the answer. */
+CAIRN_MUST_CHECK int vos_req_store(struct vos_op *op, struct vos_pool *pool, struct vos_req *req,
+    uint64_t epoch, const struct iov *result);
+/** After its commit. */
+void vos_req_stored(struct vos_pool *pool, struct vos_req *req);
+/** Give the slot back; rc is what the client is told. */
+void vos_req_end(struct vos_pool *pool, struct vos_req *req, int rc);
+/** Load the clients of a pool. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_req_load(struct vos_tgt *tgt, struct vos_pool *pool);
+void vos_req_unload(struct vos_pool *pool);
+
+/* ---- collector (vos_gc.c) ------------------------------------------------------------------------------------------- */
+
+/** In a transaction: queue a record that was taken out of its tree. */
+CAIRN_MUST_CHECK int
+vos_gc_add(struct vos_tgt *tgt, struct vos_op *op, uint8_t tree_id, uint64_t rec);
+void vos_gc_kick(struct vos_tgt *tgt);
+CAIRN_MUST_CHECK int vos_gc_start(struct vos_tgt *tgt);
+CAIRN_YIELDS void vos_gc_end(struct vos_tgt *tgt);
+/** Wait for a step of the collector; false when it has nothing to do. */
+CAIRN_YIELDS bool vos_gc_wait(struct vos_tgt *tgt);
+
+/* ---- pools and containers (vos_pool.c) ------------------------------------------------------------------------------ */
+
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pools_load(struct vos_tgt *tgt);
+void vos_pools_unload(struct vos_tgt *tgt);
+struct vos_pool *vos_pool_by_shard(struct vos_tgt *tgt, uint64_t shard);
+/** Call fn for the records of a tree by uuid after `after`, at most nr; *after moves along. No yields. */
+CAIRN_MUST_CHECK int vos_uuid_tree_walk(struct vos_op *op, const struct vos_btr_kind *kind,
+    struct vos_tree_df *df, uint64_t df_off, struct uuid *after, uint32_t *nr,
+    int (*fn)(struct vos_op *op, uint64_t rec, void *arg), void *arg);
+
+/* ---- for tests ------------------------------------------------------------------------------------------------------ */
+
+/** Cut the hashes of keys to force collisions; on an empty store only. */
+void vos_test_hash_mask(struct vos_tgt *tgt, uint64_t mask);
+
+#endif

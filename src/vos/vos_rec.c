@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "vos/vos_rec.h"
+
+#include "base/codec.h"
+#include "base/crc.h"
+#include "base/hash.h"
+
+#include <string.h>
+
+/* ---- records -------------------------------------------------------------------------------------------------------- */
+
+#define REC_GET(name_, type_, magic_) \
+    int vos_##name_##_get(struct vos_op *op, uint64_t off, struct type_ **ret_rec) \
+    { \
+        struct type_ *rec; \
+        int rc = vos_ptr(op, off, sizeof(*rec), &rec); \
+        if (CAIRN_UNLIKELY(rc != 0)) \
+            return rc; \
+        if (CAIRN_UNLIKELY(rec->magic != (magic_))) \
+            return vos_bad(off, #name_ " record"); \
+        *ret_rec = rec; \
+        return 0; \
+    }
+
+REC_GET(pool, vos_pool_df, VOS_POOL_MAGIC)
+REC_GET(cont, vos_cont_df, VOS_CONT_MAGIC)
+REC_GET(obj, vos_obj_df, VOS_OBJ_MAGIC)
+REC_GET(client, vos_client_df, VOS_CLIENT_MAGIC)
+REC_GET(slots, vos_slots_df, VOS_SLOTS_MAGIC)
+
+int
+vos_key_get(struct vos_op *op, uint64_t off, struct vos_key_df **ret_rec)
+{
+    struct vos_key_df *rec;
+    int rc = vos_ptr(op, off, sizeof(*rec), &rec);
+
+    if (CAIRN_UNLIKELY(rc != 0))
+        return rc;
+    if (CAIRN_UNLIKELY((rec->magic != VOS_DKEY_MAGIC && rec->magic != VOS_AKEY_MAGIC) ||
+            rec->key_len == 0 || rec->key_len > VOS_KEY_BYTES_MAX ||
+            (off & (UMEM_PAGE_BYTES - 1)) + vos_key_bytes_total(rec) > UMEM_PAGE_BYTES))
+        return vos_bad(off, "key record");
+    *ret_rec = rec;
+    return 0;
+}
+
+static uint32_t
+ver_fixed_bytes(const struct vos_ver_df *ver)
+{
+    return ver->magic == VOS_EXT_MAGIC ? sizeof(struct vos_ext_df) : sizeof(struct vos_ver_df);
+}
+
+uint32_t
+vos_ver_bytes(const struct vos_ver_df *ver)
+{
+    uint32_t len = ver_fixed_bytes(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
+
+    return (ver->flags & VOS_VER_INLINE) != 0 ? len + ver->stored_len : len;
+}
+
+const uint32_t *
+vos_ver_csums(const struct vos_ver_df *ver)
+{
+    return (const uint32_t *)(const void *)((const uint8_t *)ver + ver_fixed_bytes(ver));
+}
+
+const uint8_t *
+vos_ver_data(const struct vos_ver_df *ver)
+{
+    return (const uint8_t *)vos_ver_csums(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
+}
+
+uint64_t
+vos_ver_ext_bytes(const struct vos_ver_df *ver)
+{
+    return ver->addr == 0 ? 0 : ALIGN_UP((uint64_t)ver->stored_len, (uint64_t)BIO_BLK_BYTES);
+}
+
+static bool
+ver_is_plausible(const struct vos_ver_df *ver, uint64_t off)
+{
+    bool is_hole = (ver->flags & VOS_VER_HOLE) != 0;
+    bool is_inline = (ver->flags & VOS_VER_INLINE) != 0;
+    uint64_t chunk;
+
+    if (ver->magic != VOS_VAL_MAGIC && ver->magic != VOS_EXT_MAGIC)
+        return false;
+    if (is_hole)
+        return ver->stored_len == 0 && ver->csum_nr == 0 && ver->addr == 0 && !is_inline;
+    if (ver->stored_len == 0 || ver->stored_len > VOS_VALUE_BYTES_MAX || ver->codec != 0 ||
+        ver->key_id != 0 || ver->logical_len != ver->stored_len)
+        return false;
+    if (is_inline ? ver->addr != 0 || ver->stored_len > VOS_INLINE_BYTES_MAX
+                  : ver->addr == 0 || ver->addr % BIO_BLK_BYTES != 0)
+        return false;
+    if (ver->csum_type != CSUM_TYPE_CRC32 || ver->csum_len != 4 || ver->csum_chunk_bits < 12 ||
+        ver->csum_chunk_bits > 24)
+        return false;
+    chunk = UINT64_C(1) << ver->csum_chunk_bits;
+    if (ver->csum_nr != DIV_UP(ver->stored_len, chunk))
+        return false;
+    return (off & (UMEM_PAGE_BYTES - 1)) + vos_ver_bytes(ver) <= UMEM_PAGE_BYTES;
+}
+
+int
+vos_ver_get(struct vos_op *op, uint64_t off, struct vos_ver_df **ret_rec)
+{
+    struct vos_ver_df *ver;
+    int rc = vos_ptr(op, off, sizeof(*ver), &ver);
+
+    if (CAIRN_UNLIKELY(rc != 0))
+        return rc;
+    if (CAIRN_UNLIKELY(!ver_is_plausible(ver, off)))
+        return vos_bad(off, "version record");
+    *ret_rec = ver;
+    return 0;
+}
+
+int
+vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ext_df **ret_rec)
+{
+    struct vos_ext_df *ext;
+    int rc = vos_ptr(op, off, sizeof(*ext), &ext);
+
+    if (CAIRN_UNLIKELY(rc != 0))
+        return rc;
+    if (CAIRN_UNLIKELY(ext->ver.magic != VOS_EXT_MAGIC || !ver_is_plausible(&ext->ver, off) ||
+            ext->lo > ext->hi || (ext->hi >> 63) != 0 ||
+            (ext->ver.stored_len != 0 && ext->ver.stored_len % (ext->hi - ext->lo + 1) != 0)))
+        return vos_bad(off, "extent record");
+    *ret_rec = ext;
+    return 0;
+}
+
+/* ---- keys ----------------------------------------------------------------------------------------------------------- */
+
+struct vos_btr_key
+vos_key_uuid(const struct uuid *id)
+{
+    return (struct vos_btr_key){.hkey = be64_get(id->b), .buf = id->b, .len = sizeof(id->b)};
+}
+
+static void
+oid_bytes(const struct vos_obj_df *rec, struct vos_oid_bytes *ret_bytes)
+{
+    *ret_bytes = (struct vos_oid_bytes){
+        .hi = rec->oid_hi, .lo = rec->oid_lo, .shard = rec->shard, .layout_ver = rec->layout_ver};
+}
+
+struct vos_btr_key
+vos_key_oid(const struct vos_op *op, const struct vos_oid *oid, struct vos_oid_bytes *ret_bytes)
+{
+    *ret_bytes = (struct vos_oid_bytes){
+        .hi = oid->oid.hi, .lo = oid->oid.lo, .shard = oid->shard, .layout_ver = oid->layout_ver};
+    return (struct vos_btr_key){.hkey = hash_bytes64(ret_bytes, sizeof(*ret_bytes), 0) & op->hash_mask,
+        .buf = ret_bytes,
+        .len = sizeof(*ret_bytes)};
+}
+
+static uint64_t
+lex_prefix(const uint8_t *buf, size_t len)
+{
+    uint8_t b[8] = {0};
+
+    memcpy(b, buf, MIN(len, sizeof(b)));
+    return be64_get(b);
+}
+
+struct vos_btr_key
+vos_key_bytes(const struct vos_op *op, const struct vos_btr_kind *kind, const struct iov *key)
+{
+    struct vos_btr_key k = {.buf = key->buf, .len = (uint32_t)key->len};
+
+    switch (kind->id) {
+    case VOS_TREE_KEY_UINT:
+        k.hkey = le64_get(key->buf);
+        break;
+    case VOS_TREE_KEY_LEX:
+        k.hkey = lex_prefix(key->buf, key->len);
+        break;
+    default:
+        k.hkey = hash_bytes64(key->buf, key->len, 0) & op->hash_mask;
+    }
+    return k;
+}
+
+struct vos_btr_key
+vos_key_epoch(const struct vos_epoch *ver)
+{
+    return (struct vos_btr_key){.hkey = ver->epoch, .buf = ver, .len = sizeof(*ver)};
+}
+
+/* Object types whose dkeys or akeys are not hashed (api: OID type codes). */
+enum { OTYPE_NR = 15, IS_UINT = 1, IS_LEX = 2 };
+static const struct {
+    uint8_t dkey, akey;
+} otypes[OTYPE_NR] = {
+    [2] = {IS_UINT, 0}, /* DKEY_UINT64 */
+    [3] = {0, IS_UINT}, /* AKEY_UINT64 */
+    [4] = {IS_UINT, IS_UINT}, /* MULTI_UINT64 */
+    [5] = {IS_LEX, 0}, /* DKEY_LEXICAL */
+    [6] = {0, IS_LEX}, /* AKEY_LEXICAL */
+    [7] = {IS_LEX, IS_LEX}, /* MULTI_LEXICAL */
+    [9] = {IS_UINT, 0}, /* KV_UINT64 */
+    [10] = {IS_LEX, 0}, /* KV_LEXICAL */
+    [11] = {IS_UINT, 0}, /* ARRAY */
+    [12] = {IS_UINT, 0}, /* ARRAY_ATTR */
+    [13] = {IS_UINT, 0}, /* ARRAY_BYTE */
+};
+
+static int
+kind_of(struct oid oid, bool is_dkey, const struct vos_btr_kind **ret_kind)
+{
+    uint32_t type = (uint32_t)(oid.hi >> 56);
+    uint32_t k;
+
+    if (type >= OTYPE_NR)
+        return CAIRN_ERR(INVAL);
+    k = is_dkey ? otypes[type].dkey : otypes[type].akey;
+    *ret_kind = k == IS_UINT ? &vos_kind_key_uint
+        : k == IS_LEX        ? &vos_kind_key_lex
+                             : &vos_kind_key_hashed;
+    return 0;
+}
+
+int
+vos_kind_of_dkey(struct oid oid, const struct vos_btr_kind **ret_kind)
+{
+    return kind_of(oid, true, ret_kind);
+}
+
+int
+vos_kind_of_akey(struct oid oid, const struct vos_btr_kind **ret_kind)
+{
+    return kind_of(oid, false, ret_kind);
+}
+
+int
+vos_key_check(const struct vos_btr_kind *kind, const struct iov *key)
+{
+    if (key == NULL || key->buf == NULL || key->len == 0)
+        return CAIRN_ERR(INVAL);
+    if (kind->id == VOS_TREE_KEY_UINT)
+        return key->len == 8 ? 0 : CAIRN_ERR(INVAL);
+    if (key->len > (kind->id == VOS_TREE_KEY_LEX ? VOS_KEY_LEXICAL_BYTES_MAX : VOS_KEY_BYTES_MAX))
+        return CAIRN_ERR(KEY2BIG);
+    return 0;
+}
+
+int
+vos_rec_find(struct vos_btr *t, const struct vos_btr_key *key, uint64_t *ret_off)
+{
+    bool exact;
+    int rc = vos_btr_search(t, key, &exact);
+
+    if (rc == 0)
+        *ret_off = exact ? vos_btr_rec(t) : 0;
+    return rc;
+}
+
+/* ---- kinds ---------------------------------------------------------------------------------------------------------- */
+
+static int
+uuid_of(struct vos_op *op, uint64_t rec, uint32_t magic, const uint8_t **ret_uuid)
+{
+    const uint8_t *p;
+    int rc = vos_ptr(op, rec, 24, &p);
+
+    if (rc != 0)
+        return rc;
+    if (p[0] != magic)
+        return vos_bad(rec, "record with a uuid");
+    *ret_uuid = p + 8;
+    return 0;
+}
+
+#define UUID_KIND(name_, magic_) \
+    static int name_##_cmp( \
+        struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp) \
+    { \
+        const uint8_t *uuid; \
+        int rc = uuid_of(op, rec, (magic_), &uuid); \
+        if (rc == 0) \
+            *ret_cmp = memcmp(key->buf, uuid, 16); \
+        return rc; \
+    } \
+    static int name_##_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent) \
+    { \
+        const uint8_t *uuid; \
+        int rc = uuid_of(op, rec, (magic_), &uuid); \
+        if (rc == 0) \
+            *ret_ent = (struct vos_ent_df){.hkey = be64_get(uuid), .off = rec}; \
+        return rc; \
+    }
+
+UUID_KIND(pool, VOS_POOL_MAGIC)
+UUID_KIND(cont, VOS_CONT_MAGIC)
+UUID_KIND(client, VOS_CLIENT_MAGIC)
+
+static int
+obj_cmp(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp)
+{
+    struct vos_oid_bytes b;
+    struct vos_obj_df *obj;
+    int rc = vos_obj_get(op, rec, &obj);
+
+    if (rc != 0)
+        return rc;
+    oid_bytes(obj, &b);
+    *ret_cmp = memcmp(key->buf, &b, sizeof(b));
+    return 0;
+}
+
+static int
+obj_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
+{
+    struct vos_oid_bytes b;
+    struct vos_obj_df *obj;
+    int rc = vos_obj_get(op, rec, &obj);
+
+    if (rc != 0)
+        return rc;
+    oid_bytes(obj, &b);
+    *ret_ent =
+        (struct vos_ent_df){.hkey = hash_bytes64(&b, sizeof(b), 0) & op->hash_mask, .off = rec};
+    return 0;
+}
+
+static int
+key_cmp(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp)
+{
+    struct vos_key_df *k;
+    int rc = vos_key_get(op, rec, &k);
+    int cmp;
+
+    if (rc != 0)
+        return rc;
+    cmp = memcmp(key->buf, k + 1, MIN(key->len, (uint32_t)k->key_len));
+    *ret_cmp = cmp != 0 ? cmp : key->len < k->key_len ? -1 : key->len > k->key_len ? 1 : 0;
+    return 0;
+}
+
+static int
+key_ent(struct vos_op *op, const struct vos_btr_kind *kind, uint64_t rec, struct vos_ent_df *ret_ent)
+{
+    struct vos_key_df *k;
+    struct iov key;
+    int rc = vos_key_get(op, rec, &k);
+
+    if (rc != 0)
+        return rc;
+    key = vos_key_iov(k);
+    if (kind->id == VOS_TREE_KEY_UINT && key.len != 8)
+        return vos_bad(rec, "integer key");
+    *ret_ent = (struct vos_ent_df){.hkey = vos_key_bytes(op, kind, &key).hkey, .off = rec};
+    return 0;
+}
+
+static int
+key_hashed_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
+{
+    return key_ent(op, &vos_kind_key_hashed, rec, ret_ent);
+}
+
+static int
+key_uint_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
+{
+    return key_ent(op, &vos_kind_key_uint, rec, ret_ent);
+}
+
+static int
+key_lex_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
+{
+    return key_ent(op, &vos_kind_key_lex, rec, ret_ent);
+}
+
+static int
+ver_cmp(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp)
+{
+    const struct vos_epoch *want = key->buf;
+    struct vos_ver_df *ver;
+    int rc = vos_ver_get(op, rec, &ver);
+
+    if (rc != 0)
+        return rc;
+    /* Extents with the same first index are ordered by epoch; single values got here with equal epochs. */
+    *ret_cmp = want->epoch != ver->epoch ? (want->epoch < ver->epoch ? -1 : 1)
+        : want->minor != ver->minor      ? (want->minor < ver->minor ? -1 : 1)
+                                         : 0;
+    return 0;
+}
+
+static int
+single_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
+{
+    struct vos_ver_df *ver;
+    int rc = vos_ver_get(op, rec, &ver);
+
+    if (rc != 0)
+        return rc;
+    if (ver->magic != VOS_VAL_MAGIC)
+        return vos_bad(rec, "single value");
+    *ret_ent = (struct vos_ent_df){.hkey = ver->epoch, .off = rec};
+    return 0;
+}
+
+static int
+ext_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
+{
+    struct vos_ext_df *ext;
+    int rc = vos_ext_get(op, rec, &ext);
+
+    if (rc != 0)
+        return rc;
+    *ret_ent =
+        (struct vos_ent_df){.hkey = ext->lo, .off = rec, .hi = ext->hi, .epoch = ext->ver.epoch};
+    return 0;
+}
+
+enum { ORDER = 31, ORDER_EXT = 15 };
+CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER * 16 <= VOS_BTR_NODE_BYTES, "order");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER_EXT * 32 <= VOS_BTR_NODE_BYTES, "order");
+
+const struct vos_btr_kind vos_kind_pool = {
+    VOS_TREE_POOL, 16, ORDER, false, false, pool_cmp, pool_ent};
+const struct vos_btr_kind vos_kind_cont = {
+    VOS_TREE_CONT, 16, ORDER, false, false, cont_cmp, cont_ent};
+const struct vos_btr_kind vos_kind_client = {
+    VOS_TREE_CLIENT, 16, ORDER, false, false, client_cmp, client_ent};
+const struct vos_btr_kind vos_kind_obj = {VOS_TREE_OBJ, 16, ORDER, false, false, obj_cmp, obj_ent};
+const struct vos_btr_kind vos_kind_key_hashed = {
+    VOS_TREE_KEY_HASHED, 16, ORDER, false, false, key_cmp, key_hashed_ent};
+const struct vos_btr_kind vos_kind_key_uint = {
+    VOS_TREE_KEY_UINT, 16, ORDER, true, false, key_cmp, key_uint_ent};
+const struct vos_btr_kind vos_kind_key_lex = {
+    VOS_TREE_KEY_LEX, 16, ORDER, false, false, key_cmp, key_lex_ent};
+const struct vos_btr_kind vos_kind_single = {
+    VOS_TREE_SINGLE, 16, ORDER, false, false, ver_cmp, single_ent};
+const struct vos_btr_kind vos_kind_ext = {
+    VOS_TREE_EXT, 32, ORDER_EXT, false, false, ver_cmp, ext_ent};
+const struct vos_btr_kind vos_kind_ilog = {VOS_TREE_ILOG, 16, ORDER, true, true, NULL, NULL};

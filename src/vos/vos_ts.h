@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Timestamps of what was read and changed (multi-version concurrency control): they refuse a modification at an epoch in the past that
+ * would change what somebody has already seen. Modifications at a fresh epoch always pass, being above every stamp.
+ *
+ *   TS-1  `lo` of an entity: the newest epoch at which all below it was read (a listing, a condition, a punch).
+ *         `hi`: the newest epoch at which something below it was read or changed.
+ *   TS-2  An update at e is refused when `lo` of the object, dkey or akey is e or newer; a punch also when `hi` of what it punches is.
+ *   TS-3  After a restart everything counts as read at the persisted bound of the clock (ST-6).
+ *   TS-4  A conditional operation stamps, also when it fails (TX-5).
+ *
+ * Fixed tables by hash: entities that collide share a stamp, which only refuses more. Volatile; owner: the target's xstream.
+ */
+#ifndef CAIRN_VOS_TS_H
+#define CAIRN_VOS_TS_H
+
+#include "base/hash.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { VOS_TS_OBJ, VOS_TS_DKEY, VOS_TS_AKEY, VOS_TS_LEVEL_NR };
+enum { VOS_TS_BITS = 13, VOS_TS_NR = 1 << VOS_TS_BITS };
+
+struct vos_ts_ent {
+    uint64_t lo, hi;
+};
+
+struct vos_ts {
+    uint64_t floor; /* TS-3 */
+    struct vos_ts_ent ents[VOS_TS_LEVEL_NR][VOS_TS_NR];
+};
+
+static inline struct vos_ts_ent *
+vos_ts_at(struct vos_ts *ts, uint32_t level, uint64_t hash)
+{
+    return &ts->ents[level][hash >> (64 - VOS_TS_BITS)];
+}
+
+static inline void
+vos_ts_lo(struct vos_ts *ts, uint32_t level, uint64_t hash, uint64_t epoch)
+{
+    struct vos_ts_ent *e = vos_ts_at(ts, level, hash);
+
+    e->lo = e->lo < epoch ? epoch : e->lo;
+    e->hi = e->hi < epoch ? epoch : e->hi;
+}
+
+static inline void
+vos_ts_hi(struct vos_ts *ts, uint32_t level, uint64_t hash, uint64_t epoch)
+{
+    struct vos_ts_ent *e = vos_ts_at(ts, level, hash);
+
+    e->hi = e->hi < epoch ? epoch : e->hi;
+}
+
+/** Whether a change at `epoch` must be refused because all below was read since (and with is_punch: anything below). */
+static inline bool
+vos_ts_refuses(struct vos_ts *ts, uint32_t level, uint64_t hash, uint64_t epoch, bool is_punch)
+{
+    const struct vos_ts_ent *e = vos_ts_at(ts, level, hash);
+
+    return epoch <= ts->floor || e->lo >= epoch || (is_punch && e->hi >= epoch);
+}
+
+/** Hash of a child from its parent's and its own key's. */
+static inline uint64_t
+vos_ts_hash(uint64_t parent, uint64_t key_hash)
+{
+    return hash_mix64(parent ^ hash_mix64(key_hash + UINT64_C(0x9e3779b97f4a7c15)));
+}
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* From an object down to an akey: records and their state at an epoch. */
+#include "vos/vos_priv.h"
+
+#include <string.h>
+
+int
+vos_walk_init(struct vos_walk *w, const struct vos_cont *cont, const struct vos_oid *oid)
+{
+    int rc;
+
+    memset(w, 0, sizeof(*w));
+    rc = vos_kind_of_dkey(oid->oid, &w->dkey_kind);
+    if (rc == 0)
+        rc = vos_kind_of_akey(oid->oid, &w->akey_kind);
+    w->h_obj = vos_obj_hash(cont, oid);
+    return rc;
+}
+
+static int
+obj_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key,
+    const struct vos_oid *oid, uint64_t *ret_off)
+{
+    struct vos_ent_df ent = {.hkey = key->hkey};
+    struct vos_obj_df *obj;
+    int rc = vos_alloc(op, sizeof(*obj), &ent.off, &obj);
+
+    if (rc != 0)
+        return rc;
+    obj->magic = VOS_OBJ_MAGIC;
+    obj->oid_hi = oid->oid.hi;
+    obj->oid_lo = oid->oid.lo;
+    obj->shard = oid->shard;
+    obj->layout_ver = oid->layout_ver;
+    op->obj_delta++;
+    *ret_off = ent.off;
+    return vos_btr_insert(t, &ent);
+}
+
+int
+vos_walk_obj(struct vos_op *op, const struct vos_cont *cont, const struct vos_oid *oid, bool create,
+    struct vos_walk *w)
+{
+    const struct vos_epoch none = {0, 0};
+    struct vos_oid_bytes bytes;
+    struct vos_btr_key key = vos_key_oid(op, oid, &bytes);
+    struct vos_cont_df *rec;
+    struct vos_btr t;
+    int rc = vos_cont_get(op, cont->off, &rec);
+
+    if (rc == 0) {
+        rc = vos_btr_init(
+            &t, op, &vos_kind_obj, &rec->objs, cont->off + offsetof(struct vos_cont_df, objs));
+    }
+    if (rc == 0)
+        rc = vos_rec_find(&t, &key, &w->o.off);
+    if (rc == 0 && w->o.off == 0 && create)
+        rc = obj_create(op, &t, &key, oid, &w->o.off);
+    if (rc != 0)
+        return rc;
+    w->o.info = (struct vos_ilog_info){0};
+    if (w->o.off == 0)
+        return 0;
+    rc = vos_obj_get(op, w->o.off, &w->obj);
+    if (rc == 0) {
+        rc = vos_ilog_read(
+            op, &w->obj->ilog, vos_obj_ilog_off(w->o.off), op->epoch, none, &w->o.info);
+    }
+    return rc;
+}
+
+static int
+key_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key, uint8_t magic,
+    uint64_t *ret_off)
+{
+    struct vos_ent_df ent = {.hkey = key->hkey};
+    struct vos_key_df *rec;
+    int rc = vos_alloc(op, (uint32_t)sizeof(*rec) + key->len, &ent.off, &rec);
+
+    if (rc != 0)
+        return rc;
+    rec->magic = magic;
+    rec->key_len = (uint16_t)key->len;
+    memcpy(rec + 1, key->buf, key->len);
+    *ret_off = ent.off;
+    return vos_btr_insert(t, &ent);
+}
+
+/* Find or make a key's record in the tree at df. */
+static int
+walk_key(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree_df *df,
+    uint64_t df_off, const struct vos_btr_key *key, uint8_t create_magic, uint64_t *ret_off)
+{
+    struct vos_btr t;
+    int rc = vos_btr_init(&t, op, kind, df, df_off);
+
+    if (rc == 0)
+        rc = vos_rec_find(&t, key, ret_off);
+    if (rc == 0 && *ret_off == 0 && create_magic != 0)
+        rc = key_create(op, &t, key, create_magic, ret_off);
+    return rc;
+}
+
+static int
+key_state(struct vos_op *op, struct vos_level_pos *pos, const struct vos_level_pos *up,
+    struct vos_key_df **ret_rec)
+{
+    int rc = vos_key_get(op, pos->off, ret_rec);
+
+    return rc != 0 ? rc
+                   : vos_ilog_read(op, &(*ret_rec)->ilog, vos_key_ilog_off(pos->off), op->epoch,
+                         up->info.punch, &pos->info);
+}
+
+int
+vos_walk_dkey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w)
+{
+    struct vos_btr_key k = vos_key_bytes(op, w->dkey_kind, key);
+    int rc;
+
+    w->h_dkey = vos_ts_hash(w->h_obj, k.hkey);
+    w->d = (struct vos_level_pos){.info.punch = w->o.info.punch};
+    w->dkey = NULL;
+    if (w->o.off == 0)
+        return 0;
+    rc = walk_key(op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off), &k,
+        create ? VOS_DKEY_MAGIC : 0, &w->d.off);
+    return rc != 0 || w->d.off == 0 ? rc : key_state(op, &w->d, &w->o, &w->dkey);
+}
+
+int
+vos_walk_akey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w)
+{
+    struct vos_btr_key k = vos_key_bytes(op, w->akey_kind, key);
+    int rc;
+
+    w->h_akey = vos_ts_hash(w->h_dkey, k.hkey);
+    w->a = (struct vos_level_pos){.info.punch = w->d.info.punch};
+    w->akey = NULL;
+    if (w->d.off == 0)
+        return 0;
+    rc = walk_key(op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off), &k,
+        create ? VOS_AKEY_MAGIC : 0, &w->a.off);
+    return rc != 0 || w->a.off == 0 ? rc : key_state(op, &w->a, &w->d, &w->akey);
+}
+
+static int
+level_touch(struct vos_op *op, struct vos_level_pos *pos, struct vos_ilog_df *ilog, uint64_t ilog_off)
+{
+    int rc;
+
+    if (pos->info.is_visible)
+        return 0;
+    rc = vos_ilog_add(op, ilog, ilog_off, false);
+    if (rc != 0)
+        return rc;
+    pos->info.create = (struct vos_epoch){op->epoch, op->minor};
+    pos->info.is_visible = true;
+    return 0;
+}
+
+int
+vos_walk_obj_touch(struct vos_op *op, struct vos_walk *w)
+{
+    return level_touch(op, &w->o, &w->obj->ilog, vos_obj_ilog_off(w->o.off));
+}
+
+int
+vos_walk_dkey_touch(struct vos_op *op, struct vos_walk *w)
+{
+    return level_touch(op, &w->d, &w->dkey->ilog, vos_key_ilog_off(w->d.off));
+}
+
+int
+vos_walk_akey_touch(struct vos_op *op, struct vos_walk *w)
+{
+    return level_touch(op, &w->a, &w->akey->ilog, vos_key_ilog_off(w->a.off));
+}
+
+uint32_t
+vos_akey_type(const struct vos_key_df *akey)
+{
+    return akey->tree.id == VOS_TREE_SINGLE ? VOS_IOD_SINGLE
+        : akey->tree.id == VOS_TREE_EXT     ? VOS_IOD_ARRAY
+                                            : 0;
+}
+
+int
+vos_single_find(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
+    struct vos_epoch punch, uint64_t *ret_off, struct vos_ver_df **ret_ver)
+{
+    struct vos_epoch newest = {op->epoch, UINT16_MAX};
+    struct vos_btr_key key = vos_key_epoch(&newest);
+    struct vos_ver_df *ver;
+    struct vos_btr t;
+    int rc = vos_btr_init(&t, op, &vos_kind_single, &akey->tree, vos_key_tree_off(akey_off));
+
+    *ret_off = 0;
+    if (rc == 0)
+        rc = vos_btr_search_le(&t, &key);
+    if (rc == -DER_NONEXIST)
+        return 0;
+    if (rc == 0)
+        rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
+    if (rc != 0)
+        return rc;
+    if ((ver->flags & VOS_VER_HOLE) != 0 ||
+        !vos_epoch_gt((struct vos_epoch){ver->epoch, ver->minor}, punch))
+        return 0;
+    *ret_off = vos_btr_rec(&t);
+    *ret_ver = ver;
+    return 0;
+}
