@@ -74,7 +74,7 @@ struct plat_io {
     const struct iov *iovs; /* at most PLAT_IO_IOV_MAX */
     uint32_t iov_nr;
     void (*done)(struct plat_io *io, int rc);
-    void *arg;         /* the caller's */
+    void *arg; /* the caller's */
     uint64_t priv[10]; /* the backend's */
 };
 enum { PLAT_IO_IOV_MAX = 256 };
@@ -82,8 +82,9 @@ enum { PLAT_IO_IOV_MAX = 256 };
 /* ---- networks ------------------------------------------------------------------------------------------------------- */
 
 enum {
-    NET_URI_MAX = 128,       /* including the terminating zero */
-    NET_HDR_BYTES_MAX = 32768, /* head part of a message: RPC header and encoded body with inline values */
+    NET_URI_MAX = 128, /* including the terminating zero */
+    NET_HDR_BYTES_MAX =
+        32768, /* head part of a message: RPC header and encoded body with inline values */
     NET_PAYLOAD_BYTES_MAX = 1 << 20,
     NET_SENDQ_MSGS_MAX = 1024, /* per peer; beyond it net_send() answers -DER_BUSY */
 };
@@ -110,10 +111,10 @@ struct net_cbs {
      * May be NULL. The head is not yet verified by anybody: treat as hostile.
      */
     bool (*place)(void *arg, struct net_peer *peer, const void *head, size_t head_len,
-                  size_t payload_len, struct iov *ret_dst);
+        size_t payload_len, struct iov *ret_dst);
     /* A whole message. Both parts are borrowed until return. */
     void (*recv)(void *arg, struct net_peer *peer, const void *head, size_t head_len,
-                 const void *payload, size_t payload_len);
+        const void *payload, size_t payload_len);
     /* A peer connected to this listening endpoint. */
     void (*accepted)(void *arg, struct net_peer *peer);
     /* The connection is gone; every pending tx has been completed. The peer handle is still valid: end it with net_peer_put(). */
@@ -130,8 +131,9 @@ struct net_cbs {
 struct net_ops {
     const char *name;
     int (*open)(struct plat *plat, struct plat_loop *loop, const char *listen_uri,
-                const struct net_cbs *cbs, void *arg, struct net **ret_net);
-    void (*close)(struct net *net); /* closes every peer, completes every tx (their callbacks run inside) */
+        const struct net_cbs *cbs, void *arg, struct net **ret_net);
+    void (*close)(
+        struct net *net); /* closes every peer, completes every tx (their callbacks run inside) */
     int (*connect)(struct net *net, const char *uri, struct net_peer **ret_peer);
     int (*send)(struct net_peer *peer, struct net_tx *tx);
     /* Take a tx back: done() has been called when this returns (a message that was half sent is finished from a copy). */
@@ -167,24 +169,28 @@ struct plat_ops {
      * `cpu` (UINT32_MAX: anywhere) that repeats poll, step, wait; sim calls poll and step from its event queue.
      */
     int (*thread_start)(struct plat *plat, struct plat_loop *loop, const char *name, uint32_t cpu,
-                        plat_step_fn step, void *arg, struct plat_thread **ret_thread);
-    void (*thread_stop)(struct plat_thread *thread); /* returns when the step will not be called again; frees it */
+        plat_step_fn step, void *arg, struct plat_thread **ret_thread);
+    void (*thread_stop)(
+        struct plat_thread *thread); /* returns when the step will not be called again; frees it */
 
     int (*disk_open)(struct plat *plat, struct plat_loop *loop, const char *path, uint32_t flags,
-                     uint64_t size_bytes, struct plat_disk **ret_disk); /* size: of a file being created, else 0 */
+        uint64_t size_bytes, struct plat_disk **ret_disk); /* size: of a file being created, else 0 */
     void (*disk_close)(struct plat_disk *disk); /* nothing in flight any more */
     uint64_t (*disk_size)(struct plat_disk *disk);
     void (*disk_submit)(struct plat_disk *disk, struct plat_io *io);
     bool (*disk_volatile)(struct plat_disk *disk); /* tmpfs and kin: the ram class */
 
     /* Directories and small files, used at start and stop only; these may block. Paths absolute. */
-    int (*dir_create)(struct plat *plat, const char *path); /* like mkdir -p, synced; present is no error */
-    int (*dir_lock)(struct plat *plat, const char *path, struct plat_dirlock **ret_lock); /* BUSY: another process */
+    int (*dir_create)(
+        struct plat *plat, const char *path); /* like mkdir -p, synced; present is no error */
+    int (*dir_lock)(struct plat *plat, const char *path,
+        struct plat_dirlock **ret_lock); /* BUSY: another process */
     void (*dir_unlock)(struct plat_dirlock *lock);
     int (*dir_list)(struct plat *plat, const char *path, void (*fn)(void *arg, const char *name),
-                    void *arg); /* names sorted; without . and .. */
+        void *arg); /* names sorted; without . and .. */
     int (*file_read)(struct plat *plat, const char *path, void *buf, size_t buf_len, size_t *ret_len);
-    int (*file_write)(struct plat *plat, const char *path, const void *buf, size_t len); /* whole, atomic, durable */
+    int (*file_write)(struct plat *plat, const char *path, const void *buf,
+        size_t len); /* whole, atomic, durable */
     int (*file_remove)(struct plat *plat, const char *path); /* NONEXIST when absent */
 
     /* The backend that serves this URI (or, with NULL, anonymous use of the default one); NULL: none. */

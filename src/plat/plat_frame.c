@@ -63,8 +63,9 @@ frame_head_buf_grow(struct frame_rx *rx)
     size_t cap = MAX(rx->head_cap, (size_t)FRAME_HEAD_CAP_MIN);
     uint8_t *buf;
 
-    while (cap < rx->head_len)
+    while (cap < rx->head_len) {
         cap *= 2;
+    }
     if (cap == rx->head_cap)
         return 0;
     buf = malloc(cap);

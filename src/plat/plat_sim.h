@@ -24,7 +24,8 @@ CAIRN_MUST_CHECK int sim_create(const struct sim_opts *opts, struct sim **ret_si
 void sim_destroy(struct sim *sim);
 
 /** A new process on host `host` (its disks and files live with the host and outlive it). Returns owned by the sim. */
-CAIRN_MUST_CHECK int sim_node_start(struct sim *sim, const char *host, const char *name, struct plat **ret_plat);
+CAIRN_MUST_CHECK int
+sim_node_start(struct sim *sim, const char *host, const char *name, struct plat **ret_plat);
 
 /**
  * Kill a process at once (as by SIGKILL): its loops, threads and endpoints are gone, its peers see the connection drop, data that it
@@ -43,7 +44,8 @@ bool sim_host_lost_power(struct sim *sim, const char *host); /* since it was las
 uint64_t sim_host_writes(struct sim *sim, const char *host); /* writes and syncs so far */
 
 /** Damage: flip one bit of a file; fill the disk (no space for new blocks); cut or heal the link between two hosts. */
-CAIRN_MUST_CHECK int sim_file_flip_bit(struct sim *sim, const char *host, const char *path, uint64_t bit_off);
+CAIRN_MUST_CHECK int
+sim_file_flip_bit(struct sim *sim, const char *host, const char *path, uint64_t bit_off);
 void sim_host_disk_limit(struct sim *sim, const char *host, uint64_t bytes);
 void sim_link_set(struct sim *sim, const char *from_host, const char *to_host, bool up);
 void sim_node_pause(struct plat *plat, bool paused);
@@ -51,7 +53,8 @@ void sim_node_clock_skew(struct plat *plat, int64_t wall_skew_ns);
 void sim_node_env_set(struct plat *plat, const char *name, const char *value);
 
 /** Run events until `done(arg)` is true (0), nothing is left to do (-DER_NONEXIST) or the simulated time limit (-DER_TIMEDOUT). */
-CAIRN_MUST_CHECK int sim_run_until(struct sim *sim, bool (*done)(void *arg), void *arg, uint64_t limit_ns);
+CAIRN_MUST_CHECK int
+sim_run_until(struct sim *sim, bool (*done)(void *arg), void *arg, uint64_t limit_ns);
 void sim_run_for(struct sim *sim, uint64_t ns);
 uint64_t sim_now_ns(struct sim *sim);
 uint64_t sim_trace_hash(struct sim *sim); /* over every event so far */

@@ -56,12 +56,15 @@ plat_linux_dir_sync_parent(const char *path)
     char parent[PATH_MAX];
     size_t len = strlen(path);
 
-    while (len > 1 && path[len - 1] == '/')
+    while (len > 1 && path[len - 1] == '/') {
         len--;
-    while (len > 0 && path[len - 1] != '/')
+    }
+    while (len > 0 && path[len - 1] != '/') {
         len--;
-    while (len > 1 && path[len - 1] == '/')
+    }
+    while (len > 1 && path[len - 1] == '/') {
         len--;
+    }
     if (len == 0)
         return dir_sync(".");
     if (len >= sizeof(parent))
@@ -84,9 +87,9 @@ plat_linux_dir_create(struct plat *plat, const char *path)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, 0700) == 0)
+        if (mkdir(part, 0700) == 0) {
             rc = plat_linux_dir_sync_parent(part);
-        else if (errno != EEXIST)
+        } else if (errno != EEXIST)
             rc = PLAT_LINUX_ERR(errno);
         if (path[i] == '\0')
             break;
@@ -235,9 +238,9 @@ plat_linux_file_read(struct plat *plat, const char *path, void *buf, size_t buf_
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return PLAT_LINUX_ERR(errno);
-    if (fstat(fd, &st) != 0)
+    if (fstat(fd, &st) != 0) {
         rc = PLAT_LINUX_ERR(errno);
-    else if (st.st_size > 0 && (uint64_t)st.st_size > buf_len)
+    } else if (st.st_size > 0 && (uint64_t)st.st_size > buf_len)
         rc = CAIRN_ERR(TRUNC);
     while (rc == 0 && len < buf_len) {
         ssize_t n = read(fd, (uint8_t *)buf + len, buf_len - len);
@@ -268,9 +271,9 @@ file_write_temp(const char *temp, const void *buf, size_t len)
     while (rc == 0 && off < len) {
         ssize_t n = write(fd, (const uint8_t *)buf + off, len - off);
 
-        if (n >= 0)
+        if (n >= 0) {
             off += (size_t)n;
-        else if (errno != EINTR)
+        } else if (errno != EINTR)
             rc = PLAT_LINUX_ERR(errno);
     }
     if (rc == 0 && fsync(fd) != 0)

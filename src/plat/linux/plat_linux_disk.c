@@ -244,10 +244,11 @@ disk_io_blocking(struct disk_io *dio)
             n = disk->kind == DISK_COPY ? 0 : fdatasync(disk->fd);
         } else {
             vecs = disk_io_vecs(dio, &nr);
-            if (io->op == PLAT_IO_READ)
+            if (io->op == PLAT_IO_READ) {
                 n = preadv(disk->fd, vecs, (int)nr, off);
-            else
+            } else {
                 n = disk_sys_write(disk, vecs, (int)nr, off, (io->flags & PLAT_IO_DSYNC) != 0);
+            }
         }
         if (n < 0)
             n = -errno;
@@ -326,14 +327,15 @@ disk_ring_put(struct disk_engine *engine, struct disk_io *dio)
         io_uring_prep_fsync(sqe, dio->disk->fd, IORING_FSYNC_DATASYNC);
     } else {
         vecs = disk_io_vecs(dio, &nr);
-        if (io->op == PLAT_IO_READ && nr == 1)
+        if (io->op == PLAT_IO_READ && nr == 1) {
             io_uring_prep_read(sqe, dio->disk->fd, vecs->iov_base, (unsigned)vecs->iov_len, off);
-        else if (io->op == PLAT_IO_READ)
+        } else if (io->op == PLAT_IO_READ) {
             io_uring_prep_readv(sqe, dio->disk->fd, vecs, nr, off);
-        else if (nr == 1)
+        } else if (nr == 1) {
             io_uring_prep_write(sqe, dio->disk->fd, vecs->iov_base, (unsigned)vecs->iov_len, off);
-        else
+        } else {
             io_uring_prep_writev(sqe, dio->disk->fd, vecs, nr, off);
+        }
         if ((io->flags & PLAT_IO_DSYNC) != 0)
             sqe->rw_flags = RWF_DSYNC;
     }
@@ -392,10 +394,11 @@ disk_engine_reap(struct disk_engine *engine)
 
         io_uring_cqe_seen(&engine->ring, cqe);
         engine->inflight_nr--;
-        if (disk_io_moved(dio, n, &rc))
+        if (disk_io_moved(dio, n, &rc)) {
             disk_io_finish(dio, rc);
-        else
+        } else {
             list_add(&dio->link, &engine->backlog);
+        }
     }
     disk_ring_backlog(engine);
 }
@@ -478,8 +481,9 @@ disk_engine_destroy(struct disk_engine *engine)
     engine->helper_stop = true;
     pthread_cond_broadcast(&engine->cond);
     pthread_mutex_unlock(&engine->lock);
-    for (uint32_t i = 0; i < engine->helpers_nr; i++)
+    for (uint32_t i = 0; i < engine->helpers_nr; i++) {
         pthread_join(engine->helpers[i], NULL);
+    }
     pthread_cond_destroy(&engine->cond);
     pthread_mutex_destroy(&engine->lock);
     if (engine->has_ring) {
@@ -546,9 +550,10 @@ disk_direct_set(struct plat_disk *disk, const char *path, uint32_t flags)
     fl = fcntl(disk->fd, F_GETFL);
     if (fl >= 0 && fcntl(disk->fd, F_SETFL, fl | O_DIRECT) == 0)
         return;
-    if (!atomic_exchange(&pl->direct_warned, true))
+    if (!atomic_exchange(&pl->direct_warned, true)) {
         LOG_WARN("%s: the file system refuses direct I/O (%s); going on buffered, which is slower",
             path, strerror(errno));
+    }
 }
 
 static int

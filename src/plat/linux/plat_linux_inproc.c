@@ -201,8 +201,9 @@ inbox_drop(struct inproc_pipe *pipe, uint32_t side, struct inproc_msg *msg, int 
 static void
 tx_copied_wait(struct inproc_pipe *pipe, struct inproc_tx *itx)
 {
-    while (itx->msg != NULL && itx->msg->copying)
+    while (itx->msg != NULL && itx->msg->copying) {
         pthread_cond_wait(&pipe->copied, &pipe->lock);
+    }
 }
 
 /* Under the lock: an end closes. Takes back whatever it has lent; INP-4. */
@@ -225,8 +226,9 @@ pipe_withdraw(struct inproc_pipe *pipe, uint32_t side, int rc)
         itx->msg->revoked = true;
         msg_release(pipe, 1 - side, itx->msg, rc);
     }
-    while ((msg = LIST_FIRST(&pipe->ends[side].inbox, struct inproc_msg, link)) != NULL)
+    while ((msg = LIST_FIRST(&pipe->ends[side].inbox, struct inproc_msg, link)) != NULL) {
         inbox_drop(pipe, side, msg, -(int)DER_UNREACH);
+    }
 }
 
 /* ---- ends ----------------------------------------------------------------------------------------------------------- */
@@ -483,10 +485,11 @@ inproc_open(struct plat *plat, struct plat_loop *loop, const char *listen_uri,
     if (listen_uri != NULL) {
         snprintf(net->uri, sizeof(net->uri), "%s", listen_uri);
         pthread_mutex_lock(&pl->inproc->lock);
-        if (hub_find(pl->inproc, listen_uri) != NULL)
+        if (hub_find(pl->inproc, listen_uri) != NULL) {
             rc = CAIRN_ERR(BUSY);
-        else
+        } else {
             list_add_tail(&net->link, &pl->inproc->nets);
+        }
         pthread_mutex_unlock(&pl->inproc->lock);
     }
     if (rc != 0) {
@@ -519,8 +522,9 @@ inproc_close(struct net *net)
     LIST_FOREACH(peer, &net->peers, struct net_peer, link) {
         peer_fail(peer, -(int)DER_CANCELED); /* before any callback: no more sends */
     }
-    while ((peer = LIST_FIRST(&net->peers, struct net_peer, link)) != NULL)
+    while ((peer = LIST_FIRST(&net->peers, struct net_peer, link)) != NULL) {
         peer_finish(peer);
+    }
     free(net);
 }
 
@@ -687,10 +691,11 @@ inproc_peer_put(struct net_peer *peer)
         return;
     CAIRN_ASSERT(peer->user_ref);
     peer->user_ref = false;
-    if (peer->state == INPROC_GONE)
+    if (peer->state == INPROC_GONE) {
         free(peer);
-    else
+    } else {
         peer_fail(peer, -(int)DER_CANCELED); /* no down(): nobody is there to hear it */
+    }
 }
 
 static void *

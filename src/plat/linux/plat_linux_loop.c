@@ -181,8 +181,9 @@ plat_linux_loop_destroy(struct plat_loop *loop)
     pthread_mutex_lock(&loop->pl->lists_lock);
     list_del(&loop->link);
     pthread_mutex_unlock(&loop->pl->lists_lock);
-    while (atomic_load(&loop->posts) != NULL)
+    while (atomic_load(&loop->posts) != NULL) {
         loop_posts_run(loop);
+    }
     CAIRN_ASSERT(list_empty(&loop->tasks));
     CAIRN_ASSERT(list_empty(&loop->later));
     disk_engine_destroy(loop->disk);
@@ -294,9 +295,9 @@ loop_spin(struct plat_loop *loop, uint64_t now_ns, uint64_t deadline_ns)
         do {
             found = loop_has_work(loop) || loop_events_find(loop);
         } while (!found && plat_linux_mono_ns(&pl->plat) < end_ns);
-        if (found)
+        if (found) {
             loop->spin_score = MIN(loop->spin_score + LOOP_SPIN_HIT, LOOP_SPIN_SCORE_MAX);
-        else if (loop->spin_score > 0)
+        } else if (loop->spin_score > 0)
             loop->spin_score--;
     }
     atomic_fetch_sub(&pl->spinners_nr, 1);
@@ -415,9 +416,10 @@ thread_pin(struct plat_linux *pl, struct plat_thread *thread, uint32_t cpu)
     if (nr >= 0)
         CPU_SET(nr, &set);
     rc = nr < 0 ? EINVAL : pthread_setaffinity_np(thread->pthread, sizeof(set), &set);
-    if (rc != 0)
+    if (rc != 0) {
         LOG_WARN("thread %s cannot be pinned to CPU %d (%s); it runs anywhere", thread->name, nr,
             strerror(rc));
+    }
 }
 
 int

@@ -334,10 +334,11 @@ peer_write(struct net_peer *peer)
         peer_written(peer, (uint64_t)n);
         return (uint64_t)n;
     }
-    if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
+    if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) {
         loop_src_mod(peer->net->loop, &peer->src, EPOLLIN | EPOLLOUT);
-    else
+    } else {
         peer_fail(peer, CAIRN_ERR(UNREACH));
+    }
     return 0;
 }
 
@@ -361,9 +362,9 @@ peer_flush(struct net_peer *peer)
         if (peer->state != SOCK_UP)
             return;
     } while (n > 0 && total < SOCK_WRITE_BYTES_MAX);
-    if (list_empty(&peer->sendq))
+    if (list_empty(&peer->sendq)) {
         loop_src_mod(net->loop, &peer->src, EPOLLIN);
-    else if (n > 0)
+    } else if (n > 0)
         loop_task_add(net->loop, &peer->task); /* the others' turn first */
 }
 
@@ -398,9 +399,10 @@ peer_feed(struct net_peer *peer, const uint8_t *bytes, size_t len)
         int rc = frame_rx_feed(rx, bytes, len, &used, &ev);
 
         if (rc != 0) {
-            if (rc == -(int)DER_PROTO)
+            if (rc == -(int)DER_PROTO) {
                 LOG_WARN("%s: a peer sent bytes that are not ours; its connection is closed",
                     net->uri[0] != '\0' ? net->uri : "client");
+            }
             peer_fail(peer, rc);
             return false;
         }
@@ -638,11 +640,11 @@ net_listen_fn(struct loop_src *src, uint32_t events)
     for (int i = 0; i < SOCK_ACCEPTS_MAX; i++) {
         int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-        if (fd >= 0)
+        if (fd >= 0) {
             net_accepted(net, fd);
-        else if (errno == EMFILE || errno == ENFILE)
+        } else if (errno == EMFILE || errno == ENFILE) {
             net_accept_starved(net);
-        else if (errno != ECONNABORTED && errno != EINTR)
+        } else if (errno != ECONNABORTED && errno != EINTR)
             return;
     }
 }
@@ -756,8 +758,9 @@ sock_close(struct net *net)
     LIST_FOREACH(peer, &net->peers, struct net_peer, link) {
         peer_fail(peer, -(int)DER_CANCELED); /* before any callback: no more sends */
     }
-    while ((peer = LIST_FIRST(&net->peers, struct net_peer, link)) != NULL)
+    while ((peer = LIST_FIRST(&net->peers, struct net_peer, link)) != NULL) {
         peer_finish(peer);
+    }
     free(net);
 }
 
@@ -907,10 +910,11 @@ sock_peer_put(struct net_peer *peer)
         return;
     CAIRN_ASSERT(peer->user_ref);
     peer->user_ref = false;
-    if (peer->state == SOCK_GONE)
+    if (peer->state == SOCK_GONE) {
         peer_free(peer);
-    else
+    } else {
         peer_fail(peer, -(int)DER_CANCELED); /* no down(): nobody is there to hear it */
+    }
 }
 
 static void *

@@ -106,8 +106,9 @@ sim_run_for(struct sim *sim, uint64_t ns)
     struct heap_node *hn;
 
     CAIRN_ASSERT(sim->running == NULL);
-    while ((hn = heap_top(&sim->events)) != NULL && hn->key <= end_ns)
+    while ((hn = heap_top(&sim->events)) != NULL && hn->key <= end_ns) {
         sim_event_run(sim);
+    }
     sim->now_ns = end_ns;
 }
 
@@ -157,10 +158,11 @@ static void
 sim_loop_post(struct plat_loop *loop, struct plat_post *post)
 {
     post->next = NULL;
-    if (loop->posts_first == NULL)
+    if (loop->posts_first == NULL) {
         loop->posts_first = post;
-    else
+    } else {
         loop->posts_last->next = post;
+    }
     loop->posts_last = post;
     sim_loop_kick(loop);
 }
@@ -224,9 +226,9 @@ sim_loop_run(struct sim *sim, struct sim_ev *ev)
     sim->running = node;
     next_ns = loop->thread->step(loop->thread->arg);
     sim->running = NULL;
-    if (next_ns == 0)
+    if (next_ns == 0) {
         sim_loop_run_at(loop, sim->now_ns + SIM_STEP_NS);
-    else if (next_ns != PLAT_NEVER_NS)
+    } else if (next_ns != PLAT_NEVER_NS)
         sim_loop_run_at(loop, MAX(next_ns, node->host->mono_off_ns) - node->host->mono_off_ns);
 }
 
@@ -254,11 +256,13 @@ sim_loop_destroy(struct plat_loop *loop)
     if (loop->node->dead)
         sim_thread_stop(loop->thread); /* a reap need not know the thread */
     CAIRN_ASSERT(loop->thread == NULL);
-    while (loop->posts_first != NULL && !loop->node->dead)
+    while (loop->posts_first != NULL && !loop->node->dead) {
         sim_loop_posts_run(loop);
+    }
     CAIRN_ASSERT(ERGO(!sim_node_gone(loop->node), list_empty(&loop->ready)));
-    while (!list_empty(&loop->ready))
+    while (!list_empty(&loop->ready)) {
         list_del(loop->ready.next);
+    }
     sim_ev_cancel(loop->node->sim, &loop->run_ev);
     list_del(&loop->link);
     free(loop);
@@ -470,8 +474,9 @@ sim_node_die(struct sim_node *node)
     sim_ev_cancel(sim, &node->kill_ev);
     LIST_FOREACH(loop, &node->loops, struct plat_loop, link) {
         sim_ev_cancel(sim, &loop->run_ev);
-        while (!list_empty(&loop->ready))
+        while (!list_empty(&loop->ready)) {
             list_del(loop->ready.next);
+        }
     }
     sim_node_nets_drop(node);
     sim_node_disks_drop(node);

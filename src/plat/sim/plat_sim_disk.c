@@ -305,8 +305,9 @@ op_sectors(const struct sim_op *op)
 {
     uint64_t nr = 0;
 
-    for (uint32_t i = 0; i < op->io->iov_nr; i++)
+    for (uint32_t i = 0; i < op->io->iov_nr; i++) {
         nr += op->io->iovs[i].len / SECTOR;
+    }
     return nr;
 }
 
@@ -389,8 +390,9 @@ sector_settle(struct sim_host *host, struct sim_sector *sector)
 static void
 file_settle(struct sim_file *file)
 {
-    while (!list_empty(&file->dirty))
+    while (!list_empty(&file->dirty)) {
         sector_settle(file->host, LIST_FIRST(&file->dirty, struct sim_sector, dirty_link));
+    }
 }
 
 void
@@ -454,15 +456,17 @@ sim_node_disks_free(struct sim_node *node)
     LIST_FOREACH_SAFE(disk, next, &node->disks, struct plat_disk, link) {
         sim_disk_close(disk);
     }
-    while (!list_empty(&node->locks_dropped))
+    while (!list_empty(&node->locks_dropped)) {
         sim_dir_unlock(LIST_FIRST(&node->locks_dropped, struct plat_dirlock, link));
+    }
 }
 
 void
 sim_host_files_free(struct sim_host *host)
 {
-    while (!list_empty(&host->files))
+    while (!list_empty(&host->files)) {
         file_free(LIST_FIRST(&host->files, struct sim_file, link));
+    }
     while (!list_empty(&host->dirs)) {
         struct sim_dir *dir = LIST_FIRST(&host->dirs, struct sim_dir, link);
 
@@ -481,10 +485,11 @@ op_read_sector(struct sim_op *op, uint64_t no, uint8_t *data, void *arg)
     const uint8_t *src = sector == NULL ? NULL : sector_current(sector);
 
     (void)arg;
-    if (src == NULL)
+    if (src == NULL) {
         memset(data, 0, SECTOR);
-    else
+    } else {
         memcpy(data, src, SECTOR);
+    }
     return true;
 }
 
@@ -580,10 +585,11 @@ op_complete(struct sim *sim, struct sim_ev *ev)
         sim_host_count_write(host, &lost);
     if (lost)
         return;
-    if (sim_ppm(&sim->disk_rng, sim->opts.disk_error_ppm))
+    if (sim_ppm(&sim->disk_rng, sim->opts.disk_error_ppm)) {
         op_fail(op);
-    else
+    } else {
         op_perform(op);
+    }
     if (io->op == PLAT_IO_WRITE)
         op_each_sector(op, op_crc_sector, &crc);
     sim_trace(sim, SIM_TRACE_DISK, (uint64_t)io->op << 56 ^ io->off, (uint64_t)op->rc << 32 ^ crc);
@@ -912,9 +918,10 @@ sim_file_read(struct plat *plat, const char *path, void *buf, size_t buf_len, si
     for (uint64_t off = 0; off < file->size_bytes; off += SECTOR) {
         struct sim_sector *sector = sector_find(file, off / SECTOR);
 
-        if (sector != NULL && sector_current(sector) != NULL)
+        if (sector != NULL && sector_current(sector) != NULL) {
             memcpy((uint8_t *)buf + off, sector_current(sector),
                 MIN(file->size_bytes - off, (uint64_t)SECTOR));
+        }
     }
     *ret_len = file->size_bytes;
     return 0;

@@ -268,8 +268,9 @@ end_detach(struct net_peer *peer)
     if (peer->rx_part != NULL)
         pkt_free(peer->rx_part);
     peer->rx_part = NULL;
-    while (!list_empty(&peer->rxq))
+    while (!list_empty(&peer->rxq)) {
         pkt_free(LIST_FIRST(&peer->rxq, struct snet_pkt, rx_link));
+    }
     conn->ends[peer->side] = NULL;
     peer->conn = NULL;
     conn_free_if_over(conn);
@@ -401,9 +402,9 @@ pkt_arrive(struct sim *sim, struct sim_ev *ev)
         end_arrive(peer, pkt);
         return;
     }
-    if (pkt->kind == SNET_SYN)
+    if (pkt->kind == SNET_SYN) {
         conn_syn(conn);
-    else if (pkt->kind == SNET_DATA && !conn->cut)
+    } else if (pkt->kind == SNET_DATA && !conn->cut)
         conn_signal(conn, SNET_RST, 1 - pkt->to);
     pkt_free(pkt);
     conn_free_if_over(conn);
@@ -447,11 +448,12 @@ data_send(struct net_peer *peer, const struct net_tx *tx)
             pkt->charged = true;
             peer->inflight_bytes += len;
         }
-        if (i == 0 && !sim_ppm(rng, sim->opts.net_reorder_ppm))
+        if (i == 0 && !sim_ppm(rng, sim->opts.net_reorder_ppm)) {
             pkt_send_ordered(pkt);
-        else
+        } else {
             sim_ev_set(sim, &pkt->ev,
                 sim->now_ns + pkt_latency_ns(sim, len) * rng_range(rng, 1, SNET_REORDER_FACTOR));
+        }
     }
 }
 
@@ -516,10 +518,11 @@ end_rx_one(struct net_peer *peer, struct snet_pkt *pkt)
 
     if (pkt->payload_len == 0 || net->cbs.place == NULL ||
         !net->cbs.place(net->arg, peer, pkt->bytes, pkt->head_len, pkt->payload_len, &dst)) {
-        if (end_runs(peer))
+        if (end_runs(peer)) {
             end_recv(peer, pkt, pkt->payload_len > 0 ? payload : NULL);
-        else
+        } else {
             pkt_free(pkt);
+        }
         return true;
     }
     CAIRN_ASSERT(dst.len >= pkt->payload_len);
@@ -578,8 +581,9 @@ end_finish(struct net_peer *peer)
 
     CAIRN_ASSERT(peer->state == SNET_FAILED);
     net->in_cbs++;
-    while ((stx = LIST_FIRST(&peer->sendq, struct snet_tx, link)) != NULL)
+    while ((stx = LIST_FIRST(&peer->sendq, struct snet_tx, link)) != NULL) {
         end_tx_told(peer, stx, peer->down_rc);
+    }
     if (peer->user_ref) {
         net->loop->cbs_nr++;
         net->cbs.down(net->arg, peer, peer->down_rc);
@@ -716,8 +720,9 @@ snet_close(struct net *net)
     LIST_FOREACH(peer, &net->peers, struct net_peer, link) {
         end_leave(peer, -(int)DER_CANCELED);
     }
-    while ((peer = LIST_FIRST(&net->peers, struct net_peer, link)) != NULL)
+    while ((peer = LIST_FIRST(&net->peers, struct net_peer, link)) != NULL) {
         end_finish(peer);
+    }
     list_del(&net->link);
     free(net);
 }
@@ -802,10 +807,11 @@ snet_peer_put(struct net_peer *peer)
     peer->user_ref = false;
     if (peer->net != NULL && peer->net->node->dead)
         return;
-    if (peer->state == SNET_GONE)
+    if (peer->state == SNET_GONE) {
         end_free(peer);
-    else
+    } else {
         end_leave(peer, -(int)DER_CANCELED); /* no down(): nobody is there to hear it */
+    }
 }
 
 static void *
@@ -852,9 +858,9 @@ sim_node_nets_drop(struct sim_node *node)
         LIST_FOREACH(peer, &net->peers, struct net_peer, link) {
             struct snet_conn *conn = peer->conn;
 
-            if (conn != NULL && node->host->up && !conn->cut && peer->state != SNET_FAILED)
+            if (conn != NULL && node->host->up && !conn->cut && peer->state != SNET_FAILED) {
                 conn_signal(conn, SNET_EOF, 1 - peer->side); /* SNET-4 */
-            else if (conn != NULL && !node->host->up)
+            } else if (conn != NULL && !node->host->up)
                 conn_doubt(conn);
             peer->state = SNET_FAILED;
             list_del(&peer->ready.link);
@@ -866,8 +872,9 @@ sim_node_nets_drop(struct sim_node *node)
 void
 sim_node_nets_free(struct sim_node *node)
 {
-    while (!list_empty(&node->peers))
+    while (!list_empty(&node->peers)) {
         end_free(LIST_FIRST(&node->peers, struct net_peer, all_link));
+    }
     while (!list_empty(&node->nets)) {
         struct net *net = LIST_FIRST(&node->nets, struct net, link);
 
@@ -882,8 +889,9 @@ sim_links_free(struct sim *sim)
     while (!list_empty(&sim->conns)) {
         struct snet_conn *conn = LIST_FIRST(&sim->conns, struct snet_conn, link);
 
-        while (!list_empty(&conn->pkts))
+        while (!list_empty(&conn->pkts)) {
             pkt_free(LIST_FIRST(&conn->pkts, struct snet_pkt, link));
+        }
         conn_free_if_over(conn);
     }
     while (!list_empty(&sim->links_down)) {

@@ -133,8 +133,9 @@ body_write_read(struct fix *f, const char *path)
     EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 0, r, SECTOR));
     EXPECT_EQ(r[0], 0); /* created sparse: zeros */
     EXPECT_EQ(r[SECTOR - 1], 0);
-    for (size_t i = 0; i < 8 * SECTOR; i++)
+    for (size_t i = 0; i < 8 * SECTOR; i++) {
         w[i] = (uint8_t)(i * 7 + i / SECTOR);
+    }
     EXPECT_OK(disk_rw(f, disk, PLAT_IO_WRITE, 0, 5 * SECTOR, w, 8 * SECTOR));
     EXPECT_OK(disk_rw(f, disk, PLAT_IO_SYNC, 0, 0, NULL, 0));
     EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 5 * SECTOR, r, 8 * SECTOR));
@@ -172,8 +173,9 @@ body_vectors(struct fix *f, const char *path)
 
     if (disk == NULL)
         goto out;
-    for (size_t i = 0; i < 6 * SECTOR; i++)
+    for (size_t i = 0; i < 6 * SECTOR; i++) {
         w[i] = (uint8_t)(i / SECTOR + i);
+    }
     op_set(&op, PLAT_IO_WRITE, SECTOR, w + 4 * SECTOR, 2 * SECTOR, NULL);
     op.iovs[1] = (struct iov){w, SECTOR};
     op.iovs[2] = (struct iov){w + SECTOR, 3 * SECTOR};
@@ -253,8 +255,9 @@ body_many(struct fix *f, const char *path)
 
     if (disk == NULL)
         goto out;
-    for (size_t i = 0; i < (size_t)SECTORS * SECTOR; i += 8)
+    for (size_t i = 0; i < (size_t)SECTORS * SECTOR; i += 8) {
         *(uint64_t *)(void *)(bufs + i) = test_rand(&seed);
+    }
     for (uint32_t i = 0; i < NR; i++) {
         uint32_t sector = i % SECTORS; /* the same bytes each time: order does not matter */
 
@@ -264,8 +267,9 @@ body_many(struct fix *f, const char *path)
         f->plat->ops->disk_submit(disk, &ops[i].io);
     }
     fix_wait(f, &nr, NR);
-    for (uint32_t i = 0; i < NR; i++)
+    for (uint32_t i = 0; i < NR; i++) {
         EXPECT_OK(ops[i].rc);
+    }
     EXPECT_EQ(nr, NR);
     EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 0, back, (size_t)SECTORS * SECTOR));
     EXPECT_MEM_EQ(back, bufs, (size_t)SECTORS * SECTOR);

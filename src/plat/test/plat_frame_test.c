@@ -35,8 +35,9 @@ stream_add(struct stream *s, size_t head_len, size_t payload_len, uint64_t *seed
     s->payload_len[i] = payload_len;
     s->head_off[i] = s->len;
     s->payload_off[i] = s->len + head_len;
-    for (size_t k = 0; k < head_len + payload_len; k++)
+    for (size_t k = 0; k < head_len + payload_len; k++) {
         s->bytes[s->len++] = (uint8_t)test_rand(seed);
+    }
 }
 
 enum { PLACE_NEVER, PLACE_ALWAYS, PLACE_SOME };
@@ -78,9 +79,10 @@ reader_feed(struct reader *r, const uint8_t *bytes, size_t len)
             r->buf = r->placed ? malloc(r->rx.payload_len) : NULL;
             frame_rx_place(&r->rx, r->buf);
         } else {
-            if (r->rx.payload_len > 0)
+            if (r->rx.payload_len > 0) {
                 good = good && (!r->placed || r->rx.payload == r->buf) &&
                     memcmp(r->rx.payload, r->s->bytes + r->s->payload_off[i], r->rx.payload_len) == 0;
+            }
             free(r->buf);
             r->buf = NULL;
             r->msgs_nr++;
@@ -128,8 +130,9 @@ TEST(plat_frame, every_split)
             reader_fini(&r);
         }
         struct reader r = {.s = &s, .place = place};
-        for (size_t i = 0; i < s.len; i++)
+        for (size_t i = 0; i < s.len; i++) {
             good = good && reader_feed(&r, s.bytes + i, 1);
+        }
         EXPECT(good);
         EXPECT_EQ(r.msgs_nr, s.msgs_nr);
         reader_fini(&r);
@@ -143,8 +146,9 @@ TEST(plat_frame, random_pieces_and_direct)
     uint64_t seed = test_seed();
     struct stream s = {0};
 
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         stream_add(&s, 1 + test_rand(&seed) % 2000, i % 3 == 0 ? 0 : test_rand(&seed) % 5000, &seed);
+    }
     stream_add(&s, NET_HDR_BYTES_MAX, NET_PAYLOAD_BYTES_MAX, &seed);
     for (int run = 0; run < 60; run++) {
         struct reader r = {.s = &s, .place = run % 3};

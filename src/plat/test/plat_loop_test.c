@@ -41,8 +41,9 @@ TEST_ON(plat_loop, posts_in_order, BACKEND_LINUX | BACKEND_SIM)
     EXPECT_EQ(nr, 0); /* PLT-1: only in poll */
     EXPECT_EQ(f.plat->ops->loop_poll(f.loop), 8);
     EXPECT_EQ(nr, 8);
-    for (uint32_t i = 0; i < 8; i++)
+    for (uint32_t i = 0; i < 8; i++) {
         EXPECT_EQ(order[i], i);
+    }
     EXPECT_EQ(f.plat->ops->loop_poll(f.loop), 0);
     fix_fini(&f);
 }
@@ -215,8 +216,9 @@ poster_main(void *arg)
 {
     struct poster *p = arg;
 
-    for (uint32_t i = 0; i < POSTS_NR; i++)
+    for (uint32_t i = 0; i < POSTS_NR; i++) {
         p->f->plat->ops->loop_post(p->f->loop, &p->posts[i].post);
+    }
     return NULL;
 }
 
@@ -231,9 +233,10 @@ TEST_LINUX(plat_loop, posts_from_many_threads, "the simulator has one thread")
     for (uint32_t t = 0; t < POSTERS_NR; t++) {
         posters[t] = (struct poster){.f = &f, .id = t, .total = &total};
         posters[t].posts = calloc(POSTS_NR, sizeof(struct flood_post));
-        for (uint32_t i = 0; i < POSTS_NR; i++)
+        for (uint32_t i = 0; i < POSTS_NR; i++) {
             posters[t].posts[i] =
                 (struct flood_post){.post.fn = flood_fn, .poster = &posters[t], .seq = i};
+        }
         EXPECT_EQ(pthread_create(&posters[t].pthread, NULL, poster_main, &posters[t]), 0);
     }
     EXPECT(fix_wait(&f, &total, POSTERS_NR * POSTS_NR));

@@ -48,8 +48,9 @@ struct nf {
 static void
 pattern_fill(uint8_t *buf, size_t len, uint64_t seq)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         buf[i] = (uint8_t)(seq * 31 + i + (i >> 8));
+    }
 }
 
 static bool
@@ -364,8 +365,9 @@ body_flood(struct nf *nf)
     EXPECT(nf_wait(nf, &nf->sides[SERVER].recv_nr, NR));
     EXPECT(nf_wait(nf, &client->done_nr, NR));
     EXPECT_EQ(client->done_ok_nr, NR);
-    for (uint32_t i = 0; i < NR; i++)
+    for (uint32_t i = 0; i < NR; i++) {
         free(msgs[i].payload);
+    }
     free(msgs);
 }
 
@@ -395,8 +397,9 @@ body_close_queued(struct nf *nf)
     EXPECT_LT(client->done_ok_nr, NR);
     EXPECT_EQ(client->down_nr, 1);
     EXPECT_ERR(client->down_rc, CANCELED);
-    for (uint32_t i = 0; i < NR; i++)
+    for (uint32_t i = 0; i < NR; i++) {
         free(msgs[i].payload);
+    }
     if (nf->sides[SERVER].accepted_nr > 0) { /* the server may not have looked yet */
         EXPECT(nf_wait(nf, &nf->sides[SERVER].down_nr, 1));
         EXPECT_ERR(nf->sides[SERVER].down_rc, UNREACH);
@@ -434,8 +437,9 @@ body_server_dies(struct nf *nf)
     EXPECT_ERR(client->down_rc, UNREACH);
     EXPECT_EQ(client->done_nr, NR);
     EXPECT_LT(client->done_ok_nr, NR);
-    for (uint32_t i = 0; i < NR; i++)
+    for (uint32_t i = 0; i < NR; i++) {
         free(msgs[i].payload);
+    }
 
     server->next_seq = 100;
     EXPECT(side_open(server, uri));
@@ -520,8 +524,9 @@ body_cancel(struct nf *nf)
     EXPECT_EQ(server->next_seq, NR + 1);
     EXPECT_EQ(client->down_nr, 0);
     free(last.payload);
-    for (uint32_t i = 0; i < NR; i++)
+    for (uint32_t i = 0; i < NR; i++) {
         free(msgs[i].payload);
+    }
 }
 
 TEST_ON(plat_net, cancel, BACKEND_LINUX | BACKEND_SIM)
@@ -542,12 +547,13 @@ body_cross(struct nf *nf)
     nf->ops->close(b->net);
     b->net = NULL;
     snprintf(uri, sizeof(uri), "%s", nf->uri);
-    if (nf->is_sim)
+    if (nf->is_sim) {
         snprintf(uri, sizeof(uri), "sim://n1/b");
-    else if (strncmp(uri, "tcp://", 6) == 0)
+    } else if (strncmp(uri, "tcp://", 6) == 0) {
         snprintf(uri, sizeof(uri), "tcp://127.0.0.1:0");
-    else
+    } else {
         snprintf(uri + strlen(uri), sizeof(uri) - strlen(uri), "-b");
+    }
     if (!side_open(b, uri))
         return;
     EXPECT_OK(nf->ops->connect(a->net, nf->ops->uri(b->net), &ab));
@@ -604,8 +610,9 @@ body_disconnect(struct nf *nf)
     EXPECT(nf_wait(nf, &client->down_nr, 2));
     EXPECT_EQ(server->recv_nr, 2); /* the second of the two was dropped with the connection */
     EXPECT_EQ(client->done_nr, 3);
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 3; i++) {
         free(msgs[i].payload);
+    }
 }
 
 TEST_ON(plat_net, disconnect, BACKEND_LINUX | BACKEND_SIM)

@@ -198,14 +198,15 @@ fate_count(const uint8_t *page, uint32_t idx, struct fates *fates)
         is_new += page[off] == want;
         is_old += page[off] == 0;
     }
-    if (is_new + is_old != SECTOR / PIECE)
+    if (is_new + is_old != SECTOR / PIECE) {
         fates->wrong++;
-    else if (is_old == 0)
+    } else if (is_old == 0) {
         fates->kept++;
-    else if (is_new == 0)
+    } else if (is_new == 0) {
         fates->lost++;
-    else
+    } else {
         fates->torn++;
+    }
 }
 
 static void
@@ -226,8 +227,9 @@ power_loss_sweep(uint32_t flags, struct fates *durable, struct fates *unsynced)
         EXPECT_EQ(sim_host_writes(sim, "host"), n);
         if (n > 1) { /* at the first, the file may not have come to be */
             disk_dump(sim, buf);
-            for (uint32_t i = 0; i < w.next; i++)
+            for (uint32_t i = 0; i < w.next; i++) {
                 fate_count(buf + (size_t)i * SECTOR, i, i < w.durable ? durable : unsynced);
+            }
         }
         sim_destroy(sim);
     }
@@ -274,8 +276,9 @@ TEST_ON(plat_sim, kill_keeps_completed, BACKEND_SIM)
         EXPECT(w.reaped);
         EXPECT_LT(w.acked, WRITES_NR);
         disk_dump(sim, buf);
-        for (uint32_t i = 0; i < w.next; i++)
+        for (uint32_t i = 0; i < w.next; i++) {
             fate_count(buf + (size_t)i * SECTOR, i, i < w.acked ? &done : &flight);
+        }
         sim_destroy(sim);
     }
     EXPECT_EQ(done.lost + done.torn + done.wrong, 0);

@@ -58,20 +58,22 @@ fix_fini(struct fix *f)
 {
     if (f->plat != NULL && f->loop != NULL)
         f->plat->ops->loop_destroy(f->loop);
-    if (f->sim != NULL)
+    if (f->sim != NULL) {
         sim_destroy(f->sim);
-    else
+    } else {
         plat_linux_destroy(f->plat);
+    }
 }
 
 /* Let one slice of time pass for everything but the loop. */
 static inline void
 fix_pass(struct fix *f, uint64_t ns)
 {
-    if (f->sim != NULL)
+    if (f->sim != NULL) {
         sim_run_for(f->sim, ns);
-    else
+    } else {
         f->plat->ops->loop_wait(f->loop, plat_mono_ns(f->plat) + ns);
+    }
 }
 
 /* Drive the loop until *nr reaches want; false when that never happens. */
