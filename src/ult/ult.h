@@ -51,7 +51,8 @@ void xstream_stop(struct xstream *xs);
 /*
  * Stops the driver and frees ULTs that will never run again, without running them (shutdown; a killed simulated process; a forked
  * child, where no driver exists). Drops posts that did not run, takes back every timer. Call it before freeing what the ULTs wait on,
- * and after stopping every xstream that may run an xstream_call() of these ULTs.
+ * and after stopping every xstream that may run an xstream_call() of these ULTs. In a forked child: only if no thread was in this xstream's
+ * step or poll at the fork.
  */
 void xstream_abandon(struct xstream *xs);
 

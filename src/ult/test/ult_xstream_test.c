@@ -6,6 +6,8 @@
 #include "ult_test.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* ---- posts ---------------------------------------------------------------------------------------------------------- */
 
@@ -487,6 +489,33 @@ TEST_ON(ult_xstream, same_seed_same_history, BACKEND_SIM)
 
     EXPECT_NE(first, 0);
     EXPECT_EQ(trace_of_a_run(), first);
+}
+
+/* TH-4: the child frees its copy, the parent's ULTs go on. */
+TEST_LINUX(ult_xstream, abandon_in_a_forked_child, "a process is forked")
+{
+    struct handover h = {.state = 1};
+    struct ult *u;
+    int status = 0;
+    pid_t pid;
+
+    fixture_init(&h.f, NULL);
+    u = must_create(&h.f, ULT_IO, handover_fn, &h);
+    EXPECT_OK(xstream_drive(h.f.xs, &h.half, PLAT_NEVER_NS));
+    pid = fork();
+    if (pid == 0) {
+        xstream_abandon(h.f.xs);
+        xstream_destroy(h.f.xs);
+        _exit(h.whole ? 1 : 42);
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+    EXPECT_OK(xstream_drive(h.f.xs, &h.whole, PLAT_NEVER_NS));
+    while (fixture_stats(&h.f).ready_nr > 0) {
+        xstream_step(h.f.xs);
+    }
+    ult_join(u);
+    fixture_fini(&h.f);
 }
 
 static void
