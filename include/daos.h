@@ -22,12 +22,16 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Start and end the use of the library; counted. Returns 0 or -DER_. */
 int daos_init(void);
 int daos_fini(void);
 
 /** In a child after fork(): drop what belongs to the parent and start anew. */
 int daos_reinit(void);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

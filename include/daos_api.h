@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Flags of a transaction: reads only; buffers may be used until commit instead of being copied. */
 enum { DAOS_TF_RDONLY = (1 << 0), DAOS_TF_ZERO_COPY = (1 << 1) };
 
@@ -60,6 +62,8 @@ daos_anchor_is_eof(daos_anchor_t *anchor)
 /** Time of an epoch. Returns 0 or -DER_INVAL. */
 int daos_hlc2timespec(uint64_t hlc, struct timespec *ts);
 int daos_hlc2timestamp(uint64_t hlc, time_t *ts);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Most ranges of one request when ranges are shorter than the threshold. */
 #define DAOS_ARRAY_LIST_IO_LIMIT 16384
 #define DAOS_ARRAY_RG_LEN_THD 16
@@ -85,6 +87,8 @@ int daos_array_get_attr(daos_handle_t oh, daos_size_t *chunk_size, daos_size_t *
 
 /** Change the chunk size of an empty array's handle. */
 int daos_array_update_chunk_size(daos_handle_t oh, daos_size_t chunk_size);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* Programs compiled with this header call the current forms. */
 #define daos_cont_open daos_cont_open2
 #define daos_cont_destroy daos_cont_destroy2
@@ -131,6 +133,8 @@ daos_cont_get_perms(daos_prop_t *cont_prop, uid_t uid, gid_t *gids, size_t nr_gi
 /** Make, and destroy, the object id table of an existing snapshot. */
 int daos_cont_snap_oit_create(daos_handle_t coh, daos_epoch_t epoch, char *name, daos_event_t *ev);
 int daos_cont_snap_oit_destroy(daos_handle_t coh, daos_handle_t oh, daos_event_t *ev);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -10,6 +10,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 enum daos_errno {
     DER_SUCCESS = 0,
     DER_ERR_GURT_BASE = 1000,
@@ -233,6 +235,8 @@ const char *d_errdesc(int errnum);
 #define DF_RC "%s(%d): '%s'"
 #define DP_RC(rc) d_errstr(rc), rc, d_errdesc(rc)
 #endif
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Create an event queue. Returns 0 or -DER_. */
 int daos_eq_create(daos_handle_t *eqh);
 
@@ -54,6 +56,8 @@ int daos_event_parent_barrier(struct daos_event *ev);
 
 /** Ask a running operation to end early; it may complete all the same. */
 int daos_event_abort(daos_event_t *ev);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Do not cache directories that were looked up; do not lock the cache (one thread only). */
 #define DFS_SYS_NO_CACHE 1
 #define DFS_SYS_NO_LOCK 2
@@ -79,6 +81,8 @@ int dfs_sys_mkdir_p(dfs_sys_t *dfs_sys, const char *dir_path, mode_t mode, daos_
 int dfs_sys_opendir(dfs_sys_t *dfs_sys, const char *dir, int flags, DIR **dirp);
 int dfs_sys_closedir(DIR *dirp);
 int dfs_sys_readdir(dfs_sys_t *dfs_sys, DIR *dirp, struct dirent **dirent);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Conditions. */
 #define DAOS_COND_KEY_INSERT DAOS_COND_DKEY_INSERT
 #define DAOS_COND_KEY_UPDATE DAOS_COND_DKEY_UPDATE
@@ -39,6 +41,8 @@ int daos_kv_remove(
 /** As daos_obj_list_dkey(). */
 int daos_kv_list(daos_handle_t oh, daos_handle_t th, uint32_t *nr, daos_key_desc_t *kds,
     d_sg_list_t *sgl, daos_anchor_t *anchor, daos_event_t *ev);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

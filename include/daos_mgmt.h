@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** What is known about a system (NULL: the default); freed with daos_mgmt_put_sys_info(). */
 int daos_mgmt_get_sys_info(const char *sys, struct daos_sys_info **info);
 void daos_mgmt_put_sys_info(struct daos_sys_info *info);
@@ -41,6 +43,8 @@ int daos_mgmt_get_bs_state(
 
 /** Version of the connected system; *tag* is freed by the caller. */
 int dc_mgmt_srv_version(uint32_t *major, uint32_t *minor, uint32_t *patch, char **tag);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -16,6 +16,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* Programs compiled with this header call the current form. */
 #define daos_obj_generate_oid daos_obj_generate_oid2
 
@@ -382,6 +384,8 @@ int daos_oit_list_unmarked(daos_handle_t oh, daos_obj_id_t *oids, uint32_t *oids
 typedef int(daos_oit_filter_cb)(daos_obj_id_t oid, d_iov_t *marker);
 int daos_oit_list_filter(daos_handle_t oh, daos_obj_id_t *oids, uint32_t *oids_nr,
     daos_anchor_t *anchor, daos_oit_filter_cb filter, daos_event_t *ev);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Room for a class name with terminator. */
 #define MAX_OBJ_CLASS_NAME_LEN 24
 
@@ -169,6 +171,8 @@ int daos_obj_query_class(
     daos_handle_t coh, daos_oclass_id_t cid, struct daos_oclass_attr *attr, daos_event_t *ev);
 int daos_obj_list_class(
     daos_handle_t coh, struct daos_oclass_list *list, daos_anchor_t *anchor, daos_event_t *ev);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** A key, constant or function; functions take the parts that follow as operands. */
 typedef struct {
     d_iov_t part_type;
@@ -56,6 +58,8 @@ daos_pipeline_run(daos_handle_t coh, daos_handle_t oh, daos_pipeline_t *pipeline
     uint64_t flags, daos_key_t *dkey, uint32_t *nr_iods, daos_iod_t *iods, daos_anchor_t *anchor,
     uint32_t *nr_kds, daos_key_desc_t *kds, d_sg_list_t *sgl_keys, d_sg_list_t *sgl_recx,
     daos_size_t *recx_size, d_sg_list_t *sgl_agg, daos_pipeline_stats_t *stats, daos_event_t *ev);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -15,6 +15,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /* Programs compiled with this header call the current form. */
 #define daos_pool_connect daos_pool_connect2
 
@@ -235,6 +237,8 @@ int daos_pool_filter_cont(daos_handle_t poh, daos_pool_cont_filter_t *filter, da
 /** DAOS_ACL_PERM_ bits that the pool's owner and ACL properties give to a user. */
 int
 daos_pool_get_perms(daos_prop_t *pool_prop, uid_t uid, gid_t *gids, size_t nr_gids, uint64_t *perms);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Ids of pool properties. */
 enum daos_pool_props {
     DAOS_PROP_PO_MIN = 0,
@@ -423,6 +425,8 @@ daos_prop_is_set(struct daos_prop_entry *entry)
 {
     return (entry->dpe_flags & DAOS_PROP_ENTRY_NOT_SET) == 0;
 }
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -16,6 +16,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define DAOS_ACL_VERSION (1)
 /** Longest principal, without terminator. */
 #define DAOS_ACL_MAX_PRINCIPAL_LEN (255)
@@ -168,6 +170,8 @@ int daos_acl_principal_from_str(
 
 /** Print one entry a line, with its meaning when *verbose*. */
 int daos_acl_to_stream(FILE *stream, struct daos_acl *acl, bool verbose);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -21,6 +21,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Operations that a task can be. */
 typedef enum {
     DAOS_OPC_INVALID = -1,
@@ -622,6 +624,8 @@ void *daos_task_set_priv(tse_task_t *task, void *priv);
 
 /** Make progress for up to *timeout* (as daos_eq_poll()); *is_empty* (may be NULL) tells that no task is left. -DER_TIMEDOUT. */
 int daos_progress(tse_sched_t *sched, int64_t timeout, bool *is_empty);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -19,6 +19,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Longest system name, without terminator; longest text in struct daos_sys_info. */
 #define DAOS_SYS_NAME_MAX 15
 #define DAOS_SYS_INFO_STRING_MAX 63
@@ -229,6 +231,8 @@ struct daos_sys_info {
 
 /** Longest attribute name, without terminator. */
 #define DAOS_ATTR_NAME_MAX 511
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

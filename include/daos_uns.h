@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 enum {
     /** The path is /pool/container/... without daos://. */
     DUNS_NO_PREFIX = (1 << 0),
@@ -71,6 +73,8 @@ void duns_destroy_attr(struct duns_attr_t *attrp);
 
 /** Make a path that leads to an existing container. */
 int duns_link_cont(daos_handle_t poh, const char *cont, const char *path);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

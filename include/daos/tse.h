@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Room inside a task for its arguments; sizes are part of the binary interface. */
 #define TSE_TASK_ARG_LEN (840 + sizeof(pthread_mutex_t))
 #define TSE_PRIV_SIZE (TSE_TASK_ARG_LEN + 136)
@@ -98,6 +100,8 @@ int tse_task_list_traverse_adv(d_list_t *head, tse_task_cb_t cb, void *arg);
 
 /** Do not fail tasks that depend on this one when it fails. */
 void tse_disable_propagate(tse_task_t *task);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -25,6 +25,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #ifndef likely
 #define likely(x) __builtin_expect(!!(x), 1)
 #endif
@@ -166,8 +168,9 @@ d_power2_nbits(unsigned int val)
 {
     unsigned int nbits = 1;
 
-    while ((val >> nbits) != 0)
+    while ((val >> nbits) != 0) {
         nbits++;
+    }
     return val == LOWEST_BIT_SET(val) ? nbits - 1 : nbits;
 }
 
@@ -202,7 +205,7 @@ d_power2_nbits(unsigned int val)
 
 /* ---- rank lists ---- */
 
-/** A list of *size* ranks 0, 1, 2, ...; NULL when memory is out. *size* 0 gives an empty list. */
+/** A list of *size* ranks, all 0 (*size* 0: an empty list); NULL when memory is out. */
 d_rank_list_t *d_rank_list_alloc(uint32_t size);
 /** Free a list; NULL is fine. */
 void d_rank_list_free(d_rank_list_t *rank_list);
@@ -264,8 +267,9 @@ d_sgl_fini(d_sg_list_t *sgl, bool free_iovs)
 
     if (sgl == NULL || sgl->sg_iovs == NULL)
         return;
-    for (i = 0; free_iovs && i < sgl->sg_nr; i++)
+    for (i = 0; free_iovs && i < sgl->sg_nr; i++) {
         D_FREE(sgl->sg_iovs[i].iov_buf);
+    }
     D_FREE(sgl->sg_iovs);
     sgl->sg_nr = 0;
     sgl->sg_nr_out = 0;
@@ -278,8 +282,9 @@ d_sgl_buf_size(d_sg_list_t *sgl)
     size_t size = 0;
     uint32_t i;
 
-    for (i = 0; sgl->sg_iovs != NULL && i < sgl->sg_nr; i++)
+    for (i = 0; sgl->sg_iovs != NULL && i < sgl->sg_nr; i++) {
         size += sgl->sg_iovs[i].iov_buf_len;
+    }
     return size;
 }
 
@@ -420,6 +425,8 @@ d_sec2hlc(uint64_t sec)
 {
     return d_nsec2hlc(sec * NSEC_PER_SEC);
 }
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

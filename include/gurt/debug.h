@@ -17,6 +17,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define D_LOG_FILE_ENV "D_LOG_FILE"
 #define D_LOG_SIZE_ENV "D_LOG_SIZE"
 #define D_LOG_MASK_ENV "D_LOG_MASK"
@@ -106,6 +108,8 @@ extern "C" {
 
 #define DF_U64 "%" PRIu64
 #define DF_X64 "%" PRIx64
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

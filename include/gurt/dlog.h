@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 typedef uint64_t d_dbug_t;
 
 /** Priorities, highest first; debug messages are below DLOG_INFO. */
@@ -69,6 +71,8 @@ d_log(int flags, const char *fmt, ...)
     d_vlog(flags, fmt, ap);
     va_end(ap);
 }
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -20,6 +20,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 struct d_hash_table;
 
 /** What the table asks of its user. hop_key_cmp is required; hop_key_init only for anonymous inserts; the rest is optional. */
@@ -133,6 +135,8 @@ bool d_hash_rec_unlinked(d_list_t *link);
 
 /** Some record of the table, NULL when it is empty. */
 d_list_t *d_hash_rec_first(struct d_hash_table *htable);
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #ifndef prefetch
 #define prefetch(addr) __builtin_prefetch((addr), 0, 1)
 #endif
@@ -269,6 +271,8 @@ d_hlist_add_after(d_hlist_node_t *n, d_hlist_node_t *prev)
     dhlist_for_each_entry_typed(tpos, pos, head, __typeof__(*tpos), member)
 #define dhlist_for_each_entry_safe(tpos, pos, n, head, member) \
     dhlist_for_each_entry_safe_typed(tpos, pos, n, head, __typeof__(*tpos), member)
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -24,6 +24,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** A UUID as a structure, so that it can be assigned. */
 struct d_uuid {
     uuid_t uuid;
@@ -86,6 +88,8 @@ d_iov_set(d_iov_t *iov, void *buf, size_t size)
     iov->iov_buf_len = size;
     iov->iov_len = size;
 }
+
+#pragma GCC visibility pop
 
 #if defined(__cplusplus)
 }

@@ -10,7 +10,7 @@
 #define FACT_NAME2(line) fact_##line
 #define FACT_NAME(line) FACT_NAME2(line)
 #define FACT(cond) typedef char FACT_NAME(__LINE__)[(cond) ? 1 : -1] __attribute__((unused));
-#include "api_facts.h"
+#include "api_facts.def"
 
 static int failed_nr;
 

@@ -9,7 +9,7 @@
 #include <cstdio>
 
 #define FACT(cond) static_assert(cond, #cond);
-#include "api_facts.h"
+#include "api_facts.def"
 
 int
 main()
