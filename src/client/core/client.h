@@ -24,6 +24,7 @@
 #include "rpc/rpc.h"
 #include "ult/ult.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ enum {
     CLIENT_SLOTS_NR = 1024, /* requests in flight; as many as a shard remembers */
     CLIENT_HANDLES_NR_MAX = 1 << 20,
     CLIENT_REPLY_ARENA_BYTES_MAX = 4 << 20,
+    CLIENT_PAR_NR_MAX = 16, /* parts of one call in flight */
 };
 
 /* Retry policy: an attempt that gets no answer is repeated with the same id until the call's time is over. */
@@ -41,6 +43,7 @@ enum {
 #define CLIENT_ATTEMPT_NS UINT64_C(20000000000)
 #define CLIENT_BACKOFF_LO_NS UINT64_C(2000000)
 #define CLIENT_BACKOFF_HI_NS UINT64_C(250000000)
+#define CLIENT_REFRESH_NS UINT64_C(50000000) /* the attach file is read at most this often */
 
 /* ---- the system ----------------------------------------------------------------------------------------------------- */
 
@@ -78,9 +81,10 @@ enum client_hdl_type {
 
 struct client_hdl_slot {
     uint32_t gen; /* never 0 once used */
-    uint8_t type; /* 0: free */
-    void *ptr;
     uint32_t next_free;
+    void *ptr;
+    void (*fini)(void *ptr); /* for handles that are still open when the client ends */
+    uint8_t type; /* 0: free */
 };
 
 struct client_embedded; /* client_embedded.c */
@@ -91,19 +95,23 @@ struct daos_client {
     struct xstream *xs;
     bool owns_xs;
     uint32_t pid;
-    uint32_t ref_nr; /* daos_init() minus daos_fini() */
+    _Atomic uint32_t ref_nr; /* daos_init() minus daos_fini() */
     struct uuid id;
     uint64_t incarnation;
     struct hlc_clock clock;
     struct rng rng;
 
-    /* Application threads meet here; NULL when there are none (simulation). Guards `is_driven` and the `done` of every call. */
+    /* Application threads meet here; NULL when there are none (simulation). Guards `is_driven`, `is_attaching` and the `done` of every call. */
     struct plat_gate *gate;
     bool is_driven;
+    bool is_attaching;
 
     bool is_attached;
+    bool is_closing; /* no call is sent any more */
+    uint32_t task_nr; /* calls with an event that run */
     char attach_path[256]; /* "" when embedded or given by the test */
-    struct client_sys sys;
+    uint64_t refresh_ns; /* when it was read last */
+    struct client_sys sys; /* name and uuid are constant once attached */
     struct rpc_ctx *rpc;
     struct client_embedded *embedded;
 
@@ -115,13 +123,12 @@ struct daos_client {
     uint32_t slot_free_nr;
     struct ult_sem slot_sem;
 
-    uint64_t retried_nr; /* requests that were sent again */
+    _Atomic uint64_t retried_nr; /* requests that were sent again */
 };
 
 struct client_opts {
     struct plat *plat; /* NULL: a Linux one of its own */
-    struct xstream *
-        xs; /* NULL: one of its own, driven by the calling threads; else calls come from its ULTs only */
+    struct xstream *xs; /* NULL: one of its own, driven by the calling threads; else calls come from its ULTs only */
     const struct client_sys *sys; /* given instead of an attach file (simulation); copied */
 };
 
@@ -136,6 +143,8 @@ void client_abandon(
 struct daos_client *client_self(void);
 /** Set the process-wide pointer (daos_init) or, on a ULT, that of the ULT and those it creates. */
 void client_self_set(struct daos_client *client);
+/** Make it the process's, if there is none; false: there is one. */
+bool client_self_publish(struct daos_client *client);
 /** The context a forked child inherited, alive or not (daos_reinit). */
 struct daos_client *client_inherited(void);
 
@@ -146,21 +155,30 @@ CAIRN_MUST_CHECK int client_drive(struct daos_client *client, bool *done, uint64
 /** On a ULT of the client: *done = true and wake whoever watches. */
 void client_done_set(struct daos_client *client, bool *done);
 
-/** On a ULT: find the system called `name` (NULL: the default) and open the RPC context; nothing to do when attached. Errors: AGENT_COMM no
- * system of that name runs here; MISMATCH already attached to another; INVAL. */
+/**
+ * Find the system called `name` (NULL: the default; "embedded:/dir": the engine in this process) and open the RPC context; nothing to do when
+ * attached. On the thread of a public call, before its ULT runs: files are parsed and the engine is loaded here, which is too much for a ULT
+ * (TH-2). On a ULT only what is attached, or an attach file, can be had.
+ * Errors: AGENT_COMM no system of that name runs here; MISMATCH already attached to another; NOSYS no engine library; BUSY another process has
+ * the directory; INVAL.
+ */
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_attach(struct daos_client *client, const char *name);
 
 uint64_t client_hlc_now(struct daos_client *client);
 
 /* ---- handles -------------------------------------------------------------------------------------------------------- */
 
-/** Errors: NOMEM; OVERFLOW too many. */
-CAIRN_MUST_CHECK int client_hdl_new(
-    struct daos_client *client, enum client_hdl_type type, void *ptr, uint64_t *ret_cookie);
+/** `fini` ends an object whose handle is still open when the client ends. Errors: NOMEM; OVERFLOW too many. */
+CAIRN_MUST_CHECK int client_hdl_new(struct daos_client *client, enum client_hdl_type type,
+    void *ptr, void (*fini)(void *ptr), uint64_t *ret_cookie);
 /** The object behind a handle, or NULL: NO_HDL. */
 void *client_hdl_get(struct daos_client *client, enum client_hdl_type type, uint64_t cookie);
 /** Forget the handle; the object is the caller's again. */
 void *client_hdl_del(struct daos_client *client, enum client_hdl_type type, uint64_t cookie);
+
+/** On a ULT: run fn(arg, i) for i in [0, nr), at most `width` at a time on ULTs; the first error, after which no new ones start. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_par(struct daos_client *client, uint32_t nr,
+    uint32_t width, int (*fn)(void *arg, uint32_t i), void *arg);
 
 /* ---- calls ---------------------------------------------------------------------------------------------------------- */
 

@@ -16,9 +16,10 @@
 static bool
 is_worth_a_resend(int rc, const struct rpc_call_info *info)
 {
-    if (!info->is_replied)
+    if (!info->is_replied) {
         return rc == -DER_UNREACH || rc == -DER_TIMEDOUT || rc == -DER_STALE ||
             rc == -DER_OVERLOAD_RETRY || rc == -DER_OOG;
+    }
     return rc == -DER_NOTLEADER || rc == -DER_OVERLOAD_RETRY || rc == -DER_AGAIN ||
         rc == -DER_INPROGRESS;
 }
@@ -65,7 +66,8 @@ client_call(struct daos_client *client, struct client_call *call)
     int rc;
 
     CAIRN_ASSERT(op != NULL);
-    CAIRN_ASSERT(client->is_attached);
+    if (!client->is_attached)
+        return CAIRN_ERR(UNINIT);
     opts.first_hlc = client_hlc_now(client);
     if (op->is_modifying) {
         slot = slot_take(client);
@@ -76,6 +78,10 @@ client_call(struct daos_client *client, struct client_call *call)
         struct rpc_call_info info = {0};
         uint64_t now_ns = plat_mono_ns(client->plat);
 
+        if (client->is_closing) {
+            rc = CAIRN_ERR(SHUTDOWN);
+            break;
+        }
         opts.deadline_ns = MIN(end_ns, now_ns + CLIENT_ATTEMPT_NS);
         rc = rpc_call(client->rpc, call->ep, call->opcode, call->req, call->rep, &opts, &info);
         if (info.is_replied)

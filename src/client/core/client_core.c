@@ -19,8 +19,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The one mutable global (rule 6): set by daos_init() and daos_fini() under the public API's own rule that these two do not race with other calls. */
+/* The one mutable global (rule 6): set by daos_init() and daos_fini(); these two do not race with other calls but may with each other. */
 static _Atomic(struct daos_client *) process_client;
+
+/* TH-4: directory locks of an embedded engine do not live on in a child. */
+static void
+forked(void)
+{
+    struct daos_client *client = atomic_load_explicit(&process_client, memory_order_acquire);
+
+    if (client != NULL && client->embedded != NULL && client->owns_plat)
+        plat_linux_forked(client->plat);
+}
+
+__attribute__((constructor)) static void
+forked_register(void)
+{
+    CAIRN_IGNORE(plat_gate_on_fork(forked)); /* no memory at program start: nothing will work */
+}
 
 struct daos_client *
 client_inherited(void)
@@ -47,10 +63,19 @@ client_self(void)
 void
 client_self_set(struct daos_client *client)
 {
-    if (ult_self() != NULL)
+    if (ult_self() != NULL) {
         ult_slot_set(ULT_SLOT_CLIENT, client);
-    else
+    } else {
         atomic_store_explicit(&process_client, client, memory_order_release);
+    }
+}
+
+bool
+client_self_publish(struct daos_client *client)
+{
+    struct daos_client *expected = NULL;
+
+    return atomic_compare_exchange_strong(&process_client, &expected, client);
 }
 
 int
@@ -83,13 +108,15 @@ client_create(const struct client_opts *opts, struct daos_client **ret_client)
             goto out;
         }
     }
+    client->ref_nr = 1;
     client->pid = client->plat->ops->pid(client->plat);
     client->plat->ops->random(client->plat, random, sizeof(random));
     client->id = cuuid_from_random(random[0], random[1]);
     client->incarnation = random[2] | 1;
     rng_init(&client->rng, random[3]);
-    for (uint32_t i = 0; i < CLIENT_SLOTS_NR; i++)
+    for (uint32_t i = 0; i < CLIENT_SLOTS_NR; i++) {
         client->slot_stack[i] = CLIENT_SLOTS_NR - 1 - i;
+    }
     client->slot_free_nr = CLIENT_SLOTS_NR;
     ult_sem_init(&client->slot_sem, CLIENT_SLOTS_NR);
     if (opts->sys != NULL) {
@@ -107,13 +134,19 @@ out:
     return rc;
 }
 
+/* Ends every call with SHUTDOWN, then what they leave behind. */
 static int
-rpc_close_ult(void *arg)
+close_ult(void *arg)
 {
     struct daos_client *client = arg;
 
+    client->is_closing = true;
     rpc_ctx_destroy(client->rpc);
+    while (client->task_nr > 0) {
+        ult_sleep(CLIENT_BACKOFF_LO_NS);
+    }
     client->rpc = NULL;
+    client_hdl_fini_all(client);
     return 0;
 }
 
@@ -135,8 +168,11 @@ client_destroy(struct daos_client *client)
 {
     if (client == NULL)
         return;
-    if (client->rpc != NULL)
-        CAIRN_IGNORE(client_exec(client, rpc_close_ult, client)); /* always 0 */
+    if (client->rpc != NULL) {
+        CAIRN_IGNORE(client_exec(client, close_ult, client)); /* always 0 */
+    } else {
+        client_hdl_fini_all(client); /* queues: they need no attachment */
+    }
     client_embedded_stop(client->embedded);
     client_free(client);
 }
@@ -150,6 +186,7 @@ client_abandon(struct daos_client *client)
         rpc_ctx_abandon(client->rpc);
     if (client->owns_xs)
         xstream_abandon(client->xs);
+    client_hdl_fini_all(client);
     client_sys_fini(&client->sys);
     /* The gate may be locked by a thread that does not exist in this process, the loop's descriptors are the parent's: leave them. */
     plat_gate_abandon(client->gate);
@@ -196,6 +233,23 @@ exec_ult(void *arg)
     client_done_set(exec->client, &exec->is_done); /* last: *exec may be gone after it */
 }
 
+/* With the gate locked: another thread drives; sleep until something changes or the deadline. */
+static int
+watch(struct daos_client *client, uint64_t deadline_ns)
+{
+    uint64_t now_ns;
+
+    if (deadline_ns == PLAT_NEVER_NS) {
+        plat_gate_wait(client->gate);
+        return 0;
+    }
+    now_ns = plat_mono_ns(client->plat);
+    if (now_ns >= deadline_ns)
+        return -DER_TIMEDOUT;
+    plat_gate_wait_for(client->gate, deadline_ns - now_ns);
+    return 0;
+}
+
 int
 client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
 {
@@ -205,7 +259,7 @@ client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
     plat_gate_lock(client->gate);
     while (!*done && rc == 0) {
         if (client->is_driven) {
-            plat_gate_wait(client->gate);
+            rc = watch(client, deadline_ns);
             continue;
         }
         client->is_driven = true;
@@ -236,4 +290,47 @@ client_exec(struct daos_client *client, int (*fn)(void *arg), void *arg)
     rc = client_drive(client, &exec.is_done, PLAT_NEVER_NS);
     CAIRN_ASSERT(rc == 0);
     return exec.rc;
+}
+
+/* ---- several at a time ------------------------------------------------------------------------------------------------ */
+
+struct par {
+    int (*fn)(void *arg, uint32_t i);
+    void *arg;
+    uint32_t nr, next;
+    int rc;
+};
+
+static void
+par_ult(void *arg)
+{
+    struct par *par = arg;
+
+    while (par->next < par->nr && par->rc == 0) {
+        int rc = par->fn(par->arg, par->next++);
+
+        if (rc != 0 && par->rc == 0)
+            par->rc = rc;
+    }
+}
+
+int
+client_par(struct daos_client *client, uint32_t nr, uint32_t width,
+    int (*fn)(void *arg, uint32_t i), void *arg)
+{
+    struct par par = {.fn = fn, .arg = arg, .nr = nr};
+    struct ult *ults[CLIENT_PAR_NR_MAX];
+    uint32_t ult_nr = 0;
+
+    CAIRN_ASSERT(width <= CLIENT_PAR_NR_MAX);
+    while (ult_nr + 1 < MIN(nr, width)) {
+        if (ult_create(client->xs, ULT_IO, par_ult, &par, &ults[ult_nr]) != 0)
+            break; /* fewer do it too */
+        ult_nr++;
+    }
+    par_ult(&par);
+    for (uint32_t i = 0; i < ult_nr; i++) {
+        ult_join(ults[i]);
+    }
+    return par.rc;
 }

@@ -24,6 +24,7 @@ struct client_embedded {
     void *module;
     const struct cairn_engine_entry_v1 *entry;
     struct engine *engine;
+    char dir[ENGINE_DIR_BYTES];
 };
 
 static int
@@ -78,9 +79,10 @@ sys_describe(const struct client_embedded *embedded, const struct engine_cfg *cf
         return CAIRN_ERR(NOMEM);
     }
     rank->uri_nr = nr;
-    for (uint32_t i = 0; i < nr; i++)
+    for (uint32_t i = 0; i < nr; i++) {
         CAIRN_IGNORE(snprintf(rank->uris[i], NET_URI_MAX, "%s",
             embedded->entry->uri(embedded->engine, i))); /* same limit */
+    }
     *ret_sys = sys;
     return 0;
 }
@@ -112,14 +114,16 @@ client_embedded_start(struct plat *plat, const char *dir, struct client_sys *ret
         goto out;
     }
     memcpy(cfg.dir, dir, strlen(dir) + 1);
+    memcpy(embedded->dir, dir, strlen(dir) + 1);
     memcpy(cfg.uri_base, "inproc://engine", sizeof("inproc://engine"));
     rc = embedded->entry->start(plat, &cfg, err, &embedded->engine);
     if (rc == 0)
         rc = embedded->entry->wait_ready(embedded->engine);
     if (rc != 0) {
-        if (err[0] == '\0' && embedded->engine != NULL)
+        if (err[0] == '\0' && embedded->engine != NULL) {
             CAIRN_IGNORE(embedded->entry->state_get(
                 embedded->engine, err, NULL)); /* only the text is wanted */
+        }
         LOG_ERROR("embedded mode: %s", err[0] != '\0' ? err : err_text(rc));
         goto out;
     }
@@ -144,9 +148,8 @@ client_embedded_stop(struct client_embedded *embedded)
     free(embedded);
 }
 
-int
-client_embedded_ctl(struct client_embedded *embedded, const void *req, size_t req_len,
-    void **ret_rep, size_t *ret_len)
+const char *
+client_embedded_dir(const struct client_embedded *embedded)
 {
-    return embedded->entry->ctl(embedded->engine, req, req_len, ret_rep, ret_len);
+    return embedded->dir;
 }

@@ -30,10 +30,12 @@ struct eq {
 struct ev {
     uint32_t magic;
     uint32_t state;
-    struct eq *eq;
+    uint64_t eqh; /* 0: tested alone */
+    struct eq *eq; /* while it is on one of its lists */
     struct ev *parent;
     struct list_head link; /* of the queue's lists (EV-1) */
     struct list_head waiters;
+    struct list_head children, sibling;
     uint32_t child_nr, child_running_nr;
     bool is_barrier; /* a parent waits for its children */
     int32_t child_rc;
@@ -41,7 +43,9 @@ struct ev {
     void *cb_arg;
     daos_event_t *self;
 };
-CAIRN_STATIC_ASSERT(sizeof(struct ev) <= sizeof(((daos_event_t *)NULL)->ev_private));
+CAIRN_STATIC_ASSERT(
+    sizeof(struct ev) <= sizeof(((daos_event_t *)NULL)->ev_private), "private bytes of an event");
+CAIRN_STATIC_ASSERT(sizeof(daos_event_t) == 176, "size of an event in the API");
 
 struct waiter {
     struct list_head link;
@@ -60,12 +64,13 @@ waiters_wake(struct daos_client *client, struct list_head *waiters)
 {
     struct waiter *waiter, *next;
 
-    LIST_FOREACH_SAFE (waiter, next, waiters, struct waiter, link) {
+    LIST_FOREACH_SAFE(waiter, next, waiters, struct waiter, link) {
         list_del(&waiter->link);
-        if (client->gate == NULL)
+        if (client->gate == NULL) {
             ult_eventual_set(&waiter->eventual, 0);
-        else
+        } else {
             client_done_set(client, &waiter->is_done);
+        }
     }
 }
 
@@ -83,13 +88,40 @@ deadline_of(struct daos_client *client, int64_t timeout_us)
 
 /* ---- completion ------------------------------------------------------------------------------------------------------ */
 
+/* The queue that a launch will go to. Children report to their parent alone. */
+static int
+ev_prepare(struct daos_client *client, struct ev *ev)
+{
+    ev->eq = NULL;
+    if (ev->eqh == 0 || ev->parent != NULL)
+        return 0;
+    ev->eq = client_hdl_get(client, CLIENT_HDL_EQ, ev->eqh);
+    return ev->eq == NULL ? CAIRN_ERR(NO_HDL) : 0;
+}
+
+/* Ready for another launch: the caller has seen the result. */
+static void
+ev_reset(struct ev *ev)
+{
+    struct ev *child;
+
+    ev->state = EV_INIT;
+    ev->eq = NULL;
+    ev->is_barrier = false;
+    ev->child_rc = 0;
+    LIST_FOREACH(child, &ev->children, struct ev, sibling) {
+        if (child->state == EV_DONE)
+            child->state = EV_INIT;
+    }
+}
+
 static void
 ev_launch(struct ev *ev)
 {
     ev->state = EV_RUNNING;
     if (ev->parent != NULL)
         ev->parent->child_running_nr++;
-    if (ev->eq != NULL && ev->parent == NULL) {
+    if (ev->eq != NULL) {
         list_add_tail(&ev->eq->running, &ev->link);
         ev->eq->running_nr++;
     }
@@ -109,7 +141,7 @@ ev_complete(struct daos_client *client, struct ev *ev, int rc)
             ev->self->ev_error = cb_rc;
     }
     ev->state = EV_DONE;
-    if (ev->eq != NULL && parent == NULL) {
+    if (ev->eq != NULL) {
         list_del(&ev->link);
         ev->eq->running_nr--;
         list_add_tail(&ev->eq->completed, &ev->link);
@@ -142,6 +174,7 @@ task_ult(void *arg)
 
     ult_slot_set(ULT_SLOT_CLIENT, task->client);
     ev_complete(task->client, task->ev, task->fn(task->args));
+    task->client->task_nr--;
     free(task);
 }
 
@@ -155,10 +188,15 @@ task_launch(void *arg)
         return CAIRN_ERR(INVAL);
     if (task->ev->state != EV_INIT || task->ev->child_nr > 0)
         return CAIRN_ERR(BUSY);
-    ev_launch(task->ev);
-    rc = ult_create(task->client->xs, ULT_IO, task_ult, task, NULL);
+    rc = ev_prepare(task->client, task->ev);
     if (rc != 0)
-        ev_complete(task->client, task->ev, rc);
+        return rc;
+    rc = ult_create(
+        task->client->xs, ULT_IO, task_ult, task, NULL); /* does not run before this ULT waits */
+    if (rc != 0)
+        return rc;
+    task->client->task_nr++;
+    ev_launch(task->ev);
     return 0;
 }
 
@@ -184,6 +222,27 @@ client_run(struct daos_event *event, int (*fn)(void *args), void *args, size_t a
     if (rc != 0)
         free(task);
     return rc;
+}
+
+int
+client_run_attached(
+    const char *sys, struct daos_event *event, int (*fn)(void *args), void *args, size_t args_bytes)
+{
+    struct daos_client *client = client_self();
+    int rc;
+
+    if (client == NULL)
+        return CAIRN_ERR(UNINIT);
+    rc = client_attach(client, sys);
+    if (rc != 0)
+        return rc;
+    return client_run(event, fn, args, args_bytes);
+}
+
+int
+client_refuse(void)
+{
+    return client_self() == NULL ? CAIRN_ERR(UNINIT) : CAIRN_ERR(INVAL);
 }
 
 int
@@ -231,7 +290,7 @@ eq_create_ult(void *arg)
     list_init(&eq->running);
     list_init(&eq->completed);
     list_init(&eq->waiters);
-    rc = client_hdl_new(eq->client, CLIENT_HDL_EQ, eq, &cookie);
+    rc = client_hdl_new(eq->client, CLIENT_HDL_EQ, eq, free, &cookie);
     if (rc != 0) {
         free(eq);
         return rc;
@@ -260,14 +319,15 @@ eq_destroy_ult(void *arg)
 
     if (rc != 0)
         return rc;
-    if (eq->running_nr > 0 || !list_empty(&eq->waiters))
-        return CAIRN_ERR(BUSY); /* also with FORCE: buffers of running calls belong to the caller until they end */
+    if (eq->running_nr > 0 || !list_empty(&eq->waiters)) {
+        return CAIRN_ERR(
+            BUSY); /* also with FORCE: buffers of running calls belong to the caller until they end */
+    }
     if (eq->completed_nr > 0 && (args->flags & DAOS_EQ_DESTROY_FORCE) == 0)
         return CAIRN_ERR(BUSY);
-    LIST_FOREACH_SAFE (ev, next, &eq->completed, struct ev, link) {
+    LIST_FOREACH_SAFE(ev, next, &eq->completed, struct ev, link) {
         list_del(&ev->link);
-        ev->state = EV_INIT;
-        ev->eq = NULL;
+        ev_reset(ev);
     }
     CAIRN_IGNORE(client_hdl_del(eq->client, CLIENT_HDL_EQ, args->eqh.cookie)); /* it is `eq` */
     free(eq);
@@ -342,21 +402,19 @@ eq_take_ult(void *arg)
 
     if (rc != 0)
         return rc;
-    LIST_FOREACH_SAFE (ev, next, &eq->completed, struct ev, link) {
+    LIST_FOREACH_SAFE(ev, next, &eq->completed, struct ev, link) {
         if ((unsigned int)args->ret_nr == args->nr)
             break;
         list_del(&ev->link);
         eq->completed_nr--;
-        ev->state = EV_INIT;
-        ev->child_nr = 0;
-        ev->is_barrier = false;
-        ev->child_rc = 0;
+        ev_reset(ev);
         args->events[args->ret_nr++] = ev->self;
     }
-    if (args->ret_nr == 0 && args->waiter != NULL && (args->wait_running == 0 || eq->running_nr > 0))
+    if (args->ret_nr == 0 && args->waiter != NULL && (args->wait_running == 0 || eq->running_nr > 0)) {
         list_add_tail(&eq->waiters, &args->waiter->link);
-    else
+    } else {
         args->waiter = NULL;
+    }
     return 0;
 }
 
@@ -366,14 +424,16 @@ poke(struct daos_client *client)
 {
     bool never = false;
 
-    if (client->gate != NULL)
+    if (client->gate != NULL) {
         CAIRN_IGNORE(client_drive(client, &never, plat_mono_ns(client->plat))); /* TIMEDOUT at once */
-    else
+    } else {
         ult_yield();
+    }
 }
 
 int
-daos_eq_poll(daos_handle_t eqh, int wait_running, int64_t timeout, unsigned int nevents, struct daos_event **events)
+daos_eq_poll(daos_handle_t eqh, int wait_running, int64_t timeout, unsigned int nevents,
+    struct daos_event **events)
 {
     struct daos_client *client = client_self();
     struct eq_args args = {.eqh = eqh, .wait_running = wait_running, .nr = nevents, .events = events};
@@ -415,23 +475,29 @@ eq_query_ult(void *arg)
     if (rc != 0)
         return rc;
     if (args->nr == 0 || args->events == NULL) {
-        args->ret_nr = (int)(((args->query & DAOS_EQR_COMPLETED) != 0 ? eq->completed_nr : 0) + ((args->query & DAOS_EQR_WAITING) != 0 ? eq->running_nr : 0));
+        args->ret_nr = (int)(((args->query & DAOS_EQR_COMPLETED) != 0 ? eq->completed_nr : 0) +
+            ((args->query & DAOS_EQR_WAITING) != 0 ? eq->running_nr : 0));
         return 0;
     }
-    if ((args->query & DAOS_EQR_COMPLETED) != 0)
-        LIST_FOREACH (ev, &eq->completed, struct ev, link)
+    if ((args->query & DAOS_EQR_COMPLETED) != 0) {
+        LIST_FOREACH(ev, &eq->completed, struct ev, link) {
             if (nr < args->nr)
                 args->events[nr++] = ev->self;
-    if ((args->query & DAOS_EQR_WAITING) != 0)
-        LIST_FOREACH (ev, &eq->running, struct ev, link)
+        }
+    }
+    if ((args->query & DAOS_EQR_WAITING) != 0) {
+        LIST_FOREACH(ev, &eq->running, struct ev, link) {
             if (nr < args->nr)
                 args->events[nr++] = ev->self;
+        }
+    }
     args->ret_nr = (int)nr;
     return 0;
 }
 
 int
-daos_eq_query(daos_handle_t eqh, daos_eq_query_t query, unsigned int nevents, struct daos_event **events)
+daos_eq_query(
+    daos_handle_t eqh, daos_eq_query_t query, unsigned int nevents, struct daos_event **events)
 {
     struct eq_args args = {.eqh = eqh, .query = (unsigned int)query, .nr = nevents, .events = events};
     int rc = client_run_sync(eq_query_ult, &args);
@@ -454,11 +520,11 @@ event_init_ult(void *arg)
 {
     struct ev_args *args = arg;
     struct ev *ev = ev_of(args->event);
-    struct eq *eq = NULL;
-    int rc;
+    struct eq *eq;
 
     if (args->eqh.cookie != 0) {
-        rc = eq_of(args->eqh, &eq);
+        int rc = eq_of(args->eqh, &eq);
+
         if (rc != 0)
             return rc;
     }
@@ -468,12 +534,15 @@ event_init_ult(void *arg)
     }
     memset(args->event, 0, sizeof(*args->event));
     ev->magic = EV_MAGIC;
-    ev->eq = eq;
+    ev->eqh = args->eqh.cookie;
     ev->self = args->event;
     list_init(&ev->waiters);
+    list_init(&ev->children);
+    list_init(&ev->sibling);
     if (args->parent != NULL) {
         ev->parent = ev_of(args->parent);
         ev->parent->child_nr++;
+        list_add_tail(&ev->sibling, &ev->parent->children);
     }
     return 0;
 }
@@ -488,21 +557,32 @@ daos_event_init(struct daos_event *ev, daos_handle_t eqh, struct daos_event *par
     return client_run_sync(event_init_ult, &args);
 }
 
+static void
+child_unlink(struct ev *ev)
+{
+    list_del(&ev->sibling);
+    ev->parent->child_nr--;
+    ev->parent = NULL;
+}
+
 static int
 event_fini_ult(void *arg)
 {
-    struct ev *ev = ev_of(arg);
+    struct ev *ev = ev_of(arg), *child, *next;
 
     if (ev->magic != EV_MAGIC)
         return CAIRN_ERR(INVAL);
     if (ev->state == EV_RUNNING || ev->child_running_nr > 0)
         return CAIRN_ERR(BUSY);
-    if (ev->state == EV_DONE && ev->eq != NULL && ev->parent == NULL) {
+    if (ev->state == EV_DONE && ev->eq != NULL) {
         list_del(&ev->link);
         ev->eq->completed_nr--;
     }
-    if (ev->parent != NULL && ev->parent->child_nr > 0)
-        ev->parent->child_nr--;
+    if (ev->parent != NULL)
+        child_unlink(ev);
+    LIST_FOREACH_SAFE(child, next, &ev->children, struct ev, sibling) {
+        child_unlink(child);
+    }
     ev->magic = 0;
     return 0;
 }
@@ -523,7 +603,7 @@ event_test_ult(void *arg)
 
     if (ev->magic != EV_MAGIC)
         return CAIRN_ERR(INVAL);
-    if (ev->eq != NULL)
+    if (ev->eqh != 0)
         return CAIRN_ERR(NO_PERM); /* of a queue: daos_eq_poll() */
     if (ev->state == EV_RUNNING) {
         if (args->waiter != NULL)
@@ -532,9 +612,7 @@ event_test_ult(void *arg)
     }
     args->waiter = NULL;
     args->is_taken = true;
-    ev->state = EV_INIT;
-    ev->is_barrier = false;
-    ev->child_rc = 0;
+    ev_reset(ev);
     return 0;
 }
 
@@ -557,7 +635,8 @@ daos_event_test(struct daos_event *ev, int64_t timeout, bool *flag)
     if (rc != 0)
         return rc;
     if (!args.is_taken && args.waiter != NULL) {
-        CAIRN_IGNORE(waiter_wait(client, &waiter, deadline_of(client, timeout))); /* the next look tells */
+        CAIRN_IGNORE(
+            waiter_wait(client, &waiter, deadline_of(client, timeout))); /* the next look tells */
         CAIRN_IGNORE(client_run_sync(waiter_forget_ult, &waiter)); /* always 0 */
         args.waiter = NULL;
         rc = client_run_sync(event_test_ult, &args);
@@ -572,11 +651,15 @@ static int
 parent_barrier_ult(void *arg)
 {
     struct ev *ev = ev_of(arg);
+    int rc;
 
     if (ev->magic != EV_MAGIC || ev->child_nr == 0)
         return CAIRN_ERR(INVAL);
     if (ev->state != EV_INIT)
         return CAIRN_ERR(BUSY);
+    rc = ev_prepare(client_self(), ev);
+    if (rc != 0)
+        return rc;
     ev->is_barrier = true;
     ev_launch(ev);
     if (ev->child_running_nr == 0)
@@ -621,17 +704,26 @@ daos_event_register_comp_cb(struct daos_event *ev, daos_event_comp_cb_t cb, void
     return 0;
 }
 
-int
-daos_event_next(struct daos_event *parent, struct daos_event **child)
+daos_event_t *
+daos_event_next(daos_event_t *parent, daos_event_t *child)
 {
-    (void)parent;
-    (void)child;
-    return CAIRN_ERR(NOSYS);
+    struct ev *ev;
+
+    if (parent == NULL || ev_of(parent)->magic != EV_MAGIC)
+        return NULL;
+    ev = child == NULL ? LIST_FIRST(&ev_of(parent)->children, struct ev, sibling) : ev_of(child);
+    if (child != NULL) {
+        if (ev->magic != EV_MAGIC || ev->parent != ev_of(parent) ||
+            ev->sibling.next == &ev->parent->children)
+            return NULL;
+        ev = CAIRN_CONTAINER_OF(ev->sibling.next, struct ev, sibling);
+    }
+    return ev == NULL ? NULL : ev->self;
 }
 
 int
-daos_event_abort(struct daos_event *ev)
+daos_event_abort(daos_event_t *ev)
 {
     (void)ev;
-    return CAIRN_ERR(NOSYS);
+    return CAIRN_ERR(NOSYS); /* an operation ends by its answer or its deadline */
 }

@@ -20,7 +20,14 @@ struct daos_event;
  */
 int client_run(struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes);
 
+/** The same for calls that may be the first to need the system called `sys` (NULL: the default): client_attach() comes before. */
+int client_run_attached(
+    const char *sys, struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes);
+
 /** A blocking internal step of a public call that is not tied to an event. */
 int client_run_sync(int (*fn)(void *args), void *args);
+
+/** The code for arguments that are refused before a call runs: UNINIT comes before INVAL. */
+int client_refuse(void);
 
 #endif

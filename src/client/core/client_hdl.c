@@ -3,7 +3,7 @@
  * Handles: cookie = generation << 32 | index << 4 | type (CLI-1). A stale cookie has another generation than its slot; a foreign one has another
  * type. 0 is never valid. Index bits: 28, limited by CLIENT_HANDLES_NR_MAX.
  */
-#include "client/core/client.h"
+#include "client/core/client_priv.h"
 
 #include "base/assert.h"
 #include "base/util.h"
@@ -33,8 +33,8 @@ table_grow(struct daos_client *client)
 }
 
 int
-client_hdl_new(
-    struct daos_client *client, enum client_hdl_type type, void *ptr, uint64_t *ret_cookie)
+client_hdl_new(struct daos_client *client, enum client_hdl_type type, void *ptr,
+    void (*fini)(void *ptr), uint64_t *ret_cookie)
 {
     struct client_hdl_slot *slot;
     uint32_t idx;
@@ -53,6 +53,7 @@ client_hdl_new(
     slot->gen = slot->gen == UINT32_MAX ? 1 : slot->gen + 1;
     slot->type = (uint8_t)type;
     slot->ptr = ptr;
+    slot->fini = fini;
     *ret_cookie = (uint64_t)slot->gen << 32 | (uint64_t)idx << 4 | (uint64_t)type;
     return 0;
 }
@@ -91,4 +92,17 @@ client_hdl_del(struct daos_client *client, enum client_hdl_type type, uint64_t c
     slot->next_free = client->hdl_free;
     client->hdl_free = ((uint32_t)cookie >> 4) + 1;
     return ptr;
+}
+
+void
+client_hdl_fini_all(struct daos_client *client)
+{
+    for (uint32_t i = 0; i < client->hdl_nr; i++) {
+        struct client_hdl_slot *slot = &client->hdls[i];
+
+        if (slot->type == 0)
+            continue;
+        slot->type = 0;
+        slot->fini(slot->ptr);
+    }
 }

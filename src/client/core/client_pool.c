@@ -41,8 +41,81 @@ client_cont_put(struct client_cont *cont)
     CAIRN_ASSERT(cont->ref_nr > 0);
     if (--cont->ref_nr > 0)
         return;
+    cont->pool->cont_nr--;
     client_pool_put(cont->pool);
     free(cont);
+}
+
+int
+client_pool_new(struct daos_client *client, struct uuid uuid, struct uuid hdl, uint64_t flags,
+    uint32_t leader, struct poolmap *map, struct client_pool **ret_pool)
+{
+    struct client_pool *pool = calloc(1, sizeof(*pool));
+
+    if (pool == NULL)
+        return CAIRN_ERR(NOMEM);
+    *pool = (struct client_pool){.client = client,
+        .ref_nr = 1,
+        .uuid = uuid,
+        .hdl = hdl,
+        .flags = flags,
+        .leader = leader,
+        .map = map};
+    *ret_pool = pool;
+    return 0;
+}
+
+int
+client_cont_new(struct client_pool *pool, struct uuid uuid, struct uuid hdl, uint64_t flags,
+    struct client_cont **ret_cont)
+{
+    struct client_cont *cont = calloc(1, sizeof(*cont));
+
+    if (cont == NULL)
+        return CAIRN_ERR(NOMEM);
+    *cont = (struct client_cont){.pool = pool,
+        .ref_nr = 1,
+        .uuid = uuid,
+        .hdl = hdl,
+        .flags = flags,
+        .layout_ver = PLACEMENT_LAYOUT_VERSION};
+    client_pool_get(pool);
+    pool->cont_nr++;
+    *ret_cont = cont;
+    return 0;
+}
+
+static void
+pool_fini(void *ptr)
+{
+    client_pool_put(ptr);
+}
+
+static void
+cont_fini(void *ptr)
+{
+    client_cont_put(ptr);
+}
+
+int
+client_pool_hdl_new(struct client_pool *pool, uint64_t *ret_cookie)
+{
+    return client_hdl_new(pool->client, CLIENT_HDL_POOL, pool, pool_fini, ret_cookie);
+}
+
+int
+client_cont_hdl_new(struct client_cont *cont, uint64_t *ret_cookie)
+{
+    return client_hdl_new(cont->pool->client, CLIENT_HDL_CONT, cont, cont_fini, ret_cookie);
+}
+
+struct uuid
+client_uuid_new(struct daos_client *client)
+{
+    uint64_t random[2];
+
+    client->plat->ops->random(client->plat, random, sizeof(random));
+    return cuuid_from_random(random[0], random[1]);
 }
 
 int
@@ -67,8 +140,9 @@ client_cont_of(struct daos_client *client, uint64_t cookie, struct client_cont *
     return 0;
 }
 
-int
-client_pool_call(struct client_pool *pool, uint16_t opcode, const void *req, void *rep, struct arena *arena)
+static int
+svc_call(struct client_pool *pool, const struct uuid *cont_hdl, uint16_t opcode, const void *req,
+    void *rep, struct arena *arena)
 {
     struct client_call call = {
         .ep = {.rank = pool->leader, .tag = RPC_TAG_SYSTEM},
@@ -76,8 +150,10 @@ client_pool_call(struct client_pool *pool, uint16_t opcode, const void *req, voi
         .req = req,
         .rep = rep,
         .arena = arena,
+        .map_ver = pool->map->version,
         .pool = pool->uuid,
         .pool_hdl = pool->hdl,
+        .cont_hdl = cont_hdl == NULL ? (struct uuid){{0}} : *cont_hdl,
         .follow_leader = true,
     };
     int rc = client_call(pool->client, &call);
@@ -87,22 +163,50 @@ client_pool_call(struct client_pool *pool, uint16_t opcode, const void *req, voi
 }
 
 int
-client_pool_refresh(struct client_pool *pool)
+client_pool_call(
+    struct client_pool *pool, uint16_t opcode, const void *req, void *rep, struct arena *arena)
 {
-    struct proto_pool_map_req req = {.pool = pool->uuid};
-    struct proto_pool_map_rep rep = {0};
-    struct poolmap *map = NULL;
-    struct arena arena;
+    return svc_call(pool, NULL, opcode, req, rep, arena);
+}
+
+int
+client_cont_call(
+    struct client_cont *cont, uint16_t opcode, const void *req, void *rep, struct arena *arena)
+{
+    return svc_call(cont->pool, &cont->hdl, opcode, req, rep, arena);
+}
+
+int
+client_sys_call(
+    struct daos_client *client, uint16_t opcode, const void *req, void *rep, struct arena *arena)
+{
+    struct client_call call = {
+        .ep = {.rank = client->sys.leader_rank, .tag = RPC_TAG_SYSTEM},
+        .opcode = opcode,
+        .req = req,
+        .rep = rep,
+        .arena = arena,
+        .follow_leader = true,
+    };
+    int rc = client_call(client, &call);
+
+    if (call.ep.rank != RPC_RANK_NONE)
+        client->sys.leader_rank = call.ep.rank;
+    return rc;
+}
+
+int
+client_pool_map_take(struct client_pool *pool, const struct iov *bytes)
+{
+    struct poolmap *map;
     int rc;
 
-    arena_init(&arena, 1024, CLIENT_REPLY_ARENA_BYTES_MAX);
-    rc = client_pool_call(pool, PROTO_POOL_MAP, &req, &rep, &arena);
-    if (rc == 0)
-        rc = poolmap_decode(rep.map.buf, rep.map.len, &map);
-    arena_fini(&arena);
+    if (bytes->len == 0)
+        return 0; /* not sent: unchanged */
+    rc = poolmap_decode(bytes->buf, bytes->len, &map);
     if (rc != 0)
         return rc;
-    if (map->version > pool->map->version) { /* another call may have been faster (MB-1) */
+    if (map->version > pool->map->version) { /* another call may have been faster */
         struct poolmap *old = pool->map;
 
         pool->map = map;
@@ -113,7 +217,24 @@ client_pool_refresh(struct client_pool *pool)
 }
 
 int
-client_tgt_call(struct client_cont *cont, uint32_t tgt_id, uint16_t opcode, const void *req, void *rep, struct arena *arena)
+client_pool_refresh(struct client_pool *pool)
+{
+    struct proto_pool_map_req req = {.pool = pool->uuid};
+    struct proto_pool_map_rep rep = {0};
+    struct arena arena;
+    int rc;
+
+    arena_init(&arena, 1024, CLIENT_REPLY_ARENA_BYTES_MAX);
+    rc = client_pool_call(pool, PROTO_POOL_MAP, &req, &rep, &arena);
+    if (rc == 0)
+        rc = client_pool_map_take(pool, &rep.map);
+    arena_fini(&arena);
+    return rc;
+}
+
+int
+client_tgt_call(struct client_cont *cont, uint32_t tgt_id, uint16_t opcode, const void *req,
+    void *rep, struct arena *arena)
 {
     struct client_pool *pool = cont->pool;
     const struct poolmap_tgt *tgt = poolmap_tgt_at(pool->map, tgt_id);

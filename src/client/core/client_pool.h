@@ -9,6 +9,7 @@
 #define CAIRN_CLIENT_POOL_H
 
 #include "client/core/client.h"
+#include "client/core/client_event.h"
 #include "placement/placement.h"
 #include "poolmap/poolmap.h"
 #include "proto/proto_svc.h"
@@ -22,6 +23,7 @@ struct client_pool {
     uint32_t leader; /* rank of the pool service, as last heard */
     struct poolmap *map;
     bool is_slave; /* made from a global handle: closing it does not disconnect */
+    uint32_t cont_nr; /* open containers */
 };
 
 struct client_cont {
@@ -43,14 +45,37 @@ void client_cont_get(struct client_cont *cont);
 void client_cont_put(struct client_cont *cont); /* NULL-safe */
 
 /** Behind handles; a reference is not taken. Errors: NO_HDL. */
-CAIRN_MUST_CHECK int client_pool_of(struct daos_client *client, uint64_t cookie, struct client_pool **ret_pool);
-CAIRN_MUST_CHECK int client_cont_of(struct daos_client *client, uint64_t cookie, struct client_cont **ret_cont);
+CAIRN_MUST_CHECK int
+client_pool_of(struct daos_client *client, uint64_t cookie, struct client_pool **ret_pool);
+CAIRN_MUST_CHECK int
+client_cont_of(struct daos_client *client, uint64_t cookie, struct client_cont **ret_cont);
 
 /** A request to the pool's service; finds its leader by hints. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int client_pool_call(struct client_pool *pool, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_pool_call(
+    struct client_pool *pool, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+/** The same with the container's handle. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_cont_call(
+    struct client_cont *cont, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+/** A request to the system service; finds its leader by hints. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_sys_call(
+    struct daos_client *client, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+struct uuid client_uuid_new(struct daos_client *client);
+
+/* Objects of handles; `*ret` returns owned, with one reference. `map` passes to the pool. */
+CAIRN_MUST_CHECK int client_pool_new(struct daos_client *client, struct uuid uuid, struct uuid hdl,
+    uint64_t flags, uint32_t leader, struct poolmap *map, struct client_pool **ret_pool);
+CAIRN_MUST_CHECK int client_cont_new(struct client_pool *pool, struct uuid uuid, struct uuid hdl,
+    uint64_t flags, struct client_cont **ret_cont);
+/** Handles of them; the reference passes to the handle. */
+CAIRN_MUST_CHECK int client_pool_hdl_new(struct client_pool *pool, uint64_t *ret_cookie);
+CAIRN_MUST_CHECK int client_cont_hdl_new(struct client_cont *cont, uint64_t *ret_cookie);
+
+/** Make an encoded map the pool's, if it is newer (MB-1). */
+CAIRN_MUST_CHECK int client_pool_map_take(struct client_pool *pool, const struct iov *bytes);
 /** Fetch the newest map. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_pool_refresh(struct client_pool *pool);
 /** To a target of the pool: fills in handles, map version and endpoint. STALE means that the map was refreshed: compute the layout anew and call again. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int client_tgt_call(struct client_cont *cont, uint32_t tgt_id, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_tgt_call(struct client_cont *cont, uint32_t tgt_id,
+    uint16_t opcode, const void *req, void *rep, struct arena *arena);
 
 #endif

@@ -7,8 +7,11 @@
 
 /** Deep copy. Errors: NOMEM. */
 CAIRN_MUST_CHECK int client_sys_copy(const struct client_sys *src, struct client_sys *ret_sys);
-/** Open the RPC context to client->sys. */
+/** On a ULT (or before there are any): open the RPC context to client->sys. */
 CAIRN_MUST_CHECK int client_rpc_open(struct daos_client *client);
+
+/** End the objects behind all handles. */
+void client_hdl_fini_all(struct daos_client *client);
 
 /** Read the attach file again: ranks may have moved or restarted. Keeps what is known when it cannot be read. */
 void client_sys_refresh(struct daos_client *client);
@@ -19,7 +22,7 @@ void client_sys_refresh(struct daos_client *client);
  */
 CAIRN_MUST_CHECK int client_embedded_start(struct plat *plat, const char *dir,
     struct client_sys *ret_sys, struct client_embedded **ret_embedded);
-void
-client_embedded_stop(struct client_embedded *embedded); /* NULL-safe; waits for its checkpoint */
+void client_embedded_stop(struct client_embedded *embedded); /* NULL-safe; waits for its checkpoint */
+const char *client_embedded_dir(const struct client_embedded *embedded);
 
 #endif

@@ -17,14 +17,24 @@
 
 enum { ATTACH_BYTES_MAX = 4 << 20, ATTACH_VERSION = 1 };
 
+enum { ATTACH_DEPTH_MAX = 8 };
+
+#define SWAP(a, b) \
+    do { \
+        __typeof__(a) swap_tmp_ = (a); \
+        (a) = (b); \
+        (b) = swap_tmp_; \
+    } while (0)
+
 #define DEFAULT_SYS_NAME "daos_server"
 #define EMBEDDED_PREFIX "embedded:"
 
 void
 client_sys_fini(struct client_sys *sys)
 {
-    for (uint32_t i = 0; i < sys->rank_nr; i++)
+    for (uint32_t i = 0; i < sys->rank_nr; i++) {
         free(sys->ranks[i].uris);
+    }
     free(sys->ranks);
     *sys = (struct client_sys){0};
 }
@@ -86,12 +96,37 @@ rank_parse(json_t *json, struct client_rank *ret_rank)
     return 0;
 }
 
+/* The parser recurses with the depth of the text, and this may run on a ULT (TH-2). */
+static bool
+is_shallow(const char *text, size_t len)
+{
+    bool is_string = false;
+    int depth = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (is_string) {
+            if (text[i] == '\\') {
+                i++;
+            } else if (text[i] == '"')
+                is_string = false;
+        } else if (text[i] == '"') {
+            is_string = true;
+        } else if (text[i] == '[' || text[i] == '{') {
+            if (++depth > ATTACH_DEPTH_MAX)
+                return false;
+        } else if (text[i] == ']' || text[i] == '}') {
+            depth--;
+        }
+    }
+    return true;
+}
+
 int
 client_sys_parse(const char *text, size_t len, struct client_sys *ret_sys)
 {
     struct client_sys sys = {0};
-    json_error_t error;
-    json_t *root = json_loadb(text, len, 0, &error);
+    json_error_t error = {.text = "nested too deep"};
+    json_t *root = is_shallow(text, len) ? json_loadb(text, len, 0, &error) : NULL;
     json_t *ranks = json_object_get(root, "ranks");
     const char *name = json_string_value(json_object_get(root, "system"));
     const char *uuid = json_string_value(json_object_get(root, "uuid"));
@@ -153,10 +188,14 @@ sys_read(struct daos_client *client, struct client_sys *ret_sys)
 void
 client_sys_refresh(struct daos_client *client)
 {
+    uint64_t now_ns = plat_mono_ns(client->plat);
     struct client_sys sys;
 
     if (client->attach_path[0] == '\0')
         return;
+    if (client->refresh_ns != 0 && now_ns - client->refresh_ns < CLIENT_REFRESH_NS)
+        return;
+    client->refresh_ns = now_ns;
     if (sys_read(client, &sys) != 0)
         return; /* the server may be down: what is known stays */
     if (cuuid_cmp(&sys.uuid, &client->sys.uuid) != 0) {
@@ -164,8 +203,10 @@ client_sys_refresh(struct daos_client *client)
         client_sys_fini(&sys);
         return;
     }
-    client_sys_fini(&client->sys);
-    client->sys = sys;
+    SWAP(sys.ranks, client->sys.ranks);
+    SWAP(sys.rank_nr, client->sys.rank_nr);
+    client->sys.leader_rank = sys.leader_rank;
+    client_sys_fini(&sys);
 }
 
 /* ---- RPC context ----------------------------------------------------------------------------------------------------- */
@@ -262,37 +303,47 @@ attach_path_make(struct daos_client *client, const char *name)
 }
 
 static int
+rpc_open_ult(void *arg)
+{
+    return client_rpc_open(arg);
+}
+
+static int
+rpc_open(struct daos_client *client)
+{
+    int rc = client_exec(client, rpc_open_ult, client);
+
+    if (rc == 0)
+        return 0;
+    client_embedded_stop(client->embedded);
+    client->embedded = NULL;
+    client->attach_path[0] = '\0';
+    client_sys_fini(&client->sys);
+    return rc;
+}
+
+static int
 attach_embedded(struct daos_client *client, const char *dir)
 {
     struct client_sys sys;
-    int rc = client_embedded_start(client->plat, dir, &sys, &client->embedded);
+    int rc;
 
+    if (ult_self() != NULL) {
+        LOG_ERROR("embedded mode: connect from a thread, not from a completion callback");
+        return CAIRN_ERR(NO_PERM);
+    }
+    rc = client_embedded_start(client->plat, dir, &sys, &client->embedded);
     if (rc != 0)
         return rc;
     client->sys = sys;
-    return client_rpc_open(client);
+    return rpc_open(client);
 }
 
-int
-client_attach(struct daos_client *client, const char *name)
+static int
+attach_file(struct daos_client *client, const char *name)
 {
-    const char *dir = env(client, "CAIRN_EMBEDDED");
     int rc;
 
-    if (name != NULL && strncmp(name, EMBEDDED_PREFIX, strlen(EMBEDDED_PREFIX)) == 0) {
-        dir = name + strlen(EMBEDDED_PREFIX);
-        name = NULL;
-    }
-    if (client->is_attached) {
-        if (name == NULL || name[0] == '\0' || strcmp(name, client->sys.name) == 0)
-            return 0;
-        LOG_ERROR("this process uses system %s: it cannot use %s as well", client->sys.name, name);
-        return CAIRN_ERR(MISMATCH);
-    }
-    if (dir != NULL)
-        return attach_embedded(client, dir);
-    if (name == NULL || name[0] == '\0')
-        name = env(client, "DAOS_SYSTEM") != NULL ? env(client, "DAOS_SYSTEM") : DEFAULT_SYS_NAME;
     if (strlen(name) >= CLIENT_SYS_NAME_BYTES_MAX || strchr(name, '/') != NULL)
         return CAIRN_ERR(INVAL);
     rc = attach_path_make(client, name);
@@ -305,5 +356,54 @@ client_attach(struct daos_client *client, const char *name)
         client->attach_path[0] = '\0';
         return CAIRN_ERR(AGENT_COMM);
     }
-    return client_rpc_open(client);
+    return rpc_open(client);
+}
+
+static int
+attach(struct daos_client *client, const char *name)
+{
+    const char *dir = env(client, "CAIRN_EMBEDDED");
+
+    if (name != NULL && strncmp(name, EMBEDDED_PREFIX, strlen(EMBEDDED_PREFIX)) == 0) {
+        dir = name + strlen(EMBEDDED_PREFIX);
+        name = client->embedded == NULL ? NULL : client_embedded_dir(client->embedded);
+        if (client->is_attached && (name == NULL || strcmp(name, dir) != 0)) {
+            LOG_ERROR(
+                "this process uses system %s: it cannot open %s as well", client->sys.name, dir);
+            return CAIRN_ERR(MISMATCH);
+        }
+        name = NULL;
+    }
+    if (client->is_attached) {
+        if (name == NULL || name[0] == '\0' || strcmp(name, client->sys.name) == 0)
+            return 0;
+        LOG_ERROR("this process uses system %s: it cannot use %s as well", client->sys.name, name);
+        return CAIRN_ERR(MISMATCH);
+    }
+    if (dir != NULL)
+        return attach_embedded(client, dir);
+    if (name == NULL || name[0] == '\0')
+        name = env(client, "DAOS_SYSTEM") != NULL ? env(client, "DAOS_SYSTEM") : DEFAULT_SYS_NAME;
+    return attach_file(client, name);
+}
+
+int
+client_attach(struct daos_client *client, const char *name)
+{
+    int rc;
+
+    if (client->gate == NULL || ult_self() != NULL)
+        return attach(client, name); /* one thread */
+    plat_gate_lock(client->gate);
+    while (client->is_attaching) {
+        plat_gate_wait(client->gate);
+    }
+    client->is_attaching = true;
+    plat_gate_unlock(client->gate);
+    rc = attach(client, name);
+    plat_gate_lock(client->gate);
+    client->is_attaching = false;
+    plat_gate_broadcast(client->gate);
+    plat_gate_unlock(client->gate);
+    return rc;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Shared by the files of client/obj only. Limits are those of the store (vos.h), which the client does not include. */
+/* Shared by the files of client/obj only. Limits are those of the messages, which are those of the store. */
 #ifndef CAIRN_CLIENT_OBJ_PRIV_H
 #define CAIRN_CLIENT_OBJ_PRIV_H
 
 #include "client/obj/client_obj.h"
 
 enum {
-    CLIENT_KEY_BYTES_MAX = 4096,
     CLIENT_KEY_LEXICAL_BYTES_MAX = 80,
-    CLIENT_IODS_NR_MAX = 256,
-    CLIENT_RECXS_NR_MAX = 16384,
+    CLIENT_IOVS_NR_MAX = 1 << 20,
     CLIENT_FETCH_SIZE_ONLY = 1 << 16,
+    CLIENT_STALE_TRIES_NR_MAX = 16,
+    CLIENT_CSUM_TRIES_NR_MAX = 3,
 };
 
 /** Errors: INVAL no key, or an integer key that is not 8 bytes; KEY2BIG. */
@@ -18,5 +18,15 @@ CAIRN_MUST_CHECK int client_obj_key_check(const d_iov_t *key, enum placement_key
 struct iov client_obj_key(const d_iov_t *key);
 /** Errors: NOSYS a transaction handle. */
 CAIRN_MUST_CHECK int client_obj_th_check(daos_handle_t th);
+
+/** Group, first shard and target of a dkey for the newest map (COB-1). */
+CAIRN_MUST_CHECK int
+client_obj_grp_of(struct client_obj *obj, const d_iov_t *dkey, uint32_t *ret_grp);
+CAIRN_MUST_CHECK int
+client_obj_target(struct client_obj *obj, uint32_t grp, uint32_t *ret_shard, uint32_t *ret_tgt_id);
+
+/** An open object by its handle, kept for the time of a call: client_obj_put(). Errors: NO_HDL; NOSYS a transaction. */
+CAIRN_MUST_CHECK int
+client_obj_enter(daos_handle_t oh, daos_handle_t th, struct client_obj **ret_obj);
 
 #endif
