@@ -136,7 +136,7 @@ struct xstream *rpc_ctx_xstream(struct rpc_ctx *ctx);
 struct rpc_call_opts {
     uint64_t deadline_ns; /* monotonic; required */
     uint32_t slot; /* request id of a modifying call: see vos_req_id */
-    uint64_t seq;
+    uint64_t seq; /* 0: it has none, resends run again */
     uint64_t first_hlc;
     uint32_t map_ver;
     struct uuid pool, pool_hdl, cont_hdl;

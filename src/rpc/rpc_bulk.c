@@ -131,6 +131,7 @@ rpc_bulk_free(struct rpc_bulk *bulk)
         uint64_t call = msg->call;
         uint64_t xfer = msg->xfer;
 
+        CAIRN_PROBE("rpc.bulk.free_cancels");
         rpc_conn_ref(conn);
         rpc_msg_cancel(msg);
         done_send(conn, call, xfer, CAIRN_ERR(UNREACH));
@@ -138,7 +139,9 @@ rpc_bulk_free(struct rpc_bulk *bulk)
     }
     drain_ns = rpc_now_ns(bulk->ctx) + RPC_DRAIN_NS;
     while (bulk->placed_nr > 0) { /* RPC-9 */
+        CAIRN_PROBE("rpc.bulk.free_waits");
         if (ult_cond_wait_until(&bulk->drained, NULL, drain_ns) != 0) {
+            CAIRN_PROBE("rpc.bulk.free_closes");
             placed_close(bulk);
             drain_ns = PLAT_NEVER_NS;
         }
@@ -553,6 +556,7 @@ op_drain(struct rpc_bulk_op *op)
     while (op->active_nr > 0) {
         if (ult_cond_wait_until(&op->cond, NULL, drain_ns) == 0)
             continue;
+        CAIRN_PROBE("rpc.bulk.drain_closes");
         drain_ns = PLAT_NEVER_NS;
         for (uint32_t i = 0; i < RPC_BULK_WINDOW_NR; i++) {
             if (op->chunks[i].is_used) {

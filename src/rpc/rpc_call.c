@@ -29,24 +29,20 @@ credit_take(struct rpc_conn *conn, uint64_t deadline_ns)
         conn->inflight_nr++;
         return 0;
     }
-    conn->waiting_nr++;
     rc = ult_cond_wait_until(&conn->credit, NULL, deadline_ns);
     if (rc != 0) {
-        if (conn->state != RPC_CONN_DOWN) {
-            conn->waiting_nr--;
-        }
         conn->ctx->stats.timeouts_nr++;
     }
     return rc;
 }
 
+/* The queue itself tells who waits: one whose time is over has left it, though it may not have run yet. */
 static void
 credit_give(struct rpc_conn *conn)
 {
-    if (conn->state == RPC_CONN_DOWN) {
+    if (conn->state == RPC_CONN_DOWN)
         return; /* nobody waits here any more */
-    } else if (conn->waiting_nr > 0) {
-        conn->waiting_nr--;
+    if (!list_empty(&conn->credit.wq.waiters)) {
         ult_cond_signal(&conn->credit);
     } else {
         conn->inflight_nr--;

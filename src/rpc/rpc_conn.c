@@ -149,11 +149,13 @@ rpc_msg_send(struct rpc_conn *conn, struct rpc_msg *msg)
     if (rc == 0)
         return;
     if (rc == -DER_BUSY && conn->backlog_nr < RPC_BACKLOG_NR_MAX) {
+        CAIRN_PROBE("rpc.conn.backlog");
         list_add_tail(&msg->backlog_link, &conn->backlog);
         conn->backlog_nr++;
         return;
     }
     if (rc == -DER_BUSY) { /* it does not read (RPC-5) */
+        CAIRN_PROBE("rpc.conn.backlog_full");
         rpc_conn_close(conn);
     }
     rpc_msg_free(msg);
@@ -267,7 +269,6 @@ conn_down(struct rpc_conn *conn)
     LIST_FOREACH_SAFE(call, tmp, &conn->calls, struct rpc_call, conn_link) {
         rpc_call_end(call, ctx->is_stopping ? CAIRN_ERR(SHUTDOWN) : CAIRN_ERR(UNREACH));
     }
-    conn->waiting_nr = 0;
     ult_cond_broadcast(&conn->credit);
     rpc_bulk_conn_down(conn);
     rpc_serve_conn_down(conn);

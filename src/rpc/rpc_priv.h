@@ -21,6 +21,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/probe.h"
 #include "base/util.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_wire.h"
@@ -81,7 +82,6 @@ struct rpc_conn {
     uint64_t peer_incarnation; /* of who answers; 0: not known */
     struct list_head calls;
     uint32_t inflight_nr; /* credits given out */
-    uint32_t waiting_nr;
     struct ult_cond credit; /* callers over RPC_INFLIGHT_NR_MAX: a wake hands over a credit */
     struct list_head reqs;
     struct list_head chunks;

@@ -106,6 +106,7 @@ dup_join(struct rpc_run *run, struct rpc_conn *conn, const struct rpc_head *head
     uint64_t now_ns = rpc_now_ns(ctx);
     uint64_t deadline_ns;
 
+    CAIRN_PROBE("rpc.serve.dup_join");
     ctx->stats.dup_requests_nr++;
     if (run->conn == conn && head->call <= run->call)
         return; /* a copy of the same message, or one that was overtaken */
@@ -352,7 +353,7 @@ rpc_serve_on_request(struct rpc_conn *conn, const struct rpc_head *head, const v
         ctx->stats.timeouts_nr++;
         return;
     }
-    is_identified = op->is_modifying && !cuuid_is_nil(&head->hdr.client);
+    is_identified = op->is_modifying && head->hdr.seq != 0 && !cuuid_is_nil(&head->hdr.client);
     if (is_identified) {
         run = dup_find(ctx, &head->hdr);
     }

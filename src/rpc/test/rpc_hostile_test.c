@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Goal: peers that are of another version, broken, dead in the middle, or hostile get a named refusal or lose their connection, and harm nobody
+ * else (RPC-1, RPC-3 to RPC-5, RPC-11).
+ * Method: rpc_raw.c plays such a peer, over every transport; after each act an honest ping must work.
+ */
+#define RPC_SUITE rpc_hostile
+#include "rpc/test/rpc_raw.h"
+#include "rpc/test/rpc_suite.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+
+static bool
+refused_with(struct raw *raw, uint64_t call, int rc)
+{
+    const struct raw_msg *msg = raw_recv(raw);
+
+    if (!EXPECT(msg != NULL))
+        return false;
+    EXPECT_EQ(msg->head.kind, RPC_KIND_REPLY);
+    EXPECT_EQ(msg->head.hdr.flags, RPC_FLAG_REFUSED);
+    EXPECT_EQ(msg->head.call, call);
+    EXPECT_EQ(msg->head.hdr.src_incarnation, 100u);
+    EXPECT_EQ(msg->head.hdr.dst_incarnation, 555u);
+    return EXPECT_EQ(msg->head.hdr.rc, rc);
+}
+
+/* ---- hostile clients ------------------------------------------------------------------------------------------------ */
+
+SUITE(refusals)
+{
+    static const uint8_t body[1];
+    struct raw raw;
+    struct rpc_head head;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 11);
+    head.ver_lo = head.ver_hi = head.ver = 9; /* another version */
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    refused_with(&raw, 11, -DER_PROTO);
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 12);
+    head.features = 1; /* a feature that is required and unknown */
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    refused_with(&raw, 12, -DER_PROTO);
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 13);
+    head.hdr.system.b[15] ^= 1;
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    refused_with(&raw, 13, -DER_MISMATCH);
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 14);
+    head.hdr.dst_incarnation = 99;
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    refused_with(&raw, 14, -DER_STALE);
+    head = raw_head(&raw, RPC_KIND_REQUEST, 0xffff, 15);
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    refused_with(&raw, 15, -DER_UNREG);
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_OBJ_APPLY, 16); /* a body that does not decode */
+    raw_send(&raw, &head, "\377\377\377\377", 4, NULL, 0);
+    refused_with(&raw, 16, -DER_PROTO);
+    EXPECT_EQ(rig->server.ran_nr, 0u);
+    head = raw_head(
+        &raw, RPC_KIND_REQUEST, PROTO_PING, 17); /* right incarnation, optional feature: fine */
+    head.hdr.dst_incarnation = 100;
+    head.features = UINT64_C(1) << 40;
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    EXPECT_EQ(raw_recv(&raw)->head.hdr.flags, 0u);
+    EXPECT_EQ(rig->server.ran_nr, 1u);
+    raw_close(&raw);
+}
+
+/* A request whose time is over on arrival is dropped and counted. */
+SUITE(expired_on_arrival)
+{
+    static const uint8_t body[1];
+    struct raw raw;
+    struct rpc_head head;
+    struct rpc_stats stats;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 11);
+    head.hdr.timeout_ns = 0;
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    if (rig->sim == NULL) { /* no time passes within a step of the simulator */
+        head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 12);
+        head.hdr.timeout_ns = 1; /* over when its ULT runs */
+        raw_send(&raw, &head, body, 1, NULL, 0);
+    }
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 13);
+    head.hdr.timeout_ns = UINT64_MAX; /* absurd, but no overflow */
+    raw_send(&raw, &head, body, 1, NULL, 0);
+    EXPECT_EQ(raw_recv(&raw)->head.call, 13u);
+    rig_stats(rig, &stats);
+    EXPECT_EQ(stats.timeouts_nr, rig->sim == NULL ? 2u : 1u);
+    EXPECT_EQ(rig->server.ran_nr, 1u);
+    raw_close(&raw);
+}
+
+static void
+garbage(struct rig *rig, const void *head, size_t head_len, const void *payload, size_t payload_len)
+{
+    struct raw raw;
+    struct rpc_stats before, after;
+
+    rig_stats(rig, &before);
+    if (!raw_connect(&raw, rig))
+        return;
+    raw_send_bytes(&raw, head, head_len, payload, payload_len);
+    EXPECT(raw_down_wait(&raw)); /* RPC-3 */
+    raw_close(&raw);
+    rig_stats(rig, &after);
+    EXPECT_EQ(after.bad_crc_nr, before.bad_crc_nr + 1);
+    EXPECT_EQ(after.requests_nr, before.requests_nr);
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+    rig_stats(rig, &after);
+}
+
+/* Messages that are not ours, or were damaged. */
+SUITE(garbage_messages)
+{
+    uint8_t buf[RPC_HEAD_BYTES + 64];
+    struct raw raw;
+    struct rpc_head head;
+
+    if (!raw_connect(&raw, rig)) /* for raw_head() */
+        return;
+    rig_pattern(buf, sizeof(buf), 1);
+    garbage(rig, buf, 1, NULL, 0);
+    garbage(rig, buf, sizeof(buf), NULL, 0);
+    garbage(rig, buf, sizeof(buf), buf, sizeof(buf));
+    garbage(rig, "GET / HTTP/1.1\r\n\r\n", 18, NULL, 0);
+
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 1);
+    head.body_len = 1;
+    head.body_crc = 12345; /* wrong */
+    rpc_head_encode(&head, buf);
+    garbage(rig, buf, RPC_HEAD_BYTES + 1, NULL, 0);
+    head.body_crc = rig_crc(buf + RPC_HEAD_BYTES, 1);
+    rpc_head_encode(&head, buf);
+    buf[100] ^= 4; /* a flipped bit */
+    garbage(rig, buf, RPC_HEAD_BYTES + 1, NULL, 0);
+    buf[100] ^= 4;
+    garbage(rig, buf, RPC_HEAD_BYTES + 2, NULL, 0); /* lengths that do not add up */
+    garbage(rig, buf, RPC_HEAD_BYTES + 1, buf, 7);
+    head.hdr.flags = RPC_FLAG_BODY_OUTSIDE; /* and no payload */
+    rpc_head_encode(&head, buf);
+    garbage(rig, buf, RPC_HEAD_BYTES, NULL, 0);
+    head = raw_head(&raw, 77, 0, 1); /* no such kind */
+    rpc_head_encode(&head, buf);
+    garbage(rig, buf, RPC_HEAD_BYTES, NULL, 0);
+    head = raw_head(&raw, RPC_KIND_BULK_DONE, 0, 1); /* a bulk message without its body */
+    rpc_head_encode(&head, buf);
+    garbage(rig, buf, RPC_HEAD_BYTES, NULL, 0);
+    raw_close(&raw);
+}
+
+TEST_LINUX(rpc_hostile, bytes_on_the_port, "needs a socket that is not ours")
+{
+    struct rig rig;
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    char answer[64];
+    int fd;
+
+    if (!rig_init(&rig, "tcp", NULL))
+        return;
+    addr.sin_port = htons((uint16_t)strtoul(strrchr(rig.suri, ':') + 1, NULL, 10));
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT_EQ(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    EXPECT_EQ(write(fd, "GET / HTTP/1.1\r\nHost: here\r\n\r\n", 30), 30);
+    EXPECT_LE(read(fd, answer, sizeof(answer)), 0); /* closed without a word */
+    close(fd);
+    rig_fini(&rig);
+}
+
+/* RPC-5: beyond RPC_RUNNING_NR_MAX running requests the sender is pushed back. */
+SUITE(overload)
+{
+    enum { OVER = 100 };
+    static const uint8_t body[1];
+    struct raw raw;
+    uint32_t refused_nr = 0;
+    uint32_t served_nr = 0;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    rig_mode_set(rig, RIG_MODE_GATE);
+    for (uint32_t i = 0; i < RPC_RUNNING_NR_MAX + OVER; i++) {
+        struct rpc_head head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 1 + i);
+
+        raw_send(&raw, &head, body, 1, NULL, 0);
+    }
+    while (refused_nr < OVER && raw_recv(&raw) != NULL) {
+        const struct rpc_head *head = &raw.inbox[raw.taken_nr - 1].head;
+
+        EXPECT_EQ(head->hdr.flags, RPC_FLAG_REFUSED);
+        EXPECT_ERR(head->hdr.rc, OVERLOAD_RETRY);
+        EXPECT_GT(head->call, (uint64_t)RPC_RUNNING_NR_MAX);
+        refused_nr++;
+    }
+    EXPECT_EQ(refused_nr, (uint32_t)OVER);
+    EXPECT_ERR(rig_ping(rig, RIG_LONG_NS), OVERLOAD_RETRY);
+    rig_gate_open(rig);
+    while (served_nr < RPC_RUNNING_NR_MAX && raw_recv(&raw) != NULL) {
+        served_nr += raw.inbox[raw.taken_nr - 1].head.hdr.flags == 0;
+    }
+    EXPECT_EQ(served_nr, (uint32_t)RPC_RUNNING_NR_MAX);
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+    raw_close(&raw);
+}
+
+/* ---- clients that fail in the middle of a transfer ------------------------------------------------------------------ */
+
+static void
+handlers_wait(struct rig *rig)
+{
+    struct rpc_stats stats;
+    uint64_t limit_ns = plat_mono_ns(rig->cplat) + RIG_LONG_NS;
+
+    do {
+        rig_stats(rig, &stats);
+        if (stats.running_nr > 0) {
+            ult_sleep(RIG_MS);
+        }
+    } while (stats.running_nr > 0 && plat_mono_ns(rig->cplat) < limit_ns);
+    EXPECT_EQ(stats.running_nr, 0u);
+}
+
+SUITE(client_dies_in_a_pull)
+{
+    struct raw raw;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    raw_apply_send(&raw, 1, 4 << 20, RIG_LONG_NS);
+    for (int i = 0; i < RPC_BULK_WINDOW_NR; i++) {
+        const struct raw_msg *msg = raw_recv(&raw);
+
+        EXPECT(msg != NULL && msg->head.kind == RPC_KIND_BULK_GET);
+        EXPECT(msg != NULL && msg->bulk.off == (uint64_t)i * RPC_BULK_CHUNK_BYTES);
+    }
+    raw_close(&raw);
+    handlers_wait(rig);
+    EXPECT_ERR(rig->server.bulk_rc, UNREACH);
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+/* MS-6: one that sleeps costs its own deadline only. */
+SUITE(client_sleeps_in_a_pull)
+{
+    struct raw raw;
+    const struct raw_msg *reply;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    raw_apply_send(&raw, 1, 4 << 20, RIG_SHORT_NS);
+    do {
+        reply = raw_recv(&raw);
+    } while (reply != NULL && reply->head.kind == RPC_KIND_BULK_GET);
+    EXPECT_ERR(rig->server.bulk_rc, TIMEDOUT);
+    EXPECT(reply != NULL && reply->head.hdr.rc == -DER_TIMEDOUT); /* the connection lives */
+    raw_close(&raw);
+}
+
+static void
+get_answer(struct rig *rig, uint64_t xfer_add, uint32_t crc_xor, uint32_t len, int want)
+{
+    struct raw raw;
+    struct rpc_head head;
+    struct rpc_bulk_body body = {.xfer = 0};
+    uint8_t body_buf[RPC_BULK_BODY_BYTES];
+    static uint8_t data[1 << 20];
+    const struct raw_msg *msg;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    rig->server.bulk_rc = 1;
+    raw_apply_send(&raw, 1, 5000, 10 * RIG_SHORT_NS);
+    msg = raw_recv(&raw);
+    if (!EXPECT(msg != NULL && msg->head.kind == RPC_KIND_BULK_GET && msg->bulk.len == 5000))
+        return;
+    head = raw_head(&raw, RPC_KIND_BULK_DATA, 0, 1);
+    body.xfer = msg->bulk.xfer + xfer_add;
+    rpc_bulk_body_encode(&body, body_buf);
+    head.payload_crc = rig_crc(data, len) ^ crc_xor;
+    raw_send(&raw, &head, body_buf, sizeof(body_buf), data, len);
+    if (xfer_add != 0) { /* unknown: ignored; the right one comes after it */
+        body.xfer -= xfer_add;
+        rpc_bulk_body_encode(&body, body_buf);
+        raw_send(&raw, &head, body_buf, sizeof(body_buf), data, len);
+        raw_send(&raw, &head, body_buf, sizeof(body_buf), data, len); /* twice, even */
+    }
+    handlers_wait(rig);
+    EXPECT_EQ(rig->server.bulk_rc, want);
+    raw_close(&raw);
+}
+
+SUITE(data_answers)
+{
+    get_answer(rig, 0, 0, 5000, 0);
+    get_answer(rig, 99, 0, 5000, 0);
+    get_answer(rig, 0, 1, 5000, -DER_CSUM);
+    get_answer(rig, 0, 0, 4999, -DER_PROTO);
+    get_answer(rig, 0, 0, 5001, -DER_PROTO);
+    get_answer(rig, 0, 0, 1 << 20, -DER_PROTO);
+    get_answer(rig, 0, 0, 0, -DER_PROTO);
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+/* ---- hostile servers ------------------------------------------------------------------------------------------------ */
+
+static struct rpc_head *
+hostile_reply(struct raw *raw, const struct raw_msg *msg)
+{
+    static __thread struct rpc_head head;
+
+    head = raw_head(raw, RPC_KIND_REPLY, msg->head.hdr.opcode, msg->head.call);
+    head.hdr.dst_incarnation = msg->head.hdr.src_incarnation;
+    return &head;
+}
+
+static void
+on_msg_garbage(struct raw *raw, const struct raw_msg *msg)
+{
+    (void)msg;
+    raw_send_bytes(raw, "certainly not", 13, NULL, 0);
+}
+
+static void
+on_msg_other_version(struct raw *raw, const struct raw_msg *msg)
+{
+    struct rpc_head *head = hostile_reply(raw, msg);
+
+    head->ver = head->ver_lo = head->ver_hi = 2;
+    head->hdr.flags = RPC_FLAG_REFUSED;
+    head->hdr.rc = -DER_PROTO;
+    raw_send(raw, head, NULL, 0, NULL, 0);
+}
+
+static void
+on_msg_positive(struct raw *raw, const struct raw_msg *msg)
+{
+    struct rpc_head *head = hostile_reply(raw, msg);
+
+    head->hdr.rc = 5;
+    raw_send(raw, head, NULL, 0, NULL, 0);
+}
+
+static void
+on_msg_refused_ok(struct raw *raw, const struct raw_msg *msg)
+{
+    struct rpc_head *head = hostile_reply(raw, msg);
+
+    head->hdr.flags = RPC_FLAG_REFUSED;
+    raw_send(raw, head, NULL, 0, NULL, 0);
+}
+
+static void
+on_msg_other_opcode(struct raw *raw, const struct raw_msg *msg)
+{
+    struct rpc_head *head = hostile_reply(raw, msg);
+
+    head->hdr.opcode++;
+    raw_send(raw, head, NULL, 0, NULL, 0);
+}
+
+/* First what must be ignored, then the answer. */
+static void
+on_msg_noise(struct raw *raw, const struct raw_msg *msg)
+{
+    struct rpc_head *head = hostile_reply(raw, msg);
+
+    head->call += 1000;
+    raw_send(raw, head, NULL, 0, NULL, 0);
+    head = hostile_reply(raw, msg);
+    head->hdr.dst_incarnation = 1; /* for a predecessor at this address */
+    raw_send(raw, head, NULL, 0, NULL, 0);
+    head = hostile_reply(raw, msg);
+    head->hdr.system.b[3] ^= 1;
+    raw_send(raw, head, NULL, 0, NULL, 0);
+    head = hostile_reply(raw, msg);
+    head->hdr.rc = -DER_NONEXIST;
+    raw_send(raw, head, NULL, 0, NULL, 0);
+    raw_send(raw, head, NULL, 0, NULL, 0);
+}
+
+static void
+hostile_ping(struct rig *rig, void (*on_msg)(struct raw *raw, const struct raw_msg *msg), int want)
+{
+    struct raw raw;
+    char uri[NET_URI_MAX];
+    uint32_t tag = 1 + rig->resolved_nr; /* an endpoint of its own */
+    struct rpc_call_opts opts = rig_opts(rig, RIG_LONG_NS, NULL);
+
+    if (!raw_listen(&raw, rig, uri))
+        return;
+    raw.on_msg = on_msg;
+    rig->resolve_uri = uri;
+    EXPECT_EQ(rpc_call(rig->ctx, (struct rpc_ep){RIG_RANK, tag}, PROTO_PING,
+                  &(struct proto_empty){0}, NULL, &opts, NULL),
+        want);
+    raw_close(&raw);
+    rig->resolve_uri = NULL;
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+SUITE(bad_replies)
+{
+    hostile_ping(rig, on_msg_garbage, -DER_UNREACH);
+    hostile_ping(rig, on_msg_other_version, -DER_PROTO);
+    hostile_ping(rig, on_msg_positive, -DER_PROTO);
+    hostile_ping(rig, on_msg_refused_ok, -DER_PROTO);
+    hostile_ping(rig, on_msg_other_opcode, -DER_PROTO);
+    hostile_ping(rig, on_msg_noise, -DER_NONEXIST);
+}
+
+/* RPC-4: what a server may not do with the regions of its callers. */
+static void
+bulk_send(struct raw *raw, uint16_t kind, uint64_t call, const struct rpc_bulk_body *body,
+    const void *data, uint32_t crc_xor)
+{
+    struct rpc_head head = raw_head(raw, kind, 0, call);
+    uint8_t buf[RPC_BULK_BODY_BYTES];
+    size_t len = kind == RPC_KIND_BULK_PUT ? body->len : 0;
+
+    rpc_bulk_body_encode(body, buf);
+    head.payload_crc = rig_crc(data, len) ^ crc_xor;
+    raw_send(raw, &head, buf, sizeof(buf), data, len);
+}
+
+static struct rpc_bulk *hostile_region(struct raw *raw);
+
+static void
+on_msg_bulk(struct raw *raw, const struct raw_msg *msg)
+{
+    static uint8_t data[RPC_BULK_CHUNK_BYTES + 1];
+    struct rpc_bulk *bulk = hostile_region(raw);
+    struct rpc_bulk_body good = {.xfer = 1, .id = bulk->id, .key = bulk->key, .off = 0, .len = 100};
+    struct rpc_bulk_body body;
+    uint64_t call = msg->head.call;
+
+    if (msg->head.kind != RPC_KIND_REQUEST)
+        return;
+    for (uint16_t kind = RPC_KIND_BULK_GET; kind <= RPC_KIND_BULK_PUT; kind += 2) {
+        bulk_send(raw, kind, call + 1, &good, data, 0); /* no such call: UNREACH */
+        body = good;
+        body.xfer = 2;
+        body.key++;
+        bulk_send(raw, kind, call, &body, data, 0); /* all others: INVAL */
+        body = good;
+        body.xfer = 3;
+        body.off = bulk->len - 99;
+        bulk_send(raw, kind, call, &body, data, 0);
+        body.xfer = 4;
+        body.off = UINT64_MAX - 50;
+        bulk_send(raw, kind, call, &body, data, 0);
+        body = good;
+        body.xfer = 5;
+        body.len = 0;
+        bulk_send(raw, kind, call, &body, data, 0);
+        body.xfer = 6;
+        body.len = RPC_BULK_CHUNK_BYTES + 1;
+        bulk_send(raw, kind, call, &body, data, 0);
+        body = good;
+        body.xfer = 7;
+        body.id++;
+        bulk_send(raw, kind, call, &body, data, 0); /* UNREACH */
+    }
+    body = good;
+    body.xfer = 8;
+    bulk_send(raw, RPC_KIND_BULK_PUT, call, &body, data, 1); /* CSUM */
+}
+
+static struct rpc_bulk *
+hostile_region(struct raw *raw)
+{
+    return LIST_FIRST(&raw->rig->ctx->bulks, struct rpc_bulk, link);
+}
+
+SUITE(bad_bulk_requests)
+{
+    static const int want[] = {0, -DER_UNREACH, -DER_INVAL, -DER_INVAL, -DER_INVAL, -DER_INVAL,
+        -DER_INVAL, -DER_UNREACH, -DER_CSUM};
+    struct raw raw;
+    char uri[NET_URI_MAX];
+    static uint8_t mem[2 * RPC_BULK_CHUNK_BYTES];
+    struct iov iov = {mem, sizeof(mem)};
+    struct rpc_bulk *bulk = NULL;
+    struct rpc_call_opts opts = rig_opts(rig, RIG_SHORT_NS, NULL);
+    uint32_t changed_nr = 0;
+
+    memset(mem, 0xcc, sizeof(mem));
+    if (!raw_listen(&raw, rig, uri))
+        return;
+    EXPECT_OK(
+        rpc_bulk_create(rig->ctx, &(struct sgl){1, &iov}, RPC_BULK_READ | RPC_BULK_WRITE, &bulk));
+    raw.on_msg = on_msg_bulk;
+    rig->resolve_uri = uri;
+    EXPECT_ERR(rpc_call(rig->ctx, (struct rpc_ep){RIG_RANK, 9}, PROTO_PING,
+                   &(struct proto_empty){0}, NULL, &opts, NULL),
+        TIMEDOUT);
+    EXPECT_EQ(raw.inbox_nr, 1u + 7 + 7 + 1);
+    for (uint32_t i = 1; i < raw.inbox_nr; i++) {
+        const struct raw_msg *msg = &raw.inbox[i];
+
+        EXPECT_EQ(msg->head.kind, RPC_KIND_BULK_DONE);
+        if (EXPECT(msg->bulk.xfer >= 1 && msg->bulk.xfer <= 8)) {
+            EXPECT_EQ(msg->bulk.rc, want[msg->bulk.xfer]);
+        }
+    }
+    for (size_t i = 100; i < sizeof(mem); i++) { /* the damaged one may have landed: [0, 100) */
+        changed_nr += mem[i] != 0xcc;
+    }
+    EXPECT_EQ(changed_nr, 0u);
+    raw_close(&raw);
+    rpc_bulk_free(bulk);
+    rig->resolve_uri = NULL;
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+/* RPC-11: a server that asks for much is served a few chunks at a time; one that asks for more than any honest one may is cut off. */
+struct greedy {
+    struct rig *rig;
+    uint32_t tag;
+    int rc;
+};
+
+static void
+greedy_call_main(void *arg)
+{
+    struct greedy *greedy = arg;
+    struct rpc_call_opts opts = rig_opts(greedy->rig, RIG_LONG_NS, NULL);
+
+    greedy->rc = rpc_call(greedy->rig->ctx, (struct rpc_ep){RIG_RANK, greedy->tag}, PROTO_PING,
+        &(struct proto_empty){0}, NULL, &opts, NULL);
+}
+
+static void
+greedy_run(struct rig *rig, uint32_t gets_nr, int want)
+{
+    struct greedy greedy = {rig, gets_nr, 1};
+    struct raw raw;
+    struct ult *ult;
+    char uri[NET_URI_MAX];
+    static uint8_t mem[RPC_BULK_CHUNK_BYTES];
+    struct iov iov = {mem, sizeof(mem)};
+    struct rpc_bulk *bulk = NULL;
+    const struct raw_msg *msg;
+
+    if (!raw_listen(&raw, rig, uri))
+        return;
+    EXPECT_OK(rpc_bulk_create(rig->ctx, &(struct sgl){1, &iov}, RPC_BULK_READ, &bulk));
+    rig->resolve_uri = uri;
+    EXPECT_OK(ult_create(rig->cxs, ULT_IO, greedy_call_main, &greedy, &ult));
+    msg = raw_recv(&raw);
+    if (EXPECT(msg != NULL)) {
+        struct rpc_bulk_body body = {.id = bulk->id, .key = bulk->key, .len = iov.len};
+        uint64_t call = msg->head.call;
+        struct rpc_head *head = hostile_reply(&raw, msg);
+        uint32_t data_nr = 0;
+
+        for (uint32_t i = 0; i < gets_nr; i++) {
+            body.xfer++;
+            bulk_send(&raw, RPC_KIND_BULK_GET, call, &body, NULL, 0);
+        }
+        while (data_nr < gets_nr && (msg = raw_recv(&raw)) != NULL) {
+            data_nr += msg->head.kind == RPC_KIND_BULK_DATA && msg->payload_len == iov.len;
+        }
+        raw_send(&raw, head, NULL, 0, NULL, 0);
+    }
+    ult_join(ult);
+    EXPECT_EQ(greedy.rc, want);
+    rpc_bulk_free(bulk);
+    rig->resolve_uri = NULL;
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+    raw_close(&raw);
+}
+
+SUITE(greedy_server)
+{
+    greedy_run(rig, 200, 0);
+    greedy_run(rig, 4000, -DER_UNREACH);
+}
