@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * vos alone, on tmpfs: every update is logged and acknowledged (bio_wal_wait), with a number of requests in flight on one xstream.
+ * Keys are those of a random order: each update makes a dkey, an akey and a value.
+ */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/util.h"
+#include "plat/plat_linux.h"
+#include "vos/vos.h"
+
+enum { FLIGHT_NR = 16, KEYS_NR = 1000000 };
+
+struct world {
+    struct plat *plat;
+    struct xstream *xs;
+    struct bio_cfg cfg;
+    struct bio_tgt *bio;
+    struct vos_tgt *tgt;
+    struct vos_cont *cont;
+    uint64_t next, times;
+    uint32_t value_bytes;
+    bool with_ids;
+    uint32_t live_nr;
+    struct ult_cond idle;
+    bool done;
+    void (*body)(struct world *w);
+};
+
+static void
+must(int rc)
+{
+    if (rc != 0) {
+        fprintf(stderr, "vos bench: %s\n", err_name(rc));
+        abort();
+    }
+}
+
+static void
+world_main(void *arg)
+{
+    struct world *w = arg;
+    struct uuid pool = {{1}}, cont = {{2}};
+
+    must(bio_format(w->xs, &w->cfg));
+    must(bio_open(w->xs, &w->cfg, &w->bio));
+    must(vos_tgt_open(w->bio, &w->tgt));
+    must(vos_pool_create(w->tgt, pool, UINT64_C(3) << 30, UINT64_C(3) << 30));
+    must(vos_cont_create(w->tgt, pool, cont));
+    must(vos_cont_open(w->tgt, pool, cont, &w->cont));
+    w->body(w);
+    vos_cont_close(w->cont);
+    vos_tgt_close(w->tgt);
+    bio_close(w->bio);
+    w->done = true;
+}
+
+static void
+world_run(void (*body)(struct world *w))
+{
+    struct world w = {.body = body};
+    char dir[] = "/dev/shm/cairn-bench-XXXXXX", cmd[64];
+
+    if (mkdtemp(dir) == NULL) {
+        bench_fail("/dev/shm cannot be written");
+        return;
+    }
+    snprintf(w.cfg.dir, sizeof(w.cfg.dir), "%s/t", dir);
+    w.cfg.wal_bytes = UINT64_C(1) << 30;
+    w.cfg.meta_bytes = UINT64_C(4) << 30;
+    w.cfg.data_bytes = UINT64_C(4) << 30;
+    w.cfg.system.b[0] = 1;
+    must(plat_linux_create(&w.plat));
+    must(xstream_create(w.plat, NULL, &w.xs));
+    ult_cond_init(&w.idle);
+    must(ult_create(w.xs, ULT_SERVICE, world_main, &w, NULL));
+    must(xstream_drive(w.xs, &w.done, PLAT_NEVER_NS));
+    xstream_destroy(w.xs);
+    plat_linux_destroy(w.plat);
+    snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+    if (system(cmd) != 0)
+        bench_fail("cannot clean up in /dev/shm");
+}
+
+/* Every number below 2^20 once, in an order that looks random. */
+static uint64_t
+scatter(uint64_t i)
+{
+    return hash_mix64(i);
+}
+
+static const struct vos_oid bench_oid = {.oid = {.lo = 1}};
+
+static void
+update_main(void *arg)
+{
+    struct world *w = arg;
+    uint8_t *value = malloc(w->value_bytes);
+    uint32_t slot = w->live_nr++;
+    uint64_t seq = 0;
+
+    memset(value, 'v', w->value_bytes);
+    while (w->next < w->times) {
+        char key[24];
+        int len = snprintf(key, sizeof(key), "%016llx", (unsigned long long)scatter(w->next++));
+        struct vos_iod iod = {.akey = {"a", 1},
+            .type = VOS_IOD_SINGLE,
+            .size = w->value_bytes,
+            .data = {value, w->value_bytes}};
+        struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+            .oid = bench_oid,
+            .dkey = {key, (size_t)len},
+            .iod_nr = 1,
+            .iods = &iod};
+        struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+        struct vos_apply_ret ret;
+
+        if (w->with_ids) {
+            args.req =
+                (struct vos_req_id){.client = {{3}}, .slot = slot, .seq = ++seq, .hlc = w->next};
+        }
+        must(vos_apply(w->cont, &args, &ret));
+    }
+    free(value);
+    if (--w->live_nr == 0)
+        ult_cond_signal(&w->idle);
+}
+
+static void
+fetch_main(void *arg)
+{
+    struct world *w = arg;
+
+    w->live_nr++;
+    while (w->next < w->times) {
+        char key[24];
+        int len = snprintf(
+            key, sizeof(key), "%016llx", (unsigned long long)scatter(w->next++ * 7919 % w->times));
+        struct vos_iod iod = {.akey = {"a", 1}, .type = VOS_IOD_SINGLE};
+        struct iov dkey = {key, (size_t)len};
+        struct vos_fetch *fetch;
+
+        must(vos_fetch(w->cont, &bench_oid, VOS_EPOCH_MAX, 0, &dkey, &iod, 1, &fetch));
+        must(fetch->iods[0].size == w->value_bytes ? 0 : -DER_MISC);
+        vos_fetch_free(w->cont, fetch);
+    }
+    if (--w->live_nr == 0)
+        ult_cond_signal(&w->idle);
+}
+
+/* Operations per second of the given ULT body, with requests in flight. */
+static double
+rate(struct world *w, uint64_t times, void (*fn)(void *arg))
+{
+    uint64_t start = bench_now_ns();
+
+    w->next = 0;
+    w->times = bench_times(times);
+    for (uint32_t i = 0; i < FLIGHT_NR; i++) {
+        must(ult_create(w->xs, ULT_IO, fn, w, NULL));
+    }
+    do {
+        ult_cond_wait(&w->idle, NULL);
+    } while (w->live_nr > 0);
+    return bench_rate(w->times, start);
+}
+
+static bool
+count_entry(void *arg, const struct vos_entry *entry)
+{
+    (void)entry;
+    (*(uint64_t *)arg)++;
+    return true;
+}
+
+static void
+small_body(struct world *w)
+{
+    struct vos_anchor anchor = {.eof = false};
+    uint64_t listed = 0, start;
+    struct vos_list_args args = {.level = VOS_LEVEL_DKEY,
+        .oid = bench_oid,
+        .epoch = VOS_EPOCH_MAX,
+        .fn = count_entry,
+        .arg = &listed};
+    struct bench_figure f = {.name = "vos.update.64", .unit = "op/s", .target = 200000};
+
+    w->value_bytes = 64;
+    f.value = rate(w, KEYS_NR, update_main);
+    bench_put(&f);
+    f = (struct bench_figure){
+        .name = "vos.fetch.64", .unit = "op/s", .value = rate(w, KEYS_NR, fetch_main)};
+    bench_put(&f);
+    start = bench_now_ns();
+    while (!anchor.eof) {
+        must(vos_list(w->cont, &args, &anchor));
+    }
+    must(listed == w->times ? 0 : -DER_MISC);
+    f = (struct bench_figure){
+        .name = "vos.list.dkeys", .unit = "entry/s", .value = bench_rate(listed, start)};
+    bench_put(&f);
+}
+
+static void
+ids_body(struct world *w)
+{
+    struct bench_figure f = {.name = "vos.update_id.64", .unit = "op/s"};
+
+    w->value_bytes = 64;
+    w->with_ids = true;
+    f.value = rate(w, KEYS_NR / 2, update_main);
+    bench_put(&f);
+}
+
+static void
+page_body(struct world *w)
+{
+    struct bench_figure f = {.name = "vos.update.4096", .unit = "op/s"};
+
+    w->value_bytes = 4096;
+    f.value = rate(w, KEYS_NR / 10, update_main);
+    bench_put(&f);
+    f = (struct bench_figure){
+        .name = "vos.fetch.4096", .unit = "op/s", .value = rate(w, KEYS_NR / 10, fetch_main)};
+    bench_put(&f);
+}
+
+static void
+large_body(struct world *w)
+{
+    struct bench_figure f = {.name = "vos.update.1m", .unit = "op/s"};
+
+    w->value_bytes = 1 << 20;
+    f.value = rate(w, 2000, update_main);
+    bench_put(&f);
+    f = (struct bench_figure){
+        .name = "vos.fetch.1m", .unit = "op/s", .value = rate(w, 2000, fetch_main)};
+    bench_put(&f);
+}
+
+BENCH(vos_small)
+{
+    world_run(small_body);
+}
+
+BENCH(vos_ids)
+{
+    world_run(ids_body);
+}
+
+BENCH(vos_page)
+{
+    world_run(page_body);
+}
+
+BENCH(vos_large)
+{
+    world_run(large_body);
+}
