@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * vos_tgt_check(): walk every tree, record by record, in steps. The place in each tree on the way down is the last record looked at, found
+ * again by its key after a pause. Nothing may change meanwhile.
+ */
+#include "base/codec.h"
+#include "base/crc.h"
+#include "base/log.h"
+#include "vos/vos_priv.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { FRAMES_NR = 8 };
+
+struct frame {
+    const struct vos_btr_kind *kind;
+    uint64_t df_off;
+    uint64_t last; /* record (hkey in a log) looked at last */
+    bool started;
+    uint64_t owner; /* the container of a tree of objects, the pool of a tree of containers */
+};
+
+struct check {
+    struct vos_tgt *tgt;
+    uint32_t frame_nr;
+    struct frame frames[FRAMES_NR];
+    uint64_t gc_next;
+    bool gc_started, is_done;
+    int64_t meta, data, objs; /* of the container at hand */
+    int64_t pool_meta; /* of the pool at hand, containers left out */
+    int64_t data_total;
+    bool in_cont;
+    bool skip_counters; /* of the containers of a pool that is being collected */
+};
+
+union key_mem {
+    struct vos_oid_bytes oid;
+    struct vos_epoch epoch;
+};
+
+/* The key by which a record can be found again. */
+static int
+key_of(struct vos_op *op, const struct vos_btr_kind *kind, uint64_t rec, union key_mem *mem,
+    struct vos_btr_key *ret_key)
+{
+    struct vos_obj_df *obj;
+    struct vos_key_df *key;
+    struct vos_ver_df *ver;
+    struct vos_ext_df *ext;
+    struct iov iov;
+    const uint8_t *p;
+    int rc;
+
+    switch (kind->id) {
+    case VOS_TREE_POOL:
+    case VOS_TREE_CONT:
+    case VOS_TREE_CLIENT:
+        rc = vos_ptr(op, rec, 24, &p);
+        if (rc == 0)
+            *ret_key = (struct vos_btr_key){.hkey = be64_get(p + 8), .buf = p + 8, .len = 16};
+        return rc;
+    case VOS_TREE_OBJ:
+        rc = vos_obj_get(op, rec, &obj);
+        if (rc == 0) {
+            struct vos_oid oid = {.oid = {.lo = obj->oid_lo, .hi = obj->oid_hi},
+                .shard = obj->shard,
+                .layout_ver = obj->layout_ver};
+
+            *ret_key = vos_key_oid(op, &oid, &mem->oid);
+        }
+        return rc;
+    case VOS_TREE_SINGLE:
+        rc = vos_ver_get(op, rec, &ver);
+        if (rc == 0) {
+            mem->epoch = (struct vos_epoch){ver->epoch, ver->minor};
+            *ret_key = vos_key_epoch(&mem->epoch);
+        }
+        return rc;
+    case VOS_TREE_EXT:
+        rc = vos_ext_get(op, rec, &ext);
+        if (rc == 0) {
+            mem->epoch = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
+            *ret_key =
+                (struct vos_btr_key){.hkey = ext->lo, .buf = &mem->epoch, .len = sizeof(mem->epoch)};
+        }
+        return rc;
+    case VOS_TREE_ILOG:
+        *ret_key = (struct vos_btr_key){.hkey = rec};
+        return 0;
+    default:
+        rc = vos_key_get(op, rec, &key);
+        if (rc == 0) {
+            iov = vos_key_iov(key);
+            *ret_key = vos_key_bytes(op, kind, &iov);
+        }
+        return rc;
+    }
+}
+
+static void
+push(struct check *c, const struct vos_btr_kind *kind, uint64_t df_off, uint64_t owner)
+{
+    CAIRN_ASSERT(c->frame_nr < FRAMES_NR);
+    c->frames[c->frame_nr++] = (struct frame){.kind = kind, .df_off = df_off, .owner = owner};
+}
+
+/* A block of len bytes that the record at hand owns. */
+static int
+charge(struct check *c, struct vos_op *op, uint64_t off, uint32_t len)
+{
+    uint32_t bytes = umem_block_bytes(op->um, off);
+
+    if (bytes < len)
+        return vos_bad(off, "block of a record");
+    if (c->in_cont) {
+        c->meta += len;
+    } else {
+        c->pool_meta += len;
+    }
+    return 0;
+}
+
+/* Nodes that begin with the entry at the cursor. */
+static int
+charge_nodes(struct check *c, struct vos_btr *t)
+{
+    for (uint32_t i = t->depth; i-- > 0;) {
+        uint32_t bytes = t->path[i].node->cap == t->kind->order
+            ? VOS_BTR_NODE_BYTES
+            : (uint32_t)sizeof(struct vos_node_df) + t->path[i].node->cap * t->kind->ent_bytes;
+        int rc = charge(c, t->op, t->path[i].off, bytes);
+
+        if (rc != 0)
+            return rc;
+        if (i > 0 && t->path[i - 1].idx > 0)
+            break;
+    }
+    return 0;
+}
+
+static int
+check_version(struct check *c, struct vos_op *op, uint64_t rec)
+{
+    struct vos_ver_df *ver;
+    int rc = vos_ver_get(op, rec, &ver);
+
+    if (rc == 0)
+        rc = charge(c, op, rec, vos_ver_bytes(ver));
+    if (rc != 0)
+        return rc;
+    if ((ver->flags & VOS_VER_INLINE) != 0 &&
+        crc32c(0, vos_ver_data(ver), ver->stored_len) != vos_ver_csums(ver)[0]) {
+        LOG_WARN("metadata arena: checksum of a value does not match at offset %#" PRIx64, rec);
+        return CAIRN_ERR(CSUM);
+    }
+    c->data += (int64_t)vos_ver_ext_bytes(ver);
+    return 0;
+}
+
+static int
+check_key(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, uint64_t rec)
+{
+    static const struct vos_btr_kind *const below[] = {&vos_kind_key_hashed, &vos_kind_key_uint,
+        &vos_kind_key_lex, &vos_kind_single, &vos_kind_ext};
+    const struct vos_btr_kind *sub = NULL;
+    struct vos_key_df *key;
+    int rc = vos_key_get(op, rec, &key);
+
+    (void)kind;
+    if (rc == 0)
+        rc = charge(c, op, rec, vos_key_bytes_total(key));
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
+        sub = below[i]->id == key->tree.id ? below[i] : sub;
+    }
+    if (sub == NULL && !vos_btr_is_empty(&key->tree))
+        return vos_bad(rec, "tree of a key");
+    if (sub != NULL)
+        push(c, sub, vos_key_tree_off(rec), 0);
+    if (key->ilog.tree.depth > 0)
+        push(c, &vos_kind_ilog, vos_key_ilog_off(rec), 0);
+    return 0;
+}
+
+static int
+check_obj(struct check *c, struct vos_op *op, uint64_t rec)
+{
+    const struct vos_btr_kind *kind;
+    struct vos_obj_df *obj;
+    int rc = vos_obj_get(op, rec, &obj);
+
+    if (rc == 0)
+        rc = charge(c, op, rec, sizeof(*obj));
+    if (rc == 0 && vos_kind_of_dkey((struct oid){.lo = obj->oid_lo, .hi = obj->oid_hi}, &kind) != 0)
+        rc = vos_bad(rec, "object type");
+    if (rc != 0)
+        return rc;
+    c->objs++;
+    push(c, kind, vos_obj_tree_off(rec), 0);
+    if (obj->ilog.tree.depth > 0)
+        push(c, &vos_kind_ilog, vos_obj_ilog_off(rec), 0);
+    return 0;
+}
+
+static int
+check_client(struct check *c, struct vos_op *op, uint64_t rec)
+{
+    struct vos_client_df *client;
+    struct vos_slots_df *slots;
+    int rc = vos_client_get(op, rec, &client);
+
+    if (rc == 0)
+        rc = charge(c, op, rec, sizeof(*client));
+    for (uint32_t i = 0; rc == 0 && i < VOS_SLOT_GROUPS_NR_MAX; i++) {
+        if (client->groups[i] == 0)
+            continue;
+        rc = vos_slots_get(op, client->groups[i], &slots);
+        if (rc == 0)
+            rc = charge(c, op, client->groups[i], sizeof(*slots));
+    }
+    return rc;
+}
+
+static void
+cont_begin(struct check *c, uint64_t rec)
+{
+    c->in_cont = true;
+    c->meta = sizeof(struct vos_cont_df);
+    c->data = c->objs = 0;
+    push(c, &vos_kind_obj, rec + offsetof(struct vos_cont_df, objs), rec);
+}
+
+static int
+check_pool(struct check *c, struct vos_op *op, uint64_t rec)
+{
+    c->pool_meta = 0;
+    push(c, &vos_kind_client, rec + offsetof(struct vos_pool_df, clients), 0);
+    push(c, &vos_kind_cont, rec + offsetof(struct vos_pool_df, conts), rec);
+    return charge(c, op, rec, sizeof(struct vos_pool_df));
+}
+
+static int
+check_record(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, uint64_t rec)
+{
+    struct vos_cont_df *cont;
+    int rc;
+
+    switch (kind->id) {
+    case VOS_TREE_POOL:
+        return check_pool(c, op, rec);
+    case VOS_TREE_CONT:
+        rc = vos_cont_get(op, rec, &cont);
+        if (rc == 0)
+            cont_begin(c, rec);
+        return rc;
+    case VOS_TREE_OBJ:
+        return check_obj(c, op, rec);
+    case VOS_TREE_SINGLE:
+    case VOS_TREE_EXT:
+        return check_version(c, op, rec);
+    case VOS_TREE_CLIENT:
+        return check_client(c, op, rec);
+    case VOS_TREE_ILOG:
+        return 0;
+    default:
+        return check_key(c, op, kind, rec);
+    }
+}
+
+/* The end of a tree: do the counters of its owner agree? */
+static int
+check_end(struct check *c, struct vos_op *op, const struct frame *f)
+{
+    struct vos_cont_df *cont;
+    int rc;
+
+    if (f->kind->id != VOS_TREE_OBJ)
+        return 0;
+    rc = vos_cont_get(op, f->owner, &cont);
+    if (rc != 0)
+        return rc;
+    c->in_cont = false;
+    c->data_total += c->data;
+    if (c->skip_counters)
+        return 0;
+    if ((uint64_t)c->meta != cont->meta_used || (uint64_t)c->data != cont->data_used ||
+        (c->gc_started ? false : (uint64_t)c->objs != cont->obj_nr)) {
+        LOG_WARN("container at %#" PRIx64 ": counted %" PRIi64 " metadata, %" PRIi64
+                 " data, %" PRIi64 " objects; stored %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+            f->owner, c->meta, c->data, c->objs, cont->meta_used, cont->data_used, cont->obj_nr);
+        return vos_bad(f->owner, "counters of a container");
+    }
+    return 0;
+}
+
+/* The pools' own share: checked when the walk is back at the tree of pools. */
+static int
+check_pool_end(struct check *c, struct vos_op *op, uint64_t rec)
+{
+    struct vos_pool_df *pool;
+    int rc = vos_pool_get(op, rec, &pool);
+
+    if (rc != 0)
+        return rc;
+    return (uint64_t)c->pool_meta == pool->meta_used ? 0 : vos_bad(rec, "counter of a pool");
+}
+
+/* One record of the topmost tree. */
+static int
+check_step(struct check *c, struct vos_op *op)
+{
+    struct frame *f = &c->frames[c->frame_nr - 1];
+    struct check saved = *c;
+    struct vos_tree_df *df;
+    struct vos_btr_key key;
+    union key_mem mem;
+    struct vos_btr t;
+    bool exact = true;
+    int rc = vos_ptr(op, f->df_off, sizeof(*df), &df);
+
+    if (rc == 0)
+        rc = vos_btr_init(&t, op, f->kind, df, f->df_off);
+    if (rc == 0 && !f->started) {
+        rc = vos_btr_first(&t);
+    } else if (rc == 0) {
+        if (f->kind->id == VOS_TREE_POOL)
+            rc = check_pool_end(c, op, f->last);
+        if (rc == 0)
+            rc = key_of(op, f->kind, f->last, &mem, &key);
+        if (rc == 0)
+            rc = vos_btr_search(&t, &key, &exact);
+        if (rc == 0)
+            rc = exact ? vos_btr_next(&t) : vos_bad(f->df_off, "order of a tree");
+    }
+    if (rc == -DER_NONEXIST) {
+        c->frame_nr--;
+        rc = check_end(c, op, f);
+    } else if (rc == 0) {
+        f->started = true;
+        f->last = f->kind->id == VOS_TREE_ILOG ? vos_btr_hkey(&t) : vos_btr_rec(&t);
+        rc = vos_btr_check_at(&t);
+        if (rc == 0)
+            rc = charge_nodes(c, &t);
+        if (rc == 0)
+            rc = check_record(c, op, f->kind, vos_btr_rec(&t));
+    }
+    if (rc == -DER_AGAIN)
+        *c = saved;
+    return rc;
+}
+
+/* What waits for the collector. */
+static int
+check_gc_next(struct check *c, struct vos_op *op)
+{
+    struct vos_root_df *root;
+    struct vos_gc_df *gc;
+    int rc = vos_root(op, c->tgt, &root);
+
+    if (rc != 0)
+        return rc;
+    if (!c->gc_started) {
+        c->gc_started = true;
+        c->gc_next = root->gc_head;
+    }
+    if (c->gc_next == 0) {
+        c->is_done = true;
+        return 0;
+    }
+    rc = vos_ptr(op, c->gc_next, sizeof(*gc), &gc);
+    if (rc != 0)
+        return rc;
+    if (gc->magic != VOS_GC_MAGIC || umem_block_bytes(op->um, c->gc_next) < sizeof(*gc))
+        return vos_bad(c->gc_next, "collector's queue");
+    c->skip_counters = gc->id == VOS_TREE_POOL;
+    if (gc->id == VOS_TREE_CONT) {
+        cont_begin(c, gc->rec);
+    } else if (gc->id == VOS_TREE_POOL) {
+        rc = check_pool(c, op, gc->rec);
+    } else {
+        rc = vos_bad(c->gc_next, "collector's queue");
+    }
+    c->gc_next = gc->next;
+    return rc;
+}
+
+static int
+check_body(struct vos_op *op, void *arg)
+{
+    struct check *c = arg;
+    int rc = 0;
+
+    while (rc == 0 && !c->is_done) {
+        if (op->steps_left-- == 0)
+            return -DER_INPROGRESS;
+        rc = c->frame_nr > 0 ? check_step(c, op) : check_gc_next(c, op);
+    }
+    return rc;
+}
+
+int
+vos_tgt_check(struct vos_tgt *tgt)
+{
+    struct check c = {.tgt = tgt};
+    struct bio_space space;
+    struct vos_op op;
+    int rc;
+
+    vos_op_init(&op, tgt);
+    push(&c, &vos_kind_pool, tgt->root_off + offsetof(struct vos_root_df, pools), 0);
+    rc = vos_read_run(tgt, &op, check_body, &c);
+    if (rc != 0)
+        return rc;
+    bio_space_get(tgt->bio, &space);
+    if ((uint64_t)c.data_total > space.data_total - space.data_free) {
+        LOG_WARN("index holds %" PRIi64 " bytes of the data role, of which only %" PRIu64
+                 " are allocated",
+            c.data_total, space.data_total - space.data_free);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    return 0;
+}
