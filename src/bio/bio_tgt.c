@@ -537,6 +537,18 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
     return 0;
 }
 
+/*
+ * What was read may still lie in a cache: the last write of a killed process was perhaps not durable when it died. Nothing may be
+ * built on it, or told to anybody, before it is.
+ */
+static int
+found_state_sync(struct bio_tgt *tgt)
+{
+    int rc = bio_disk_rw(&tgt->wal.disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
+
+    return rc != 0 ? rc : bio_disk_rw(&tgt->ckpt.disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
+}
+
 static int
 tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
 {
@@ -558,6 +570,8 @@ tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
         rc = bio_ckpt_load(tgt);
     if (rc == 0)
         rc = log_replay(tgt, &generation);
+    if (rc == 0)
+        rc = found_state_sync(tgt);
     if (rc == 0)
         rc = umem_rebuild(tgt->um);
     if (rc == 0)

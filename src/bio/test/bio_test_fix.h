@@ -6,6 +6,7 @@
 #ifndef CAIRN_BIO_TEST_FIX_H
 #define CAIRN_BIO_TEST_FIX_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

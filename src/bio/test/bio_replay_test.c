@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Replay of a small log in memory: round the ring, cut at every byte, with every bit flipped, with stale groups behind it, with records
+ * that make no sense. What replay delivers is compared with what was put in, transaction by transaction.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "base/util.h"
+#include "bio/bio_priv.h"
+#include "harness/harness.h"
+
+enum { RING_BLKS = 24, SEEN_MAX = 256 };
+
+#define SALT UINT64_C(0x1122334455667788)
+
+struct ring {
+    uint8_t blks[RING_BLKS][BIO_BLK_BYTES];
+    uint64_t generation, pos, seq, lsn;
+    uint32_t prev_crc;
+    uint64_t group_pos[64]; /* of every group written */
+    uint32_t group_bytes[64];
+    uint64_t group_lsn[64]; /* last one in it */
+    uint32_t group_nr;
+    /* replay */
+    uint64_t seen_nr, last_seen;
+    int read_rc;
+};
+
+static void
+ring_init(struct ring *r)
+{
+    memset(r, 0, sizeof(*r));
+    r->generation = 1;
+}
+
+/* One record whose single range tells its lsn. */
+static uint32_t
+record_put(uint8_t *buf, uint64_t lsn, uint32_t len)
+{
+    struct bio_rec_df hdr = {
+        .lsn = lsn, .shard = 1, .range_nr = 1, .bytes = ALIGN_UP(24 + 8 + len, 8u)};
+    uint64_t word = lsn * 4096 << 16 | len;
+
+    memset(buf, 0, hdr.bytes);
+    memcpy(buf, &hdr, sizeof(hdr));
+    memcpy(buf + 24, &word, 8);
+    memset(buf + 32, (int)(lsn & 0xff), len);
+    return hdr.bytes;
+}
+
+static void
+group_store(struct ring *r, const uint8_t *buf, const struct bio_group_df *hdr)
+{
+    uint32_t blks = DIV_UP(hdr->bytes, (uint32_t)BIO_BLK_BYTES);
+
+    for (uint32_t i = 0; i < blks; i++) {
+        memcpy(r->blks[(hdr->pos + i) % RING_BLKS], buf + (size_t)i * BIO_BLK_BYTES, BIO_BLK_BYTES);
+    }
+    r->group_pos[r->group_nr] = hdr->pos;
+    r->group_bytes[r->group_nr] = hdr->bytes;
+    r->group_lsn[r->group_nr++] = hdr->first_lsn + hdr->rec_nr - 1;
+    r->pos += blks;
+    r->seq++;
+    r->prev_crc = hdr->crc;
+    r->lsn += hdr->rec_nr;
+}
+
+static void
+group_put(struct ring *r, uint32_t recs, uint32_t len)
+{
+    static uint8_t buf[RING_BLKS * BIO_BLK_BYTES];
+    struct bio_group_df hdr = {
+        .generation = r->generation,
+        .pos = r->pos,
+        .seq = r->seq,
+        .first_lsn = r->lsn + 1,
+        .data_lsn = r->lsn + recs,
+        .rec_nr = recs,
+        .prev_crc = r->prev_crc,
+        .bytes = sizeof(hdr),
+    };
+
+    for (uint32_t i = 0; i < recs; i++) {
+        hdr.bytes += record_put(buf + hdr.bytes, hdr.first_lsn + i, len);
+    }
+    bio_group_seal(buf, &hdr, SALT);
+    group_store(r, buf, &hdr);
+}
+
+static int
+ring_read(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf)
+{
+    struct ring *r = arg;
+
+    if (r->read_rc != 0)
+        return r->read_rc;
+    EXPECT_LE(blk + blks, RING_BLKS);
+    memcpy(buf, r->blks[blk], (size_t)blks * BIO_BLK_BYTES);
+    return 0;
+}
+
+static int
+ring_range(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes)
+{
+    struct ring *r = arg;
+
+    EXPECT_EQ(lsn, r->last_seen + 1);
+    EXPECT_EQ(off, lsn * 4096);
+    for (uint32_t i = 0; i < len; i++) {
+        if (bytes[i] != (uint8_t)(lsn & 0xff)) {
+            EXPECT(!"the payload is that of its transaction");
+            break;
+        }
+    }
+    r->last_seen = lsn;
+    r->seen_nr++;
+    return 0;
+}
+
+static int
+ring_replay(struct ring *r, const struct bio_seg_df *segs, uint32_t seg_nr, struct bio_replay_end *end)
+{
+    struct bio_replay_io io = {
+        .ring_blks = RING_BLKS, .salt = SALT, .arg = r, .read = ring_read, .range = ring_range};
+
+    r->seen_nr = 0;
+    r->last_seen = segs[0].first_lsn - 1;
+    return bio_replay(&io, segs, seg_nr, end);
+}
+
+static const struct bio_seg_df seg_first = {.generation = 1, .first_lsn = 1};
+
+static struct bio_seg_df
+seg_here(const struct ring *r)
+{
+    return (struct bio_seg_df){.generation = r->generation,
+        .start_pos = r->pos,
+        .first_lsn = r->lsn + 1,
+        .seq = r->seq,
+        .prev_crc = r->prev_crc};
+}
+
+/* Goal: whatever was written comes back in order, also round the end of the ring and from the middle of the log. */
+TEST(bio_replay, round_the_ring)
+{
+    static struct ring r;
+    struct bio_seg_df seg = seg_first;
+    struct bio_replay_end end = {0};
+
+    ring_init(&r);
+    EXPECT_OK(ring_replay(&r, &seg, 1, &end));
+    EXPECT_EQ(end.pos, 0);
+    EXPECT_EQ(end.last_lsn, 0);
+    for (uint32_t lap = 0; lap < 20; lap++) {
+        struct bio_seg_df start = seg_here(&r);
+
+        group_put(&r, 3, 100);
+        group_put(&r, 2, 5000 + lap * 100);
+        group_put(&r, 0, 0);
+        group_put(&r, 1, 30000);
+        EXPECT_OK(ring_replay(&r, &start, 1, &end));
+        EXPECT_EQ(r.seen_nr, 6);
+        EXPECT_EQ(end.records_nr, 6);
+        EXPECT_EQ(end.groups_nr, 4);
+        EXPECT_EQ(end.last_lsn, r.lsn);
+        EXPECT_EQ(end.pos, r.pos);
+        EXPECT_EQ(end.seq, r.seq);
+        EXPECT_EQ(end.prev_crc, r.prev_crc);
+        r.group_nr = 0;
+    }
+    r.read_rc = -DER_NVME_IO;
+    EXPECT_ERR(ring_replay(&r, &seg, 1, &end), NVME_IO);
+}
+
+static void
+sample_log(struct ring *r)
+{
+    ring_init(r);
+    group_put(r, 2, 40);
+    group_put(r, 1, 5000);
+    group_put(r, 3, 100);
+    group_put(r, 2, 4000);
+}
+
+/*
+ * Goal: a torn last group is dropped as a whole, everything before it counts.
+ * Method: cut the last group after every byte, the rest is zeros or what lay there before; lose each subset of its blocks.
+ */
+TEST(bio_replay, every_truncation)
+{
+    static struct ring r, cut;
+    struct bio_seg_df seg = seg_first;
+    struct bio_replay_end end = {0};
+    uint64_t pos;
+    uint32_t bytes;
+
+    sample_log(&r);
+    pos = r.group_pos[3];
+    bytes = r.group_bytes[3];
+    for (uint32_t at = 0; at <= bytes && !test_failed(); at++) {
+        for (uint8_t fill = 0; fill < 2; fill++) {
+            bool whole;
+
+            cut = r;
+            memset((uint8_t *)cut.blks[pos] + at, fill * 0xa5, bytes - at);
+            whole = memcmp(cut.blks[pos], r.blks[pos], bytes) == 0;
+            EXPECT_OK(ring_replay(&cut, &seg, 1, &end));
+            EXPECT_EQ(end.last_lsn, whole ? r.lsn : r.group_lsn[2]);
+            EXPECT_EQ(cut.last_seen, end.last_lsn);
+        }
+    }
+    EXPECT_EQ(bytes, 2 * 4032 + 64);
+    for (uint32_t lost = 1; lost < 4; lost++) {
+        cut = r;
+        for (uint32_t b = 0; b < 2; b++) {
+            if ((lost >> b & 1) != 0)
+                memset(cut.blks[pos + b], 0, BIO_BLK_BYTES);
+        }
+        EXPECT_OK(ring_replay(&cut, &seg, 1, &end));
+        EXPECT_EQ(end.last_lsn, r.group_lsn[2]);
+    }
+}
+
+/*
+ * Goal: no flipped bit passes. In a group with a successor it is damage (CSUM), in the last one it looks torn, in padding it is harmless.
+ */
+TEST(bio_replay, every_flipped_bit)
+{
+    static struct ring r;
+    struct bio_seg_df seg = seg_first;
+    struct bio_replay_end end = {0};
+
+    sample_log(&r);
+    for (uint32_t g = 0; g < 4; g++) {
+        uint8_t *start = r.blks[r.group_pos[g]];
+        uint32_t padded = ALIGN_UP(r.group_bytes[g], (uint32_t)BIO_BLK_BYTES);
+
+        for (uint32_t bit = 0; bit < padded * 8 && !test_failed(); bit++) {
+            bool in_group = bit / 8 < r.group_bytes[g];
+            int rc;
+
+            start[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            rc = ring_replay(&r, &seg, 1, &end);
+            if (in_group && g < 3) {
+                EXPECT_ERR(rc, CSUM);
+                EXPECT_EQ(r.last_seen, g == 0 ? 0 : r.group_lsn[g - 1]);
+            } else {
+                EXPECT_OK(rc);
+                EXPECT_EQ(end.last_lsn, in_group ? r.group_lsn[2] : r.lsn);
+            }
+            start[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+    }
+    /* WAL-3: with an empty group behind it, damage to the last records is seen. */
+    group_put(&r, 0, 0);
+    r.blks[r.group_pos[3]][100] ^= 1;
+    EXPECT_ERR(ring_replay(&r, &seg, 1, &end), CSUM);
+}
+
+/*
+ * Goal: after a torn tail, what a new generation writes never chains to leftovers.
+ * Method: tear a long group in every way that loses one block, write a shorter one there, look at what follows.
+ */
+TEST(bio_replay, leftovers_of_a_torn_tail)
+{
+    static struct ring r;
+
+    for (uint32_t lost = 0; lost < 5; lost++) {
+        struct bio_seg_df segs[2] = {seg_first};
+        struct bio_replay_end end = {0};
+        struct ring before;
+
+        ring_init(&r);
+        group_put(&r, 2, 40);
+        before = r;
+        group_put(&r, 5, 4000); /* 5 blocks */
+        memset(r.blks[(before.pos + lost) % RING_BLKS], 0, BIO_BLK_BYTES);
+        memcpy(before.blks, r.blks, sizeof(r.blks));
+        r = before;
+        EXPECT_OK(ring_replay(&r, segs, 1, &end));
+        EXPECT_EQ(end.pos, r.pos);
+        r.generation = 2;
+        segs[1] = seg_here(&r);
+        group_put(&r, 1, 50);
+        EXPECT_OK(ring_replay(&r, segs, 2, &end));
+        EXPECT_EQ(end.last_lsn, 3);
+        EXPECT_EQ(end.generation, 2);
+        group_put(&r, 1, 5000);
+        EXPECT_OK(ring_replay(&r, segs, 2, &end));
+        EXPECT_EQ(end.last_lsn, 4);
+    }
+}
+
+/* Goal: the recorded generations prove how far the log went; a lost record of the newest one does no harm. */
+TEST(bio_replay, segments)
+{
+    static struct ring r;
+    struct bio_seg_df segs[3] = {seg_first};
+    struct bio_replay_end end = {0};
+
+    ring_init(&r);
+    group_put(&r, 1, 10);
+    r.generation = 2;
+    segs[1] = seg_here(&r);
+    group_put(&r, 1, 10);
+    r.generation = 3;
+    segs[2] = seg_here(&r);
+    EXPECT_OK(ring_replay(&r, segs, 3, &end));
+    EXPECT_EQ(end.last_lsn, 2);
+    EXPECT_EQ(end.generation, 3);
+    group_put(&r, 1, 10);
+    EXPECT_OK(ring_replay(&r, segs, 3, &end));
+    EXPECT_EQ(end.last_lsn, 3);
+    /* The newest header is lost: the chain still holds. */
+    EXPECT_OK(ring_replay(&r, segs, 2, &end));
+    EXPECT_EQ(end.last_lsn, 3);
+    EXPECT_EQ(end.generation, 3);
+
+    /* The last group before a recorded start is damaged, and nothing follows in the ring: still seen. */
+    memset(r.blks[2], 0, BIO_BLK_BYTES);
+    r.blks[1][70] ^= 4;
+    EXPECT_ERR(ring_replay(&r, segs, 3, &end), CSUM);
+    r.blks[1][70] ^= 4;
+    EXPECT_OK(ring_replay(&r, segs, 3, &end));
+    /* A start that is inside a group. */
+    segs[2].prev_crc ^= 1;
+    EXPECT_ERR(ring_replay(&r, segs, 3, &end), CSUM);
+}
+
+/* Goal: another target's log, or payload that looks like a group, is not believed. */
+TEST(bio_replay, salt_and_lookalikes)
+{
+    static struct ring r;
+    static uint8_t fake[BIO_BLK_BYTES];
+    struct bio_seg_df seg = seg_first;
+    struct bio_replay_end end = {0};
+    struct bio_group_df hdr;
+
+    ring_init(&r);
+    group_put(&r, 1, 10);
+    hdr = (struct bio_group_df){.generation = 1, .pos = 5, .seq = 5, .first_lsn = 9, .bytes = 64};
+    bio_group_seal(fake, &hdr, SALT + 1);
+    memcpy(r.blks[5], fake, sizeof(fake));
+    EXPECT_OK(ring_replay(&r, &seg, 1, &end));
+    EXPECT_EQ(end.last_lsn, 1);
+    bio_group_seal(fake, &hdr, SALT);
+    memcpy(r.blks[5], fake, sizeof(fake));
+    EXPECT_ERR(ring_replay(&r, &seg, 1, &end), CSUM);
+}
+
+/* Goal: a record with a good checksum that makes no sense is an error, never a crash. */
+TEST(bio_replay, records_that_make_no_sense)
+{
+    static struct ring r;
+    static uint8_t buf[BIO_BLK_BYTES * 2];
+    struct bio_seg_df seg = seg_first;
+    struct bio_replay_end end = {0};
+
+    for (uint32_t what = 0; what < 8; what++) {
+        struct bio_group_df hdr = {.generation = 1, .first_lsn = 1, .rec_nr = 1, .bytes = 64};
+        struct bio_rec_df rec;
+
+        ring_init(&r);
+        hdr.bytes += record_put(buf + 64, 1, 100);
+        memcpy(&rec, buf + 64, sizeof(rec));
+        switch (what) {
+        case 0:
+            rec.lsn = 2;
+            break;
+        case 1:
+            rec.range_nr = 2;
+            break;
+        case 2:
+            rec.range_nr = UINT32_MAX;
+            break;
+        case 3:
+            rec.bytes = 16;
+            break;
+        case 4:
+            rec.bytes = UINT32_MAX;
+            break;
+        case 5:
+            rec.range_nr = 0;
+            break;
+        case 6:
+            hdr.rec_nr = 2;
+            break;
+        default:
+            hdr.bytes += 8;
+            break;
+        }
+        memcpy(buf + 64, &rec, sizeof(rec));
+        bio_group_seal(buf, &hdr, SALT);
+        memcpy(r.blks[0], buf, BIO_BLK_BYTES);
+        EXPECT_ERR(ring_replay(&r, &seg, 1, &end), DF_INVAL);
+    }
+}
