@@ -7,7 +7,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "client/core/client_priv.h"
+#include "client/core/client_tools.h"
 #include "engine/engine.h"
+#include "plat/plat_linux.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -152,4 +154,57 @@ const char *
 client_embedded_dir(const struct client_embedded *embedded)
 {
     return embedded->dir;
+}
+
+/* The newest error line of the library, for the caller of client_embedded_once(). */
+struct last_line {
+    char *buf;
+    size_t bytes;
+};
+
+static void
+last_line_sink(void *arg, enum log_level level, const char *file, int line, const char *text)
+{
+    struct last_line *last = arg;
+
+    (void)file;
+    (void)line;
+    if (level == LOG_LEVEL_ERROR)
+        CAIRN_IGNORE(snprintf(last->buf, last->bytes, "%s", text)); /* cut when longer */
+}
+
+int
+client_embedded_once(const char *dir, const void *req, size_t req_len, void **ret_rep,
+    size_t *ret_len, char *err, size_t err_bytes)
+{
+    struct last_line last = {.buf = err, .bytes = err_bytes};
+    struct client_embedded *embedded = NULL;
+    struct client_sys sys = {0};
+    struct plat *plat = NULL;
+    void *rep = NULL;
+    size_t len = 0;
+    int rc;
+
+    err[0] = '\0';
+    log_sink_set(last_line_sink, &last, LOG_LEVEL_ERROR);
+    rc = plat_linux_create(&plat);
+    if (rc == 0)
+        rc = client_embedded_start(plat, dir, &sys, &embedded);
+    if (rc == 0)
+        rc = embedded->entry->ctl(embedded->engine, req, req_len, &rep, &len);
+    if (rc == 0) {
+        *ret_rep = malloc(len + 1);
+        if (*ret_rep == NULL)
+            rc = CAIRN_ERR(NOMEM);
+        else
+            memcpy(*ret_rep, rep, len);
+        *ret_len = len;
+        embedded->entry->buf_free(rep);
+    }
+    client_sys_fini(&sys);
+    client_embedded_stop(embedded);
+    if (plat != NULL)
+        plat_linux_destroy(plat);
+    log_sink_set(NULL, NULL, LOG_LEVEL_NONE);
+    return rc;
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CLIENT_TOOLS_API __attribute__((visibility("default")))
@@ -17,5 +18,12 @@ CLIENT_TOOLS_API uint64_t client_retried_nr(void);
 
 /** Where the library's log lines go; it prints nothing by itself. Before daos_init(). */
 CLIENT_TOOLS_API void client_log_set(log_sink_fn fn, void *arg, enum log_level level);
+
+/**
+ * Start an engine on `dir` inside this process, give it one packed control Envelope, stop it. `*ret_rep` returns owned: free(). Blocks. On failure `err` gets one
+ * line. Errors: those of embedded mode; those of engine_ctl().
+ */
+CLIENT_TOOLS_API int client_embedded_once(const char *dir, const void *req, size_t req_len,
+    void **ret_rep, size_t *ret_len, char *err, size_t err_bytes);
 
 #endif
