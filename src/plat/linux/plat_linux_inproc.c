@@ -305,24 +305,28 @@ peer_finish(struct net_peer *peer)
 
 /* ---- receiving ------------------------------------------------------------------------------------------------------ */
 
-/* Copy the payload to `dst`, or to memory of the message. NULL: it was revoked, or there is no memory. */
-static const uint8_t *
-msg_copy(struct inproc_pipe *pipe, uint32_t to, struct inproc_msg *msg, uint8_t *dst)
+/* Copy the payload to `dst`, or with NULL to memory of the message. Errors: UNREACH its sender has closed; NOMEM. */
+static int
+msg_copy(struct inproc_pipe *pipe, uint32_t to, struct inproc_msg *msg, uint8_t *dst,
+    const uint8_t **ret_payload)
 {
     uint8_t *own = NULL;
+    bool revoked;
 
     if (dst == NULL) {
         own = malloc(msg->payload_len);
+        if (own == NULL)
+            return CAIRN_ERR(NOMEM);
         dst = own;
     }
     pthread_mutex_lock(&pipe->lock);
-    if (dst == NULL || msg->revoked) {
-        pthread_mutex_unlock(&pipe->lock);
-        free(own);
-        return NULL;
-    }
-    msg->copying = true;
+    revoked = msg->revoked;
+    msg->copying = !revoked;
     pthread_mutex_unlock(&pipe->lock);
+    if (revoked) {
+        free(own);
+        return CAIRN_ERR(UNREACH);
+    }
     memcpy(dst, msg->payload, msg->payload_len);
     pthread_mutex_lock(&pipe->lock);
     msg->copying = false;
@@ -333,7 +337,8 @@ msg_copy(struct inproc_pipe *pipe, uint32_t to, struct inproc_msg *msg, uint8_t 
     }
     pthread_cond_broadcast(&pipe->copied);
     pthread_mutex_unlock(&pipe->lock);
-    return dst;
+    *ret_payload = dst;
+    return 0;
 }
 
 static void
@@ -342,6 +347,7 @@ peer_recv(struct net_peer *peer, struct inproc_msg *msg)
     struct net *net = peer->net;
     const uint8_t *payload = NULL;
     struct iov dst = {NULL, 0};
+    int rc;
 
     if (msg->payload_len > 0) {
         if (net->cbs.place == NULL ||
@@ -350,9 +356,9 @@ peer_recv(struct net_peer *peer, struct inproc_msg *msg)
         CAIRN_ASSERT(dst.len >= msg->payload_len);
         if (peer->state != INPROC_OPEN)
             return;
-        payload = msg_copy(peer->pipe, peer->side, msg, dst.buf);
-        if (payload == NULL)
-            peer_fail(peer, msg->revoked ? CAIRN_ERR(UNREACH) : CAIRN_ERR(NOMEM));
+        rc = msg_copy(peer->pipe, peer->side, msg, dst.buf, &payload);
+        if (rc != 0)
+            peer_fail(peer, rc);
     }
     if (peer->state != INPROC_OPEN)
         return;
@@ -378,7 +384,7 @@ peer_drain(struct net_peer *peer)
     pthread_mutex_unlock(&pipe->lock);
     while ((msg = LIST_FIRST(&round, struct inproc_msg, link)) != NULL) {
         list_del(&msg->link);
-        if (peer->state == INPROC_OPEN && !msg->revoked)
+        if (peer->state == INPROC_OPEN)
             peer_recv(peer, msg);
         pthread_mutex_lock(&pipe->lock);
         msg_release(pipe, peer->side, msg, -(int)DER_UNREACH); /* if nobody copied it */
@@ -667,7 +673,7 @@ inproc_tx_cancel(struct net_peer *peer, struct net_tx *tx)
             msg->payload = msg->saved;
         }
         broken = msg->saved == NULL;
-        msg->revoked = broken;
+        msg->revoked = msg->revoked || broken;
         msg_release(pipe, 1 - peer->side, msg, 0);
         rc = broken ? -(int)DER_CANCELED : 0;
     }
