@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * daos_server: starts the engines of this host, watches them, starts a dead one again, tells everyone who is where, and answers dmg.
+ *
+ *   engine, as the server sees it (server_engine.c):
+ *      STOPPED --spawn--> STARTING --it says ready--> JOINED --it ends--> STOPPED (again, after a pause that grows with each quick death)
+ *
+ *   SRV-1  The server is the parent: a death is known at once, for certain, and told to the others (MB-2).
+ *   SRV-2  Each change of the group gets a higher version; the attach file and the engines' group maps come from the same table.
+ *   SRV-3  Clients find nothing (no attach file) before every engine has been ready once; afterwards the file stays while engines restart.
+ *
+ * Threads: one for each engine (spawns, waits for ready, reaps), one for the control socket, one for each of its connections (at most
+ * SERVER_CONNS_NR_MAX), and main, which waits for signals. All state is guarded by one mutex, never held over a wait.
+ */
+#ifndef CAIRN_SERVER_H
+#define CAIRN_SERVER_H
+
+#include "control/server/server_cfg.h"
+#include "proto/ctl/ctl.pb-c.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+enum { SERVER_CONNS_NR_MAX = 32, SERVER_URIS_NR_MAX = 65, SERVER_URI_BYTES = 128 };
+
+struct server;
+
+struct server_engine {
+    struct server *server;
+    const struct server_engine_cfg *cfg;
+    uint32_t rank;
+    char ctl_path[SERVER_PATH_BYTES];
+    pthread_t thread;
+    bool has_thread;
+    /* guarded by the server's mutex */
+    pid_t pid; /* 0: none */
+    Cairn__Ctl__RankState state;
+    uint64_t incarnation;
+    bool was_ready;
+    uint32_t uri_nr;
+    char uris[SERVER_URIS_NR_MAX][SERVER_URI_BYTES];
+    char info[SERVER_ERR_BYTES]; /* why it is not there */
+};
+
+struct server {
+    struct server_cfg cfg;
+    char sys_dir[SERVER_PATH_BYTES]; /* runtime_dir/name */
+    char engine_path[SERVER_PATH_BYTES]; /* of daos_engine */
+    uint8_t system_uuid[16];
+    int listen_fd;
+    atomic_bool is_stopping;
+    atomic_int conn_nr;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* an engine's state */
+    pthread_mutex_t publish_mutex; /* held while one version goes out, so that the attach file never goes back */
+    uint64_t group_version;
+    struct server_engine engines[SERVER_ENGINES_NR_MAX];
+};
+
+/* server_engine.c */
+int server_engine_start(struct server *server, uint32_t rank);
+/** Ask for an orderly end, then insist. */
+void server_engine_stop(struct server_engine *engine);
+
+/* server_group.c */
+/** After a change: higher version, attach file, GROUP_UPDATE to every engine that is there. Takes the mutex. */
+void server_group_publish(struct server *server);
+void server_group_withdraw(struct server *server); /* remove the attach file */
+
+/* server_dmg.c */
+/** Answer dmg until is_stopping. */
+void *server_dmg_thread(void *arg);
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* See server_cfg.h. Tested by test/server_cfg_test.c with every kind of mistake. */
+#include "control/server/server_cfg.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <yaml.h>
+
+#define GIB (UINT64_C(1) << 30)
+#define GB UINT64_C(1000000000)
+
+/* What is being read, for messages. */
+struct reader {
+    const char *path;
+    yaml_document_t doc;
+    char *err;
+    size_t err_bytes;
+};
+
+static int __attribute__((format(printf, 3, 4)))
+mistake(struct reader *reader, const yaml_node_t *node, const char *fmt, ...)
+{
+    int len = snprintf(reader->err, reader->err_bytes, "%s:%zu: ", reader->path,
+        node != NULL ? node->start_mark.line + 1 : 1);
+    va_list args;
+
+    va_start(args, fmt);
+    if (len >= 0 && (size_t)len < reader->err_bytes)
+        (void)vsnprintf(reader->err + len, reader->err_bytes - (size_t)len, fmt, args);
+    va_end(args);
+    return CAIRN_ERR(INVAL);
+}
+
+static const char *
+text_of(const yaml_node_t *node)
+{
+    return node != NULL && node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value
+                                                          : NULL;
+}
+
+static int
+read_text(struct reader *reader, const yaml_node_t *node, const char *key, char *buf, size_t buf_bytes)
+{
+    const char *text = text_of(node);
+
+    if (text == NULL)
+        return mistake(reader, node, "%s: expected a text", key);
+    if (strlen(text) >= buf_bytes)
+        return mistake(reader, node, "%s: longer than %zu characters", key, buf_bytes - 1);
+    memcpy(buf, text, strlen(text) + 1);
+    return 0;
+}
+
+static int
+read_number(struct reader *reader, const yaml_node_t *node, const char *key, uint64_t lo,
+    uint64_t hi, uint64_t *ret_number)
+{
+    const char *text = text_of(node);
+    char *end = NULL;
+    unsigned long long number = 0;
+
+    errno = 0;
+    if (text != NULL && isdigit((unsigned char)text[0]))
+        number = strtoull(text, &end, 10);
+    if (end == NULL || *end != '\0' || errno != 0 || number < lo || number > hi) {
+        return mistake(reader, node, "%s: expected a number from %llu to %llu, found %s", key,
+            (unsigned long long)lo, (unsigned long long)hi, text != NULL ? text : "a list or map");
+    }
+    *ret_number = number;
+    return 0;
+}
+
+/* Keys of the original that have no meaning here. */
+static bool
+is_known_elsewhere(const char *key)
+{
+    static const char *const keys[] = {"port", "mgmt_svc_replicas", "access_points",
+        "control_metadata", "control_iface", "transport_config", "crt_timeout", "fault_path",
+        "fault_cb", "nr_hugepages", "disable_hugepages", "disable_vfio", "disable_vmd",
+        "telemetry_port", "control_log_mask", "control_log_file", "helper_log_file",
+        "firmware_helper_log_file", "client_env_vars", "hyperthreads", "nr_xs_helpers",
+        "pinned_numa_node", "first_core", "log_mask", "env_vars", "env_pass_through", "bdev_roles",
+        "bdev_auto_faulty", "bdev_busid_range", "scm_list", "allow_numa_imbalance",
+        "system_ram_reserved", "core_dump_filter", "bypass_health_chk", "enable_hotplug"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Call fn for each key of a map. */
+static int
+each_key(struct reader *reader, const yaml_node_t *map, const char *what,
+    int (*fn)(struct reader *reader, void *arg, const char *key, const yaml_node_t *node,
+        const yaml_node_t *value),
+    void *arg)
+{
+    if (map == NULL || map->type != YAML_MAPPING_NODE)
+        return mistake(reader, map, "%s: expected `key: value` lines", what);
+    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+         pair < map->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(&reader->doc, pair->key);
+        const char *text = text_of(key);
+        int rc;
+
+        if (text == NULL)
+            return mistake(reader, key, "%s: a key must be a word", what);
+        rc = fn(reader, arg, text, key, yaml_document_get_node(&reader->doc, pair->value));
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- storage ------------------------------------------------------------------------------------------------------------- */
+
+static int
+storage_key(struct reader *reader, void *arg, const char *key, const yaml_node_t *node,
+    const yaml_node_t *value)
+{
+    struct server_engine_cfg *engine = arg;
+    uint64_t number = 0;
+    char text[32];
+    int rc;
+
+    if (strcmp(key, "class") == 0) {
+        rc = read_text(reader, value, key, text, sizeof(text));
+        if (rc == 0 && strcmp(text, "file") != 0 && strcmp(text, "ram") != 0) {
+            rc = mistake(reader, value,
+                "class: %s is still to come: use file (ordinary files) or ram (files on a tmpfs)",
+                text);
+        }
+        return rc;
+    }
+    if (strcmp(key, "scm_mount") == 0) {
+        rc = read_text(reader, value, key, engine->dir, sizeof(engine->dir));
+        if (rc == 0 && engine->dir[0] != '/')
+            rc = mistake(reader, value, "scm_mount: %s: expected an absolute path", engine->dir);
+        return rc;
+    }
+    if (strcmp(key, "bdev_list") == 0) {
+        const yaml_node_t *item;
+
+        if (value == NULL || value->type != YAML_SEQUENCE_NODE ||
+            value->data.sequence.items.top - value->data.sequence.items.start != 1)
+            return mistake(reader, value, "bdev_list: expected a list of one directory");
+        item = yaml_document_get_node(&reader->doc, *value->data.sequence.items.start);
+        if (engine->dir[0] != '\0')
+            return 0; /* scm_mount says where; one directory holds all roles */
+        rc = read_text(reader, item, key, engine->dir, sizeof(engine->dir));
+        if (rc == 0 && engine->dir[0] != '/')
+            rc = mistake(reader, item, "bdev_list: %s: expected an absolute path", engine->dir);
+        return rc;
+    }
+    if (strcmp(key, "scm_size") == 0) {
+        rc = read_number(reader, value, key, 1, 65536, &number);
+        engine->meta_bytes = number * GIB;
+        return rc;
+    }
+    if (strcmp(key, "bdev_size") == 0) {
+        rc = read_number(reader, value, key, 1, 1048576, &number);
+        engine->data_bytes = number * GB;
+        return rc;
+    }
+    if (is_known_elsewhere(key))
+        return 0;
+    return mistake(reader,
+        node, "%s: no such key in a storage tier; expected class, scm_mount, scm_size, bdev_list, bdev_size",
+        key);
+}
+
+/* ---- engines ------------------------------------------------------------------------------------------------------------- */
+
+static int
+engine_key(struct reader *reader, void *arg, const char *key, const yaml_node_t *node,
+    const yaml_node_t *value)
+{
+    struct server_engine_cfg *engine = arg;
+    uint64_t number = 0;
+    int rc = 0;
+
+    if (strcmp(key, "targets") == 0) {
+        rc = read_number(reader, value, key, 1, 64, &number);
+        engine->targets = (uint32_t)number;
+        return rc;
+    }
+    if (strcmp(key, "fabric_iface") == 0)
+        return read_text(reader, value, key, engine->iface, sizeof(engine->iface));
+    if (strcmp(key, "fabric_iface_port") == 0) {
+        rc = read_number(reader, value, key, 1, 65535, &number);
+        engine->port = (uint32_t)number;
+        return rc;
+    }
+    if (strcmp(key, "log_file") == 0)
+        return read_text(reader, value, key, engine->log_file, sizeof(engine->log_file));
+    if (strcmp(key, "storage") == 0) {
+        if (value == NULL || value->type != YAML_SEQUENCE_NODE ||
+            value->data.sequence.items.start == value->data.sequence.items.top)
+            return mistake(reader, value, "storage: expected a list of tiers");
+        for (const yaml_node_item_t *item = value->data.sequence.items.start;
+             rc == 0 && item < value->data.sequence.items.top; item++) {
+            rc = each_key(reader, yaml_document_get_node(&reader->doc, *item), "storage",
+                storage_key, engine);
+        }
+        return rc;
+    }
+    if (is_known_elsewhere(key))
+        return 0;
+    return mistake(reader,
+        node, "%s: no such key in an engine; expected targets, storage, fabric_iface, fabric_iface_port, log_file",
+        key);
+}
+
+static int
+engines_read(struct reader *reader, const yaml_node_t *list, struct server_cfg *cfg)
+{
+    int rc = 0;
+
+    if (list == NULL || list->type != YAML_SEQUENCE_NODE ||
+        list->data.sequence.items.start == list->data.sequence.items.top)
+        return mistake(reader, list, "engines: expected a list of engines");
+    for (const yaml_node_item_t *item = list->data.sequence.items.start;
+         rc == 0 && item < list->data.sequence.items.top; item++) {
+        const yaml_node_t *node = yaml_document_get_node(&reader->doc, *item);
+        struct server_engine_cfg *engine = &cfg->engines[cfg->engine_nr];
+
+        if (cfg->engine_nr == SERVER_ENGINES_NR_MAX) {
+            return mistake(
+                reader, node, "engines: at most %d of them on one host", SERVER_ENGINES_NR_MAX);
+        }
+        rc = each_key(reader, node, "engines", engine_key, engine);
+        if (rc == 0 && engine->targets == 0)
+            rc = mistake(reader, node, "engines: `targets` is missing");
+        if (rc == 0 && engine->dir[0] == '\0') {
+            rc = mistake(reader, node,
+                "engines: `storage` with `scm_mount`, the directory of this engine, is missing");
+        }
+        for (uint32_t i = 0; rc == 0 && i < cfg->engine_nr; i++) {
+            if (strcmp(cfg->engines[i].dir, engine->dir) == 0)
+                rc = mistake(reader, node, "engines: two engines have the directory %s", engine->dir);
+        }
+        if (rc == 0) { /* sizes are given for all targets together */
+            engine->meta_bytes /= engine->targets;
+            engine->data_bytes /= engine->targets;
+            cfg->engine_nr++;
+        }
+    }
+    return rc;
+}
+
+static int
+top_key(struct reader *reader, void *arg, const char *key, const yaml_node_t *node,
+    const yaml_node_t *value)
+{
+    struct server_cfg *cfg = arg;
+    char text[64];
+    int rc;
+
+    if (strcmp(key, "name") == 0) {
+        rc = read_text(reader, value, key, cfg->name, sizeof(cfg->name));
+        if (rc == 0 && (cfg->name[0] == '\0' || strchr(cfg->name, '/') != NULL))
+            rc = mistake(reader, value, "name: expected 1 to 15 characters without /");
+        return rc;
+    }
+    if (strcmp(key, "socket_dir") == 0)
+        return read_text(reader, value, key, cfg->runtime_dir, sizeof(cfg->runtime_dir));
+    if (strcmp(key, "provider") == 0) {
+        rc = read_text(reader, value, key, text, sizeof(text));
+        if (rc != 0)
+            return rc;
+        cfg->is_tcp = strcmp(text, "tcp") == 0 || strncmp(text, "ofi+tcp", 7) == 0 ||
+            strncmp(text, "ofi+sockets", 11) == 0;
+        if (!cfg->is_tcp && strcmp(text, "unix") != 0) {
+            return mistake(reader, value,
+                "provider: %s is still to come: use unix (this host only) or tcp", text);
+        }
+        return 0;
+    }
+    if (strcmp(key, "engines") == 0)
+        return engines_read(reader, value, cfg);
+    if (is_known_elsewhere(key))
+        return 0;
+    return mistake(
+        reader, node, "%s: no such key; expected name, provider, socket_dir, engines", key);
+}
+
+int
+server_runtime_dir(char *buf, size_t buf_bytes)
+{
+    const char *dir = getenv("CAIRN_RUNTIME_DIR"), *sub = "";
+    int len;
+
+    if (dir == NULL || dir[0] == '\0') {
+        dir = getenv("XDG_RUNTIME_DIR");
+        sub = "/cairn";
+    }
+    if (dir == NULL || dir[0] == '\0') {
+        dir = "/run/cairn";
+        sub = "";
+    }
+    len = snprintf(buf, buf_bytes, "%s%s", dir, sub);
+    return len < 0 || (size_t)len >= buf_bytes ? CAIRN_ERR(INVAL) : 0;
+}
+
+int
+server_cfg_load(const char *path, struct server_cfg *ret_cfg, char *err, size_t err_bytes)
+{
+    struct reader reader = {.path = path, .err = err, .err_bytes = err_bytes};
+    struct server_cfg *cfg = calloc(1, sizeof(*cfg));
+    FILE *file = fopen(path, "re");
+    bool has_doc = false;
+    yaml_parser_t parser;
+    int rc = 0;
+
+    err[0] = '\0';
+    if (cfg == NULL || yaml_parser_initialize(&parser) == 0) {
+        rc = CAIRN_ERR(NOMEM);
+        goto out;
+    }
+    if (file == NULL) {
+        rc = err_from_errno(errno);
+        (void)snprintf(err, err_bytes, "%s: %s", path, strerror(errno));
+        goto out_parser;
+    }
+    yaml_parser_set_input_file(&parser, file);
+    has_doc = yaml_parser_load(&parser, &reader.doc) != 0;
+    if (!has_doc) {
+        rc = CAIRN_ERR(INVAL);
+        (void)snprintf(err, err_bytes, "%s:%zu: %s", path, parser.problem_mark.line + 1,
+            parser.problem != NULL ? parser.problem : "not YAML");
+        goto out_parser;
+    }
+    memcpy(cfg->name, "daos_server", sizeof("daos_server"));
+    rc = each_key(&reader, yaml_document_get_root_node(&reader.doc), "the file", top_key, cfg);
+    if (rc == 0 && cfg->engine_nr == 0)
+        rc = mistake(&reader, NULL, "engines: expected a list of engines");
+    if (rc == 0 && cfg->runtime_dir[0] == '\0')
+        rc = server_runtime_dir(cfg->runtime_dir, sizeof(cfg->runtime_dir));
+    for (uint32_t i = 0; rc == 0 && cfg->is_tcp && i < cfg->engine_nr; i++) {
+        if (cfg->engines[i].port == 0) {
+            rc = mistake(
+                &reader, NULL, "engines: with provider tcp each engine needs a fabric_iface_port");
+        }
+    }
+    if (rc == 0)
+        *ret_cfg = *cfg;
+out_parser:
+    if (has_doc)
+        yaml_document_delete(&reader.doc);
+    yaml_parser_delete(&parser);
+out:
+    if (file != NULL)
+        (void)fclose(file);
+    free(cfg);
+    return rc;
+}

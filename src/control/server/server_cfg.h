@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The YAML file of daos_server, in the original's shape (api.md 6). What Cairn has no use for is accepted when the original knows it; a key that nobody knows is a
+ * mistake and is named with its line.
+ *
+ *      name: daos_server              system name, at most 15 characters
+ *      socket_dir: /run/user/0/cairn  runtime directory; default: $CAIRN_RUNTIME_DIR, $XDG_RUNTIME_DIR/cairn, /run/cairn
+ *      provider: unix                 unix (default, this host only) or tcp (also in the original's form "ofi+tcp...")
+ *      engines:
+ *      - targets: 2                   1..64
+ *        fabric_iface: lo             an interface's IPv4 address or lo; with tcp
+ *        fabric_iface_port: 31316     with tcp: this port for services, the following ones for the targets
+ *        storage:
+ *        - class: file                file: ordinary files; ram: the same on a tmpfs
+ *          scm_mount: /var/lib/cairn/0   directory of this engine
+ *          scm_size: 2                largest size of the metadata, GiB, over all targets; default 1 for each target
+ *          bdev_size: 16              size of the data, GB, over all targets; default 16 for each target
+ */
+#ifndef CAIRN_SERVER_CFG_H
+#define CAIRN_SERVER_CFG_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SERVER_ENGINES_NR_MAX = 64,
+    SERVER_PATH_BYTES = 192,
+    SERVER_NAME_BYTES = 16,
+    SERVER_ERR_BYTES = 512
+};
+
+struct server_engine_cfg {
+    uint32_t targets;
+    char dir[SERVER_PATH_BYTES];
+    uint64_t meta_bytes, data_bytes; /* of one target; 0: default */
+    uint64_t wal_bytes;
+    char iface[64];
+    uint32_t port;
+    char log_file[SERVER_PATH_BYTES];
+};
+
+struct server_cfg {
+    char name[SERVER_NAME_BYTES];
+    char runtime_dir[SERVER_PATH_BYTES];
+    bool is_tcp;
+    uint32_t engine_nr;
+    struct server_engine_cfg engines[SERVER_ENGINES_NR_MAX];
+};
+
+/** Errors: NONEXIST no such file; INVAL with one line in `err`: file, line, what is wrong, what is right. */
+CAIRN_MUST_CHECK int
+server_cfg_load(const char *path, struct server_cfg *ret_cfg, char *err, size_t err_bytes);
+
+/** The runtime directory of this user without a file: where clients and dmg look. */
+CAIRN_MUST_CHECK int server_runtime_dir(char *buf, size_t buf_bytes);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The control socket: dmg's requests. What concerns the system's liveness is answered here, pools are the affair of the engine that leads the system service. */
+#include "control/server/server.h"
+
+#include "control/ctl/ctl_chan.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    ACCEPT_POLL_MS = 100,
+    IDLE_TIMEOUT_MS = 60000,
+    RELAY_TIMEOUT_MS = 120000,
+    RELAY_PAUSE_MS = 50,
+    LEADER_RANK = 0
+};
+
+struct conn {
+    struct server *server;
+    struct ctl_chan *chan;
+};
+
+/* ---- answers ---------------------------------------------------------------------------------------------------------------- */
+
+/* Ask the leader's engine; while it restarts, wait: every pool method may be repeated (its request carries its own identity). */
+static int
+relay(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t err_bytes,
+    uint8_t **ret_body, size_t *ret_len)
+{
+    const struct timespec pause = {.tv_nsec = RELAY_PAUSE_MS * 1000000};
+    uint32_t tries_max = RELAY_TIMEOUT_MS / RELAY_PAUSE_MS;
+    /* The body is passed on as it is: an Envelope's bytes need no unpacking here. */
+    int rc = CAIRN_ERR(UNREACH);
+
+    for (uint32_t i = 0; i < tries_max && !atomic_load(&server->is_stopping); i++) {
+        struct ctl_chan *chan = NULL;
+
+        rc = ctl_chan_connect(server->engines[LEADER_RANK].ctl_path, &chan);
+        if (rc == 0)
+            rc = ctl_relay(chan, req, RELAY_TIMEOUT_MS, err, err_bytes, ret_body, ret_len);
+        ctl_chan_close(chan);
+        if (rc != -DER_UNREACH)
+            return rc;
+        (void)nanosleep(&pause, NULL);
+    }
+    (void)snprintf(err, err_bytes,
+        "the engine of rank %d does not answer: `dmg system query` shows why", LEADER_RANK);
+    return rc;
+}
+
+static int
+system_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
+{
+    Cairn__Ctl__SystemQueryRep rep = CAIRN__CTL__SYSTEM_QUERY_REP__INIT;
+    uint32_t nr = server->cfg.engine_nr;
+    Cairn__Ctl__Rank *ranks = calloc(nr, sizeof(*ranks));
+    Cairn__Ctl__Rank **list = calloc(nr, sizeof(*list));
+    char **uris = calloc(nr, sizeof(*uris));
+    int rc = CAIRN_ERR(NOMEM);
+
+    if (ranks == NULL || list == NULL || uris == NULL)
+        goto out;
+    (void)pthread_mutex_lock(&server->mutex);
+    for (uint32_t i = 0; i < nr; i++) {
+        struct server_engine *engine = &server->engines[i];
+
+        cairn__ctl__rank__init(&ranks[i]);
+        uris[i] = engine->uris[0];
+        ranks[i].rank = i;
+        ranks[i].incarnation = engine->incarnation;
+        ranks[i].n_uris = engine->uri_nr > 0 ? 1 : 0;
+        ranks[i].uris = &uris[i];
+        ranks[i].state = engine->state;
+        ranks[i].targets = engine->cfg->targets;
+        ranks[i].info = engine->info;
+        ranks[i].pid = (uint32_t)engine->pid;
+        list[i] = &ranks[i];
+    }
+    rep.n_members = nr;
+    rep.members = list;
+    rep.leader = LEADER_RANK;
+    rep.group_version = server->group_version;
+    rep.system_uuid =
+        (ProtobufCBinaryData){.len = sizeof(server->system_uuid), .data = server->system_uuid};
+    rep.system = server->cfg.name;
+    *ret_len = cairn__ctl__system_query_rep__get_packed_size(&rep);
+    *ret_body = malloc(*ret_len + 1);
+    if (*ret_body != NULL) {
+        (void)cairn__ctl__system_query_rep__pack(&rep, *ret_body);
+        rc = 0;
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+out:
+    free(uris);
+    free(list);
+    free(ranks);
+    return rc;
+}
+
+static int
+answer(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t err_bytes,
+    uint8_t **ret_body, size_t *ret_len)
+{
+    switch (req->method) {
+    case CAIRN__CTL__METHOD__PING:
+        return 0;
+    case CAIRN__CTL__METHOD__SYSTEM_QUERY:
+        return system_query(server, ret_body, ret_len);
+    case CAIRN__CTL__METHOD__POOL_CREATE:
+    case CAIRN__CTL__METHOD__POOL_DESTROY:
+    case CAIRN__CTL__METHOD__POOL_LIST:
+    case CAIRN__CTL__METHOD__POOL_QUERY:
+        return relay(server, req, err, err_bytes, ret_body, ret_len);
+    default:
+        (void)snprintf(err, err_bytes, "method %d is not for daos_server", (int)req->method);
+        return CAIRN_ERR(NOSYS);
+    }
+}
+
+/* ---- connections -------------------------------------------------------------------------------------------------------------- */
+
+static void *
+conn_thread(void *arg)
+{
+    struct conn *conn = arg;
+    struct server *server = conn->server;
+    Cairn__Ctl__Envelope *req;
+
+    while (!atomic_load(&server->is_stopping) &&
+        ctl_chan_recv(conn->chan, IDLE_TIMEOUT_MS, &req) == 0) {
+        Cairn__Ctl__Envelope rep = CAIRN__CTL__ENVELOPE__INIT;
+        char err[SERVER_ERR_BYTES] = "";
+        uint8_t *body = NULL;
+        size_t len = 0;
+        int rc;
+
+        rep.version = req->version;
+        rep.id = req->id;
+        rep.method = req->method;
+        rep.is_reply = true;
+        rep.rc = answer(server, req, err, sizeof(err), &body, &len);
+        rep.error = err;
+        rep.body = (ProtobufCBinaryData){.len = rep.rc == 0 ? len : 0, .data = body};
+        rc = ctl_chan_send(conn->chan, &rep);
+        free(body);
+        cairn__ctl__envelope__free_unpacked(req, NULL);
+        if (rc != 0)
+            break;
+    }
+    ctl_chan_close(conn->chan);
+    free(conn);
+    atomic_fetch_sub(&server->conn_nr, 1);
+    return NULL;
+}
+
+static void
+conn_start(struct server *server, int fd)
+{
+    struct conn *conn = calloc(1, sizeof(*conn));
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    if (conn == NULL || atomic_load(&server->conn_nr) >= SERVER_CONNS_NR_MAX) {
+        free(conn);
+        (void)close(fd); /* the other end sees it at once */
+        return;
+    }
+    conn->server = server;
+    if (ctl_chan_wrap(fd, &conn->chan) != 0) {
+        free(conn);
+        return;
+    }
+    atomic_fetch_add(&server->conn_nr, 1);
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attr, conn_thread, conn) != 0) {
+        ctl_chan_close(conn->chan);
+        free(conn);
+        atomic_fetch_sub(&server->conn_nr, 1);
+    }
+    (void)pthread_attr_destroy(&attr);
+}
+
+void *
+server_dmg_thread(void *arg)
+{
+    struct server *server = arg;
+
+    while (!atomic_load(&server->is_stopping)) {
+        struct pollfd pfd = {.fd = server->listen_fd, .events = POLLIN};
+        int fd;
+
+        if (poll(&pfd, 1, ACCEPT_POLL_MS) <= 0)
+            continue;
+        fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            conn_start(server, fd);
+    }
+    return NULL;
+}

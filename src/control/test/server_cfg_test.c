@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Goal: a good file is read as it says; each kind of mistake is refused with the file, the line and the key (Bad input: a YAML mistake).
+ * Method: small files written to a scratch directory.
+ */
+#include "control/server/server_cfg.h"
+#include "harness/harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int
+load(const char *text, struct server_cfg *ret_cfg, char *err)
+{
+    char path[512];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/server.yml", test_tmpdir());
+    file = fopen(path, "w");
+    EXPECT(file != NULL);
+    if (file == NULL)
+        return -1;
+    EXPECT_EQ(fputs(text, file) >= 0, true);
+    EXPECT_EQ(fclose(file), 0);
+    return server_cfg_load(path, ret_cfg, err, SERVER_ERR_BYTES);
+}
+
+TEST_LINUX(server_cfg, good_file, "reads a file")
+{
+    static const char text[] =
+        "name: lab\nport: 10001\nsocket_dir: /tmp/run\nprovider: "
+        "ofi+tcp;ofi_rxm\ncontrol_log_file: /tmp/x\n"
+        "engines:\n- targets: 4\n  first_core: 0\n  fabric_iface: lo\n  fabric_iface_port: 31316\n"
+        "  storage:\n  - class: ram\n    scm_mount: /mnt/a\n    scm_size: 8\n"
+        "  - class: file\n    bdev_list: [/mnt/b]\n    bdev_size: 40\n"
+        "- targets: 1\n  fabric_iface_port: 31416\n  storage:\n  - class: file\n    scm_mount: "
+        "/mnt/c\n";
+    struct server_cfg *cfg = calloc(1, sizeof(*cfg));
+    char err[SERVER_ERR_BYTES];
+
+    EXPECT_OK(load(text, cfg, err));
+    EXPECT_STR_EQ(err, "");
+    EXPECT_STR_EQ(cfg->name, "lab");
+    EXPECT_STR_EQ(cfg->runtime_dir, "/tmp/run");
+    EXPECT(cfg->is_tcp);
+    EXPECT_EQ(cfg->engine_nr, 2);
+    EXPECT_EQ(cfg->engines[0].targets, 4);
+    EXPECT_STR_EQ(cfg->engines[0].dir, "/mnt/a");
+    EXPECT_EQ(cfg->engines[0].meta_bytes, UINT64_C(2) << 30); /* of one target */
+    EXPECT_EQ(cfg->engines[0].data_bytes, UINT64_C(10000000000));
+    EXPECT_EQ(cfg->engines[0].port, 31316);
+    EXPECT_STR_EQ(cfg->engines[1].dir, "/mnt/c");
+    EXPECT_EQ(cfg->engines[1].data_bytes, 0);
+    free(cfg);
+}
+
+static const struct {
+    const char *text;
+    const char *says; /* part of the line */
+} mistakes[] = {
+    {"", ":1: the file"},
+    {"name: [a", "server.yml:"},
+    {"name: a\n", "engines: expected a list"},
+    {"name: averyverylongname\nengines: []\n", ":1: name: longer than 15"},
+    {"name: a/b\nengines: []\n", ":1: name: expected"},
+    {"name: a\nengines: []\n", ":2: engines: expected a list"},
+    {"nmae: a\n", ":1: nmae: no such key"},
+    {"engines:\n- targets: two\n", ":2: targets: expected a number from 1 to 64, found two"},
+    {"engines:\n- targets: 0\n", ":2: targets: expected a number"},
+    {"engines:\n- targets: 65\n", ":2: targets: expected a number"},
+    {"engines:\n- targets: 2\n", "`storage` with `scm_mount`"},
+    {"engines:\n- storage:\n  - class: file\n    scm_mount: /a\n", "`targets` is missing"},
+    {"engines:\n- targets: 1\n  storage:\n  - class: nvme\n    scm_mount: /a\n",
+        ":4: class: nvme is still to come"},
+    {"engines:\n- targets: 1\n  storage:\n  - class: file\n    scm_mount: a\n",
+        ":5: scm_mount: a: expected an absolute path"},
+    {"engines:\n- targets: 1\n  storage:\n  - class: file\n    scm_mnt: /a\n",
+        ":5: scm_mnt: no such key in a storage tier"},
+    {"engines:\n- targets: 1\n  storage: /a\n", ":3: storage: expected a list"},
+    {"engines:\n- tragets: 1\n", ":2: tragets: no such key in an engine"},
+    {"provider: verbs\nengines: []\n", ":1: provider: verbs is still to come"},
+    {"provider: tcp\nengines:\n- targets: 1\n  storage:\n  - scm_mount: /a\n",
+        "needs a fabric_iface_port"},
+    {"engines:\n- targets: 1\n  storage:\n  - scm_mount: /a\n- targets: 1\n  storage:\n  - "
+     "scm_mount: /a\n",
+        "two engines have the directory /a"},
+    {"engines:\n- targets: 1\n  fabric_iface_port: 70000\n",
+        ":3: fabric_iface_port: expected a number"},
+};
+
+TEST_LINUX(server_cfg, every_mistake_is_named, "reads a file")
+{
+    struct server_cfg *cfg = calloc(1, sizeof(*cfg));
+
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        char err[SERVER_ERR_BYTES];
+
+        EXPECT_ERR(load(mistakes[i].text, cfg, err), INVAL);
+        if (!EXPECT(strstr(err, mistakes[i].says) != NULL)) {
+            (void)fprintf(
+                stderr, "case %zu: said \"%s\", expected \"%s\"\n", i, err, mistakes[i].says);
+        }
+        EXPECT_EQ(strchr(err, '\n') == NULL, true); /* one line */
+        EXPECT_EQ(cfg->engine_nr, 0); /* written only on success */
+    }
+    free(cfg);
+}
+
+TEST_LINUX(server_cfg, no_file, "reads a file")
+{
+    struct server_cfg *cfg = calloc(1, sizeof(*cfg));
+    char err[SERVER_ERR_BYTES];
+
+    EXPECT_ERR(server_cfg_load("/nonexistent/x.yml", cfg, err, sizeof(err)), NONEXIST);
+    EXPECT_STR_EQ(err, "/nonexistent/x.yml: No such file or directory");
+    free(cfg);
+}
