@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * engine: the data-plane process of a storage node as a library. It owns a system xstream
- * (services) and one xstream for each target, the stores of
- * both, and the RPC handlers of everything. The same code runs as daos_engine, inside an
- * application (embedded), and many times
- * in one process under plat/sim: nothing here is global.
+ * (services)
+ * and one xstream for each target, the stores of both, and the RPC handlers of everything. The same
+ * code runs as daos_engine, inside an application (embedded), and many times in one process under
+ * plat/sim: nothing here is global.
  *
  * Storage of an engine, below cfg.dir:
  *      LOCK            held by the process that owns the directory (a second one is told BUSY)
- *      identity        system, rank, number of targets, last incarnation; written last when
- *      formatting: without it nothing is formatted
+ *      identity        system, rank, number of targets, last incarnation; written before anything
+ *      is
+ *                      formatted and at each start
  *      sys/            store of the system xstream: databases of the services
  *      tgt0/ tgt1/ ..  stores of the targets
  *
- *   ENG-1  Nothing is served before every store of the engine is open; a target that stops
- *          later answers for itself alone.
- *   ENG-2  A directory belongs to one system, rank and number of targets; opening it as
- *          another is refused by name, and nothing is changed in it.
+ *   ENG-1  Nothing is served before every store of the engine is open and its services
+ *          lead; requests
+ *          that come earlier are told AGAIN. A target that stops later answers for itself alone.
+ *   ENG-2  A directory belongs to one system, rank and number of targets; opening it as another is
+ *          refused by name, and nothing is changed in it.
  *   ENG-3  Incarnations of a directory strictly grow, also when the clock does not (MS-1).
- *   ENG-4  The map of ranks that RPC resolves by is copied to every xstream; no two
- *          xstreams share it.
+ *   ENG-4  The map of ranks that RPC resolves by is copied to every xstream; no two share it.
  *
- * States: STARTING -> READY -> STOPPING -> STOPPED; STARTING -> FAILED. Tested by
- * test/engine_*_test.c and test/server.
+ * States: STARTING -> READY | FAILED -> STOPPING -> STOPPED. Tested by test/engine_*_test.c and
+ * test/server.
  */
 #ifndef CAIRN_ENGINE_H
 #define CAIRN_ENGINE_H
@@ -45,30 +46,32 @@ enum {
 };
 
 struct engine_cfg {
-    uint32_t
-        struct_bytes; /* sizeof(struct engine_cfg): checked, since an embedded engine is another binary */
+    uint32_t struct_bytes; /* sizeof(struct engine_cfg): an embedded engine is another binary */
     uint32_t rank;
-    char system
-        [ENGINE_SYSTEM_NAME_BYTES]; /* name; its uuid is cuuid_derive(nil, hash_str64(name)) */
+    char system[ENGINE_SYSTEM_NAME_BYTES]; /* its uuid: cuuid_derive(nil, hash_str64(name)) */
     char dir[ENGINE_DIR_BYTES];
     uint32_t tgt_nr; /* 1..ENGINE_TGTS_NR_MAX */
     /* Sizes of one target, used when it is formatted. 0: defaults of bio. */
     uint64_t wal_bytes, meta_bytes, data_bytes;
-    /* Of the system store. 0: 16 MiB of WAL, 128 MiB of metadata, 64 MiB of data. */
+    /* Of the system store. 0: 16 MiB of WAL, 1 GiB of metadata at most, 256 MiB of data at most. */
     uint64_t sys_wal_bytes, sys_meta_bytes, sys_data_bytes;
     /*
      * Where it listens; the URI of each tag (0: services, 1 + i: target i) follows from it:
-     *   unix:///dir         -> unix:///dir/<rank>.<tag>          tcp://a.b.c.d:port -> port + tag
-     *   (port 0: any)
-     *   inproc://name       -> inproc://name.<rank>.<tag>        sim://node         ->
-     *   sim://node/e<rank>.<tag>
+     *   unix:///dir         -> unix:///dir/<rank>.<tag>
+     *   tcp://a.b.c.d:port  -> port + tag (port 0: any)
+     *   inproc://name       -> inproc://name.<rank>.<tag>
+     *   sim://node          -> sim://node/e<rank>.<tag>
      */
     char uri_base[NET_URI_MAX - 24];
     uint64_t incarnation; /* 0: drawn at start (ENG-3) */
     uint32_t cpu_first; /* tag t is pinned to this + t; UINT32_MAX: not pinned */
-    uint32_t svc_rank; /* where the system service is, until the first GROUP_UPDATE */
-    uint32_t
-        is_alone; /* 1: the system is this rank alone; serves without waiting for a GROUP_UPDATE (embedded) */
+    uint32_t svc_rank; /* where the system service is */
+    uint32_t is_alone; /* 1: this rank is the whole system (embedded): nobody sends GROUP_UPDATE */
+    uint32_t reserved;
+    char ctl_uri[NET_URI_MAX]; /* where control messages arrive; "": only by engine_ctl() */
+    /* Called on the system xstream when the first stop is asked for, however. May be NULL. */
+    void (*on_stop)(void *arg);
+    void *on_stop_arg;
 };
 
 /** Fill with defaults: everything 0 but struct_bytes and cpu_first. */
@@ -87,8 +90,8 @@ struct uuid engine_system_uuid(const char *name);
  * DF_INVAL, DF_INCOMPT identity damaged or of another version; those of plat. `err` (may be NULL;
  * ENGINE_TEXT_BYTES) gets one line with cause and remedy.
  */
-CAIRN_MUST_CHECK int engine_start(
-    struct plat *plat, const struct engine_cfg *cfg, char *err, struct engine **ret_engine);
+CAIRN_MUST_CHECK int
+engine_start(struct plat *plat, const struct engine_cfg *cfg, char *err, struct engine **ret_engine);
 
 enum engine_state {
     ENGINE_STARTING = 1,
@@ -105,8 +108,8 @@ enum engine_state {
 enum engine_state engine_state_get(struct engine *engine, char *err, int *ret_rc);
 
 /**
- * Block the calling thread (no xstream of this engine; not under plat/sim, which has events to
- * run) until the engine is READY (0), or FAILED: its code.
+ * Block the calling thread (no xstream of this engine; under plat/sim a ULT of another xstream
+ * only) until the engine is READY (0), or FAILED: its code; SHUTDOWN when it is being stopped.
  */
 CAIRN_MUST_CHECK int engine_wait_ready(struct engine *engine);
 
@@ -115,7 +118,7 @@ CAIRN_MUST_CHECK int engine_wait_ready(struct engine *engine);
  * that is starting or failed. Does not wait.
  */
 void engine_stop_begin(struct engine *engine);
-/** Block until STOPPED (not under plat/sim). */
+/** Block until STOPPED; from where engine_wait_ready() may be called. */
 void engine_wait_stopped(struct engine *engine);
 /** A stopped engine: ends its threads, gives up the directory, frees. NULL is fine. */
 void engine_destroy(struct engine *engine);

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * rsvc: a replicated service's database and leadership, behind the interface that Raft fills:
- * updates are proposed and return when committed,
- * reads are verified, leadership may be lost at every yield. Now with a single member, whose log
- * is the WAL of the engine's system store.
+ * updates are proposed and return when committed, reads are verified, leadership may be lost at
+ * every yield. Now with a single member, whose log is the WAL of the engine's system store.
  *
  * The database holds named tables of key-value pairs. One propose is one atomic, durable change.
  *
- *   RSV-1  Nothing is told to a client before it is committed (ST-2): propose returns after
- *          commit, reads wait for what they reveal.
+ *   RSV-1  Nothing is told to a client before it is committed (ST-2): propose returns after commit,
+ *          reads wait for what they reveal.
  *   RSV-2  A propose with a request id stores the answer with the effect; a resend finds it (MS-2).
  *   RSV-3  Whoever yields checks leadership again: rsvc_term() changes when it was lost in between.
+ *   RSV-4  Terms are durable before they are used and never repeat, also across restarts.
  *
- * Owner: the system xstream of the engine.
+ * Stored form: one shard of the system store for each service, in it one container and one object
+ * with hashed dkeys (tables) and lexical akeys (keys); docs in README.md.
+ *
+ * Owner: the system xstream of the engine. Tested by test/rsvc_test.c.
  */
 #ifndef CAIRN_RSVC_H
 #define CAIRN_RSVC_H
@@ -57,9 +60,17 @@ struct rsvc_opts {
     CAIRN_YIELDS void (*step_down)(void *arg);
     void *arg;
 };
+/**
+ * Open the database and become its leader. *ret_rsvc is set before step_up() is called, so that
+ * the callback can use it, and cleared again when the start
+ * fails. Errors: NONEXIST no such service; those of step_up() and vos.
+ */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 rsvc_start(struct vos_tgt *sys, const struct rsvc_opts *opts, struct rsvc **ret_rsvc);
+/** Steps down, waits for calls in flight (they answer NOTLEADER), frees. NULL is fine. */
 CAIRN_YIELDS void rsvc_stop(struct rsvc *rsvc);
+/** Frees memory alone (simulated kill). */
+void rsvc_abandon(struct rsvc *rsvc);
 
 /**
  * 0 when leader and caches are loaded, else NOTLEADER with *ret_hint = the leader's rank

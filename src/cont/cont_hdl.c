@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Container handles: open, close, eviction, what a handle may do. The client chooses the handle's
+ * uuid. Each handle has a row in
+ * POOL_TABLE_CONT_HDLS and one, with its flags, in its container's own table. Tested by
+ * test/server.
+ */
+#include "base/assert.h"
+#include "base/crc.h"
+#include "base/probe.h"
+#include "cont_priv.h"
+
+enum { HDL_ROW_BYTES = 1 + 16 + 16 + 8 + 8, INDEX_ROW_BYTES = 8 };
+
+#define ACCESS_MASK ((uint64_t)(CONT_COO_RO | CONT_COO_RW | CONT_COO_EX))
+#define KNOWN_MASK UINT64_C(0xff)
+
+static int
+hdl_decode(struct iov row, struct cont_hdl *ret_hdl)
+{
+    struct cont_hdl hdl;
+    struct dec d;
+    uint8_t version;
+
+    dec_init(&d, row.buf, row.len);
+    version = dec_u8(&d);
+    hdl.cont = dec_uuid(&d);
+    hdl.pool_hdl = dec_uuid(&d);
+    hdl.flags = dec_u64(&d);
+    hdl.hlc = dec_u64(&d);
+    if (dec_check(&d) != 0 || version != 1)
+        return CAIRN_ERR(DF_INVAL);
+    *ret_hdl = hdl;
+    return 0;
+}
+
+int
+cont_hdl_get(struct pool_call *call, const struct uuid *hdl, struct cont_hdl *ret_hdl)
+{
+    struct iov row;
+    int rc;
+
+    if (cuuid_is_nil(hdl))
+        return CAIRN_ERR(NO_HDL);
+    rc = pool_call_get(call, POOL_TABLE_CONT_HDLS, pool_key_uuid(hdl), &row);
+    if (rc == -DER_NONEXIST)
+        return CAIRN_ERR(NO_HDL);
+    return rc != 0 ? rc : hdl_decode(row, ret_hdl);
+}
+
+int
+cont_hdl_check(struct pool_call *call, const struct uuid *cont, bool is_write)
+{
+    struct cont_hdl hdl;
+    int rc;
+
+    if (pool_call_is_engine(call))
+        return 0;
+    rc = cont_hdl_get(call, &call->req->hdr->cont_hdl, &hdl);
+    if (rc != 0)
+        return rc;
+    if (cuuid_cmp(&hdl.cont, cont) != 0)
+        return CAIRN_ERR(NO_HDL);
+    return is_write && (hdl.flags & (CONT_COO_RW | CONT_COO_EX)) == 0 ? CAIRN_ERR(NO_PERM) : 0;
+}
+
+struct count {
+    uint32_t nr;
+    bool has_ex;
+};
+
+static bool
+count_one(void *arg, struct iov key, struct iov value)
+{
+    struct count *c = arg;
+
+    (void)key;
+    c->nr++;
+    if (value.len == INDEX_ROW_BYTES && (le64_get(value.buf) & CONT_COO_EX) != 0)
+        c->has_ex = true;
+    return true;
+}
+
+int
+cont_hdl_count(struct pool_call *call, const struct uuid *cont, uint32_t *ret_nr, bool *ret_has_ex)
+{
+    const char *table = cont_table(call, CONT_TABLE_HDLS, cont);
+    struct count c = {0, false};
+    int rc;
+
+    if (table == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = pool_call_list(call, table, (struct iov){NULL, 0}, count_one, &c);
+    if (rc != 0)
+        return rc;
+    *ret_nr = c.nr;
+    *ret_has_ex = c.has_ex;
+    return 0;
+}
+
+/*
+ * ---- eviction
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+struct batch {
+    struct uuid *hdls;
+    uint32_t nr, nr_max;
+};
+
+static bool
+batch_add(void *arg, struct iov key, struct iov value)
+{
+    struct batch *b = arg;
+
+    (void)value;
+    if (b->nr == b->nr_max)
+        return false;
+    if (key.len == sizeof(struct uuid))
+        memcpy(&b->hdls[b->nr++], key.buf, key.len);
+    return true;
+}
+
+static void
+hdl_del(struct pool_call *call, const char *table, const struct uuid *hdl)
+{
+    pool_call_del(call, POOL_TABLE_CONT_HDLS, pool_key_uuid(hdl));
+    pool_call_del(call, table, pool_key_uuid(hdl));
+}
+
+int
+cont_hdl_evict(struct pool_call *call, const struct uuid *cont, struct proto_array *ret_hdls)
+{
+    const char *table = cont_table(call, CONT_TABLE_HDLS, cont);
+    struct batch b = {.nr_max = CONT_HDLS_NR_MAX};
+    int rc;
+
+    b.hdls = arena_calloc(call->arena, CONT_HDLS_NR_MAX, sizeof(*b.hdls));
+    if (table == NULL || b.hdls == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = pool_call_list(call, table, (struct iov){NULL, 0}, batch_add, &b);
+    for (uint32_t i = 0; rc == 0 && i < b.nr; i++) {
+        hdl_del(call, table, &b.hdls[i]);
+        if (i % CONT_EVICT_BATCH_NR == CONT_EVICT_BATCH_NR - 1)
+            rc = pool_call_commit_part(call);
+    }
+    if (rc == 0)
+        rc = pool_call_commit_part(call);
+    if (rc == 0 && b.nr > 0)
+        CAIRN_PROBE("cont.hdl.evict");
+    if (rc == 0)
+        *ret_hdls = (struct proto_array){b.nr, b.hdls};
+    return rc;
+}
+
+/* Handles opened with a pool handle. */
+struct of_pool {
+    struct uuid pool_hdl;
+    struct uuid hdls[CONT_EVICT_BATCH_NR], conts[CONT_EVICT_BATCH_NR];
+    uint32_t nr;
+    bool is_more;
+};
+
+static bool
+of_pool_add(void *arg, struct iov key, struct iov value)
+{
+    struct of_pool *o = arg;
+    struct cont_hdl hdl;
+
+    if (key.len != sizeof(struct uuid) || hdl_decode(value, &hdl) != 0 ||
+        cuuid_cmp(&hdl.pool_hdl, &o->pool_hdl) != 0)
+        return true;
+    if (o->nr == CONT_EVICT_BATCH_NR) {
+        o->is_more = true;
+        return false;
+    }
+    memcpy(&o->hdls[o->nr], key.buf, key.len);
+    o->conts[o->nr++] = hdl.cont;
+    return true;
+}
+
+int
+cont_hdl_close(struct pool_call *call, struct uuid pool_hdl, bool *ret_is_more)
+{
+    struct of_pool *o = arena_calloc(call->arena, 1, sizeof(*o));
+    int rc;
+
+    if (o == NULL)
+        return CAIRN_ERR(NOMEM);
+    o->pool_hdl = pool_hdl;
+    rc = pool_call_list(call, POOL_TABLE_CONT_HDLS, (struct iov){NULL, 0}, of_pool_add, o);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < o->nr; i++) {
+        const char *table = cont_table(call, CONT_TABLE_HDLS, &o->conts[i]);
+
+        if (table == NULL)
+            return CAIRN_ERR(NOMEM);
+        hdl_del(call, table, &o->hdls[i]);
+    }
+    *ret_is_more = o->is_more;
+    return 0;
+}
+
+/*
+ * ---- open
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static int
+open_check(struct pool_call *call, uint64_t flags)
+{
+    uint64_t access = flags & ACCESS_MASK, pool_flags;
+    int rc;
+
+    if ((flags & ~KNOWN_MASK) != 0 || access == 0 || (access & (access - 1)) != 0)
+        return CAIRN_ERR(INVAL);
+    if ((flags & CONT_COO_EVICT_ALL) != 0 && access != CONT_COO_EX)
+        return CAIRN_ERR(INVAL);
+    if (pool_call_is_engine(call))
+        return 0;
+    rc = pool_call_hdl(call, call->req->hdr->pool_hdl, &pool_flags);
+    if (rc != 0)
+        return rc;
+    if (access != CONT_COO_RO && (pool_flags & (POOL_PC_RW | POOL_PC_EX)) == 0)
+        return CAIRN_ERR(NO_PERM); /* CON-5 */
+    return 0;
+}
+
+/* Is there room for this open beside those that there are (CON-3)? */
+static int
+open_share(struct pool_call *call, const struct uuid *cont, uint64_t flags)
+{
+    uint32_t nr;
+    bool has_ex;
+    int rc;
+
+    rc = cont_hdl_count(call, cont, &nr, &has_ex);
+    if (rc != 0)
+        return rc;
+    if (has_ex || (nr > 0 && (flags & CONT_COO_EX) != 0))
+        return CAIRN_ERR(BUSY);
+    return nr >= CONT_HDLS_NR_MAX ? CAIRN_ERR(OVERLOAD_RETRY) : 0;
+}
+
+static void
+open_put(struct pool_call *call, const struct uuid *cont, const struct proto_cont_open_req *in)
+{
+    const char *table = cont_table(call, CONT_TABLE_HDLS, cont);
+    uint8_t row[HDL_ROW_BYTES], index[INDEX_ROW_BYTES];
+    struct enc e;
+
+    if (table == NULL)
+        return; /* the commit tells */
+    enc_init(&e, row, sizeof(row));
+    enc_u8(&e, 1);
+    enc_uuid(&e, cont);
+    enc_uuid(&e, &call->req->hdr->pool_hdl);
+    enc_u64(&e, in->flags);
+    enc_u64(&e, pool_call_hlc(call));
+    CAIRN_ASSERT(enc_check(&e) == 0 && e.len == sizeof(row));
+    le64_put(index, in->flags);
+    pool_call_put(
+        call, POOL_TABLE_CONT_HDLS, pool_key_uuid(&in->cont_hdl), (struct iov){row, sizeof(row)});
+    pool_call_put(call, table, pool_key_uuid(&in->cont_hdl), (struct iov){index, sizeof(index)});
+}
+
+static int
+open_new(struct pool_call *call, const struct proto_cont_open_req *in, struct uuid *ret_cont,
+    struct proto_array *ret_evicted)
+{
+    struct cont_hdl old;
+    struct cont_row row;
+    int rc;
+
+    rc = open_check(call, in->flags);
+    if (rc == 0)
+        rc = cont_resolve(call, in->id, ret_cont, &row);
+    if (rc == 0 && cuuid_is_nil(&in->cont_hdl))
+        rc = CAIRN_ERR(INVAL);
+    if (rc != 0)
+        return rc;
+    rc = cont_hdl_get(call, &in->cont_hdl, &old);
+    if (rc == 0)
+        return cuuid_cmp(&old.cont, ret_cont) == 0 && old.flags == in->flags ? 0 : CAIRN_ERR(EXIST);
+    if (rc != -DER_NO_HDL)
+        return rc;
+    if ((in->flags & (CONT_COO_EVICT | CONT_COO_EVICT_ALL)) != 0) {
+        rc = cont_hdl_evict(call, ret_cont, ret_evicted);
+        if (rc != 0)
+            return rc;
+    }
+    rc = open_share(call, ret_cont, in->flags);
+    if (rc != 0)
+        return rc;
+    open_put(call, ret_cont, in);
+    if ((in->flags & CONT_COO_RO_MDSTATS) == 0) {
+        row.otime_hlc = pool_call_hlc(call);
+        cont_row_put(call, ret_cont, &row);
+    }
+    return pool_call_commit(call, (struct iov){ret_cont->b, sizeof(ret_cont->b)});
+}
+
+static int
+open_reply(struct pool_call *call, const struct uuid *cont, struct proto_cont_open_rep *out)
+{
+    struct cont_row row;
+    bool has_ex;
+    int rc;
+
+    rc = cont_row_get(call, cont, &row);
+    if (rc == 0)
+        rc = cont_props_get(call, cont, &row, NULL, &out->props);
+    if (rc == 0)
+        rc = cont_hdl_count(call, cont, &out->hdl_nr, &has_ex);
+    if (rc != 0)
+        return rc;
+    out->cont = *cont;
+    out->md_otime = row.otime_hlc;
+    out->md_mtime = row.mtime_hlc;
+    return 0;
+}
+
+int
+cont_h_open(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
+{
+    const struct proto_cont_open_req *in = req->body;
+    struct proto_array evicted = {0, NULL};
+    struct pool_call *call = NULL;
+    struct uuid cont;
+    int rc;
+
+    rc = pool_call_begin(svcs, req, in->pool, true, &call);
+    if (rc != 0)
+        return rc;
+    if (!call->is_replay) {
+        rc = open_new(call, in, &cont, &evicted);
+    } else if (call->answer.result_len == sizeof(cont)) {
+        memcpy(&cont, call->answer.result, sizeof(cont));
+    } else {
+        rc = CAIRN_ERR(DF_INVAL);
+    }
+    if (rc == 0)
+        rc = open_reply(call, &cont, rep);
+    pool_call_end(call);
+    for (uint32_t i = 0; i < evicted.nr; i++) {
+        pool_revoke_wait(svcs, req->arena, in->pool, ((struct uuid *)evicted.items)[i]);
+    }
+    return rc;
+}
+
+/*
+ * ---- close
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static int
+close_one(struct pool_call *call, const struct uuid *id)
+{
+    struct cont_hdl hdl;
+    const char *table;
+    int rc;
+
+    rc = cont_hdl_get(call, id, &hdl);
+    if (rc != 0)
+        return rc;
+    table = cont_table(call, CONT_TABLE_HDLS, &hdl.cont);
+    if (table == NULL)
+        return CAIRN_ERR(NOMEM);
+    hdl_del(call, table, id);
+    rc = pool_call_commit(call, (struct iov){NULL, 0});
+    if (rc == 0)
+        pool_revoke(call, *id);
+    return rc;
+}
+
+int
+cont_h_close(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
+{
+    const struct proto_cont_close_req *in = req->body;
+    struct pool_call *call = NULL;
+    int rc;
+
+    (void)rep;
+    rc = pool_call_begin(svcs, req, in->pool, true, &call);
+    if (rc == 0 && !call->is_replay)
+        rc = close_one(call, &in->cont_hdl);
+    pool_call_end(call);
+    return rc;
+}
+
+/*
+ * ---- what targets ask
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static int
+hdl_info(struct pool_call *call, const struct proto_pool_hdl_req *in, struct proto_pool_hdl_rep *out)
+{
+    const struct pool_prop_def *defs, *def;
+    struct cont_hdl hdl;
+    struct proto_prop csum;
+    struct poolmap *map;
+    const char *table;
+    uint32_t nr;
+    int rc;
+
+    rc = pool_call_hdl(call, in->pool_hdl, &out->pool_flags);
+    if (rc == 0)
+        rc = pool_call_map(call, &map);
+    if (rc != 0)
+        return rc;
+    out->map_ver = map->version;
+    poolmap_destroy(map);
+    if (cuuid_is_nil(&in->cont_hdl))
+        return 0;
+    rc = cont_hdl_get(call, &in->cont_hdl, &hdl);
+    if (rc == 0 && cuuid_cmp(&hdl.pool_hdl, &in->pool_hdl) != 0)
+        rc = CAIRN_ERR(NO_HDL);
+    if (rc != 0)
+        return rc;
+    table = cont_table(call, CONT_TABLE_PROPS, &hdl.cont);
+    if (table == NULL)
+        return CAIRN_ERR(NOMEM);
+    defs = cont_prop_defs(&nr);
+    def = pool_prop_find(defs, nr, CONT_PROP_CSUM);
+    rc = pool_prop_get(call, table, def, &csum);
+    if (rc != 0)
+        return rc;
+    out->cont = hdl.cont;
+    out->cont_flags = hdl.flags;
+    out->csum_type = (uint32_t)csum.num;
+    return 0;
+}
+
+int
+cont_h_hdl(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
+{
+    const struct proto_pool_hdl_req *in = req->body;
+    struct pool_call *call = NULL;
+    int rc;
+
+    rc = pool_call_begin(svcs, req, in->pool, false, &call);
+    if (rc == 0 && !pool_call_is_engine(call))
+        rc = CAIRN_ERR(NO_PERM);
+    if (rc == 0)
+        rc = hdl_info(call, in, rep);
+    pool_call_end(call);
+    return rc;
+}

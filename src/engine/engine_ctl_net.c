@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Where control messages arrive: an endpoint of the net table on the system xstream's loop, whose
+ * heads are packed Envelopes.
+ * Each peer has one request at work; the next is read from what it sent meanwhile only when that
+ * is answered.
+ * Tested by test/engine_ctl_test.c and test/server.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "engine_priv.h"
+
+enum { PEER_REQS_NR_MAX = 16 };
+
+struct ctl_peer {
+    struct list_head link;
+    struct engine_ctl_net *net;
+    struct net_peer *peer; /* NULL: gone */
+    uint32_t refs; /* the connection, requests at work, messages on the way */
+    uint32_t req_nr;
+};
+
+struct ctl_msg {
+    struct list_head link; /* of engine_ctl_net.msgs */
+    struct net_tx tx;
+    struct ctl_peer *cp;
+    uint8_t bytes[];
+};
+
+struct engine_ctl_net {
+    struct engine *engine;
+    const struct net_ops *ops;
+    struct net *net;
+    struct list_head peers, msgs;
+    struct ult_cond idle; /* a message left */
+};
+
+static void
+peer_unref(struct ctl_peer *cp)
+{
+    CAIRN_ASSERT(cp->refs > 0);
+    cp->refs--;
+    if (cp->refs > 0)
+        return;
+    list_del(&cp->link);
+    free(cp);
+}
+
+static void
+msg_done(struct net_tx *tx, int rc)
+{
+    struct ctl_msg *msg = tx->arg;
+    struct ctl_peer *cp = msg->cp;
+
+    (void)rc; /* a peer that is gone needs no answer */
+    list_del(&msg->link);
+    ult_cond_broadcast(&cp->net->idle);
+    peer_unref(cp);
+    free(msg);
+}
+
+/* The answer, on the system xstream. */
+static void
+answered(void *arg, int rc, const void *rep, size_t len)
+{
+    struct ctl_peer *cp = arg;
+    struct engine_ctl_net *net = cp->net;
+    struct ctl_msg *msg = NULL;
+
+    cp->req_nr--;
+    if (rc == 0 && len > NET_HDR_BYTES_MAX)
+        rc = CAIRN_ERR(OVERFLOW);
+    if (rc == 0 && cp->peer != NULL)
+        msg = malloc(sizeof(*msg) + len);
+    if (msg != NULL) {
+        memset(&msg->tx, 0, sizeof(msg->tx));
+        memcpy(msg->bytes, rep, len);
+        msg->cp = cp;
+        msg->tx.head = (struct iov){msg->bytes, len};
+        msg->tx.done = msg_done;
+        msg->tx.arg = msg;
+        list_add(&msg->link, &net->msgs);
+        cp->refs++;
+        rc = net->ops->send(cp->peer, &msg->tx);
+        if (rc != 0) {
+            list_del(&msg->link);
+            peer_unref(cp);
+            free(msg);
+        }
+    }
+    if ((rc != 0 || msg == NULL) && cp->peer != NULL)
+        net->ops->disconnect(cp->peer); /* it asked for what cannot be said: PROTO, no memory */
+    peer_unref(cp);
+}
+
+static void
+on_recv(void *arg, struct net_peer *peer, const void *head, size_t head_len, const void *payload,
+    size_t payload_len)
+{
+    struct engine_ctl_net *net = arg;
+    struct ctl_peer *cp = net->ops->peer_arg(peer);
+    int rc = CAIRN_ERR(PROTO);
+
+    (void)payload;
+    if (cp == NULL)
+        return;
+    if (payload_len == 0 && cp->req_nr < PEER_REQS_NR_MAX) {
+        cp->refs++;
+        cp->req_nr++;
+        rc = engine_ctl_submit(net->engine, head, head_len, answered, cp);
+        if (rc != 0) {
+            cp->req_nr--;
+            peer_unref(cp);
+        }
+    }
+    if (rc != 0)
+        net->ops->disconnect(peer);
+}
+
+static void
+on_accepted(void *arg, struct net_peer *peer)
+{
+    struct engine_ctl_net *net = arg;
+    struct ctl_peer *cp = calloc(1, sizeof(*cp));
+
+    if (cp == NULL) {
+        net->ops->disconnect(peer);
+        return;
+    }
+    cp->net = net;
+    cp->peer = peer;
+    cp->refs = 1;
+    list_add(&cp->link, &net->peers);
+    net->ops->peer_arg_set(peer, cp);
+}
+
+static void
+on_down(void *arg, struct net_peer *peer, int rc)
+{
+    struct engine_ctl_net *net = arg;
+    struct ctl_peer *cp = net->ops->peer_arg(peer);
+
+    (void)rc;
+    if (cp != NULL) {
+        net->ops->peer_arg_set(peer, NULL);
+        cp->peer = NULL;
+        peer_unref(cp);
+    }
+    net->ops->peer_put(peer);
+}
+
+static const struct net_cbs ctl_cbs = {.recv = on_recv, .accepted = on_accepted, .down = on_down};
+
+int
+engine_ctl_net_open(struct engine *engine, struct engine_ctl_net **ret_net)
+{
+    const char *uri = engine->cfg.ctl_uri;
+    struct engine_ctl_net *net;
+    int rc;
+
+    net = calloc(1, sizeof(*net));
+    if (net == NULL)
+        return CAIRN_ERR(NOMEM);
+    net->engine = engine;
+    list_init(&net->peers);
+    list_init(&net->msgs);
+    ult_cond_init(&net->idle);
+    net->ops = engine->plat->ops->net(engine->plat, uri);
+    rc = net->ops == NULL ? CAIRN_ERR(INVAL)
+                          : net->ops->open(engine->plat, xstream_loop(engine_sys(engine)->xs), uri,
+                                &ctl_cbs, net, &net->net);
+    if (rc != 0) {
+        free(net);
+        return rc;
+    }
+    *ret_net = net;
+    return 0;
+}
+
+void
+engine_ctl_net_close(struct engine_ctl_net *net)
+{
+    uint64_t deadline_ns = ult_now_ns() + UINT64_C(1000000000);
+
+    if (net == NULL)
+        return;
+    while (!list_empty(&net->msgs)) { /* the answer to a stop leaves first, if somebody takes it */
+        if (ult_cond_wait_until(&net->idle, NULL, deadline_ns) != 0)
+            break;
+    }
+    net->ops->close(net->net);
+    ult_cond_fini(&net->idle);
+    CAIRN_ASSERT(list_empty(&net->msgs));
+    while (!list_empty(&net->peers)) {
+        peer_unref(LIST_FIRST(&net->peers, struct ctl_peer, link));
+    }
+    free(net);
+}
+
+void
+engine_ctl_net_abandon(struct engine_ctl_net *net)
+{
+    struct ctl_msg *msg, *mtmp;
+    struct ctl_peer *cp, *ptmp;
+
+    if (net == NULL)
+        return;
+    LIST_FOREACH_SAFE(msg, mtmp, &net->msgs, struct ctl_msg, link) {
+        free(msg);
+    }
+    LIST_FOREACH_SAFE(cp, ptmp, &net->peers, struct ctl_peer, link) {
+        free(cp);
+    }
+    free(net);
+}

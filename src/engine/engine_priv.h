@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the files of engine share. */
+#ifndef CAIRN_ENGINE_PRIV_H
+#define CAIRN_ENGINE_PRIV_H
+
+#include "bio/bio.h"
+#include "cont/cont.h"
+#include "engine/engine.h"
+#include "mgmt/mgmt.h"
+#include "objsrv/objsrv.h"
+#include "pool/pool.h"
+#include "rpc/rpc.h"
+#include "tgt/tgt.h"
+#include "ult/ult.h"
+#include "vos/vos.h"
+
+#ifndef CAIRN_SOFTWARE_VERSION
+#define CAIRN_SOFTWARE_VERSION "unknown"
+#endif
+
+enum { ENGINE_TAGS_NR_MAX = 1 + ENGINE_TGTS_NR_MAX, ENGINE_SYS_IDX = 0xffff };
+
+#define ENGINE_SYS_WAL_BYTES (UINT64_C(16) << 20)
+#define ENGINE_SYS_META_BYTES (UINT64_C(1) << 30)
+#define ENGINE_SYS_DATA_BYTES (UINT64_C(256) << 20)
+
+struct engine_xs;
+struct engine_ctl_net;
+
+/*
+ * ---- map of ranks (engine_group.c)
+ * ----------------------------------------------------------------------------------
+ */
+
+struct engine_group_rank {
+    uint32_t rank;
+    uint32_t state; /* enum mgmt_rank_state */
+    uint32_t tgt_nr;
+    uint32_t node;
+    uint64_t incarnation;
+    uint32_t uri_first, uri_nr; /* in engine_group.uris */
+};
+
+/* Immutable once made; one piece of memory. Each xstream has a copy of its own (ENG-4). */
+struct engine_group {
+    uint64_t version;
+    uint32_t nr, uri_nr;
+    struct engine_group_rank *ranks;
+    char (*uris)[NET_URI_MAX];
+};
+
+/** Room for `nr` ranks with `uri_nr` URIs together; zeroed. Free with free(). */
+struct engine_group *engine_group_alloc(uint32_t nr, uint32_t uri_nr);
+struct engine_group *engine_group_dup(const struct engine_group *group);
+const struct engine_group_rank *engine_group_find(const struct engine_group *group, uint32_t rank);
+/** Own rank as it is now, in place of what others say of it. NULL: no memory. */
+struct engine_group *engine_group_self(const struct engine *engine);
+/**
+ * Take over a newer group on every xstream; an older one is ignored. Takes ownership. On a ULT of
+ * the system xstream.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int engine_group_set(struct engine *engine, struct engine_group *group);
+
+/*
+ * ---- xstreams (engine_xs.c)
+ * -----------------------------------------------------------------------------------------
+ */
+
+struct engine_xs {
+    struct engine *engine;
+    uint32_t tag;
+    struct xstream *xs;
+    bool is_started;
+    struct bio_tgt *bio;
+    struct vos_tgt *vos;
+    struct tgt *tgt; /* of target xstreams */
+    struct pool_tgt *pool_tgt;
+    struct rpc_ctx *rpc;
+    struct engine_group *group; /* own copy */
+    char uri[NET_URI_MAX]; /* written before READY, constant after */
+    int task_rc;
+    char err[ENGINE_TEXT_BYTES];
+    /* Answers of the status task. */
+    struct bio_space space;
+    uint32_t pool_nr;
+};
+
+/* Tasks run on the xstream they are about; xs->task_rc and xs->err tell. */
+void engine_xs_open(void *arg); /* format or open the stores */
+void engine_xs_listen(void *arg);
+void engine_xs_close(void *arg);
+void engine_xs_status(void *arg);
+void engine_xs_abandon(struct engine_xs *xs);
+
+/* Handlers (engine_rpc.c). */
+const struct rpc_handler *engine_rpc_sys(uint32_t *ret_nr);
+const struct rpc_handler *engine_rpc_tgt(uint32_t *ret_nr);
+
+/*
+ * ---- the engine
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* Owner: the system xstream, but for what is atomic or constant after start. */
+struct engine {
+    struct plat *plat;
+    struct engine_cfg cfg;
+    struct uuid system;
+    struct uuid client; /* request ids of this incarnation */
+    uint64_t incarnation;
+    struct plat_dirlock *lock;
+    int state; /* atomic: enum engine_state */
+    int storage; /* atomic: StorageState of ctl.proto */
+    int fail_rc; /* written before state FAILED */
+    char err[ENGINE_TEXT_BYTES];
+    struct pool_svcs *pools;
+    struct mgmt *mgmt;
+    struct engine_ctl_net *ctl_net;
+    struct list_head ctls; /* control requests at work */
+    uint32_t ctl_nr;
+    bool is_stop_asked;
+    struct ult_eventual opened; /* READY or FAILED */
+    struct ult_eventual stopped;
+    struct ult_cond idle; /* ctl_nr */
+    uint32_t xs_nr; /* 1 + targets */
+    struct engine_xs xs[ENGINE_TAGS_NR_MAX];
+};
+
+static inline struct engine_xs *
+engine_sys(struct engine *engine)
+{
+    return &engine->xs[0];
+}
+
+static inline int
+engine_state_load(const struct engine *engine)
+{
+    return __atomic_load_n(&engine->state, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Run a task on every target's xstream at once and wait. On a ULT of the system xstream. The first
+ * failure, its text in engine->err.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int engine_each_tgt(struct engine *engine, void (*task)(void *arg));
+
+/* Is this the address of an engine of the group? `group`: of the asking xstream. */
+bool engine_is_member(const struct engine_group *group, const struct rpc_hdr *hdr);
+
+/* engine_dir.c: take the directory, check and renew its identity. */
+CAIRN_MUST_CHECK int engine_dir_take(struct engine *engine, char *err);
+
+/* engine_ctl.c: answer a packed Envelope; *ret_rep lives in the arena. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+engine_ctl_answer(struct engine *engine, struct arena *arena, struct iov req, struct iov *ret_rep);
+void engine_ctl_abandon(struct engine *engine);
+
+/* engine_ctl_net.c */
+CAIRN_MUST_CHECK int engine_ctl_net_open(struct engine *engine, struct engine_ctl_net **ret_net);
+CAIRN_YIELDS void engine_ctl_net_close(struct engine_ctl_net *net);
+void engine_ctl_net_abandon(struct engine_ctl_net *net);
+
+/* One line into a buffer of ENGINE_TEXT_BYTES, which may be NULL. */
+void engine_text(char *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

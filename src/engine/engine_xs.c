@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What happens on one xstream of an engine: its store, its target, its RPC context. Tested by
+ * test/engine_life_test.c and test/server.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "engine_priv.h"
+#include "proto/ctl/ctl.pb-c.h"
+
+/*
+ * ---- stores
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t
+or_default(uint64_t v, uint64_t def)
+{
+    return v != 0 ? v : def;
+}
+
+static void
+store_cfg(const struct engine_xs *xs, struct bio_cfg *cfg)
+{
+    const struct engine_cfg *e = &xs->engine->cfg;
+
+    memset(cfg, 0, sizeof(*cfg));
+    cfg->system = xs->engine->system;
+    cfg->rank = e->rank;
+    cfg->device = cuuid_derive(&cfg->system, (uint64_t)e->rank << 16 | xs->tag);
+    if (xs->tag == RPC_TAG_SYSTEM) {
+        (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/sys", e->dir);
+        cfg->tgt_idx = ENGINE_SYS_IDX;
+        cfg->wal_bytes = or_default(e->sys_wal_bytes, ENGINE_SYS_WAL_BYTES);
+        cfg->meta_bytes = or_default(e->sys_meta_bytes, ENGINE_SYS_META_BYTES);
+        cfg->data_bytes = or_default(e->sys_data_bytes, ENGINE_SYS_DATA_BYTES);
+        return;
+    }
+    (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/tgt%u", e->dir, xs->tag - 1);
+    cfg->tgt_idx = xs->tag - 1;
+    cfg->wal_bytes = e->wal_bytes;
+    cfg->meta_bytes = e->meta_bytes;
+    cfg->data_bytes = e->data_bytes;
+}
+
+static void
+store_text(struct engine_xs *xs, const char *dir, int rc)
+{
+    const char *remedy = "see the log of the engine";
+
+    if (rc == -DER_MISMATCH) {
+        remedy = "it belongs to another system, rank or target: put the right directory there";
+    } else if (rc == -DER_DF_INCOMPT) {
+        remedy = "it was written by another version: use the software that wrote it";
+    } else if (rc == -DER_CSUM || rc == -DER_DF_INVAL) {
+        remedy = "the log names file and offset: restore this target from a copy";
+    } else if (rc == -DER_NOSPACE) {
+        remedy = "free space there, or configure smaller sizes";
+    } else if (rc == -DER_NVME_IO)
+        remedy = "check the device and its cables, then start again";
+    engine_text(xs->err, "store %s: %s: %s", dir, err_text(rc), remedy);
+}
+
+static int
+store_open(struct engine_xs *xs)
+{
+    struct bio_cfg cfg;
+    int rc = 0;
+
+    store_cfg(xs, &cfg);
+    if (!bio_is_formatted(xs->engine->plat, cfg.dir)) {
+        __atomic_store_n(
+            &xs->engine->storage, CAIRN__CTL__STORAGE_STATE__STORAGE_FORMATTING, __ATOMIC_RELAXED);
+        rc = xs->engine->plat->ops->dir_create(xs->engine->plat, cfg.dir);
+        if (rc == 0)
+            rc = bio_format(xs->xs, &cfg);
+    }
+    if (rc == 0)
+        rc = bio_open(xs->xs, &cfg, &xs->bio);
+    if (rc == 0)
+        rc = vos_tgt_open(xs->bio, &xs->vos);
+    if (rc != 0)
+        store_text(xs, cfg.dir, rc);
+    return rc;
+}
+
+static uint32_t
+sys_rank(void *arg)
+{
+    const struct engine_xs *xs = arg;
+
+    return xs->engine->cfg.svc_rank;
+}
+
+static int
+target_create(struct engine_xs *xs)
+{
+    struct pool_tgt_opts popts = {.rpc = NULL, .sys_rank = sys_rank, .arg = xs};
+    struct tgt_opts topts = {.idx = xs->tag - 1, .bio = xs->bio, .vos = xs->vos};
+    int rc;
+
+    rc = pool_tgt_create(&popts, &xs->pool_tgt);
+    if (rc != 0)
+        return rc;
+    topts.hdl_lookup = pool_tgt_hdl_lookup;
+    topts.arg = xs->pool_tgt;
+    return tgt_create(&topts, &xs->tgt);
+}
+
+void
+engine_xs_open(void *arg)
+{
+    struct engine_xs *xs = arg;
+
+    xs->task_rc = store_open(xs);
+    if (xs->task_rc == 0 && xs->tag != RPC_TAG_SYSTEM)
+        xs->task_rc = target_create(xs);
+}
+
+/*
+ * ---- rpc
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static int
+resolve(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr)
+{
+    const struct engine_xs *xs = arg;
+    const struct engine_group_rank *r = engine_group_find(xs->group, ep.rank);
+
+    if (r == NULL || ep.tag >= r->uri_nr)
+        return CAIRN_ERR(OOG);
+    memcpy(ret_addr->uri, xs->group->uris[r->uri_first + ep.tag], NET_URI_MAX);
+    ret_addr->incarnation = r->incarnation;
+    return 0;
+}
+
+static uint64_t
+hlc_get(void *arg)
+{
+    struct engine_xs *xs = arg;
+    uint64_t epoch;
+
+    return vos_epoch_next(xs->vos, &epoch) == 0 ? epoch : 0;
+}
+
+static int
+hlc_recv(void *arg, uint64_t hlc)
+{
+    struct engine_xs *xs = arg;
+
+    return vos_epoch_recv(xs->vos, hlc);
+}
+
+/* Where a tag listens, by the rules of engine_cfg.uri_base. Errors: INVAL. */
+static int
+uri_make(const struct engine_cfg *cfg, uint32_t tag, char *uri)
+{
+    const char *base = cfg->uri_base, *colon;
+    unsigned long port;
+    char *end;
+
+    if (strncmp(base, "unix://", 7) == 0) {
+        (void)snprintf(uri, NET_URI_MAX, "%s/%u.%u", base, cfg->rank, tag);
+        return 0;
+    }
+    if (strncmp(base, "inproc://", 9) == 0) {
+        (void)snprintf(uri, NET_URI_MAX, "%s.%u.%u", base, cfg->rank, tag);
+        return 0;
+    }
+    if (strncmp(base, "sim://", 6) == 0) {
+        (void)snprintf(uri, NET_URI_MAX, "%s/e%u.%u", base, cfg->rank, tag);
+        return 0;
+    }
+    if (strncmp(base, "tcp://", 6) != 0)
+        return CAIRN_ERR(INVAL);
+    colon = strrchr(base, ':');
+    if (colon == NULL || colon < base + 6)
+        return CAIRN_ERR(INVAL);
+    port = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || port + tag > 65535)
+        return CAIRN_ERR(INVAL);
+    (void)snprintf(
+        uri, NET_URI_MAX, "%.*s:%lu", (int)(colon - base), base, port == 0 ? 0 : port + tag);
+    return 0;
+}
+
+static void
+listen_text(struct engine_xs *xs, const char *uri, int rc)
+{
+    if (rc == -DER_BUSY) {
+        engine_text(xs->err,
+            "address %s is in use: stop the process that listens there, or choose another", uri);
+    } else {
+        engine_text(xs->err, "cannot listen on %s: %s: check the address",
+            uri[0] == '\0' ? xs->engine->cfg.uri_base : uri, err_text(rc));
+    }
+}
+
+void
+engine_xs_listen(void *arg)
+{
+    struct engine_xs *xs = arg;
+    struct engine *engine = xs->engine;
+    char uri[NET_URI_MAX] = "";
+    struct rpc_ctx_opts opts = {.xs = xs->xs,
+        .listen_uri = uri,
+        .system = engine->system,
+        .rank = engine->cfg.rank,
+        .incarnation = engine->incarnation,
+        .client = engine->client,
+        .handler_arg = xs,
+        .resolve = resolve,
+        .hlc_get = hlc_get,
+        .hlc_recv = hlc_recv,
+        .arg = xs};
+    int rc;
+
+    opts.handlers = xs->tag == RPC_TAG_SYSTEM ? engine_rpc_sys(&opts.handler_nr)
+                                              : engine_rpc_tgt(&opts.handler_nr);
+    rc = uri_make(&engine->cfg, xs->tag, uri);
+    if (rc == 0)
+        rc = rpc_ctx_create(&opts, &xs->rpc);
+    if (rc != 0) {
+        listen_text(xs, uri, rc);
+    } else {
+        (void)snprintf(xs->uri, sizeof(xs->uri), "%s", rpc_ctx_uri(xs->rpc));
+        if (xs->pool_tgt != NULL)
+            pool_tgt_rpc_set(xs->pool_tgt, xs->rpc);
+    }
+    xs->task_rc = rc;
+}
+
+/*
+ * ---- end
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+void
+engine_xs_close(void *arg)
+{
+    struct engine_xs *xs = arg;
+
+    if (xs->tgt != NULL)
+        tgt_drain(xs->tgt); /* look-ups use the rpc context */
+    rpc_ctx_destroy(xs->rpc);
+    xs->rpc = NULL;
+    tgt_destroy(xs->tgt);
+    xs->tgt = NULL;
+    pool_tgt_destroy(xs->pool_tgt);
+    xs->pool_tgt = NULL;
+    if (xs->vos != NULL)
+        vos_tgt_close(xs->vos);
+    xs->vos = NULL;
+    if (xs->bio != NULL)
+        bio_close(xs->bio);
+    xs->bio = NULL;
+    free(xs->group);
+    xs->group = NULL;
+    xs->task_rc = 0;
+}
+
+void
+engine_xs_abandon(struct engine_xs *xs)
+{
+    if (xs->rpc != NULL)
+        rpc_ctx_abandon(xs->rpc);
+    tgt_abandon(xs->tgt);
+    pool_tgt_destroy(xs->pool_tgt);
+    if (xs->vos != NULL)
+        vos_tgt_abandon(xs->vos);
+    if (xs->bio != NULL)
+        bio_abandon(xs->bio);
+    free(xs->group);
+}
+
+/*
+ * ---- status
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+void
+engine_xs_status(void *arg)
+{
+    struct engine_xs *xs = arg;
+    struct uuid after = {{0}}, batch[32];
+    uint32_t nr = 0;
+
+    xs->pool_nr = 0;
+    memset(&xs->space, 0, sizeof(xs->space));
+    xs->task_rc = xs->bio == NULL ? CAIRN_ERR(UNINIT) : bio_status(xs->bio);
+    if (xs->task_rc != 0)
+        return;
+    bio_space_get(xs->bio, &xs->space);
+    do {
+        xs->task_rc = vos_pool_list(xs->vos, after, batch, ARRAY_SIZE(batch), &nr);
+        if (xs->task_rc != 0 || nr == 0)
+            break;
+        xs->pool_nr += nr;
+        after = batch[nr - 1];
+    } while (nr == ARRAY_SIZE(batch));
+}

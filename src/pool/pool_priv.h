@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the files of pool share. Row formats: README.md. */
+#ifndef CAIRN_POOL_PRIV_H
+#define CAIRN_POOL_PRIV_H
+
+#include "base/codec.h"
+#include "base/list.h"
+#include "pool/pool.h"
+
+#define POOL_TABLE_MAIN "pool" /* "head": row of the pool; "map": its map */
+#define POOL_TABLE_PROPS "props"
+#define POOL_TABLE_ATTRS "attrs"
+#define POOL_TABLE_HDLS "phdls"
+#define POOL_TABLE_GONE "gone" /* containers that targets must still destroy */
+#define POOL_KEY_HEAD "head"
+#define POOL_KEY_MAP "map"
+
+/* Row "head". */
+struct pool_head {
+    uint64_t create_hlc;
+    uint32_t uid, gid;
+};
+
+/* A handle waiting to be told to the targets. */
+struct pool_revoke {
+    struct list_head link;
+    struct uuid hdl;
+};
+
+struct pool_svc {
+    struct list_head link; /* of pool_svcs.svcs */
+    struct pool_svcs *svcs;
+    struct uuid pool;
+    struct rsvc *rsvc;
+    struct ult_mutex lock; /* held by the modifying request at work */
+    struct ult_cond changed; /* refs, worker, stop */
+    struct list_head revokes;
+    uint32_t revoke_nr;
+    uint32_t refs; /* calls at work */
+    bool is_ready; /* the database has its head row */
+    bool is_stopping;
+    bool has_gone; /* rows may be in POOL_TABLE_GONE */
+    bool is_working; /* the worker ULT lives */
+    struct arena arena; /* of the worker */
+    struct arena start_arena; /* of step_up() */
+};
+
+struct pool_svcs {
+    struct pool_env env;
+    struct pool_hooks hooks;
+    struct list_head svcs;
+};
+
+/* pool_svc.c */
+struct pool_svc *pool_svc_find(struct pool_svcs *svcs, const struct uuid *pool);
+int pool_call_begin_svc(struct pool_svc *svc, struct rpc_req *req, struct arena *arena,
+    bool is_modifying, struct pool_call **ret_call);
+
+/* pool_work.c */
+CAIRN_MUST_CHECK int pool_work_start(struct pool_svc *svc);
+CAIRN_YIELDS void pool_work_stop(struct pool_svc *svc);
+void pool_work_kick(struct pool_svc *svc);
+
+/* pool_query.c */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_head_get(struct pool_call *call, struct pool_head *ret_head);
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_props_get(
+    struct pool_call *call, const struct proto_array *wanted, struct proto_array *ret_props);
+
+#endif

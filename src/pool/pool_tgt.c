@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A target's side: requests about shards and handles that services send, and the question a target
+ * asks a service about a handle. Where the service of
+ * a pool is, is asked of the system service and remembered in a small table. Tested by test/server.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "pool_priv.h"
+
+enum { WHERE_NR = 64, LOOKUP_TRIES_MAX = 64 };
+#define LOOKUP_NS UINT64_C(5000000000)
+
+struct where {
+    struct uuid pool; /* nil: free */
+    uint32_t rank;
+};
+
+struct pool_tgt {
+    struct pool_tgt_opts opts;
+    struct where where[WHERE_NR];
+    uint32_t where_next; /* replaced round robin */
+    struct list_head asks; /* memory of look-ups in flight */
+};
+
+struct ask {
+    struct list_head link;
+    struct arena arena;
+    struct proto_sys_resolve_rep resolve;
+    struct proto_pool_hdl_rep hdl;
+    char text[CUUID_TEXT_BYTES];
+};
+
+int
+pool_tgt_create(const struct pool_tgt_opts *opts, struct pool_tgt **ret_pt)
+{
+    struct pool_tgt *pt = calloc(1, sizeof(*pt));
+
+    if (pt == NULL)
+        return CAIRN_ERR(NOMEM);
+    pt->opts = *opts;
+    list_init(&pt->asks);
+    *ret_pt = pt;
+    return 0;
+}
+
+void
+pool_tgt_rpc_set(struct pool_tgt *pt, struct rpc_ctx *rpc)
+{
+    pt->opts.rpc = rpc;
+}
+
+static void
+ask_free(struct ask *ask)
+{
+    list_del(&ask->link);
+    arena_fini(&ask->arena);
+    free(ask);
+}
+
+void
+pool_tgt_destroy(struct pool_tgt *pt)
+{
+    struct ask *ask, *tmp;
+
+    if (pt == NULL)
+        return;
+    LIST_FOREACH_SAFE(ask, tmp, &pt->asks, struct ask, link) {
+        ask_free(ask);
+    }
+    free(pt);
+}
+
+static struct where *
+where_find(struct pool_tgt *pt, const struct uuid *pool)
+{
+    for (uint32_t i = 0; i < WHERE_NR; i++) {
+        if (cuuid_cmp(&pt->where[i].pool, pool) == 0)
+            return &pt->where[i];
+    }
+    return NULL;
+}
+
+static void
+where_set(struct pool_tgt *pt, const struct uuid *pool, uint32_t rank)
+{
+    struct where *w = where_find(pt, pool);
+
+    if (w == NULL)
+        w = &pt->where[pt->where_next++ % WHERE_NR];
+    w->pool = *pool;
+    w->rank = rank;
+}
+
+static void
+where_forget(struct pool_tgt *pt, const struct uuid *pool)
+{
+    struct where *w = where_find(pt, pool);
+
+    if (w != NULL)
+        memset(w, 0, sizeof(*w));
+}
+
+static int
+where_ask(struct pool_tgt *pt, struct ask *ask, const struct uuid *pool, uint64_t deadline_ns)
+{
+    struct proto_sys_resolve_req body = {.id = {ask->text, CUUID_TEXT_BYTES - 1}};
+    struct rpc_call_opts opts = {.deadline_ns = deadline_ns, .arena = &ask->arena};
+    struct rpc_ep ep = {pt->opts.sys_rank(pt->opts.arg), RPC_TAG_SYSTEM};
+    int rc;
+
+    cuuid_format(pool, ask->text);
+    rc = rpc_call(pt->opts.rpc, ep, PROTO_SYS_POOL_RESOLVE, &body, &ask->resolve, &opts, NULL);
+    if (rc != 0)
+        return rc;
+    if (ask->resolve.svc_ranks.nr == 0)
+        return CAIRN_ERR(NO_SERVICE);
+    where_set(pt, pool, ((struct proto_rank *)ask->resolve.svc_ranks.items)[0].rank);
+    return 0;
+}
+
+/* One try. */
+static int
+ask_once(struct pool_tgt *pt, struct ask *ask, const struct tgt_ids *ids, uint64_t deadline_ns)
+{
+    struct proto_pool_hdl_req body = {ids->pool, ids->pool_hdl, ids->cont_hdl};
+    struct rpc_call_opts opts = {.deadline_ns = deadline_ns, .arena = &ask->arena};
+    struct rpc_call_info info = {.is_replied = false};
+    struct where *w = where_find(pt, &ids->pool);
+    struct rpc_ep ep;
+    int rc;
+
+    if (w == NULL) {
+        rc = where_ask(pt, ask, &ids->pool, deadline_ns);
+        if (rc != 0)
+            return rc;
+        w = where_find(pt, &ids->pool);
+        if (w == NULL)
+            return CAIRN_ERR(AGAIN);
+    }
+    ep = (struct rpc_ep){w->rank, RPC_TAG_SYSTEM};
+    rc = rpc_call(pt->opts.rpc, ep, PROTO_POOL_HDL, &body, &ask->hdl, &opts, &info);
+    if (rc == -DER_NOTREPLICA || (rc == -DER_NOTLEADER && info.hint_rank == RPC_RANK_NONE)) {
+        where_forget(pt, &ids->pool);
+    } else if (rc == -DER_NOTLEADER)
+        where_set(pt, &ids->pool, info.hint_rank);
+    return rc;
+}
+
+/* Worth another try before the request's sender is told. */
+static bool
+is_retry(int rc)
+{
+    enum err_class cls = err_class(rc);
+
+    return cls == ERR_CLASS_RETRY || cls == ERR_CLASS_BUSY || rc == -DER_UNREACH || rc == -DER_OOG;
+}
+
+int
+pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info)
+{
+    struct pool_tgt *pt = arg;
+    uint64_t deadline_ns = ult_now_ns() + LOOKUP_NS;
+    struct ask *ask;
+    int rc = 0;
+
+    if (cuuid_is_nil(&ids->pool) || cuuid_is_nil(&ids->pool_hdl) || cuuid_is_nil(&ids->cont_hdl))
+        return CAIRN_ERR(NO_HDL);
+    ask = calloc(1, sizeof(*ask));
+    if (ask == NULL)
+        return CAIRN_ERR(NOMEM);
+    arena_init(&ask->arena, 256, 65536);
+    list_add(&ask->link, &pt->asks);
+    for (int i = 0; i < LOOKUP_TRIES_MAX; i++) {
+        rc = ask_once(pt, ask, ids, deadline_ns);
+        if (!is_retry(rc) || ult_now_ns() + POOL_RETRY_NS >= deadline_ns)
+            break;
+        ult_sleep(POOL_RETRY_NS);
+    }
+    if (rc == 0) {
+        *ret_info = (struct tgt_hdl_info){.pool_flags = ask->hdl.pool_flags,
+            .cont = ask->hdl.cont,
+            .cont_flags = ask->hdl.cont_flags,
+            .csum_type = ask->hdl.csum_type,
+            .map_ver = ask->hdl.map_ver};
+    } else if (rc == -DER_NONEXIST) {
+        rc = CAIRN_ERR(NO_HDL); /* no such pool any more */
+    }
+    ask_free(ask);
+    return rc;
+}
+
+/*
+ * ---- requests of services
+ * -------------------------------------------------------------------------------------------
+ */
+
+int
+pool_h_tgt_create(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_tgt_pool_req *in = req->body;
+
+    (void)rep;
+    return tgt_pool_create(tgt, in->pool, in->meta_bytes, in->data_bytes);
+}
+
+int
+pool_h_tgt_destroy(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_tgt_pool_req *in = req->body;
+
+    (void)rep;
+    return tgt_pool_destroy(tgt, in->pool);
+}
+
+int
+pool_h_tgt_space(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_tgt_pool_req *in = req->body;
+    struct proto_tgt_pool_query_rep *out = rep;
+    struct vos_pool_info info;
+    int rc;
+
+    rc = vos_pool_query(tgt_vos(tgt), in->pool, &info);
+    if (rc != 0)
+        return rc;
+    out->meta_total = info.meta_quota;
+    out->meta_used = info.meta_used;
+    out->data_total = info.data_quota;
+    out->data_used = info.data_used;
+    out->cont_nr = info.cont_nr;
+    return 0;
+}
+
+int
+pool_h_tgt_cont_destroy(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_tgt_cont_req *in = req->body;
+
+    (void)rep;
+    return tgt_cont_destroy(tgt, in->pool, in->cont);
+}
+
+int
+pool_h_tgt_revoke(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_tgt_revoke_req *in = req->body;
+
+    (void)rep;
+    tgt_hdl_revoke(tgt, in->pool, in->hdl);
+    return 0;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * What a service does with the targets: one request to many, and a worker that repeats what must
+ * reach all of them.
+ * Tested by test/server.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/probe.h"
+#include "pool_priv.h"
+
+/*
+ * ---- one request to many targets
+ * ------------------------------------------------------------------------------------
+ */
+
+/* Shared by the ULTs of one round; in the arena of the asker, who joins them. */
+struct bcast {
+    struct rpc_ctx *rpc;
+    struct arena *arena;
+    uint16_t opcode;
+    const void *body;
+    uint64_t deadline_ns;
+    struct pool_bcast_item *items;
+    uint32_t nr, next;
+};
+
+/* Said by a peer that is there and will take it soon. */
+static bool
+is_passing(int rc)
+{
+    return rc == -DER_STALE || rc == -DER_OVERLOAD_RETRY || rc == -DER_BUSY || rc == -DER_AGAIN ||
+        rc == -DER_INPROGRESS;
+}
+
+static void
+bcast_one(struct bcast *b, struct pool_bcast_item *item)
+{
+    struct rpc_ep ep = {item->rank, RPC_TAG_SYSTEM + 1 + item->tgt_idx};
+    struct rpc_call_opts opts = {.deadline_ns = b->deadline_ns, .arena = b->arena};
+
+    for (;;) {
+        item->rc = rpc_call(b->rpc, ep, b->opcode, b->body, &item->rep, &opts, NULL);
+        if (!is_passing(item->rc) || ult_now_ns() + POOL_RETRY_NS >= b->deadline_ns)
+            return;
+        ult_sleep(POOL_RETRY_NS);
+    }
+}
+
+static void
+bcast_ult(void *arg)
+{
+    struct bcast *b = arg;
+
+    while (b->next < b->nr) {
+        bcast_one(b, &b->items[b->next++]);
+    }
+}
+
+void
+pool_bcast_to(struct rpc_ctx *rpc, struct arena *arena, uint16_t opcode, const void *body,
+    uint64_t deadline_ns, struct pool_bcast_item *items, uint32_t nr)
+{
+    struct bcast b = {rpc, arena, opcode, body, deadline_ns, items, nr, 0};
+    struct ult *ults[POOL_BCAST_WIDTH];
+    uint32_t ult_nr = 0;
+
+    /* This ULT works as well, so one target needs no other. */
+    while (ult_nr + 1 < MIN(nr, (uint32_t)POOL_BCAST_WIDTH)) {
+        if (ult_create(rpc_ctx_xstream(rpc), ULT_SERVICE, bcast_ult, &b, &ults[ult_nr]) != 0)
+            break;
+        ult_nr++;
+    }
+    bcast_ult(&b);
+    for (uint32_t i = 0; i < ult_nr; i++) {
+        ult_join(ults[i]);
+    }
+}
+
+int
+pool_bcast_rc(const struct pool_bcast_item *items, uint32_t nr)
+{
+    for (uint32_t i = 0; i < nr; i++) {
+        if (items[i].rc != 0)
+            return items[i].rc;
+    }
+    return 0;
+}
+
+static int
+items_of_map(const struct poolmap *map, struct arena *arena, struct pool_bcast_item **ret_items,
+    uint32_t *ret_nr)
+{
+    uint32_t nr = poolmap_tgts_count(map, POOLMAP_SERVING), i = 0;
+    const struct poolmap_tgt *tgt;
+    struct pool_bcast_item *items;
+
+    items = arena_calloc(arena, MAX(nr, 1), sizeof(*items));
+    if (items == NULL)
+        return CAIRN_ERR(NOMEM);
+    POOLMAP_FOREACH_TGT(tgt, map, POOLMAP_SERVING)
+    {
+        items[i].rank = poolmap_tgt_rank(map, tgt)->rank.v;
+        items[i].tgt_idx = tgt->tgt_idx;
+        items[i].tgt_id = tgt->id;
+        i++;
+    }
+    *ret_items = items;
+    *ret_nr = nr;
+    return 0;
+}
+
+int
+pool_bcast(struct pool_call *call, uint16_t opcode, const void *body,
+    struct pool_bcast_item **ret_items, uint32_t *ret_nr)
+{
+    struct pool_bcast_item *items;
+    struct poolmap *map;
+    uint32_t nr;
+    int rc;
+
+    rc = pool_call_map(call, &map);
+    if (rc != 0)
+        return rc;
+    rc = items_of_map(map, call->arena, &items, &nr);
+    poolmap_destroy(map);
+    if (rc != 0)
+        return rc;
+    pool_bcast_to(
+        call->svcs->env.rpc, call->arena, opcode, body, ult_now_ns() + POOL_BCAST_NS, items, nr);
+    *ret_items = items;
+    *ret_nr = nr;
+    return 0;
+}
+
+/*
+ * ---- revocations
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+void
+pool_revoke(struct pool_call *call, struct uuid hdl)
+{
+    struct pool_svc *svc = call->svc;
+    struct pool_revoke *r;
+
+    if (svc->revoke_nr == POOL_REVOKES_NR_MAX) {
+        CAIRN_PROBE("pool.revoke.dropped"); /* TGT-5 ends the handle at the targets */
+        return;
+    }
+    r = malloc(sizeof(*r));
+    if (r == NULL)
+        return; /* likewise */
+    r->hdl = hdl;
+    list_add_tail(&r->link, &svc->revokes);
+    svc->revoke_nr++;
+    pool_work_kick(svc);
+}
+
+void
+pool_revoke_wait(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, struct uuid hdl)
+{
+    struct proto_tgt_revoke_req body = {pool, hdl};
+    struct pool_bcast_item *items;
+    struct pool_call *call;
+    uint32_t nr;
+
+    if (pool_call_begin_local(svcs, arena, pool, false, &call) != 0)
+        return; /* what is not told forgets by TGT-5 */
+    CAIRN_IGNORE(pool_bcast(call, PROTO_TGT_HDL_REVOKE, &body, &items, &nr));
+    pool_call_end(call);
+}
+
+/*
+ * ---- containers that targets must destroy
+ * ---------------------------------------------------------------------------
+ */
+
+void
+pool_gone_add(struct pool_call *call, struct uuid cont)
+{
+    uint8_t row = 0;
+
+    pool_call_put(call, POOL_TABLE_GONE, pool_key_uuid(&cont), (struct iov){&row, 1});
+}
+
+int
+pool_gone_check(struct pool_call *call, struct uuid cont)
+{
+    struct iov row;
+    int rc;
+
+    rc = pool_call_get(call, POOL_TABLE_GONE, pool_key_uuid(&cont), &row);
+    if (rc == -DER_NONEXIST)
+        return 0;
+    return rc == 0 ? CAIRN_ERR(BUSY) : rc;
+}
+
+/* Ask all targets of the pool, without holding up the requests that change it. */
+static int
+gone_tell(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, struct uuid cont)
+{
+    struct proto_tgt_cont_req body = {pool, cont};
+    struct pool_bcast_item *items;
+    struct pool_call *call;
+    uint32_t nr;
+    int rc;
+
+    rc = pool_call_begin_local(svcs, arena, pool, false, &call);
+    if (rc != 0)
+        return rc;
+    rc = pool_bcast(call, PROTO_TGT_CONT_DESTROY, &body, &items, &nr);
+    pool_call_end(call);
+    return rc == 0 ? pool_bcast_rc(items, nr) : rc;
+}
+
+void
+pool_gone_run(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, struct uuid cont)
+{
+    struct pool_call *call;
+    struct pool_svc *svc;
+    int rc;
+
+    rc = gone_tell(svcs, arena, pool, cont);
+    if (rc == 0)
+        rc = pool_call_begin_local(svcs, arena, pool, true, &call);
+    if (rc == 0) {
+        pool_call_del(call, POOL_TABLE_GONE, pool_key_uuid(&cont));
+        rc = pool_call_commit_part(call);
+        pool_call_end(call);
+    }
+    svc = pool_svc_find(svcs, &pool);
+    if (rc != 0 && svc != NULL) {
+        CAIRN_PROBE("pool.gone.later");
+        svc->has_gone = true;
+        pool_work_kick(svc);
+    }
+}
+
+/*
+ * ---- worker
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+enum { GONE_BATCH_NR = 16 };
+
+struct gone {
+    struct uuid conts[GONE_BATCH_NR];
+    uint32_t nr;
+};
+
+static bool
+gone_add(void *arg, struct iov key, struct iov value)
+{
+    struct gone *g = arg;
+
+    (void)value;
+    if (key.len == sizeof(struct uuid) && g->nr < GONE_BATCH_NR)
+        memcpy(&g->conts[g->nr++], key.buf, key.len);
+    return g->nr < GONE_BATCH_NR;
+}
+
+static void
+work_gone(struct pool_svc *svc)
+{
+    struct pool_call *call;
+    struct gone g = {.nr = 0};
+    int rc;
+
+    svc->has_gone = false;
+    arena_reset(&svc->arena);
+    rc = pool_call_begin_svc(svc, NULL, &svc->arena, false, &call);
+    if (rc != 0)
+        return; /* not complete, or no leader: the next step-up looks again */
+    rc = pool_call_list(call, POOL_TABLE_GONE, (struct iov){NULL, 0}, gone_add, &g);
+    pool_call_end(call);
+    if (rc != 0) {
+        svc->has_gone = true;
+        return;
+    }
+    for (uint32_t i = 0; i < g.nr && !svc->is_stopping; i++) {
+        arena_reset(&svc->arena);
+        pool_gone_run(svc->svcs, &svc->arena, svc->pool, g.conts[i]);
+    }
+    if (g.nr == GONE_BATCH_NR)
+        svc->has_gone = true;
+}
+
+static void
+work_revokes(struct pool_svc *svc)
+{
+    struct pool_revoke *r;
+
+    while (!svc->is_stopping && (r = LIST_FIRST(&svc->revokes, struct pool_revoke, link)) != NULL) {
+        struct uuid hdl = r->hdl;
+
+        list_del(&r->link);
+        svc->revoke_nr--;
+        free(r);
+        arena_reset(&svc->arena);
+        pool_revoke_wait(svc->svcs, &svc->arena, svc->pool, hdl);
+    }
+}
+
+static void
+work_ult(void *arg)
+{
+    struct pool_svc *svc = arg;
+
+    while (!svc->is_stopping) {
+        bool was_gone = svc->has_gone;
+
+        work_revokes(svc);
+        if (svc->has_gone && !svc->is_stopping)
+            work_gone(svc);
+        if (svc->is_stopping || !list_empty(&svc->revokes))
+            continue;
+        if (svc->has_gone && was_gone) {
+            ult_cond_wait_until(&svc->changed, NULL, ult_now_ns() + POOL_WORKER_NS);
+        } else if (!svc->has_gone)
+            ult_cond_wait(&svc->changed, NULL);
+    }
+    svc->is_working = false;
+    ult_cond_broadcast(&svc->changed);
+}
+
+int
+pool_work_start(struct pool_svc *svc)
+{
+    int rc;
+
+    svc->is_working = true;
+    rc = ult_create(rpc_ctx_xstream(svc->svcs->env.rpc), ULT_SERVICE, work_ult, svc, NULL);
+    if (rc != 0)
+        svc->is_working = false;
+    return rc;
+}
+
+void
+pool_work_stop(struct pool_svc *svc)
+{
+    CAIRN_ASSERT(svc->is_stopping);
+    ult_cond_broadcast(&svc->changed);
+    while (svc->is_working) {
+        ult_cond_wait(&svc->changed, NULL);
+    }
+}
+
+void
+pool_work_kick(struct pool_svc *svc)
+{
+    ult_cond_broadcast(&svc->changed);
+}
