@@ -40,12 +40,11 @@ extern "C" {
 
 #define D_LOG_ENABLED(flag) (d_log_check(flag) != 0)
 
-/** Log with priority or debug kind *flag*. The format ends with a newline. */
+/** Log with priority or debug kind *flag*. */
 #define D_DEBUG(flag, ...) \
     do { \
         if (d_log_check(flag) != 0) { \
-            d_log((flag), "%s:%d ", __FILE__, __LINE__); \
-            d_log((flag), __VA_ARGS__); \
+            d_log_at((flag), __FILE__, __LINE__, __VA_ARGS__); \
         } \
     } while (0)
 

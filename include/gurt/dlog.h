@@ -49,6 +49,10 @@ int d_log_check(int flags);
 /** Write a message (no check). */
 void d_vlog(int flags, const char *fmt, va_list ap) __attribute__((__format__(__printf__, 2, 0)));
 
+/** The same, with the place in the source. */
+void d_log_at(int flags, const char *file, int line, const char *fmt, ...)
+    __attribute__((__format__(__printf__, 4, 5)));
+
 /** Open the log as D_LOG_FILE and D_LOG_MASK say (standard error when no file is named); counted. Returns 0 or -DER_. */
 int d_log_init(void);
 

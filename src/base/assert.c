@@ -18,9 +18,10 @@ assert_hook_set(assert_hook_fn hook, void *arg)
 void
 assert_failed(const char *expr, const char *file, int line)
 {
-    if (assert_hook != NULL)
+    if (assert_hook != NULL) {
         assert_hook(expr, file, line, assert_hook_arg);
-    else
+    } else {
         fprintf(stderr, "assertion failed: %s at %s:%d\n", expr, file, line);
+    }
     abort();
 }

@@ -44,8 +44,9 @@ bitmap_count(const uint64_t *map, size_t bits_nr)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < bits_nr / 64; i++)
+    for (size_t i = 0; i < bits_nr / 64; i++) {
         count += (size_t)__builtin_popcountll(map[i]);
+    }
     if (bits_nr % 64 != 0)
         count += (size_t)__builtin_popcountll(map[bits_nr / 64] & word_mask(0, bits_nr % 64));
     return count;

@@ -163,10 +163,11 @@ dec_bytes(struct dec *d, void *dst, size_t len)
 
     if (len == 0)
         return;
-    if (p == NULL)
+    if (p == NULL) {
         memset(dst, 0, len);
-    else
+    } else {
         memcpy(dst, p, len);
+    }
 }
 
 const void *

@@ -116,12 +116,13 @@ err_lookup(int rc)
 
     if (rc >= 0)
         rc = -rc; /* The negative side has no overflow. */
-    if (rc <= -ERR_LIB_FIRST && rc > -ERR_LIB_FIRST - ERR_LIB_NR)
+    if (rc <= -ERR_LIB_FIRST && rc > -ERR_LIB_FIRST - ERR_LIB_NR) {
         idx = -rc - ERR_LIB_FIRST;
-    else if (rc <= -ERR_STORE_FIRST && rc > -ERR_STORE_FIRST - ERR_STORE_NR)
+    } else if (rc <= -ERR_STORE_FIRST && rc > -ERR_STORE_FIRST - ERR_STORE_NR) {
         idx = -rc - ERR_STORE_FIRST + ERR_LIB_NR;
-    else
+    } else {
         return NULL;
+    }
     return &err_infos[idx];
 }
 

@@ -65,15 +65,17 @@ hash_bytes64(const void *buf, size_t len, uint64_t seed)
         left %= XXH_STRIPE_BYTES;
     }
     h += (uint64_t)len;
-    for (; left >= 8; left -= 8, p += 8)
+    for (; left >= 8; left -= 8, p += 8) {
         h = rotl_u64(h ^ xxh_lane_round(0, le64_get(p)), 27) * XXH_P1 + XXH_P4;
+    }
     if (left >= 4) {
         h = rotl_u64(h ^ (uint64_t)le32_get(p) * XXH_P1, 23) * XXH_P2 + XXH_P3;
         left -= 4;
         p += 4;
     }
-    for (; left > 0; left--, p++)
+    for (; left > 0; left--, p++) {
         h = rotl_u64(h ^ (uint64_t)*p * XXH_P5, 11) * XXH_P1;
+    }
     h ^= h >> 33;
     h *= XXH_P2;
     h ^= h >> 29;
@@ -138,10 +140,11 @@ hmap_grow(struct hmap *map)
             size_t bucket = hmap_bucket(&bigger, link->hash);
 
             link->next = NULL;
-            if (tails[bucket] == NULL)
+            if (tails[bucket] == NULL) {
                 bigger.buckets[bucket] = link;
-            else
+            } else {
                 tails[bucket]->next = link;
+            }
             tails[bucket] = link;
             link = next;
         }
@@ -183,8 +186,9 @@ hmap_remove(struct hmap *map, struct hmap_link *link)
 static struct hmap_link *
 chain_find(struct hmap_link *link, uint64_t hash)
 {
-    while (link != NULL && link->hash != hash)
+    while (link != NULL && link->hash != hash) {
         link = link->next;
+    }
     return link;
 }
 

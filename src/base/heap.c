@@ -114,10 +114,11 @@ heap_remove(struct heap *heap, struct heap_node *node)
     node->pos = 0;
     if (last == node)
         return;
-    if (pos > 1 && node_before(last, heap->nodes[pos / 2]))
+    if (pos > 1 && node_before(last, heap->nodes[pos / 2])) {
         sift_up(heap, last, pos);
-    else
+    } else {
         sift_down(heap, last, pos);
+    }
 }
 
 struct heap_node *

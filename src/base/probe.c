@@ -116,8 +116,7 @@ take_one(uint64_t *counter)
     uint64_t v = __atomic_load_n(counter, __ATOMIC_RELAXED);
 
     while (v > 0) {
-        if (__atomic_compare_exchange_n(
-                counter, &v, v - 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(counter, &v, v - 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return true;
     }
     return false;

@@ -61,8 +61,9 @@ strbuf_add_char(struct strbuf *sb, char c)
 void
 strbuf_add_str(struct strbuf *sb, const char *str)
 {
-    for (; *str != '\0'; str++)
+    for (; *str != '\0'; str++) {
         strbuf_add_char(sb, *str);
+    }
 }
 
 void

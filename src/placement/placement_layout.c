@@ -74,8 +74,9 @@ candidates_nr(const struct poolmap *map)
 {
     uint32_t nr = map->tgts_nr;
 
-    while (nr > 0 && map->tgts[nr - 1].state == POOLMAP_NEW)
+    while (nr > 0 && map->tgts[nr - 1].state == POOLMAP_NEW) {
         nr--;
+    }
     return nr;
 }
 
@@ -88,14 +89,16 @@ distinct_level(
     uint32_t ranks_nr = 0;
 
     /* Ranks and nodes are in the order of their first target. */
-    for (; ranks_nr < map->ranks_nr && map->ranks[ranks_nr].tgt_first < cand_nr; ranks_nr++)
+    for (; ranks_nr < map->ranks_nr && map->ranks[ranks_nr].tgt_first < cand_nr; ranks_nr++) {
         nodes_nr = MAX(nodes_nr, map->ranks[ranks_nr].node_idx + 1);
-    if (nodes_nr >= grp_size)
+    }
+    if (nodes_nr >= grp_size) {
         *ret_level = POOLMAP_LEVEL_NODE;
-    else if (ranks_nr >= grp_size)
+    } else if (ranks_nr >= grp_size) {
         *ret_level = POOLMAP_LEVEL_RANK;
-    else
+    } else {
         *ret_level = POOLMAP_LEVEL_TGT;
+    }
     return cand_nr >= grp_size;
 }
 
@@ -121,8 +124,9 @@ times_used(const struct layout_ctx *ctx, uint32_t tgt_id)
 
     if (ctx->used != NULL)
         return ctx->used[tgt_id];
-    for (uint32_t i = 0; i < ctx->placed_nr; i++)
+    for (uint32_t i = 0; i < ctx->placed_nr; i++) {
         times += ctx->layout->shards[i].tgt_id == tgt_id;
+    }
     return times;
 }
 
@@ -247,8 +251,9 @@ place_spares(struct layout_ctx *ctx)
     uint64_t *failed = NULL;
     uint32_t failed_nr = 0;
 
-    for (uint32_t i = 0; i < shards_nr; i++)
+    for (uint32_t i = 0; i < shards_nr; i++) {
         failed_nr += !is_serving(&ctx->map->tgts[ctx->layout->shards[i].tgt_id]);
+    }
     if (failed_nr == 0)
         return 0;
     failed = calloc(failed_nr, sizeof(*failed));
@@ -263,8 +268,9 @@ place_spares(struct layout_ctx *ctx)
     }
     qsort(failed, failed_nr, sizeof(failed[0]), uint64_cmp);
     ctx->tgt_mask = POOLMAP_BIT(POOLMAP_UPIN);
-    for (uint32_t i = 0; i < failed_nr; i++)
+    for (uint32_t i = 0; i < failed_nr; i++) {
         place_spare(ctx, (uint32_t)failed[i]);
+    }
     free(failed);
     return 0;
 }

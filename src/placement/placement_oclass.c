@@ -171,14 +171,15 @@ placement_oclass_to_text(uint32_t id, char *buf)
     struct strbuf sb;
 
     strbuf_init(&sb, buf, PLACEMENT_OCLASS_NAME_BYTES);
-    if (name != NULL)
+    if (name != NULL) {
         strbuf_add_str(&sb, name);
-    else if (placement_oclass_from_id(id, &oclass) != 0)
+    } else if (placement_oclass_from_id(id, &oclass) != 0) {
         strbuf_add_str(&sb, "UNKNOWN");
-    else if (oclass.grp_nr == PLACEMENT_GRP_ALL)
+    } else if (oclass.grp_nr == PLACEMENT_GRP_ALL) {
         strbuf_add(&sb, "%sX", method_find(oclass.method)->prefix);
-    else
+    } else {
         strbuf_add(&sb, "%s%u", method_find(oclass.method)->prefix, oclass.grp_nr);
+    }
     return buf;
 }
 

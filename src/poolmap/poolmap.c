@@ -62,8 +62,9 @@ node_find(const struct poolmap *map, uint32_t node_id)
 {
     uint32_t idx = 0;
 
-    while (idx < map->nodes_nr && map->nodes[idx].id != node_id)
+    while (idx < map->nodes_nr && map->nodes[idx].id != node_id) {
         idx++;
+    }
     return idx;
 }
 
@@ -155,8 +156,9 @@ ranks_add(struct poolmap *map, const struct poolmap_rank_desc *descs, uint32_t d
     if (rc != 0)
         return rc;
     map->version++;
-    for (uint32_t i = 0; i < descs_nr; i++)
+    for (uint32_t i = 0; i < descs_nr; i++) {
         rank_append(map, &descs[i], map->version, state);
+    }
     CAIRN_DASSERT(poolmap_check(map) == 0);
     return 0;
 }
@@ -264,8 +266,9 @@ poolmap_encode(const struct poolmap *map, struct enc *e)
     enc_u32(e, map->nodes_nr);
     enc_u32(e, map->ranks_nr);
     enc_u32(e, map->tgts_nr);
-    for (uint32_t i = 0; i < map->nodes_nr; i++)
+    for (uint32_t i = 0; i < map->nodes_nr; i++) {
         enc_u32(e, map->nodes[i].id);
+    }
     for (uint32_t i = 0; i < map->ranks_nr; i++) {
         enc_u32(e, map->ranks[i].rank.v);
         enc_u32(e, map->ranks[i].node_idx);
@@ -276,10 +279,11 @@ poolmap_encode(const struct poolmap *map, struct enc *e)
         enc_u32(e, map->tgts[i].changed_ver);
         enc_u32(e, map->tgts[i].state);
     }
-    if (enc_check(e) == 0 && e->buf != NULL)
+    if (enc_check(e) == 0 && e->buf != NULL) {
         enc_u32(e, crc32c(0, e->buf + start, e->len - start));
-    else
+    } else {
         enc_u32(e, 0);
+    }
 }
 
 /* Numbers of the head within limits and in agreement with the length. */
@@ -300,8 +304,9 @@ records_decode(struct dec *d, struct poolmap *map)
 {
     uint32_t tgt = 0;
 
-    for (uint32_t i = 0; i < map->nodes_nr; i++)
+    for (uint32_t i = 0; i < map->nodes_nr; i++) {
         map->nodes[i] = (struct poolmap_node){.id = dec_u32(d)};
+    }
     for (uint32_t i = 0; i < map->ranks_nr; i++) {
         struct poolmap_rank *rank = &map->ranks[i];
 
@@ -403,8 +408,9 @@ unique_check(const void *first, size_t stride, uint32_t nr)
     sorted = malloc(MAX(nr, 1u) * sizeof(*sorted));
     if (sorted == NULL)
         return CAIRN_ERR(NOMEM);
-    for (uint32_t i = 0; i < nr; i++)
+    for (uint32_t i = 0; i < nr; i++) {
         memcpy(&sorted[i], (const uint8_t *)first + i * stride, sizeof(sorted[i]));
+    }
     qsort(sorted, nr, sizeof(sorted[0]), uint32_cmp);
     for (uint32_t i = 1; i < nr; i++) {
         if (sorted[i] == sorted[i - 1])
@@ -522,12 +528,14 @@ poolmap_domains_count(const struct poolmap *map, enum poolmap_level level, uint3
     if (level == POOLMAP_LEVEL_TGT)
         return poolmap_tgts_count(map, mask);
     if (level == POOLMAP_LEVEL_RANK) {
-        for (uint32_t i = 0; i < map->ranks_nr; i++)
+        for (uint32_t i = 0; i < map->ranks_nr; i++) {
             count += rank_has(map, &map->ranks[i], mask);
+        }
         return count;
     }
-    for (uint32_t i = 0; i < map->nodes_nr; i++)
+    for (uint32_t i = 0; i < map->nodes_nr; i++) {
         count += node_has(map, i, mask);
+    }
     return count;
 }
 

@@ -104,8 +104,9 @@ TEST(base_sm, moves_follow_the_table)
     EXPECT_STR_EQ(caught.expr, "life: NEW > OPEN may not move to NEW");
     EXPECT(sm_is(&sm, LIFE_OPEN));
 
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         sm_move(&sm, LIFE_OPEN);
+    }
     sm_move(&sm, LIFE_CLOSED);
     EXPECT_EQ(sm.moves_nr, 22);
     EXPECT_STR_EQ(sm_to_text(&sm, text, sizeof(text)),

@@ -73,8 +73,9 @@ TEST(base_hlc, causality_between_skewed_clocks)
     struct rng rng;
 
     rng_init(&rng, test_seed());
-    for (int i = 0; i < CLOCKS; i++)
+    for (int i = 0; i < CLOCKS; i++) {
         skew[i] = rng_below(&rng, HLC_EPSILON_NS / 2);
+    }
     for (int step = 0; step < 10000 && !test_failed(); step++) {
         size_t from = (size_t)rng_below(&rng, CLOCKS);
         size_t to = (size_t)rng_below(&rng, CLOCKS);

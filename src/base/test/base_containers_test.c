@@ -21,8 +21,9 @@ list_digits(struct list_head *head)
     struct item *pos;
     uint64_t digits = 0;
 
-    LIST_FOREACH(pos, head, struct item, link)
+    LIST_FOREACH(pos, head, struct item, link) {
         digits = digits * 10 + (uint64_t)pos->v;
+    }
     return digits;
 }
 
@@ -87,8 +88,9 @@ TEST(base_heap, pops_in_order_and_fifo_among_equals)
     EXPECT_OK(heap_init(&heap, 0));
     EXPECT(heap_pop(&heap) == NULL);
     memset(timers, 0, sizeof(timers));
-    for (int i = 0; i < NR; i++)
+    for (int i = 0; i < NR; i++) {
         EXPECT_OK(heap_insert(&heap, &timers[i].node, rng_below(&rng, 50)));
+    }
     for (int i = 0; i < NR; i += 3) {
         heap_remove(&heap, &timers[i].node);
         EXPECT(!heap_node_is_in(&timers[i].node));
@@ -123,10 +125,11 @@ TEST(base_heap, random_against_array)
         struct heap_node *node = &nodes[rng_below(&rng, NR)];
         struct heap_node *min = NULL;
 
-        if (heap_node_is_in(node))
+        if (heap_node_is_in(node)) {
             heap_remove(&heap, node);
-        else
+        } else {
             EXPECT_OK(heap_insert(&heap, node, rng_below(&rng, 1000)));
+        }
         for (int i = 0; i < NR; i++) {
             if (!heap_node_is_in(&nodes[i]))
                 continue;
@@ -163,10 +166,11 @@ TEST(base_bitmap, random_against_bytes)
         bool on = rng_chance(&rng, 1, 3);
 
         memset(model + start, on, nr);
-        if (on)
+        if (on) {
             bitmap_set_range(map, start, nr);
-        else
+        } else {
             bitmap_clear_range(map, start, nr);
+        }
         for (size_t i = 0; i < NR; i++) {
             count += model[i];
             if (i < start)

@@ -124,8 +124,9 @@ TEST(base_err, ring_keeps_the_newest)
     EXPECT(err_ring_get() == &ring);
     EXPECT_ERR(raise_csum(), CSUM);
     EXPECT_EQ(ring.raised_nr, 1);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         CAIRN_IGNORE(CAIRN_ERR(NOMEM));
+    }
     EXPECT_EQ(ring.raised_nr, 21);
     CAIRN_IGNORE(CAIRN_ERR(INVAL));
     EXPECT_GT(err_ring_to_text(&ring, text, sizeof(text)), 0);

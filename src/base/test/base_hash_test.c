@@ -28,8 +28,9 @@ TEST(base_hash, alignment_and_seed)
     uint8_t buf[128];
     uint8_t shifted[136];
 
-    for (size_t i = 0; i < sizeof(buf); i++)
+    for (size_t i = 0; i < sizeof(buf); i++) {
         buf[i] = (uint8_t)(i * 7);
+    }
     for (size_t len = 0; len <= sizeof(buf); len++) {
         uint64_t h = hash_bytes64(buf, len, 5);
 
@@ -116,8 +117,9 @@ TEST(base_hmap, random_against_array)
         walked++;
     }
     EXPECT_EQ(walked, nr);
-    while (hmap_pop(&map) != NULL)
+    while (hmap_pop(&map) != NULL) {
         nr--;
+    }
     EXPECT_EQ(nr, 0);
     EXPECT(hmap_first(&map, 3) == NULL);
     hmap_fini(&map);
@@ -142,8 +144,9 @@ TEST(base_hmap, order_does_not_depend_on_addresses)
             e->key = i;
             hmap_insert(&map, &e->link, i);
         }
-        HMAP_FOREACH(pos, &map, struct entry, link)
+        HMAP_FOREACH(pos, &map, struct entry, link) {
             orders[round] = hash_mix64(orders[round] * 31 + pos->key + 1);
+        }
         hmap_fini(&map);
     }
     EXPECT_EQ(orders[0], orders[1]);
@@ -164,8 +167,9 @@ TEST(base_ids, uuid_text)
     EXPECT_EQ(id.b[15], 0xef);
     EXPECT_STR_EQ(cuuid_format(&id, text), "01234567-89ab-cdef-0123-456789abcdef");
     again = id;
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         EXPECT_ERR(cuuid_parse(bad[i], &id), INVAL);
+    }
     EXPECT_EQ(cuuid_cmp(&id, &again), 0);
     id = cuuid_from_random(UINT64_MAX, UINT64_MAX);
     EXPECT_STR_EQ(cuuid_format(&id, text), "ffffffff-ffff-4fff-bfff-ffffffffffff");

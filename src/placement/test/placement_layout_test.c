@@ -22,9 +22,10 @@ map_make(uint32_t nodes, uint32_t ranks, uint32_t tgts)
     struct poolmap_rank_desc *descs = calloc(nodes * ranks, sizeof(*descs));
     struct poolmap *map = NULL;
 
-    for (uint32_t i = 0; i < nodes * ranks; i++)
+    for (uint32_t i = 0; i < nodes * ranks; i++) {
         descs[i] =
             (struct poolmap_rank_desc){.rank = {i}, .node_id = 10 + i / ranks, .tgts_nr = tgts};
+    }
     EXPECT_OK(poolmap_create(descs, nodes * ranks, &map));
     free(descs);
     return map;
@@ -64,8 +65,9 @@ TEST(placement_layout, jump_hash)
     }
     EXPECT_GT(moved, 20000 / 11 - 200);
     EXPECT_LT(moved, 20000 / 11 + 200);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         EXPECT(counts[i] > 1800 && counts[i] < 2200);
+    }
     EXPECT_EQ(placement_jump_hash(12345, 1), 0);
     /* Fixed for ever: layouts depend on them. */
     EXPECT_EQ(placement_jump_hash(0, 60), 0);
@@ -141,8 +143,9 @@ TEST(placement_layout, single_shards_spread_evenly)
         counts[layout.shards[0].tgt_id]++;
         placement_layout_fini(&layout);
     }
-    for (int i = 0; i < TGTS; i++)
+    for (int i = 0; i < TGTS; i++) {
         EXPECT(counts[i] > OBJECTS / TGTS * 85 / 100 && counts[i] < OBJECTS / TGTS * 115 / 100);
+    }
     poolmap_destroy(map);
 }
 
@@ -198,8 +201,9 @@ TEST(placement_layout, more_shards_than_targets)
     struct placement_layout layout = layout_make(map, oid_make(1, OC_S(7)));
     uint32_t counts[2] = {0};
 
-    for (uint32_t s = 0; s < 7; s++)
+    for (uint32_t s = 0; s < 7; s++) {
         counts[layout.shards[s].tgt_id]++;
+    }
     EXPECT_EQ(counts[0] + counts[1], 7);
     EXPECT_GE(MIN(counts[0], counts[1]), 3);
     placement_layout_fini(&layout);
@@ -221,8 +225,9 @@ TEST(placement_layout, growth_moves_little)
     EXPECT_OK(poolmap_dup(before, &after));
     EXPECT_OK(poolmap_extend(after, &more, 1));
     EXPECT_EQ(layouts_digest(before), layouts_digest(after)); /* NEW targets hold nothing yet */
-    for (uint32_t id = 36; id < 40; id++)
+    for (uint32_t id = 36; id < 40; id++) {
         EXPECT_OK(poolmap_tgt_set_state(after, id, POOLMAP_UPIN));
+    }
     for (uint64_t lo = 0; lo < OBJECTS; lo++) {
         struct placement_layout a = layout_make(before, oid_make(lo, OC_RP3(1)));
         struct placement_layout b = layout_make(after, oid_make(lo, OC_RP3(1)));
@@ -328,16 +333,18 @@ TEST(placement_layout, dkeys_go_round_the_groups)
     struct placement_layout layout = layout_make(map, oid_make(1, OC_S(4)));
     uint32_t counts[4] = {0};
 
-    for (uint64_t chunk = 0; chunk < 40; chunk++)
+    for (uint64_t chunk = 0; chunk < 40; chunk++) {
         EXPECT_EQ(placement_dkey_grp(&layout, chunk), chunk % 4);
+    }
     for (uint64_t i = 0; i < 8000; i++) {
         uint64_t h = 0;
 
         EXPECT_OK(placement_dkey_hash(PLACEMENT_OT_MULTI_HASHED, &i, sizeof(i), &h));
         counts[placement_dkey_grp(&layout, h)]++;
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         EXPECT(counts[i] > 1850 && counts[i] < 2150);
+    }
     placement_layout_fini(&layout);
     poolmap_destroy(map);
 }

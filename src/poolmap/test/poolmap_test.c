@@ -93,8 +93,9 @@ TEST(poolmap, create_refuses_nonsense)
     descs[1].tgts_nr = POOLMAP_RANK_TGTS_MAX + 1;
     EXPECT_ERR(poolmap_create(descs, 2, &map), INVAL);
     EXPECT_ERR(poolmap_create(many, POOLMAP_RANKS_MAX + 1, &map), OVERFLOW);
-    for (uint32_t i = 0; i < 65; i++)
+    for (uint32_t i = 0; i < 65; i++) {
         many[i] = (struct poolmap_rank_desc){{i}, i, POOLMAP_RANK_TGTS_MAX};
+    }
     EXPECT_ERR(poolmap_create(many, 65, &map), OVERFLOW);
     EXPECT_OK(poolmap_create(many, 64, &map));
     poolmap_destroy(map);
