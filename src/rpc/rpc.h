@@ -125,7 +125,7 @@ struct rpc_ctx_opts {
 
 /** Call on the xstream or before it runs. Errors: BUSY the address is in use; INVAL; NOMEM. */
 CAIRN_MUST_CHECK int rpc_ctx_create(const struct rpc_ctx_opts *opts, struct rpc_ctx **ret_ctx);
-/** Stops accepting, fails calls in flight with SHUTDOWN, waits for handlers. */
+/** Stops accepting, fails calls in flight with SHUTDOWN, waits for handlers and until every region has been freed. NULL-safe. */
 CAIRN_YIELDS void rpc_ctx_destroy(struct rpc_ctx *ctx);
 void rpc_ctx_abandon(struct rpc_ctx *ctx); /* free memory only (simulated kill, forked child) */
 const char *rpc_ctx_uri(struct rpc_ctx *ctx);
@@ -171,7 +171,7 @@ CAIRN_MUST_CHECK int rpc_bulk_create(
 void rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc);
 /**
  * After return no byte of the memory is read or written any more (RPC-4). NULL-safe. Waits only while a push is just arriving in the memory, after
- * RPC_DRAIN_NS by closing its connection. Before rpc_ctx_destroy().
+ * RPC_DRAIN_NS by closing its connection. rpc_ctx_destroy() waits for it.
  */
 CAIRN_YIELDS void rpc_bulk_free(struct rpc_bulk *bulk);
 

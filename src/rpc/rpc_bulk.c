@@ -147,6 +147,9 @@ rpc_bulk_free(struct rpc_bulk *bulk)
         }
     }
     list_del(&bulk->link);
+    if (bulk->ctx->is_stopping) {
+        ult_cond_broadcast(&bulk->ctx->idle);
+    }
     free(bulk);
 }
 

@@ -158,11 +158,10 @@ rpc_ctx_destroy(struct rpc_ctx *ctx)
 
     if (ctx == NULL)
         return;
-    CAIRN_ASSERT(list_empty(&ctx->bulks));
     ctx->is_stopping = true;
     calls_fail(ctx);
     rpc_bulk_stop(ctx);
-    while (ctx->stats.running_nr > 0 || ctx->callers_nr > 0) {
+    while (ctx->stats.running_nr > 0 || ctx->callers_nr > 0 || !list_empty(&ctx->bulks)) {
         ult_cond_wait(&ctx->idle, NULL);
     }
     flush_ns = rpc_now_ns(ctx) + RPC_FLUSH_NS;
