@@ -2,6 +2,7 @@
 /* daos_init(), daos_fini(), daos_reinit(): the process's one client, counted (CLI-3). */
 #include "base/log.h"
 #include "base/util.h"
+#include "client/core/client_event.h"
 #include "client/core/client_priv.h"
 #include "client/core/client_tools.h"
 #include "daos.h"
@@ -97,4 +98,40 @@ void
 client_log_set(log_sink_fn fn, void *arg, enum log_level level)
 {
     log_sink_set(fn, arg, level);
+}
+
+int
+client_tools_run(struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes)
+{
+    return client_run(ev, fn, args, args_bytes);
+}
+
+struct now_args {
+    uint64_t *wall_ns, *hlc;
+};
+
+static int
+now_ult(void *arg)
+{
+    struct now_args *args = arg;
+    struct daos_client *client = client_self();
+
+    if (args->wall_ns != NULL)
+        *args->wall_ns = plat_wall_ns(client->plat);
+    if (args->hlc != NULL)
+        *args->hlc = client_hlc_now(client);
+    return 0;
+}
+
+int
+client_tools_now(uint64_t *ret_wall_ns, uint64_t *ret_hlc)
+{
+    struct now_args args = {.wall_ns = ret_wall_ns, .hlc = ret_hlc};
+    struct daos_client *client = client_self();
+
+    if (client == NULL)
+        return CAIRN_ERR(UNINIT);
+    if (ret_hlc == NULL)
+        return now_ult(&args); /* the wall clock may be read by any thread */
+    return client_run_sync(now_ult, &args);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * What libdaos exports to our own tools alone, under the symbol version CAIRN_PRIVATE. It may change with every release: tools and library come
- * from one build.
+ * What libdaos exports to libdfs and our own tools alone, under the symbol version CAIRN_PRIVATE. It may change with every release: tools and libraries
+ * come from one build.
  */
 #ifndef CAIRN_CLIENT_TOOLS_H
 #define CAIRN_CLIENT_TOOLS_H
@@ -18,6 +18,17 @@ CLIENT_TOOLS_API uint64_t client_retried_nr(void);
 
 /** Where the library's log lines go; it prints nothing by itself. Before daos_init(). */
 CLIENT_TOOLS_API void client_log_set(log_sink_fn fn, void *arg, enum log_level level);
+
+/**
+ * Run fn(args) as the public calls run: blocking when `ev` is NULL; else args are copied, 0 is returned and what fn returns becomes ev_error. fn runs on a ULT of the
+ * client and may call the public API. Errors before launch: as those of client_run().
+ */
+struct daos_event;
+CLIENT_TOOLS_API int
+client_tools_run(struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes);
+
+/** Wall time (ns since 1970) and a fresh value of the hybrid clock, above every epoch this client has seen. Either may be NULL. Errors: UNINIT. */
+CLIENT_TOOLS_API int client_tools_now(uint64_t *ret_wall_ns, uint64_t *ret_hlc);
 
 /**
  * Start an engine on `dir` inside this process, give it one packed control Envelope, stop it. `*ret_rep` returns owned: free(). Blocks. On failure `err` gets one
