@@ -13,6 +13,7 @@ enum {
     LIST_KEYS_NR = 256,
     PUNCH_PARTS_NR_MAX = 64, /* more chunks than that: look which of them exist */
     RECXS_NR_MIN = 8,
+    PART_BYTES_MAX = 8 << 20, /* of one request; a target takes twice that */
 };
 
 static const char akey_name[] = "0";
@@ -65,6 +66,15 @@ part_add(struct part *part, uint64_t idx, uint64_t nr)
     return 0;
 }
 
+/* Records that still fit a request, at least one. */
+static uint64_t
+records_left(const struct xfer *xfer, const struct part *part)
+{
+    uint64_t room = PART_BYTES_MAX - MIN(part->bytes, (uint64_t)PART_BYTES_MAX);
+
+    return MAX(room / xfer->array->cell_bytes, UINT64_C(1));
+}
+
 /* The next part; recx_nr 0: none is left. */
 static int
 part_next(struct xfer *xfer, struct part *part)
@@ -81,6 +91,10 @@ part_next(struct xfer *xfer, struct part *part)
         uint64_t dkey = idx / chunk_nr + 1;
         int rc;
 
+        if (xfer->op != XFER_PUNCH && part->recx_nr > 0 && part->bytes >= PART_BYTES_MAX)
+            break;
+        if (xfer->op != XFER_PUNCH)
+            nr = MIN(nr, records_left(xfer, part));
         if (nr > 0) {
             if (part->recx_nr > 0 && part->dkey != dkey)
                 break;

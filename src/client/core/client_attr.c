@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { ATTR_BATCH_BYTES = 20480, ATTRS_NR_MAX = 4096 };
+enum { ATTR_BATCH_BYTES = 20480, ATTR_BATCH_NR = 64, ATTRS_NR_MAX = 4096 };
 
 struct owner {
     struct client_pool *pool;
@@ -194,7 +194,7 @@ attr_change(const struct client_attr_args *args, uint16_t opcode)
                 (struct iov){.buf = (void *)(uintptr_t)args->values[i], .len = args->sizes[i]};
         }
         if (nr > 0 &&
-            (nr == PROTO_ATTRS_NR_MAX || bytes + attr.name.len + attr.value.len > ATTR_BATCH_BYTES)) {
+            (nr == ATTR_BATCH_NR || bytes + attr.name.len + attr.value.len > ATTR_BATCH_BYTES)) {
             rc = attr_call(&owner, opcode, attrs, nr, &rep, &arena);
             nr = 0;
             bytes = 0;

@@ -20,8 +20,9 @@ is_worth_a_resend(int rc, const struct rpc_call_info *info)
         return rc == -DER_UNREACH || rc == -DER_TIMEDOUT || rc == -DER_STALE ||
             rc == -DER_OVERLOAD_RETRY || rc == -DER_OOG;
     }
+    /* UNREACH and TIMEDOUT: the handler could not pull or push our data in time, or somebody behind it did not answer. */
     return rc == -DER_NOTLEADER || rc == -DER_OVERLOAD_RETRY || rc == -DER_AGAIN ||
-        rc == -DER_INPROGRESS;
+        rc == -DER_INPROGRESS || rc == -DER_UNREACH || rc == -DER_TIMEDOUT;
 }
 
 /* Between LO and HI, doubling with each attempt, with jitter so that clients spread. */

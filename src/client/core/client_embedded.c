@@ -100,6 +100,12 @@ client_embedded_start(struct plat *plat, const char *dir, struct client_sys *ret
 
     if (embedded == NULL)
         return CAIRN_ERR(NOMEM);
+    if (dir[0] != '/' || strlen(dir) >= sizeof(cfg.dir)) {
+        LOG_ERROR("embedded mode: %s: give an absolute path of at most %zu bytes", dir,
+            sizeof(cfg.dir) - 1);
+        rc = CAIRN_ERR(INVAL);
+        goto out;
+    }
     rc = module_load(plat, embedded);
     if (rc != 0)
         goto out;
@@ -109,12 +115,6 @@ client_embedded_start(struct plat *plat, const char *dir, struct client_sys *ret
     cfg.tgt_nr = 1;
     cfg.is_alone = 1;
     memcpy(cfg.system, EMBEDDED_SYS_NAME, sizeof(EMBEDDED_SYS_NAME));
-    if (dir[0] != '/' || strlen(dir) >= sizeof(cfg.dir)) {
-        LOG_ERROR("embedded mode: %s: give an absolute path of at most %zu bytes", dir,
-            sizeof(cfg.dir) - 1);
-        rc = CAIRN_ERR(INVAL);
-        goto out;
-    }
     memcpy(cfg.dir, dir, strlen(dir) + 1);
     memcpy(embedded->dir, dir, strlen(dir) + 1);
     memcpy(cfg.uri_base, "inproc://engine", sizeof("inproc://engine"));
@@ -194,10 +194,11 @@ client_embedded_once(const char *dir, const void *req, size_t req_len, void **re
         rc = embedded->entry->ctl(embedded->engine, req, req_len, &rep, &len);
     if (rc == 0) {
         *ret_rep = malloc(len + 1);
-        if (*ret_rep == NULL)
+        if (*ret_rep == NULL) {
             rc = CAIRN_ERR(NOMEM);
-        else
+        } else {
             memcpy(*ret_rep, rep, len);
+        }
         *ret_len = len;
         embedded->entry->buf_free(rep);
     }

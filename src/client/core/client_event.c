@@ -122,7 +122,7 @@ ev_launch(struct ev *ev)
     if (ev->parent != NULL)
         ev->parent->child_running_nr++;
     if (ev->eq != NULL) {
-        list_add_tail(&ev->eq->running, &ev->link);
+        list_add_tail(&ev->link, &ev->eq->running);
         ev->eq->running_nr++;
     }
 }
@@ -144,7 +144,7 @@ ev_complete(struct daos_client *client, struct ev *ev, int rc)
     if (ev->eq != NULL) {
         list_del(&ev->link);
         ev->eq->running_nr--;
-        list_add_tail(&ev->eq->completed, &ev->link);
+        list_add_tail(&ev->link, &ev->eq->completed);
         ev->eq->completed_nr++;
         waiters_wake(client, &ev->eq->waiters);
     }
@@ -345,7 +345,7 @@ eq_drain_ult(void *arg)
         return rc;
     if (eq->running_nr == 0)
         return 0;
-    list_add_tail(&eq->waiters, &args->waiter->link);
+    list_add_tail(&args->waiter->link, &eq->waiters);
     args->ret_nr = 1;
     return 0;
 }
@@ -411,7 +411,7 @@ eq_take_ult(void *arg)
         args->events[args->ret_nr++] = ev->self;
     }
     if (args->ret_nr == 0 && args->waiter != NULL && (args->wait_running == 0 || eq->running_nr > 0)) {
-        list_add_tail(&eq->waiters, &args->waiter->link);
+        list_add_tail(&args->waiter->link, &eq->waiters);
     } else {
         args->waiter = NULL;
     }
@@ -607,7 +607,7 @@ event_test_ult(void *arg)
         return CAIRN_ERR(NO_PERM); /* of a queue: daos_eq_poll() */
     if (ev->state == EV_RUNNING) {
         if (args->waiter != NULL)
-            list_add_tail(&ev->waiters, &args->waiter->link);
+            list_add_tail(&args->waiter->link, &ev->waiters);
         return 0;
     }
     args->waiter = NULL;

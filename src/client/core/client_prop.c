@@ -161,6 +161,28 @@ acl_decode(const struct proto_prop *prop, struct daos_prop_entry *entry)
     return 0;
 }
 
+/* One u32 for each rank. */
+static int
+ranks_decode(const struct proto_prop *prop, struct daos_prop_entry *entry)
+{
+    size_t nr = prop->bytes.len / 4;
+    d_rank_list_t *ranks = calloc(1, sizeof(*ranks));
+
+    if (ranks == NULL)
+        return CAIRN_ERR(NOMEM);
+    ranks->rl_ranks = calloc(nr + 1, sizeof(*ranks->rl_ranks));
+    if (ranks->rl_ranks == NULL) {
+        free(ranks);
+        return CAIRN_ERR(NOMEM);
+    }
+    ranks->rl_nr = (uint32_t)nr;
+    for (size_t i = 0; i < nr; i++) {
+        ranks->rl_ranks[i] = le32_get((const uint8_t *)prop->bytes.buf + i * 4);
+    }
+    entry->dpe_val_ptr = ranks;
+    return 0;
+}
+
 static int
 entry_decode(const struct proto_prop *prop, struct daos_prop_entry *entry)
 {
@@ -174,6 +196,8 @@ entry_decode(const struct proto_prop *prop, struct daos_prop_entry *entry)
         return roots_decode(prop, entry);
     if (is_acl(entry->dpe_type))
         return acl_decode(prop, entry);
+    if (entry->dpe_type == DAOS_PROP_PO_SVC_LIST)
+        return ranks_decode(prop, entry);
     if (daos_prop_has_ptr(entry)) {
         entry->dpe_flags = DAOS_PROP_ENTRY_NOT_SET;
         entry->dpe_val_ptr = NULL;
