@@ -42,6 +42,8 @@ struct bio_cfg {
     struct uuid device; /* of the target, made at format */
     uint32_t rank, tgt_idx;
     uint32_t ckpt_pct; /* checkpoint when the log is that full; 0: 50 */
+    /* Not NULL: gets the target while bio_format() or bio_open() works on it, for who may have to bio_abandon() it (simulated kill). */
+    struct bio_tgt **pending;
     uint64_t ckpt_interval_ns; /* and at least so often when dirty; 0: 5 s */
 };
 

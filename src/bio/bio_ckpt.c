@@ -63,11 +63,11 @@ bio_ckpt_init(struct bio_tgt *tgt)
     ck->map_off[1] = ck->map_off[0] + ck->map_bytes_max;
     ck->slots_off = ck->map_off[1] + ck->map_bytes_max;
     ck->slot_nr = (uint32_t)slots_nr(tgt->sb.arena_bytes);
-    ck->used_map = calloc(BITMAP_WORDS((size_t)ck->slot_nr), 8);
-    ck->durable_map = calloc(BITMAP_WORDS((size_t)ck->slot_nr), 8);
-    ck->work_map = calloc(BITMAP_WORDS(tgt->um->pub.page_nr), 8);
-    ck->hdr = aligned_alloc(BIO_BLK_BYTES, sizeof(*ck->hdr));
-    ck->images = aligned_alloc(BIO_BLK_BYTES, (size_t)BIO_CKPT_BATCH_NR * UMEM_PAGE_BYTES);
+    ck->used_map = bio_mem_zeroed(BITMAP_WORDS((size_t)ck->slot_nr), 8);
+    ck->durable_map = bio_mem_zeroed(BITMAP_WORDS((size_t)ck->slot_nr), 8);
+    ck->work_map = bio_mem_zeroed(BITMAP_WORDS(tgt->um->pub.page_nr), 8);
+    ck->hdr = bio_mem_get(sizeof(*ck->hdr));
+    ck->images = bio_mem_get((size_t)BIO_CKPT_BATCH_NR * UMEM_PAGE_BYTES);
     ult_cond_init(&ck->work);
     ult_cond_init(&ck->done);
     if (ck->used_map == NULL || ck->durable_map == NULL || ck->work_map == NULL ||
@@ -145,7 +145,7 @@ static int
 header_load(struct bio_tgt *tgt)
 {
     struct bio_ckpt *ck = &tgt->ckpt;
-    struct bio_ckpt_df *both = aligned_alloc(BIO_BLK_BYTES, 2 * sizeof(*both));
+    struct bio_ckpt_df *both = bio_tmp_get(tgt, 2 * sizeof(*both));
     const struct bio_ckpt_df *best = NULL;
     int rc;
 
@@ -166,7 +166,7 @@ header_load(struct bio_tgt *tgt)
     }
     *ck->hdr = *best;
 out:
-    free(both);
+    bio_tmp_put(tgt, both, 2 * sizeof(*both));
     return rc;
 }
 
@@ -183,7 +183,7 @@ map_load(struct bio_tgt *tgt)
 
     if (bytes == 0)
         return CAIRN_ERR(DF_INVAL); /* there is at least the root page */
-    map = aligned_alloc(BIO_BLK_BYTES, full);
+    map = bio_tmp_get(tgt, full);
     if (map == NULL)
         return CAIRN_ERR(NOMEM);
     for (uint64_t off = 0; rc == 0 && off < full; off += CKPT_MAP_IO_BYTES) {
@@ -213,7 +213,7 @@ map_load(struct bio_tgt *tgt)
         um->vol[page].lsn = map[page].lsn;
     }
     memcpy(ck->durable_map, ck->used_map, BITMAP_WORDS((size_t)ck->slot_nr) * 8);
-    free(map);
+    bio_tmp_put(tgt, map, full);
     return rc;
 }
 
@@ -344,7 +344,7 @@ bio_ckpt_new_generation(struct bio_tgt *tgt, uint64_t seen_generation)
         CAIRN_PROBE("bio.ckpt.segments_full");
         return bio_ckpt_run(tgt);
     }
-    hdr = aligned_alloc(BIO_BLK_BYTES, sizeof(*hdr));
+    hdr = bio_tmp_get(tgt, sizeof(*hdr));
     if (hdr == NULL)
         return CAIRN_ERR(NOMEM);
     *hdr = *ck->hdr;
@@ -352,7 +352,7 @@ bio_ckpt_new_generation(struct bio_tgt *tgt, uint64_t seen_generation)
         hdr->seg_nr++;
     hdr->segs[hdr->seg_nr - 1] = segment_now(&tgt->wal);
     rc = header_write(tgt, hdr);
-    free(hdr);
+    bio_tmp_put(tgt, hdr, sizeof(*hdr));
     return rc;
 }
 
@@ -511,7 +511,7 @@ map_write(struct bio_tgt *tgt, struct bio_ckpt_df *hdr)
     struct umem *um = tgt->um;
     uint64_t bytes = um->page_hi * sizeof(struct bio_slot_df);
     uint64_t full = ALIGN_UP(bytes, (uint64_t)BIO_BLK_BYTES);
-    struct bio_slot_df *map = aligned_alloc(BIO_BLK_BYTES, full);
+    struct bio_slot_df *map = bio_tmp_get(tgt, full);
     int rc = 0;
 
     if (map == NULL)
@@ -532,7 +532,7 @@ map_write(struct bio_tgt *tgt, struct bio_ckpt_df *hdr)
     }
     if (rc == 0)
         rc = bio_disk_rw(&ck->disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
-    free(map);
+    bio_tmp_put(tgt, map, full);
     return rc;
 }
 
@@ -573,14 +573,14 @@ bio_ckpt_run(struct bio_tgt *tgt)
     CAIRN_ASSERT(!ck->running);
     if (tgt->stop_rc != 0)
         return tgt->stop_rc;
-    hdr = aligned_alloc(BIO_BLK_BYTES, sizeof(*hdr));
+    hdr = bio_tmp_get(tgt, sizeof(*hdr));
     if (hdr == NULL)
         return CAIRN_ERR(NOMEM);
     ck->running = true;
     ck->last_ns = ult_now_ns();
     rc = ckpt_steps(tgt, hdr);
     ck->running = false;
-    free(hdr);
+    bio_tmp_put(tgt, hdr, sizeof(*hdr));
     if (rc != 0 && rc != -DER_NOSPACE && rc != -DER_NOMEM && tgt->stop_rc == 0)
         bio_tgt_fail(tgt, rc, "checkpoint");
     if (rc == 0)

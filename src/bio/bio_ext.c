@@ -162,7 +162,7 @@ chunk_busy_make(struct bio_space_map *sp, uint32_t chunk)
 
     if (ch->busy != NULL)
         return 0;
-    ch->busy = calloc(CHUNK_WORDS, 8);
+    ch->busy = bio_mem_zeroed(CHUNK_WORDS, 8);
     if (ch->busy == NULL)
         return CAIRN_ERR(NOMEM);
     bitmap_set_range(ch->busy, nr, BIO_EXT_CHUNK_BLKS - nr);
@@ -275,7 +275,7 @@ bio_ext_reserve(struct bio_tgt *tgt, uint64_t bytes, uint32_t stream, struct bio
     if (resv != NULL) {
         sp->resv_free = resv->next;
     } else {
-        resv = malloc(sizeof(*resv));
+        resv = bio_mem_zeroed(1, sizeof(*resv));
         if (resv == NULL)
             return CAIRN_ERR(NOMEM);
         resv->next_all = sp->resv_all;
@@ -363,7 +363,7 @@ tx_free_note(struct bio_space_map *sp, struct bio_ext ext)
 
         if (cap > BIO_EXT_TX_NR_MAX)
             return CAIRN_ERR(OVERFLOW);
-        frees = realloc(sp->tx_frees, cap * sizeof(*frees));
+        frees = bio_mem_resize(sp->tx_frees, cap * sizeof(*frees));
         if (frees == NULL)
             return CAIRN_ERR(NOMEM);
         sp->tx_frees = frees;
@@ -382,7 +382,7 @@ waits_grow(struct bio_space_map *sp)
 
     if (used + sp->tx_free_nr + 1 <= sp->wait_cap)
         return 0;
-    waits = malloc(cap * sizeof(*waits));
+    waits = bio_mem_get(cap * sizeof(*waits));
     if (waits == NULL)
         return CAIRN_ERR(NOMEM);
     for (uint64_t i = sp->wait_tail; i < sp->wait_head; i++) {
@@ -532,7 +532,7 @@ bio_ext_init(struct bio_tgt *tgt)
         return CAIRN_ERR(DF_INVAL);
     sp->chunk_nr = (uint32_t)DIV_UP(sp->blk_nr, (uint64_t)BIO_EXT_CHUNK_BLKS);
     sp->reserve_blks = MIN(sp->blk_nr / 100, UINT64_C(64) << 20 >> 12);
-    sp->chunks = calloc(sp->chunk_nr, sizeof(*sp->chunks));
+    sp->chunks = bio_mem_zeroed(sp->chunk_nr, sizeof(*sp->chunks));
     if (sp->chunks == NULL)
         return CAIRN_ERR(NOMEM);
     for (uint32_t chunk = 0; rc == 0 && chunk < sp->chunk_nr; chunk++) {

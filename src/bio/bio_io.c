@@ -61,18 +61,65 @@ bio_disk_rw(
     return bio_req_wait(&req);
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------- */
+
+/* One place for all of it, so that a sweep can make each allocation fail. */
+void *
+bio_mem_get(size_t bytes)
+{
+    void *mem = NULL;
+
+    if (CAIRN_FAULT("bio.mem.none"))
+        return NULL;
+    return posix_memalign(&mem, BIO_BLK_BYTES, bytes) == 0 ? mem : NULL;
+}
+
+void *
+bio_mem_zeroed(size_t nr, size_t bytes)
+{
+    return CAIRN_FAULT("bio.mem.none_zeroed") ? NULL : calloc(nr, bytes);
+}
+
+void *
+bio_mem_resize(void *mem, size_t bytes)
+{
+    return CAIRN_FAULT("bio.mem.none_more") ? NULL : realloc(mem, bytes);
+}
+
 /* ---- buffers ---------------------------------------------------------------------------------------------------------- */
 
-struct bio_buf_link {
-    struct bio_buf_link *next;
+/*
+ * Behind the bytes of each buffer, so that a target that is abandoned (a simulated kill) finds what its ULTs held. An aligned block and
+ * the allocator's own header take the same space with it.
+ */
+struct bio_buf_tail {
+    struct list_head link; /* pool->live or pool->cached[] */
+    void *mem;
 };
 
-CAIRN_STATIC_ASSERT(BIO_BLK_BYTES << (BIO_BUF_CLS_NR - 1) == BIO_BUF_BYTES_MAX, "buffer classes");
+CAIRN_STATIC_ASSERT(
+    (int)BIO_BLK_BYTES << (BIO_BUF_CLS_NR - 1) == (int)BIO_BUF_BYTES_MAX, "buffer classes");
+
+static struct bio_buf_tail *
+tail_of(void *buf, uint64_t bytes)
+{
+    return (struct bio_buf_tail *)(void *)((uint8_t *)buf + bytes);
+}
+
+static uint64_t
+cls_bytes(uint32_t c)
+{
+    return (uint64_t)BIO_BLK_BYTES << c;
+}
 
 void
 bio_buf_pool_init(struct bio_buf_pool *pool)
 {
     memset(pool, 0, sizeof(*pool));
+    list_init(&pool->live);
+    for (uint32_t c = 0; c < BIO_BUF_CLS_NR; c++) {
+        list_init(&pool->cached[c]);
+    }
     ult_cond_init(&pool->room);
 }
 
@@ -80,13 +127,24 @@ static void
 pool_trim(struct bio_buf_pool *pool, uint64_t keep_bytes)
 {
     for (uint32_t c = BIO_BUF_CLS_NR; c > 0 && pool->cached_bytes > keep_bytes; c--) {
-        while (pool->cached[c - 1] != NULL && pool->cached_bytes > keep_bytes) {
-            struct bio_buf_link *buf = pool->cached[c - 1];
+        while (!list_empty(&pool->cached[c - 1]) && pool->cached_bytes > keep_bytes) {
+            struct bio_buf_tail *tail = LIST_FIRST(&pool->cached[c - 1], struct bio_buf_tail, link);
 
-            pool->cached[c - 1] = buf->next;
-            pool->cached_bytes -= (uint64_t)BIO_BLK_BYTES << (c - 1);
-            free(buf);
+            list_del(&tail->link);
+            pool->cached_bytes -= cls_bytes(c - 1);
+            free(tail->mem);
         }
+    }
+}
+
+static void
+list_free(struct list_head *list)
+{
+    while (!list_empty(list)) {
+        struct bio_buf_tail *tail = LIST_FIRST(list, struct bio_buf_tail, link);
+
+        list_del(&tail->link);
+        free(tail->mem);
     }
 }
 
@@ -94,6 +152,23 @@ void
 bio_buf_pool_fini(struct bio_buf_pool *pool)
 {
     pool_trim(pool, 0);
+    list_free(&pool->live);
+}
+
+static int
+buf_new(struct bio_buf_pool *pool, uint64_t bytes, void **ret_buf)
+{
+    struct bio_buf_tail *tail;
+    void *buf = bio_mem_get(bytes + sizeof(*tail));
+
+    if (buf == NULL)
+        return CAIRN_ERR(NOMEM);
+    tail = tail_of(buf, bytes);
+    tail->mem = buf;
+    list_init(&tail->link);
+    list_add_tail(&tail->link, &pool->live);
+    *ret_buf = buf;
+    return 0;
 }
 
 static uint32_t
@@ -106,48 +181,71 @@ int
 bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf)
 {
     struct bio_buf_pool *pool = &tgt->bufs;
-    struct bio_buf_link *buf;
-    uint32_t c = buf_cls(len);
-    uint64_t bytes = (uint64_t)BIO_BLK_BYTES << c;
+    struct bio_buf_tail *tail;
+    uint64_t bytes;
+    uint32_t c;
+    int rc = 0;
 
     if (len == 0 || len > BIO_BUF_BYTES_MAX)
         return CAIRN_ERR(INVAL);
-    if (CAIRN_FAULT("bio.buf.nomem"))
-        return CAIRN_ERR(NOMEM);
+    c = buf_cls(len);
+    bytes = cls_bytes(c);
     while (pool->used_bytes + bytes > BIO_BUF_BUDGET_BYTES) {
         ult_cond_wait(&pool->room, NULL);
     }
-    buf = pool->cached[c];
-    if (buf != NULL) {
-        pool->cached[c] = buf->next;
+    tail = LIST_FIRST(&pool->cached[c], struct bio_buf_tail, link);
+    if (tail != NULL) {
+        list_move_tail(&tail->link, &pool->live);
         pool->cached_bytes -= bytes;
+        *ret_buf = tail->mem;
     } else {
-        buf = aligned_alloc(BIO_BLK_BYTES, bytes);
-        if (buf == NULL)
-            return CAIRN_ERR(NOMEM);
+        rc = buf_new(pool, bytes, ret_buf);
     }
-    pool->used_bytes += bytes;
-    *ret_buf = buf;
-    return 0;
+    if (rc == 0)
+        pool->used_bytes += bytes;
+    return rc;
 }
 
 void
 bio_buf_put(struct bio_tgt *tgt, void *buf, size_t len)
 {
     struct bio_buf_pool *pool = &tgt->bufs;
-    struct bio_buf_link *link = buf;
-    uint32_t c = buf_cls(len);
-    uint64_t bytes = (uint64_t)BIO_BLK_BYTES << c;
+    uint64_t bytes;
+    uint32_t c;
 
     if (buf == NULL)
         return;
+    c = buf_cls(len);
+    bytes = cls_bytes(c);
     CAIRN_ASSERT(pool->used_bytes >= bytes);
+    CAIRN_ASSERT(tail_of(buf, bytes)->mem == buf); /* the length of bio_buf_get() */
     pool->used_bytes -= bytes;
-    link->next = pool->cached[c];
-    pool->cached[c] = link;
+    list_move(&tail_of(buf, bytes)->link, &pool->cached[c]);
     pool->cached_bytes += bytes;
     pool_trim(pool, BIO_BUF_CACHE_BYTES);
     ult_cond_broadcast(&pool->room);
+}
+
+void *
+bio_tmp_get(struct bio_tgt *tgt, size_t len)
+{
+    void *buf = NULL;
+
+    return buf_new(&tgt->bufs, ALIGN_UP(len, (size_t)BIO_BLK_BYTES), &buf) == 0 ? buf : NULL;
+}
+
+void
+bio_tmp_put(struct bio_tgt *tgt, void *buf, size_t len)
+{
+    struct bio_buf_tail *tail;
+
+    (void)tgt;
+    if (buf == NULL)
+        return;
+    tail = tail_of(buf, ALIGN_UP(len, (size_t)BIO_BLK_BYTES));
+    CAIRN_ASSERT(tail->mem == buf);
+    list_del(&tail->link);
+    free(buf);
 }
 
 /* ---- data role -------------------------------------------------------------------------------------------------------- */

@@ -18,9 +18,10 @@
 enum {
     BIO_WAL_BYTES_DEFAULT = 64 << 20,
     BIO_WAL_BYTES_MIN = 16 << 20,
-    BIO_GROUP_BYTES_MAX = 1280 * 1024, /* one write of the committer */
+    BIO_GROUP_BYTES_MAX = UMEM_TX_BYTES_MAX + (1 << 20), /* one write of the committer */
     BIO_REC_BYTES_MAX = UMEM_TX_BYTES_MAX + 24 + 8,
     BIO_WAL_RING_BLK = 1, /* first block of the ring in the file */
+    BIO_REPLAY_WIN_BLKS = 2048,
     BIO_CKPT_PCT_DEFAULT = 50,
     BIO_CKPT_BATCH_NR = 64, /* page images in flight */
     BIO_LOAD_BATCH_NR = 64,
@@ -64,12 +65,16 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int bio_disk_rw(
     struct bio_disk *disk, enum plat_io_op op, uint32_t flags, uint64_t off, void *buf, size_t len);
 
 struct bio_buf_pool {
-    struct bio_buf_link *cached[BIO_BUF_CLS_NR];
+    struct list_head cached[BIO_BUF_CLS_NR]; /* nobody's */
+    struct list_head live; /* somebody's */
     uint64_t used_bytes, cached_bytes;
     struct ult_cond room;
 };
 void bio_buf_pool_init(struct bio_buf_pool *pool);
 void bio_buf_pool_fini(struct bio_buf_pool *pool);
+/* I/O memory of any size for the target's own use, outside of the budget; NULL: none. Freed with the target at the latest. */
+void *bio_tmp_get(struct bio_tgt *tgt, size_t len);
+void bio_tmp_put(struct bio_tgt *tgt, void *buf, size_t len);
 
 /* ---- bio_wal.c -------------------------------------------------------------------------------------------------------- */
 
@@ -121,6 +126,8 @@ void bio_group_seal(uint8_t *buf, struct bio_group_df *hdr, uint64_t salt);
 struct bio_replay_io {
     uint64_t ring_blks;
     uint64_t salt;
+    uint8_t *win; /* memory to read into: at least BIO_REPLAY_WIN_BLKS, or the whole ring */
+    uint32_t win_blks;
     void *arg;
     int (*read)(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf);
     int (*range)(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
@@ -136,7 +143,7 @@ struct bio_replay_end {
 
 /**
  * Walk the log from segs[0]. Errors: CSUM the log ends before a recorded position, or a valid group lies beyond its end (damage, not
- * a torn tail); DF_INVAL a record with a good checksum makes no sense; NOMEM; what read() and range() return.
+ * a torn tail); DF_INVAL a record with a good checksum makes no sense; what read() and range() return.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_replay(const struct bio_replay_io *io,
     const struct bio_seg_df *segs, uint32_t seg_nr, struct bio_replay_end *ret_end);

@@ -21,7 +21,7 @@
 #include "base/util.h"
 #include "bio/bio_priv.h"
 
-enum { REPLAY_WINDOW_BLKS = 1024 };
+CAIRN_STATIC_ASSERT(BIO_GROUP_BYTES_MAX < BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES, "a group fits");
 
 struct replay {
     const struct bio_replay_io *io;
@@ -234,17 +234,13 @@ bio_replay(const struct bio_replay_io *io, const struct bio_seg_df *segs, uint32
         .last_lsn = segs[0].first_lsn - 1,
         .prev_crc = segs[0].prev_crc,
     };
-    struct replay rp = {.io = io};
+    struct replay rp = {.io = io, .win = io->win, .win_cap = io->win_blks};
     int rc;
 
-    rp.win_cap = (uint32_t)MIN(io->ring_blks, (uint64_t)REPLAY_WINDOW_BLKS);
-    rp.win = aligned_alloc(BIO_BLK_BYTES, (size_t)rp.win_cap * BIO_BLK_BYTES);
-    if (rp.win == NULL)
-        return CAIRN_ERR(NOMEM);
+    CAIRN_ASSERT(io->win_blks >= MIN(io->ring_blks, (uint64_t)BIO_REPLAY_WIN_BLKS));
     rc = replay_walk(&rp, segs, seg_nr, &end);
     if (rc == 0)
         rc = beyond_end_check(&rp, end.pos);
-    free(rp.win);
     if (rc == 0)
         *ret_end = end;
     return rc;

@@ -213,7 +213,7 @@ disk_open(struct bio_tgt *tgt, struct bio_disk *disk, const char *name, uint32_t
 static int
 tgt_new(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
 {
-    struct bio_tgt *tgt = calloc(1, sizeof(*tgt));
+    struct bio_tgt *tgt = bio_mem_zeroed(1, sizeof(*tgt));
 
     if (tgt == NULL)
         return CAIRN_ERR(NOMEM);
@@ -224,7 +224,12 @@ tgt_new(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
         tgt->cfg.ckpt_pct = BIO_CKPT_PCT_DEFAULT;
     if (tgt->cfg.ckpt_interval_ns == 0)
         tgt->cfg.ckpt_interval_ns = BIO_CKPT_INTERVAL_NS;
+    tgt->cfg.pending = NULL;
     bio_buf_pool_init(&tgt->bufs);
+    list_init(&tgt->space.readers);
+    list_init(&tgt->space.tx_pubs);
+    if (cfg->pending != NULL)
+        *cfg->pending = tgt;
     *ret_tgt = tgt;
     return 0;
 }
@@ -265,7 +270,7 @@ bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what)
 static int
 sb_write(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role)
 {
-    struct bio_sb_df *sb = aligned_alloc(BIO_BLK_BYTES, sizeof(*sb));
+    struct bio_sb_df *sb = bio_tmp_get(tgt, sizeof(*sb));
     int rc;
 
     if (sb == NULL)
@@ -275,15 +280,15 @@ sb_write(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role)
     rc = bio_disk_rw(disk, PLAT_IO_WRITE, 0, 0, sb, sizeof(*sb));
     if (rc == 0)
         rc = bio_disk_rw(disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
-    free(sb);
+    bio_tmp_put(tgt, sb, sizeof(*sb));
     return rc;
 }
 
 /* Zeros in [start, end) of the file: written, not merely allocated, so that a later durable write is cheap. */
 static int
-zeros_write(struct bio_disk *disk, uint64_t start, uint64_t end)
+zeros_write(struct bio_tgt *tgt, struct bio_disk *disk, uint64_t start, uint64_t end)
 {
-    uint8_t *zeros = aligned_alloc(BIO_BLK_BYTES, ZERO_IO_BYTES);
+    uint8_t *zeros = bio_tmp_get(tgt, ZERO_IO_BYTES);
     struct bio_req reqs[ZERO_IO_NR];
     uint64_t off = start;
     int rc = 0;
@@ -307,7 +312,7 @@ zeros_write(struct bio_disk *disk, uint64_t start, uint64_t end)
                 rc = rc2;
         }
     }
-    free(zeros);
+    bio_tmp_put(tgt, zeros, ZERO_IO_BYTES);
     return rc;
 }
 
@@ -340,13 +345,13 @@ files_create(struct bio_tgt *tgt)
     if (rc == 0)
         rc = disk_open(tgt, &tgt->data, "data", flags, tgt->sb.data_bytes);
     if (rc == 0)
-        rc = zeros_write(&tgt->wal.disk, BIO_BLK_BYTES, tgt->sb.wal_bytes);
+        rc = zeros_write(tgt, &tgt->wal.disk, BIO_BLK_BYTES, tgt->sb.wal_bytes);
     if (rc == 0)
         rc = sb_write(tgt, &tgt->wal.disk, BIO_ROLE_WAL);
     if (rc == 0)
         rc = sb_write(tgt, &tgt->data, BIO_ROLE_DATA);
     if (rc == 0)
-        rc = zeros_write(&tgt->ckpt.disk, BIO_BLK_BYTES, UINT64_C(4) * BIO_BLK_BYTES);
+        rc = zeros_write(tgt, &tgt->ckpt.disk, BIO_BLK_BYTES, UINT64_C(4) * BIO_BLK_BYTES);
     if (rc == 0)
         rc = sb_write(tgt, &tgt->ckpt.disk, BIO_ROLE_META);
     return rc;
@@ -385,6 +390,8 @@ bio_format(struct xstream *xs, const struct bio_cfg *cfg)
         sb_seal(&tgt->sb, BIO_ROLE_TARGET);
         rc = plat->ops->file_write(plat, path, &tgt->sb, sizeof(tgt->sb));
     }
+    if (cfg->pending != NULL)
+        *cfg->pending = NULL;
     tgt_close(tgt);
     return rc;
 }
@@ -458,7 +465,7 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, const char *name, enum bio
         LOG_ERROR("%s: shorter than the %lu bytes of its format", path, (unsigned long)bytes);
         return CAIRN_ERR(DF_INVAL);
     }
-    sb = aligned_alloc(BIO_BLK_BYTES, sizeof(*sb));
+    sb = bio_tmp_get(tgt, sizeof(*sb));
     if (sb == NULL)
         return CAIRN_ERR(NOMEM);
     rc = bio_disk_rw(disk, PLAT_IO_READ, 0, 0, sb, sizeof(*sb));
@@ -471,7 +478,7 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, const char *name, enum bio
             rc = CAIRN_ERR(MISMATCH);
         }
     }
-    free(sb);
+    bio_tmp_put(tgt, sb, sizeof(*sb));
     return rc;
 }
 
@@ -507,12 +514,19 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
     struct bio_replay_io io = {
         .ring_blks = wal->ring_blks,
         .salt = wal->salt,
+        .win_blks = BIO_REPLAY_WIN_BLKS,
         .arg = tgt,
         .read = replay_read,
         .range = replay_range,
     };
-    int rc = bio_replay(&io, hdr->segs, hdr->seg_nr, &end);
+    size_t win_bytes = (size_t)BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES;
+    int rc;
 
+    io.win = bio_tmp_get(tgt, win_bytes);
+    if (io.win == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = bio_replay(&io, hdr->segs, hdr->seg_nr, &end);
+    bio_tmp_put(tgt, io.win, win_bytes);
     if (rc != 0)
         return rc;
     /* ST-5: a page image is never newer than the durable log. */
@@ -620,6 +634,8 @@ bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt
     *ret_tgt = tgt;
     tgt = NULL;
 out:
+    if (cfg->pending != NULL && (tgt != NULL || cfg->pending != ret_tgt))
+        *cfg->pending = NULL;
     tgt_close(tgt);
     return rc;
 }

@@ -58,7 +58,7 @@ int
 umem_create(
     uint64_t arena_bytes, const struct umem_hooks *hooks, void *hooks_arg, struct umem **ret_um)
 {
-    struct umem *um = calloc(1, sizeof(*um));
+    struct umem *um = bio_mem_zeroed(1, sizeof(*um));
     uint64_t page_nr = arena_bytes >> UMEM_PAGE_BITS;
     int rc = 0;
 
@@ -71,13 +71,13 @@ umem_create(
     um->hooks = hooks;
     um->hooks_arg = hooks_arg;
     um->reserve_nr = MAX(page_nr / 50, (uint64_t)UMEM_RESERVE_PAGES_MIN);
-    um->pub.pages = calloc(page_nr, sizeof(*um->pub.pages));
-    um->vol = calloc(page_nr, sizeof(*um->vol));
-    um->free_map = calloc(BITMAP_WORDS(page_nr), 8);
-    um->dirty_map = calloc(BITMAP_WORDS(page_nr), 8);
-    um->tx.ranges = malloc(UMEM_TX_RANGE_NR_MAX * sizeof(*um->tx.ranges));
-    um->tx.touched = malloc(UMEM_TX_RANGE_NR_MAX * sizeof(*um->tx.touched));
-    um->tx.undo = malloc(UMEM_TX_BYTES_MAX);
+    um->pub.pages = bio_mem_zeroed(page_nr, sizeof(*um->pub.pages));
+    um->vol = bio_mem_zeroed(page_nr, sizeof(*um->vol));
+    um->free_map = bio_mem_zeroed(BITMAP_WORDS(page_nr), 8);
+    um->dirty_map = bio_mem_zeroed(BITMAP_WORDS(page_nr), 8);
+    um->tx.ranges = bio_mem_get(UMEM_TX_RANGE_NR_MAX * sizeof(*um->tx.ranges));
+    um->tx.touched = bio_mem_get(UMEM_TX_RANGE_NR_MAX * sizeof(*um->tx.touched));
+    um->tx.undo = bio_mem_get(UMEM_TX_BYTES_MAX);
     if (um->pub.pages == NULL || um->vol == NULL || um->free_map == NULL || um->dirty_map == NULL ||
         um->tx.ranges == NULL || um->tx.touched == NULL || um->tx.undo == NULL) {
         rc = CAIRN_ERR(NOMEM);
@@ -121,20 +121,20 @@ frames_grow(struct umem *um)
 
     if (um->chunk_nr == um->chunk_cap) {
         uint32_t cap = MAX(um->chunk_cap * 2, 16u);
-        uint8_t **chunks = realloc(um->chunks, cap * sizeof(*chunks));
+        uint8_t **chunks = bio_mem_resize(um->chunks, cap * sizeof(*chunks));
         uint8_t **frames;
 
         if (chunks == NULL)
             return false;
         um->chunks = chunks;
-        frames = realloc(um->frames, (size_t)cap * UMEM_FRAME_CHUNK_NR * sizeof(*frames));
+        frames = bio_mem_resize(um->frames, (size_t)cap * UMEM_FRAME_CHUNK_NR * sizeof(*frames));
         if (frames == NULL)
             return false;
         um->frames = frames;
         um->chunk_cap = cap;
         um->frame_cap = cap * UMEM_FRAME_CHUNK_NR;
     }
-    chunk = aligned_alloc(4096, (size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
+    chunk = bio_mem_get((size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
     if (chunk == NULL)
         return false;
     um->chunks[um->chunk_nr++] = chunk;
@@ -147,8 +147,6 @@ frames_grow(struct umem *um)
 uint8_t *
 umem_frame_get(struct umem *um)
 {
-    if (CAIRN_FAULT("umem.frame.nomem"))
-        return NULL;
     if (um->frame_nr == 0 && !frames_grow(um))
         return NULL;
     return um->frames[--um->frame_nr];

@@ -113,6 +113,11 @@ struct umem {
     uint64_t used_bytes, resident_nr, tx_nr, redo_total, misses_nr;
 };
 
+/* bio_io.c: memory, given back by free(): I/O-aligned and not cleared; cleared; moved. NULL: none. */
+void *bio_mem_get(size_t bytes);
+void *bio_mem_zeroed(size_t nr, size_t bytes);
+void *bio_mem_resize(void *mem, size_t bytes);
+
 /* Errors: NOMEM. `arena_bytes` is a multiple of the page size. */
 CAIRN_MUST_CHECK int umem_create(
     uint64_t arena_bytes, const struct umem_hooks *hooks, void *hooks_arg, struct umem **ret_um);

@@ -46,7 +46,7 @@ bio_wal_init(struct bio_tgt *tgt)
     struct bio_wal *wal = &tgt->wal;
 
     for (uint32_t i = 0; i < 2; i++) {
-        wal->groups[i].buf = aligned_alloc(BIO_BLK_BYTES, BIO_GROUP_BYTES_MAX);
+        wal->groups[i].buf = bio_mem_get(BIO_GROUP_BYTES_MAX);
         if (wal->groups[i].buf == NULL)
             return CAIRN_ERR(NOMEM);
         group_reset(&wal->groups[i]);

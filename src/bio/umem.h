@@ -33,7 +33,7 @@ enum {
     UMEM_PAGE_BYTES = 1 << UMEM_PAGE_BITS,
     UMEM_ALLOC_BYTES_MAX = 8192,
     UMEM_ROOT_BYTES = 2048, /* for the user of the arena, at umem_root() */
-    UMEM_TX_BYTES_MAX = 512 * 1024, /* redo bytes of one transaction; beyond it -DER_OVERFLOW */
+    UMEM_TX_BYTES_MAX = 4 << 20, /* redo bytes of one transaction; beyond it -DER_OVERFLOW */
 };
 
 struct umem;

@@ -486,6 +486,7 @@ sweep_init(struct sweep *s, const struct plan *plan, uint64_t seed, bool stalls)
         .meta_bytes = 4 << 20,
         .data_bytes = 1 << 20,
         .rank = 1,
+        .pending = &s->tgt,
         .ckpt_interval_ns = 2000000};
     s->history = calloc(TX_MAX, sizeof(*s->history));
     return EXPECT_OK(sim_create(&opts, &s->sim)) && start(s) && run(s, body_format) && !s->stopped;

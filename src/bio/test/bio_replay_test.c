@@ -122,8 +122,14 @@ ring_range(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *b
 static int
 ring_replay(struct ring *r, const struct bio_seg_df *segs, uint32_t seg_nr, struct bio_replay_end *end)
 {
-    struct bio_replay_io io = {
-        .ring_blks = RING_BLKS, .salt = SALT, .arg = r, .read = ring_read, .range = ring_range};
+    static uint8_t win[RING_BLKS * BIO_BLK_BYTES];
+    struct bio_replay_io io = {.ring_blks = RING_BLKS,
+        .salt = SALT,
+        .win = win,
+        .win_blks = RING_BLKS,
+        .arg = r,
+        .read = ring_read,
+        .range = ring_range};
 
     r->seen_nr = 0;
     r->last_seen = segs[0].first_lsn - 1;

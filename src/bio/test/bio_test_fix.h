@@ -67,6 +67,7 @@ fix_init_opts(struct fix *f, const struct sim_opts *opts)
     f->cfg.system.b[0] = 1;
     f->cfg.rank = 3;
     f->cfg.tgt_idx = 1;
+    f->cfg.pending = &f->tgt;
     if (opts != NULL) {
         if (!EXPECT_OK(sim_create(opts, &f->sim)))
             return false;

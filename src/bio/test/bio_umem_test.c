@@ -463,14 +463,14 @@ TEST(bio_umem, overflow)
 {
     struct fake f;
     struct umem_tx tx;
-    uint64_t off[100], used, lsn;
+    uint64_t off[600], used, lsn;
     uint8_t want[8000];
     uint32_t nr = 0;
     int rc = 0;
 
     if (!fake_init(&f))
         return;
-    for (; nr < 100; nr++) {
+    for (; nr < 600 && !test_failed(); nr++) {
         EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
         EXPECT_OK(umem_alloc(&tx, 8000, &off[nr]));
         memset(umem_ptr(f.um, off[nr]), (int)nr, 8000);
@@ -478,7 +478,7 @@ TEST(bio_umem, overflow)
     }
     used = f.um->used_bytes;
     EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
-    for (nr = 0; rc == 0 && nr < 100; nr++) {
+    for (nr = 0; rc == 0 && nr < 600; nr++) {
         rc = umem_tx_range(&tx, off[nr], 8000);
         if (rc == 0)
             memset(umem_ptr(f.um, off[nr]), 0xaa, 8000);
@@ -486,7 +486,7 @@ TEST(bio_umem, overflow)
     EXPECT_ERR(rc, OVERFLOW);
     EXPECT_EQ(nr - 1, UMEM_TX_BYTES_MAX / 8008);
     umem_tx_abort(&tx);
-    for (nr = 0; nr < 100; nr++) {
+    for (nr = 0; nr < 600; nr++) {
         memset(want, (int)nr, sizeof(want));
         EXPECT_MEM_EQ(umem_ptr(f.um, off[nr]), want, sizeof(want));
     }
