@@ -28,23 +28,11 @@ vos_evt_insert(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint6
     return exact ? CAIRN_ERR(EXIST) : vos_btr_insert(&t, &ent);
 }
 
-static bool
-is_before_resume(const struct vos_evt_search *s, uint64_t lo, struct vos_epoch ver)
-{
-    return s->has_resume &&
-        (lo < s->resume_lo || (lo == s->resume_lo && !vos_epoch_gt(ver, s->resume_ver)));
-}
-
 static int
 hit_add(struct vos_evt_search *s, const struct vos_ext_df *ext, uint64_t rec)
 {
     struct vos_epoch ver = {ext->ver.epoch, ext->ver.minor};
 
-    if (is_before_resume(s, ext->lo, ver))
-        return 0;
-    s->has_resume = true;
-    s->resume_lo = ext->lo;
-    s->resume_ver = ver;
     if (ext->lo > s->hi || ext->hi < s->lo || ver.epoch > s->epoch || !vos_epoch_gt(ver, s->punch))
         return 0;
     if (s->hit_nr == s->hit_cap) {
@@ -67,53 +55,70 @@ hit_add(struct vos_evt_search *s, const struct vos_ext_df *ext, uint64_t rec)
     return 0;
 }
 
-/* Whether nothing at or below entry idx of an inner node can matter. */
-static bool
-can_skip(
-    const struct vos_btr *t, const struct vos_evt_search *s, struct vos_node_df *node, uint32_t idx)
+/* Whether nothing at or below an entry can matter. */
+static inline bool
+can_skip(const struct vos_evt_search *s, const struct vos_ent_df *e)
 {
-    const struct vos_ent_df *e = vos_btr_ent(t, node, idx);
-
-    if (e->hi < s->lo || e->epoch > s->epoch)
-        return true;
-    return node->level > 0 && s->has_resume && idx + 1u < node->nr &&
-        vos_btr_ent(t, node, idx + 1)->hkey < s->resume_lo;
+    return e->hi < s->lo || e->epoch > s->epoch;
 }
 
+/* The leaf from pos->idx on; the search resumes behind the last entry looked at. */
 static int
-collect_leaf(struct vos_btr *t, struct vos_evt_search *s, struct vos_node_df *leaf, bool *ret_end)
+collect_leaf(struct vos_btr *t, struct vos_evt_search *s, struct vos_btr_pos *pos, bool *ret_end)
 {
     struct vos_ext_df *ext;
     int rc;
 
-    for (uint32_t i = 0; i < leaf->nr; i++) {
-        const struct vos_ent_df *e = vos_btr_ent(t, leaf, i);
+    for (; pos->idx < pos->node->nr; pos->idx++) {
+        const struct vos_ent_df *e = vos_btr_ent(t, pos->node, pos->idx);
+        bool skip = can_skip(s, e);
 
         if (e->hkey > s->hi) {
             *ret_end = true;
             return 0;
         }
-        if (can_skip(t, s, leaf, i))
+        if (skip && pos->idx + 1u < pos->node->nr)
             continue;
         rc = vos_ext_get(t->op, e->off, &ext);
-        if (rc == 0)
+        if (rc == 0 && !skip)
             rc = hit_add(s, ext, e->off);
         if (rc != 0)
             return rc;
+        s->has_resume = true;
+        s->resume_lo = ext->lo;
+        s->resume_ver = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
     }
     return 0;
+}
+
+/* Stand where the search paused: path[i].idx is what comes next at each level. */
+static int
+collect_resume(struct vos_btr *t, const struct vos_evt_search *s)
+{
+    struct vos_btr_key key = {
+        .hkey = s->resume_lo, .buf = &s->resume_ver, .len = sizeof(s->resume_ver)};
+    bool exact;
+    int rc = vos_btr_search(t, &key, &exact);
+
+    for (uint32_t i = 0; rc == 0 && i + 1 < t->depth; i++) {
+        t->path[i].idx++;
+    }
+    if (rc == 0 && exact)
+        t->path[t->depth - 1].idx++;
+    return rc;
 }
 
 /* Depth first over what can overlap, in order, with t->path as the stack. */
 static int
 collect_tree(struct vos_btr *t, struct vos_evt_search *s)
 {
-    uint32_t i = 0;
+    uint32_t i = s->has_resume ? t->depth - 1 : 0;
     bool end = false;
     int rc;
 
     t->path[0].idx = 0;
-    rc = vos_btr_node(t, t->df->root, t->depth - 1, &t->path[0].node);
+    rc = s->has_resume ? collect_resume(t, s)
+                       : vos_btr_node(t, t->df->root, t->depth - 1, &t->path[0].node);
     while (rc == 0) {
         struct vos_btr_pos *pos = &t->path[i];
 
@@ -121,13 +126,13 @@ collect_tree(struct vos_btr *t, struct vos_evt_search *s)
             return -DER_INPROGRESS;
         t->op->steps_left--;
         if (pos->node->level == 0) {
-            rc = collect_leaf(t, s, pos->node, &end);
+            rc = collect_leaf(t, s, pos, &end);
             if (rc != 0 || end || i == 0)
                 return rc;
             i--;
             continue;
         }
-        while (pos->idx < pos->node->nr && can_skip(t, s, pos->node, pos->idx)) {
+        while (pos->idx < pos->node->nr && can_skip(s, vos_btr_ent(t, pos->node, pos->idx))) {
             pos->idx++;
         }
         if (pos->idx == pos->node->nr) {
@@ -157,10 +162,17 @@ vos_evt_collect(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, stru
         return rc;
     if (t.depth > 0)
         return collect_tree(&t, s);
-    if (df->root == 0)
+    if (df->root == 0 || s->has_resume)
         return 0;
     rc = vos_ext_get(op, df->root, &ext);
-    return rc != 0 ? rc : hit_add(s, ext, df->root);
+    if (rc == 0)
+        rc = hit_add(s, ext, df->root);
+    if (rc != 0)
+        return rc;
+    s->has_resume = true;
+    s->resume_lo = ext->lo;
+    s->resume_ver = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
+    return 0;
 }
 
 void
