@@ -13,16 +13,18 @@
 #include "base/util.h"
 #include "client/core/client_priv.h"
 
+/*
+ * HLC_SYNC: we have seen the clock of an engine that leads that of the one asked now by too much: one that restarted goes on at its bound, up to some
+ * seconds ahead (ST-6). Time cures it.
+ */
 static bool
 is_worth_a_resend(int rc, const struct rpc_call_info *info)
 {
-    if (!info->is_replied) {
-        return rc == -DER_UNREACH || rc == -DER_TIMEDOUT || rc == -DER_STALE ||
-            rc == -DER_OVERLOAD_RETRY || rc == -DER_OOG;
-    }
-    /* UNREACH and TIMEDOUT: the handler could not pull or push our data in time, or somebody behind it did not answer. */
-    return rc == -DER_NOTLEADER || rc == -DER_OVERLOAD_RETRY || rc == -DER_AGAIN ||
-        rc == -DER_INPROGRESS || rc == -DER_UNREACH || rc == -DER_TIMEDOUT;
+    if (rc == -DER_UNREACH || rc == -DER_TIMEDOUT || rc == -DER_OVERLOAD_RETRY || rc == -DER_HLC_SYNC)
+        return true; /* replied or not: a handler may have waited for our data, or for somebody behind it, in vain */
+    if (!info->is_replied)
+        return rc == -DER_STALE || rc == -DER_OOG;
+    return rc == -DER_NOTLEADER || rc == -DER_AGAIN || rc == -DER_INPROGRESS;
 }
 
 /* Between LO and HI, doubling with each attempt, with jitter so that clients spread. */
@@ -94,7 +96,7 @@ client_call(struct daos_client *client, struct client_call *call)
             call->ep.rank = info.hint_rank;
         now_ns = plat_mono_ns(client->plat);
         if (now_ns >= end_ns) {
-            rc = CAIRN_ERR(TIMEDOUT);
+            rc = rc == -DER_HLC_SYNC ? rc : CAIRN_ERR(TIMEDOUT);
             break;
         }
         client->retried_nr++;

@@ -192,6 +192,11 @@ entry_decode(const struct proto_prop *prop, struct daos_prop_entry *entry)
         entry->dpe_str = strndup(prop->bytes.len == 0 ? "" : prop->bytes.buf, prop->bytes.len);
         return entry->dpe_str == NULL ? CAIRN_ERR(NOMEM) : 0;
     }
+    if (daos_prop_has_ptr(entry) && prop->bytes.len == 0) {
+        entry->dpe_flags = DAOS_PROP_ENTRY_NOT_SET;
+        entry->dpe_val_ptr = NULL;
+        return 0;
+    }
     if (entry->dpe_type == DAOS_PROP_CO_ROOTS)
         return roots_decode(prop, entry);
     if (is_acl(entry->dpe_type))
