@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Golden image: a store as format version 1 wrote it must open for ever, with exactly these contents. The image holds the blocks of the
+ * four files that are not zero. BIO_COMPAT_WRITE=FILE makes a new one (for a new version; never over an old one).
+ *
+ * What it holds: a checkpoint, a log with two generations behind it that goes over the end of the ring, a block of every class, freed
+ * ones between, extents that were published and freed.
+ */
+#include <stdio.h>
+
+#include "base/codec.h"
+#include "base/util.h"
+#include "bio/bio_priv.h"
+#include "bio_test_fix.h"
+#include "bio_test_list.h"
+
+enum { FILE_NR = 4, CLASS_NR = 29, NODE_NR = 30, IMG_MAGIC = 0x474d4942 /* "BIMG" */ };
+
+static const char *const names[FILE_NR] = {"wal", "meta", "data", "target"};
+static const uint32_t class_bytes[CLASS_NR] = {16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256,
+    320, 384, 448, 512, 640, 768, 896, 1088, 1360, 1632, 2040, 2720, 3264, 4080, 5440, 8160, 8192};
+
+/* Behind struct root in the user's root. */
+struct extra {
+    uint64_t blocks[CLASS_NR];
+    uint64_t extent;
+};
+
+static struct extra *
+extra_of(struct bio_tgt *tgt)
+{
+    return umem_ptr(bio_umem(tgt), umem_root(bio_umem(tgt)) + sizeof(struct root));
+}
+
+/* ---- the image ----------------------------------------------------------------------------------------------------------- */
+
+static bool
+block_is_zero(const uint8_t *blk)
+{
+    for (uint32_t i = 0; i < BIO_BLK_BYTES; i++) {
+        if (blk[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+static void
+body_write(struct fix *f)
+{
+    FILE *out = f->arg;
+    uint8_t *blk = bio_mem_get(BIO_BLK_BYTES), num[16];
+    struct bio_disk disk = {.plat = f->plat};
+    char path[300];
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
+        EXPECT_OK(f->plat->ops->disk_open(
+            f->plat, xstream_loop(f->xs), path, PLAT_DISK_RDONLY, 0, &disk.disk));
+        for (uint64_t off = 0; off < f->plat->ops->disk_size(disk.disk); off += BIO_BLK_BYTES) {
+            EXPECT_OK(bio_disk_rw(&disk, PLAT_IO_READ, 0, off, blk, BIO_BLK_BYTES));
+            if (block_is_zero(blk))
+                continue;
+            le32_put(num, IMG_MAGIC);
+            le32_put(num + 4, i);
+            le64_put(num + 8, off);
+            fwrite(num, 1, sizeof(num), out);
+            fwrite(blk, 1, BIO_BLK_BYTES, out);
+        }
+        f->plat->ops->disk_close(disk.disk);
+    }
+    snprintf(path, sizeof(path), "%s/target", f->cfg.dir);
+    EXPECT_OK(f->plat->ops->file_read(f->plat, path, blk, BIO_BLK_BYTES, &len));
+    EXPECT_EQ(len, BIO_BLK_BYTES);
+    le32_put(num, IMG_MAGIC);
+    le32_put(num + 4, 3);
+    le64_put(num + 8, 0);
+    fwrite(num, 1, sizeof(num), out);
+    fwrite(blk, 1, BIO_BLK_BYTES, out);
+    free(blk);
+}
+
+static void
+body_load(struct fix *f)
+{
+    static const uint64_t sizes[3] = {16 << 20, 0, 8 << 20};
+    FILE *in = f->arg;
+    uint8_t *blk = bio_mem_get(BIO_BLK_BYTES), num[16];
+    struct bio_disk disks[3];
+    char path[300];
+    uint32_t nr = 0;
+
+    EXPECT_OK(f->plat->ops->dir_create(f->plat, f->cfg.dir));
+    for (uint32_t i = 0; i < 3; i++) {
+        disks[i].plat = f->plat;
+        snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
+        EXPECT_OK(f->plat->ops->disk_open(f->plat, xstream_loop(f->xs), path, PLAT_DISK_CREATE,
+            i == 1 ? bio_ckpt_file_bytes(8 << 20) : sizes[i], &disks[i].disk));
+    }
+    for (; fread(num, 1, sizeof(num), in) == sizeof(num); nr++) {
+        uint32_t i = le32_get(num + 4);
+
+        if (!EXPECT_EQ(le32_get(num), IMG_MAGIC) || !EXPECT_LT(i, FILE_NR) ||
+            !EXPECT_EQ(fread(blk, 1, BIO_BLK_BYTES, in), BIO_BLK_BYTES))
+            break;
+        if (i < 3) {
+            EXPECT_OK(bio_disk_rw(
+                &disks[i], PLAT_IO_WRITE, PLAT_IO_DSYNC, le64_get(num + 8), blk, BIO_BLK_BYTES));
+        } else {
+            snprintf(path, sizeof(path), "%s/target", f->cfg.dir);
+            EXPECT_OK(f->plat->ops->file_write(f->plat, path, blk, BIO_BLK_BYTES));
+        }
+    }
+    EXPECT_GT(nr, 10);
+    for (uint32_t i = 0; i < 3; i++) {
+        f->plat->ops->disk_close(disks[i].disk);
+    }
+    free(blk);
+}
+
+/* ---- what it holds --------------------------------------------------------------------------------------------------------- */
+
+/* One transaction: a block of every class with its number in it; an extent; the old ones are freed. */
+static void
+extra_make(struct bio_tgt *tgt, uint8_t mark)
+{
+    struct umem *um = bio_umem(tgt);
+    struct bio_resv *resv = NULL;
+    uint8_t *buf = NULL;
+    struct umem_tx tx;
+    uint64_t lsn = 0;
+
+    EXPECT_OK(bio_buf_get(tgt, 10000, (void **)&buf));
+    EXPECT_OK(bio_ext_reserve(tgt, 10000, 0, &resv));
+    memset(buf, mark, 10000);
+    EXPECT_OK(bio_data_write(tgt, bio_resv_ext(resv).addr, buf, 10000));
+    bio_buf_put(tgt, buf, 10000);
+    EXPECT_OK(umem_tx_admit(um));
+    EXPECT_OK(umem_tx_begin(um, 0, 9, &tx));
+    EXPECT_OK(umem_tx_range(&tx, umem_root(um) + sizeof(struct root), sizeof(struct extra)));
+    for (uint32_t c = 0; c < CLASS_NR; c++) {
+        uint64_t off = 0;
+
+        EXPECT_OK(umem_alloc(&tx, class_bytes[c], &off));
+        memset(umem_ptr(um, off), mark + (int)c, class_bytes[c]);
+        if (extra_of(tgt)->blocks[c] != 0)
+            EXPECT_OK(umem_free(&tx, extra_of(tgt)->blocks[c]));
+        extra_of(tgt)->blocks[c] = off;
+    }
+    if (extra_of(tgt)->extent != 0)
+        EXPECT_OK(bio_ext_free(&tx, tgt, (struct bio_ext){extra_of(tgt)->extent, 12288}));
+    EXPECT_OK(bio_ext_publish(&tx, tgt, resv));
+    extra_of(tgt)->extent = bio_resv_ext(resv).addr;
+    umem_tx_commit(&tx, &lsn);
+    bio_ext_published(tgt, resv);
+    EXPECT_OK(bio_wal_wait(tgt, lsn));
+}
+
+static void
+body_make(struct fix *f)
+{
+    struct bio_tgt *tgt;
+
+    f->cfg.data_bytes = 8 << 20;
+    f->cfg.ckpt_interval_ns = UINT64_C(1000) * 1000000000;
+    f->cfg.device.b[0] = 0xd0;
+    EXPECT_OK(bio_format(f->xs, &f->cfg));
+    EXPECT_OK(bio_open(f->xs, &f->cfg, &tgt));
+    tgt->wal.head_pos =
+        tgt->wal.ring_blks - 8; /* near the end of the ring, recorded by the checkpoint */
+    tgt->wal.tail_pos = tgt->wal.head_pos;
+    extra_make(tgt, 0x10);
+    push_to(tgt, 10, 60);
+    EXPECT_OK(bio_checkpoint(tgt));
+    push_to(tgt, 20, 60);
+    EXPECT_OK(bio_wal_wait(tgt, bio_wal_last(tgt)));
+    f->tgt = tgt;
+}
+
+static void
+body_make_more(struct fix *f)
+{
+    EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt));
+    extra_make(f->tgt, 0x40);
+    push_to(f->tgt, NODE_NR, 60);
+    ult_sleep(UINT64_C(1000) * 1000000);
+}
+
+static void
+body_check(struct fix *f)
+{
+    uint8_t *buf = NULL;
+    struct bio_space space;
+    struct bio_stats st;
+
+    f->cfg.device.b[0] = 0xd0;
+    if (!EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt)))
+        return;
+    EXPECT_OK(bio_check(f->tgt));
+    EXPECT_EQ(list_check(f->tgt), NODE_NR);
+    for (uint32_t c = 0; c < CLASS_NR; c++) {
+        const uint8_t *mem = at(bio_umem(f->tgt), extra_of(f->tgt)->blocks[c]);
+
+        EXPECT_EQ(umem_block_bytes(bio_umem(f->tgt), extra_of(f->tgt)->blocks[c]), class_bytes[c]);
+        EXPECT_EQ(mem[0], 0x40 + c);
+        EXPECT_EQ(mem[class_bytes[c] - 1], 0x40 + c);
+    }
+    EXPECT_OK(bio_buf_get(f->tgt, 10000, (void **)&buf));
+    EXPECT_OK(bio_data_read(f->tgt, extra_of(f->tgt)->extent, buf, 10000));
+    EXPECT_EQ(buf[0], 0x40);
+    EXPECT_EQ(buf[9999], 0x40);
+    EXPECT_EQ(buf[10000], 0);
+    bio_buf_put(f->tgt, buf, 10000);
+    bio_space_get(f->tgt, &space);
+    EXPECT_EQ(space.data_total - space.data_free, 4096 + 12288);
+    bio_stats_get(f->tgt, &st);
+    EXPECT_EQ(st.replayed_records_nr, 21); /* 10 nodes, then an extra and 10 nodes */
+    EXPECT_EQ(bio_wal_last(f->tgt), 32);
+    push_to(f->tgt, 100, 60); /* and it can be written */
+    EXPECT_EQ(list_check(f->tgt), 100);
+    fix_tgt_close(f);
+}
+
+/* Goal: what version 1 wrote opens, and holds what was put in. */
+TEST_ON(bio_compat, version_1, BACKEND_SIM)
+{
+    FILE *in = fopen(BIO_COMPAT_DIR "/v1.img", "rb");
+    struct fix f;
+
+    if (!EXPECT(in != NULL))
+        return;
+    if (fix_init(&f)) {
+        f.arg = in;
+        if (fix_run(&f, body_load))
+            fix_run(&f, body_check);
+    }
+    fclose(in);
+    fix_fini(&f);
+}
+
+/* Goal: the image is what this program would write, and its maker stays alive. */
+TEST_ON(bio_compat, current, BACKEND_SIM)
+{
+    const char *path = getenv("BIO_COMPAT_WRITE");
+    struct fix f;
+    FILE *img;
+
+    if (!fix_init(&f))
+        goto out;
+    fix_run(&f, body_make);
+    fix_crash(&f, false);
+    fix_run(&f, body_make_more);
+    fix_crash(&f, false);
+    img = path != NULL ? fopen(path, "wb") : tmpfile();
+    if (EXPECT(img != NULL)) {
+        f.arg = img;
+        fix_run(&f, body_write);
+        fclose(img);
+    }
+    fix_run(&f, body_check);
+out:
+    fix_fini(&f);
+}
