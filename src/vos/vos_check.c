@@ -129,12 +129,13 @@ charge_nodes(struct check *c, struct vos_btr *t)
         uint32_t bytes = t->path[i].node->cap == t->kind->order
             ? VOS_BTR_NODE_BYTES
             : (uint32_t)sizeof(struct vos_node_df) + t->path[i].node->cap * t->kind->ent_bytes;
-        int rc = charge(c, t->op, t->path[i].off, bytes);
+        int rc;
 
+        if (t->path[i].idx > 0)
+            break;
+        rc = charge(c, t->op, t->path[i].off, bytes);
         if (rc != 0)
             return rc;
-        if (i > 0 && t->path[i - 1].idx > 0)
-            break;
     }
     return 0;
 }

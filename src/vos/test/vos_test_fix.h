@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "base/util.h"
 #include "harness/harness.h"
@@ -36,6 +37,14 @@ struct fix {
     struct rng rng;
     uint64_t seq;
 };
+
+/* With CAIRN_TEST_LOG in the environment, log lines go to standard error. */
+static inline void
+fix_log(void *arg, enum log_level level, const char *file, int line, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "    %s %s:%d %s\n", log_level_name(level), file, line, text);
+}
 
 static inline void
 fix_reap(void *arg)
@@ -73,6 +82,8 @@ static inline void
 fix_prepare(struct fix *f)
 {
     memset(f, 0, sizeof(*f));
+    if (getenv("CAIRN_TEST_LOG") != NULL)
+        log_sink_set(fix_log, NULL, LOG_LEVEL_INFO);
     f->cfg.wal_bytes = 16 << 20;
     f->cfg.meta_bytes = 64 << 20;
     f->cfg.data_bytes = 256 << 20;
