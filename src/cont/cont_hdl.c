@@ -98,10 +98,7 @@ cont_hdl_count(struct pool_call *call, const struct uuid *cont, uint32_t *ret_nr
     return 0;
 }
 
-/*
- * ---- eviction
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- eviction ------------------------------------------------------------------------------- */
 
 struct batch {
     struct uuid *hdls;
@@ -202,10 +199,7 @@ cont_hdl_close(struct pool_call *call, struct uuid pool_hdl, bool *ret_is_more)
     return 0;
 }
 
-/*
- * ---- open
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- open ----------------------------------------------------------------------------------- */
 
 static int
 open_check(struct pool_call *call, uint64_t flags)
@@ -349,10 +343,7 @@ cont_h_open(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return rc;
 }
 
-/*
- * ---- close
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- close ---------------------------------------------------------------------------------- */
 
 static int
 close_one(struct pool_call *call, const struct uuid *id)
@@ -389,10 +380,7 @@ cont_h_close(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return rc;
 }
 
-/*
- * ---- what targets ask
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- what targets ask ----------------------------------------------------------------------- */
 
 static int
 hdl_info(struct pool_call *call, const struct proto_pool_hdl_req *in, struct proto_pool_hdl_rep *out)

@@ -79,10 +79,7 @@ cont_table(struct pool_call *call, enum cont_table table, const struct uuid *con
     return name;
 }
 
-/*
- * ---- values in force
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- values in force ------------------------------------------------------------------------ */
 
 static int
 oid_next(struct pool_call *call, const struct uuid *cont, uint64_t *ret_next)
@@ -146,10 +143,7 @@ cont_props_get(struct pool_call *call, const struct uuid *cont, const struct con
     return rc;
 }
 
-/*
- * ---- giving values
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- giving values -------------------------------------------------------------------------- */
 
 static int
 prop_check(const struct proto_prop *prop, bool is_create)
@@ -193,10 +187,7 @@ cont_props_put(struct pool_call *call, const struct uuid *cont, const struct pro
     return 0;
 }
 
-/*
- * ---- requests
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 int
 cont_h_prop_get(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
@@ -367,10 +358,7 @@ cont_h_attr_del(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return attr_change(svcs, req, pool_attr_del);
 }
 
-/*
- * ---- object ids
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- object ids ----------------------------------------------------------------------------- */
 
 static int
 oid_alloc(struct pool_call *call, const struct proto_cont_oid_alloc_req *in, uint64_t *ret_lo)

@@ -5,10 +5,7 @@
 
 enum { ROW_FIXED_BYTES = 1 + 8 + 8 + 8 + 4 };
 
-/*
- * ---- rows
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- rows ----------------------------------------------------------------------------------- */
 
 static int
 row_decode(struct iov row, struct cont_row *ret_row)
@@ -83,10 +80,7 @@ cont_resolve(struct pool_call *call, struct iov id, struct uuid *ret_cont, struc
     return cont_row_get(call, &cont, ret_row);
 }
 
-/*
- * ---- create
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- create --------------------------------------------------------------------------------- */
 
 static int
 create(struct pool_call *call, const struct proto_cont_create_req *in)
@@ -136,10 +130,7 @@ cont_h_create(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return rc;
 }
 
-/*
- * ---- destroy
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- destroy -------------------------------------------------------------------------------- */
 
 static int
 destroy(struct pool_call *call, const struct proto_cont_destroy_req *in, struct uuid *ret_cont)
@@ -198,10 +189,7 @@ cont_h_destroy(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return rc;
 }
 
-/*
- * ---- query and list
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- query and list ------------------------------------------------------------------------- */
 
 int
 cont_h_query(struct pool_svcs *svcs, struct rpc_req *req, void *rep)

@@ -63,10 +63,7 @@ storage_set(struct engine *engine, Cairn__Ctl__StorageState state)
     __atomic_store_n(&engine->storage, (int)state, __ATOMIC_RELAXED);
 }
 
-/*
- * ---- opening
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 struct each {
     struct engine_xs *xs;
@@ -251,10 +248,7 @@ open_ult(void *arg)
     ult_eventual_set(&engine->opened, rc);
 }
 
-/*
- * ---- start
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static int
 cfg_check(const struct engine_cfg *cfg, char *err)
@@ -365,10 +359,7 @@ engine_state_get(struct engine *engine, char *err, int *ret_rc)
     return state;
 }
 
-/*
- * ---- stop
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- stop ----------------------------------------------------------------------------------- */
 
 static void
 stop_ult(void *arg)

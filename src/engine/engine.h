@@ -21,6 +21,10 @@
  *          refused by name, and nothing is changed in it.
  *   ENG-3  Incarnations of a directory strictly grow, also when the clock does not (MS-1).
  *   ENG-4  The map of ranks that RPC resolves by is copied to every xstream; no two share it.
+ *   ENG-5  An engine serves when its clock leads the wall clock by at most half of what
+ *          others accept:
+ *          epochs start at the bound of the store, and quick restarts would push them ever further.
+ *          A clock that was set back further than a short wait mends is refused (HLC_SYNC).
  *
  * States: STARTING -> READY | FAILED -> STOPPING -> STOPPED. Tested by test/engine_*_test.c and
  * test/server.
@@ -151,10 +155,7 @@ const char *engine_uri(struct engine *engine, uint32_t tag);
 uint64_t engine_incarnation(const struct engine *engine);
 uint32_t engine_tgt_nr(const struct engine *engine);
 
-/*
- * ---- embedded
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- embedded ------------------------------------------------------------------------------- */
 
 /*
  * The one exported symbol of libdir/cairn/libcairn_engine.so: `const struct cairn_engine_entry_v1

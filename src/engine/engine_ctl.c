@@ -101,10 +101,7 @@ ctl_str(struct ctl *ctl, struct iov text)
     return str;
 }
 
-/*
- * ---- group and status
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- group and status ----------------------------------------------------------------------- */
 
 static int
 group_check(const Cairn__Ctl__GroupUpdateReq *in, const struct engine *engine, uint32_t *ret_uri_nr)
@@ -324,10 +321,7 @@ ctl_system_query(struct ctl *ctl)
     return ctl_reply(ctl, &rep.base);
 }
 
-/*
- * ---- pools
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- pools ---------------------------------------------------------------------------------- */
 
 /* Words for what pool requests commonly fail with. */
 static int
@@ -710,10 +704,7 @@ ctl_pool_query(struct ctl *ctl)
     return rc != 0 ? pool_fail(ctl, rc, in->id) : 0;
 }
 
-/*
- * ---- dispatch
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- dispatch ------------------------------------------------------------------------------- */
 
 static int
 ctl_stop(struct ctl *ctl)
@@ -807,10 +798,7 @@ engine_ctl_answer(struct engine *engine, struct arena *arena, struct iov req, st
     return 0;
 }
 
-/*
- * ---- from outside
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- from outside --------------------------------------------------------------------------- */
 
 /* A request on its way; known to the engine while its ULT lives. */
 struct ctl_task {

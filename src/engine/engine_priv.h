@@ -27,10 +27,7 @@ enum { ENGINE_TAGS_NR_MAX = 1 + ENGINE_TGTS_NR_MAX, ENGINE_SYS_IDX = 0xffff };
 struct engine_xs;
 struct engine_ctl_net;
 
-/*
- * ---- map of ranks (engine_group.c)
- * ----------------------------------------------------------------------------------
- */
+/* ---- map of ranks (engine_group.c) ---------------------------------------------------------- */
 
 struct engine_group_rank {
     uint32_t rank;
@@ -61,10 +58,7 @@ struct engine_group *engine_group_self(const struct engine *engine);
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int engine_group_set(struct engine *engine, struct engine_group *group);
 
-/*
- * ---- xstreams (engine_xs.c)
- * -----------------------------------------------------------------------------------------
- */
+/* ---- xstreams (engine_xs.c) ----------------------------------------------------------------- */
 
 struct engine_xs {
     struct engine *engine;
@@ -96,10 +90,7 @@ void engine_xs_abandon(struct engine_xs *xs);
 const struct rpc_handler *engine_rpc_sys(uint32_t *ret_nr);
 const struct rpc_handler *engine_rpc_tgt(uint32_t *ret_nr);
 
-/*
- * ---- the engine
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- the engine ----------------------------------------------------------------------------- */
 
 /* Owner: the system xstream, but for what is atomic or constant after start. */
 struct engine {

@@ -7,14 +7,15 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/hlc.h"
 #include "base/log.h"
 #include "engine_priv.h"
 #include "proto/ctl/ctl.pb-c.h"
 
-/*
- * ---- stores
- * ---------------------------------------------------------------------------------------------------------
- */
+/* A restart soon after a start waits so long at most for the wall clock (ENG-5). */
+#define CLOCK_WAIT_NS UINT64_C(10000000000)
+
+/* ---- stores --------------------------------------------------------------------------------- */
 
 static uint64_t
 or_default(uint64_t v, uint64_t def)
@@ -110,20 +111,46 @@ target_create(struct engine_xs *xs)
     return tgt_create(&topts, &xs->tgt);
 }
 
+/*
+ * Wait until the epochs of the store, which start at its bound (ST-6), are near enough to the wall
+ * clock (ENG-5).
+ */
+static int
+clock_settle(struct engine_xs *xs)
+{
+    for (;;) {
+        uint64_t wall_ns = plat_wall_ns(xs->engine->plat), epoch, lead_ns;
+        int rc;
+
+        rc = vos_epoch_next(xs->vos, &epoch);
+        if (rc != 0)
+            return rc;
+        lead_ns = hlc_to_unix_ns(epoch) - MIN(hlc_to_unix_ns(epoch), wall_ns);
+        if (lead_ns <= HLC_EPSILON_NS / 2)
+            return 0;
+        if (lead_ns > CLOCK_WAIT_NS) {
+            engine_text(xs->err,
+                "the clock of this host is %llu s behind what its storage has seen: set it right",
+                (unsigned long long)(lead_ns / 1000000000));
+            return CAIRN_ERR(HLC_SYNC);
+        }
+        ult_sleep(lead_ns - HLC_EPSILON_NS / 2);
+    }
+}
+
 void
 engine_xs_open(void *arg)
 {
     struct engine_xs *xs = arg;
 
     xs->task_rc = store_open(xs);
+    if (xs->task_rc == 0)
+        xs->task_rc = clock_settle(xs);
     if (xs->task_rc == 0 && xs->tag != RPC_TAG_SYSTEM)
         xs->task_rc = target_create(xs);
 }
 
-/*
- * ---- rpc
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- rpc ------------------------------------------------------------------------------------ */
 
 static int
 resolve(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr)
@@ -139,7 +166,7 @@ resolve(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr)
 }
 
 static uint64_t
-hlc_get(void *arg)
+clock_get(void *arg)
 {
     struct engine_xs *xs = arg;
     uint64_t epoch;
@@ -148,7 +175,7 @@ hlc_get(void *arg)
 }
 
 static int
-hlc_recv(void *arg, uint64_t hlc)
+clock_recv(void *arg, uint64_t hlc)
 {
     struct engine_xs *xs = arg;
 
@@ -214,8 +241,8 @@ engine_xs_listen(void *arg)
         .client = engine->client,
         .handler_arg = xs,
         .resolve = resolve,
-        .hlc_get = hlc_get,
-        .hlc_recv = hlc_recv,
+        .hlc_get = clock_get,
+        .hlc_recv = clock_recv,
         .arg = xs};
     int rc;
 
@@ -234,10 +261,7 @@ engine_xs_listen(void *arg)
     xs->task_rc = rc;
 }
 
-/*
- * ---- end
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- end ------------------------------------------------------------------------------------ */
 
 void
 engine_xs_close(void *arg)
@@ -277,10 +301,7 @@ engine_xs_abandon(struct engine_xs *xs)
     free(xs->group);
 }
 
-/*
- * ---- status
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- status --------------------------------------------------------------------------------- */
 
 void
 engine_xs_status(void *arg)
@@ -302,4 +323,5 @@ engine_xs_status(void *arg)
         xs->pool_nr += nr;
         after = batch[nr - 1];
     } while (nr == ARRAY_SIZE(batch));
-}
+} /* A restart soon after a start waits so long at most for the wall clock (ENG-5). */
+#define CLOCK_WAIT_NS UINT64_C(10000000000)

@@ -21,10 +21,7 @@
 #include "base/probe.h"
 #include "mgmt_priv.h"
 
-/*
- * ---- commits
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- commits -------------------------------------------------------------------------------- */
 
 static int
 propose(struct mgmt *mgmt, struct rsvc_update *updates, uint32_t nr, const struct vos_req_id *id)
@@ -57,10 +54,7 @@ row_remove(struct mgmt *mgmt, const struct mgmt_pool *pool)
     return propose(mgmt, u, pool->label.len > 0 ? 2 : 1, NULL);
 }
 
-/*
- * ---- steps
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- steps ---------------------------------------------------------------------------------- */
 
 static int
 tell_targets(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, struct arena *arena)
@@ -178,10 +172,7 @@ steps_destroy(struct mgmt *mgmt, const struct mgmt_pool *pool, struct arena *are
     return rc;
 }
 
-/*
- * ---- one at a time
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- one at a time -------------------------------------------------------------------------- */
 
 static struct mgmt_job *
 job_find(struct mgmt *mgmt, const struct uuid *pool)
@@ -225,10 +216,7 @@ mgmt_pool_drive(struct mgmt *mgmt, struct uuid uuid, struct arena *arena)
     return rc;
 }
 
-/*
- * ---- create
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- create --------------------------------------------------------------------------------- */
 
 /* The ranks of the new pool with their targets: those asked for, or all that joined. */
 static int
@@ -393,10 +381,7 @@ mgmt_pool_create(struct mgmt *mgmt, struct rpc_req *req,
     return rc;
 }
 
-/*
- * ---- destroy
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- destroy -------------------------------------------------------------------------------- */
 
 /* Is anybody using it? */
 static int

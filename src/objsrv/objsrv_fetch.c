@@ -57,10 +57,7 @@ describe(struct rpc_req *req, const struct vos_fetch *fetch, const struct vos_io
     return result;
 }
 
-/*
- * ---- inline
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- inline --------------------------------------------------------------------------------- */
 
 static int
 give_inline(struct rpc_req *req, const struct vos_fetch *fetch, struct proto_obj_fetch_rep *out)
@@ -89,10 +86,7 @@ give_inline(struct rpc_req *req, const struct vos_fetch *fetch, struct proto_obj
     return 0;
 }
 
-/*
- * ---- pushed
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- pushed --------------------------------------------------------------------------------- */
 
 /* Neighbouring segments on their way to the region. */
 struct gather {
@@ -183,10 +177,7 @@ give_pushed(struct tgt *tgt, struct rpc_req *req, const struct vos_fetch *fetch,
     return rc;
 }
 
-/*
- * ---- the request
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the request ---------------------------------------------------------------------------- */
 
 /* Sum of the rooms must stay a number: offsets into the region are computed from it. */
 static int

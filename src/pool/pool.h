@@ -45,10 +45,7 @@ enum {
 /* Open flags: the numbers of the API. */
 enum pool_cap { POOL_PC_RO = 1, POOL_PC_RW = 2, POOL_PC_EX = 4 };
 
-/*
- * ---- services of an engine
- * ------------------------------------------------------------------------------------------
- */
+/* ---- services of an engine ------------------------------------------------------------------ */
 
 /* What services need from the engine; all of it lives longer than they do. */
 struct pool_env {
@@ -92,10 +89,7 @@ pool_svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, s
 /** Stop it and destroy its database. Absent is no error. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool);
 
-/*
- * ---- requests to a service
- * ------------------------------------------------------------------------------------------
- */
+/* ---- requests to a service ------------------------------------------------------------------ */
 
 /* One request to a service. Lives in its arena; updates are collected and committed together. */
 struct pool_call {
@@ -177,10 +171,7 @@ pool_key_str(const char *str)
     return (struct iov){(void *)(uintptr_t)str, strlen(str)};
 }
 
-/*
- * ---- targets of a pool
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- targets of a pool ---------------------------------------------------------------------- */
 
 struct pool_bcast_item {
     uint32_t rank, tgt_idx, tgt_id;
@@ -221,10 +212,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int pool_gone_check(struct pool_call *call, struct
 CAIRN_YIELDS void
 pool_gone_run(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, struct uuid cont);
 
-/*
- * ---- properties and attributes (also of containers)
- * -----------------------------------------------------------------
- */
+/* ---- properties and attributes (also of containers) ----------------------------------------- */
 
 enum pool_prop_kind { POOL_PROP_NUM, POOL_PROP_STR, POOL_PROP_BYTES };
 
@@ -278,18 +266,12 @@ pool_attr_set(struct pool_call *call, const char *table, const struct proto_attr
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 pool_attr_del(struct pool_call *call, const char *table, const struct proto_attr_req *in);
 
-/*
- * ---- rows that pool and cont share
- * ----------------------------------------------------------------------------------
- */
+/* ---- rows that pool and cont share ---------------------------------------------------------- */
 
 #define POOL_TABLE_CONTS "conts" /* cont's: one row for each container */
 #define POOL_TABLE_CONT_HDLS "chdls" /* cont's: one row for each open container handle */
 
-/*
- * ---- handlers of the system xstream
- * ---------------------------------------------------------------------------------
- */
+/* ---- handlers of the system xstream --------------------------------------------------------- */
 
 CAIRN_YIELDS int pool_h_connect(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_disconnect(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
@@ -309,10 +291,7 @@ CAIRN_YIELDS int pool_h_svc_stop(struct pool_svcs *svcs, struct rpc_req *req, vo
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_query_local(struct pool_svcs *svcs, struct arena *arena,
     struct uuid pool, struct proto_pool_query_rep *ret_rep);
 
-/*
- * ---- a target's side
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- a target's side ------------------------------------------------------------------------ */
 
 /* How a target asks pool services. One for each target xstream. */
 struct pool_tgt_opts {

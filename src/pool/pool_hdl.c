@@ -54,10 +54,7 @@ pool_call_check(struct pool_call *call, bool is_write)
     return is_write && (flags & (POOL_PC_RW | POOL_PC_EX)) == 0 ? CAIRN_ERR(NO_PERM) : 0;
 }
 
-/*
- * ---- connect
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- connect -------------------------------------------------------------------------------- */
 
 struct hdl_scan {
     uint32_t nr;
@@ -141,10 +138,7 @@ pool_h_connect(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return rc;
 }
 
-/*
- * ---- disconnect
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- disconnect ----------------------------------------------------------------------------- */
 
 static int
 disconnect(struct pool_call *call, struct uuid hdl)

@@ -84,10 +84,7 @@ pool_h_map(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return rc;
 }
 
-/*
- * ---- query
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- query ---------------------------------------------------------------------------------- */
 
 static uint64_t
 left(uint64_t total, uint64_t used)
@@ -225,10 +222,7 @@ pool_h_tgt_query(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     return rc;
 }
 
-/*
- * ---- properties and attributes
- * --------------------------------------------------------------------------------------
- */
+/* ---- properties and attributes -------------------------------------------------------------- */
 
 int
 pool_h_prop_get(struct pool_svcs *svcs, struct rpc_req *req, void *rep)

@@ -14,10 +14,7 @@
 #include "base/log.h"
 #include "pool_priv.h"
 
-/*
- * ---- registry
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- registry ------------------------------------------------------------------------------- */
 
 int
 pool_svcs_create(
@@ -176,10 +173,7 @@ pool_svcs_abandon(struct pool_svcs *svcs)
     free(svcs);
 }
 
-/*
- * ---- calls
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 /*
  * The turn of a modifying request: alone, leader, and its answer if it was committed before
@@ -427,10 +421,7 @@ pool_call_hlc(struct pool_call *call)
     return hlc_from_unix_ns(plat_wall_ns(call->svcs->env.plat));
 }
 
-/*
- * ---- creation and end of a service
- * ----------------------------------------------------------------------------------
- */
+/* ---- creation and end of a service ---------------------------------------------------------- */
 
 static int
 create_check(const struct proto_svc_pool_req *args)

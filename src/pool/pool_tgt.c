@@ -191,10 +191,7 @@ pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *r
     return rc;
 }
 
-/*
- * ---- requests of services
- * -------------------------------------------------------------------------------------------
- */
+/* ---- requests of services ------------------------------------------------------------------- */
 
 int
 pool_h_tgt_create(struct tgt *tgt, struct rpc_req *req, void *rep)

@@ -11,10 +11,7 @@
 #include "base/probe.h"
 #include "pool_priv.h"
 
-/*
- * ---- one request to many targets
- * ------------------------------------------------------------------------------------
- */
+/* ---- one request to many targets ------------------------------------------------------------ */
 
 /* Shared by the ULTs of one round; in the arena of the asker, who joins them. */
 struct bcast {
@@ -135,10 +132,7 @@ pool_bcast(struct pool_call *call, uint16_t opcode, const void *body,
     return 0;
 }
 
-/*
- * ---- revocations
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- revocations ---------------------------------------------------------------------------- */
 
 void
 pool_revoke(struct pool_call *call, struct uuid hdl)
@@ -173,10 +167,7 @@ pool_revoke_wait(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, 
     pool_call_end(call);
 }
 
-/*
- * ---- containers that targets must destroy
- * ---------------------------------------------------------------------------
- */
+/* ---- containers that targets must destroy --------------------------------------------------- */
 
 void
 pool_gone_add(struct pool_call *call, struct uuid cont)
@@ -239,10 +230,7 @@ pool_gone_run(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, str
     }
 }
 
-/*
- * ---- worker
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- worker --------------------------------------------------------------------------------- */
 
 enum { GONE_BATCH_NR = 16 };
 

@@ -111,10 +111,7 @@ db_oid(void)
     return oid;
 }
 
-/*
- * ---- keys and values
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- keys and values ------------------------------------------------------------------------ */
 
 static bool
 key_is_folded(struct iov key)
@@ -184,10 +181,7 @@ value_load(struct iov stored, struct iov stored_key, struct iov *ret_key, struct
     return 0;
 }
 
-/*
- * ---- databases of the store
- * -----------------------------------------------------------------------------------------
- */
+/* ---- databases of the store ----------------------------------------------------------------- */
 
 int
 rsvc_create(struct vos_tgt *sys, struct uuid svc)
@@ -213,10 +207,7 @@ rsvc_list(struct vos_tgt *sys, struct uuid after, struct uuid *svcs, uint32_t nr
     return vos_pool_list(sys, after, svcs, nr, ret_nr);
 }
 
-/*
- * ---- calls
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 static bool
 serves(const struct rsvc *rsvc)
@@ -565,10 +556,7 @@ rsvc_list_keys(struct rsvc *rsvc, const char *table, struct iov after,
     return call_end(rsvc, term, rc);
 }
 
-/*
- * ---- leadership
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- leadership ----------------------------------------------------------------------------- */
 
 /* The stored term, 0 when there is none. */
 static int

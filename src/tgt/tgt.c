@@ -26,10 +26,7 @@ static const struct sm_state_def cont_states[] = {
 };
 static const struct sm_def cont_sm = {"tgt_cont", cont_states, ARRAY_SIZE(cont_states)};
 
-/*
- * ---- the target
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- the target ----------------------------------------------------------------------------- */
 
 int
 tgt_create(const struct tgt_opts *opts, struct tgt **ret_tgt)
@@ -163,10 +160,7 @@ tgt_stats_get(const struct tgt *tgt, struct tgt_stats *ret_stats)
     ret_stats->conts_nr = (uint32_t)tgt->conts.nr;
 }
 
-/*
- * ---- containers
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- containers ----------------------------------------------------------------------------- */
 
 static uint64_t
 cont_hash(const struct uuid *pool, const struct uuid *cont)
@@ -364,10 +358,7 @@ cont_drain(struct tgt_cont *tc)
     return true;
 }
 
-/*
- * ---- requests
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 int
 tgt_op_begin(struct tgt *tgt, const struct tgt_ids *ids, uint32_t map_ver, struct tgt_op *op)
@@ -415,10 +406,7 @@ tgt_op_end(struct tgt_op *op)
     op->tgt = NULL;
 }
 
-/*
- * ---- shards and their ends
- * ------------------------------------------------------------------------------------------
- */
+/* ---- shards and their ends ------------------------------------------------------------------ */
 
 int
 tgt_pool_create(struct tgt *tgt, struct uuid pool, uint64_t meta_bytes, uint64_t data_bytes)

@@ -74,10 +74,7 @@ TEST_ON(server_path, batch_is_atomic, BACKEND_LINUX | BACKEND_SIM)
     rig_run(2, body_batch);
 }
 
-/*
- * ---- arrays and bulk
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- arrays and bulk ------------------------------------------------------------------------ */
 
 enum { BIG = 300000, REC = 1 };
 
@@ -186,10 +183,7 @@ TEST_ON(server_path, bulk_ranges_with_a_hole, BACKEND_LINUX | BACKEND_SIM)
     rig_run(2, body_bulk);
 }
 
-/*
- * ---- listings and queries
- * -------------------------------------------------------------------------------------------
- */
+/* ---- listings and queries ------------------------------------------------------------------- */
 
 static void
 body_list(struct rig *rig)

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/hlc.h"
 #include "plat/plat_linux.h"
+#include "proto/ctl/ctl.pb-c.h"
 
 #define READY_NS UINT64_C(60000000000)
 #define BODY_NS UINT64_C(600000000000)
@@ -20,10 +21,7 @@ rig_uuid(struct rig *rig)
     return cuuid_from_random(a, b);
 }
 
-/*
- * ---- engines
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- engines -------------------------------------------------------------------------------- */
 
 void
 rig_cfg(struct rig *rig, uint32_t rank, struct engine_cfg *cfg)
@@ -104,14 +102,10 @@ rig_engine_restart(struct rig *rig, uint32_t rank)
     EXPECT_OK(rig_group_push(rig));
 }
 
-/*
- * ---- control
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- control -------------------------------------------------------------------------------- */
 
 int
-rig_ctl(struct rig *rig, uint32_t rank, Cairn__Ctl__Method method, const ProtobufCMessage *body,
-    struct iov *ret_body)
+rig_ctl(struct rig *rig, uint32_t rank, int method, const void *body, struct iov *ret_body)
 {
     Cairn__Ctl__Envelope req = CAIRN__CTL__ENVELOPE__INIT, *rep;
     size_t len = body == NULL ? 0 : protobuf_c_message_get_packed_size(body), rep_len;
@@ -186,10 +180,7 @@ rig_group_push(struct rig *rig)
     return rc;
 }
 
-/*
- * ---- the client
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- the client ----------------------------------------------------------------------------- */
 
 static int
 client_resolve(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr)
@@ -319,10 +310,7 @@ rig_lose_answer(struct rig *rig, uint32_t rank, uint32_t tag, uint16_t opcode, c
     rig_engine_restart(rig, rank);
 }
 
-/*
- * ---- a run
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- a run ---------------------------------------------------------------------------------- */
 
 struct run {
     struct rig *rig;
@@ -438,10 +426,7 @@ rig_run(uint32_t engine_nr, void (*body)(struct rig *rig))
     rig_run_with(&opts, engine_nr, body);
 }
 
-/*
- * ---- pools and containers
- * -------------------------------------------------------------------------------------------
- */
+/* ---- pools and containers ------------------------------------------------------------------- */
 
 int
 rig_pool_create(struct rig *rig, struct uuid pool, const char *label)
@@ -499,10 +484,7 @@ rig_setup(struct rig *rig)
     return EXPECT_OK(rig_cont_open(rig, "box", 2, rig->cont_hdl));
 }
 
-/*
- * ---- object I/O
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- object I/O ----------------------------------------------------------------------------- */
 
 void
 rig_apply_fill(struct rig_apply *a, const struct rig_value *values, uint32_t nr)

@@ -12,7 +12,6 @@
 #include "harness/harness.h"
 #include "plat/plat_sim.h"
 #include "poolmap/poolmap.h"
-#include "proto/ctl/ctl.pb-c.h"
 #include "proto/proto_svc.h"
 #include "rpc/rpc.h"
 #include "tgt/tgt.h"
@@ -59,10 +58,7 @@ void rig_run(uint32_t engine_nr, void (*body)(struct rig *rig));
 /** The same with what the simulator does to networks and disks. Sim only. */
 void rig_run_with(const struct sim_opts *opts, uint32_t engine_nr, void (*body)(struct rig *rig));
 
-/*
- * ---- engines (on the client's ULT)
- * ----------------------------------------------------------------------------------
- */
+/* ---- engines (on the client's ULT) ---------------------------------------------------------- */
 
 void rig_cfg(struct rig *rig, uint32_t rank, struct engine_cfg *cfg);
 /** Start and wait until it is ready or failed. */
@@ -77,13 +73,9 @@ int rig_group_push(struct rig *rig);
  * One control request to a rank: method and body in, reply body out (in the arena). The envelope's
  * rc, its text in rig->err.
  */
-int rig_ctl(struct rig *rig, uint32_t rank, Cairn__Ctl__Method method, const ProtobufCMessage *body,
-    struct iov *ret_body);
+int rig_ctl(struct rig *rig, uint32_t rank, int method, const void *body, struct iov *ret_body);
 
-/*
- * ---- requests
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 struct uuid rig_uuid(struct rig *rig);
 
@@ -122,10 +114,7 @@ int rig_pool_create(struct rig *rig, struct uuid pool, const char *label);
 int rig_cont_create(struct rig *rig, struct uuid cont, const char *label);
 int rig_cont_open(struct rig *rig, const char *id, uint64_t flags, struct uuid hdl);
 
-/*
- * ---- object I/O
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- object I/O ----------------------------------------------------------------------------- */
 
 #define RIG_OID(lo_) ((struct oid){.lo = (lo_), .hi = UINT64_C(1) << 32})
 
