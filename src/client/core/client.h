@@ -40,6 +40,8 @@ enum {
 
 /* Retry policy: an attempt that gets no answer is repeated with the same id until the call's time is over. */
 #define CLIENT_CALL_NS UINT64_C(120000000000)
+#define CLIENT_SYS_CALL_NS \
+    UINT64_C(30000000000) /* requests to the system service: connecting to what is not there ends sooner */
 #define CLIENT_ATTEMPT_NS UINT64_C(20000000000)
 #define CLIENT_BACKOFF_LO_NS UINT64_C(2000000)
 #define CLIENT_BACKOFF_HI_NS UINT64_C(250000000)
@@ -106,6 +108,8 @@ struct daos_client {
     bool is_driven;
     bool is_attaching;
 
+    uint64_t call_ns; /* limit of a call with all its resends: CLIENT_CALL_NS, or $CRT_TIMEOUT seconds */
+    bool owns_log;
     bool is_attached;
     bool is_closing; /* no call is sent any more */
     uint32_t task_nr; /* calls with an event that run */
@@ -191,7 +195,7 @@ struct client_call {
     struct arena *arena;
     uint32_t map_ver;
     struct uuid pool, pool_hdl, cont_hdl;
-    uint64_t timeout_ns; /* 0: CLIENT_CALL_NS */
+    uint64_t timeout_ns; /* less than that of the client; 0: that */
     bool follow_leader; /* NOTLEADER: go on with the hint */
     /* out */
     uint32_t rep_map_ver;

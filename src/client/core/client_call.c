@@ -57,7 +57,8 @@ client_call(struct daos_client *client, struct client_call *call)
 {
     const struct proto_op *op = proto_op_find(call->opcode);
     uint64_t start_ns = plat_mono_ns(client->plat);
-    uint64_t end_ns = start_ns + (call->timeout_ns != 0 ? call->timeout_ns : CLIENT_CALL_NS);
+    uint64_t end_ns = start_ns +
+        (call->timeout_ns != 0 ? MIN(call->timeout_ns, client->call_ns) : client->call_ns);
     struct rpc_call_opts opts = {
         .map_ver = call->map_ver,
         .pool = call->pool,

@@ -78,6 +78,20 @@ client_self_publish(struct daos_client *client)
     return atomic_compare_exchange_strong(&process_client, &expected, client);
 }
 
+/* $CRT_TIMEOUT: seconds, 1 to 3600. */
+static uint64_t
+call_ns(struct plat *plat)
+{
+    const char *text = plat->ops->env(plat, "CRT_TIMEOUT");
+    uint64_t seconds = 0;
+
+    for (; text != NULL && *text >= '0' && *text <= '9' && seconds <= 3600; text++) {
+        seconds = seconds * 10 + (uint64_t)(*text - '0');
+    }
+    return text != NULL && *text == '\0' && seconds >= 1 && seconds <= 3600 ? seconds * 1000000000
+                                                                            : CLIENT_CALL_NS;
+}
+
 int
 client_create(const struct client_opts *opts, struct daos_client **ret_client)
 {
@@ -109,6 +123,7 @@ client_create(const struct client_opts *opts, struct daos_client **ret_client)
         }
     }
     client->ref_nr = 1;
+    client->call_ns = call_ns(client->plat);
     client->pid = client->plat->ops->pid(client->plat);
     client->plat->ops->random(client->plat, random, sizeof(random));
     client->id = cuuid_from_random(random[0], random[1]);

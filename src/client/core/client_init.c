@@ -6,6 +6,7 @@
 #include "client/core/client_priv.h"
 #include "client/core/client_tools.h"
 #include "daos.h"
+#include "gurt/dlog.h"
 
 /* One more use, unless the last one is just ending. */
 static bool
@@ -18,6 +19,43 @@ ref_get(struct daos_client *client)
             return true;
     }
     return false;
+}
+
+/* The library prints nothing unless it is asked to: the log of gurt/dlog.h, by its environment (D_LOG_MASK, D_LOG_FILE). */
+static void
+sink(void *arg, enum log_level level, const char *file, int line, const char *text)
+{
+    static const int priorities[] = {
+        [LOG_LEVEL_NONE] = DLOG_DBG,
+        [LOG_LEVEL_ERROR] = DLOG_ERR,
+        [LOG_LEVEL_WARN] = DLOG_WARN,
+        [LOG_LEVEL_INFO] = DLOG_INFO,
+        [LOG_LEVEL_DEBUG] = DLOG_DBG,
+        [LOG_LEVEL_TRACE] = DLOG_DBG,
+    };
+
+    (void)arg;
+    if (d_log_check(priorities[level]) != 0)
+        d_log_at(priorities[level], file, line, "%s", text);
+}
+
+static bool
+log_open(struct plat *plat)
+{
+    bool is_asked =
+        plat->ops->env(plat, "D_LOG_MASK") != NULL || plat->ops->env(plat, "D_LOG_FILE") != NULL;
+
+    if (!is_asked || log_level_get() != LOG_LEVEL_NONE || d_log_init() != 0)
+        return false;
+    log_sink_set(sink, NULL, LOG_LEVEL_DEBUG);
+    return true;
+}
+
+static void
+log_close(void)
+{
+    log_sink_set(NULL, NULL, LOG_LEVEL_NONE);
+    d_log_fini();
 }
 
 int
@@ -34,8 +72,10 @@ daos_init(void)
     rc = client_create(&opts, &client);
     if (rc != 0)
         return rc;
-    if (client_self_publish(client))
+    if (client_self_publish(client)) {
+        client->owns_log = log_open(client->plat);
         return 0;
+    }
     client_destroy(client); /* another thread was faster */
     client = client_inherited();
     return client != NULL && ref_get(client) ? 0 : CAIRN_ERR(BUSY);
@@ -45,6 +85,7 @@ int
 daos_fini(void)
 {
     struct daos_client *client = client_self();
+    bool owns_log;
     uint32_t nr;
 
     if (client == NULL)
@@ -57,7 +98,10 @@ daos_fini(void)
     if (nr > 1 || client != client_inherited())
         return 0; /* in use, or whoever made this client for his ULTs ends it */
     client_self_set(NULL);
+    owns_log = client->owns_log;
     client_destroy(client);
+    if (owns_log)
+        log_close();
     return 0;
 }
 
@@ -81,6 +125,7 @@ daos_reinit(void)
     if (rc != 0)
         return rc;
     client->ref_nr = atomic_load(&old->ref_nr);
+    client->owns_log = old->owns_log;
     client_self_set(client);
     client_abandon(old);
     return 0;

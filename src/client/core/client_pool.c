@@ -182,6 +182,7 @@ client_sys_call(
 {
     struct client_call call = {
         .ep = {.rank = client->sys.leader_rank, .tag = RPC_TAG_SYSTEM},
+        .timeout_ns = CLIENT_SYS_CALL_NS,
         .opcode = opcode,
         .req = req,
         .rep = rep,

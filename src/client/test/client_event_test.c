@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Events and queues (api.md 2.2), and threads that share one client, over the naive system of client_fake.h. */
 #include "client/test/client_fake.h"
+#include "daos.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "client/test/client_fake.h"
+#include "daos.h"
 
 #include <stdio.h>
 #include <stdlib.h>

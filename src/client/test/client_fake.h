@@ -8,7 +8,7 @@
 #define CAIRN_CLIENT_FAKE_H
 
 #include "client/core/client.h"
-#include "daos.h"
+#include "daos_types.h"
 #include "harness/harness.h"
 #include "plat/plat_linux.h"
 #include "plat/plat_sim.h"

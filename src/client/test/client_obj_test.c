@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Objects, KV, arrays, pools and containers of the client over the naive system of client_fake.h: routing, resends, errors, packing, arguments. */
 #include "client/test/client_fake.h"
+#include "daos.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,6 +314,41 @@ stale_body(struct fake *fake)
 TEST_ON(client_call, stale_maps_are_fetched_anew, BACKEND_LINUX | BACKEND_SIM)
 {
     fake_test(stale_body);
+}
+
+static void
+late_body(struct fake *fake)
+{
+    daos_handle_t poh, coh, oh, other;
+    uint64_t start_ns;
+
+    if (!fake_open(fake, &poh, &coh) || !obj_make(coh, DAOS_OT_MULTI_HASHED, OC_S1, 9, &oh))
+        return;
+    fake_rule_add(fake,
+        (struct fake_rule){
+            FAKE_ANY, FAKE_ANY, PROTO_OBJ_APPLY, FAKE_FAIL_BEFORE, -DER_OVERLOAD_RETRY, 1000000});
+    start_ns = ult_now_ns();
+    EXPECT_ERR(put(oh, 0, "k", "v", 1), TIMEDOUT);
+    EXPECT_GE(ult_now_ns() - start_ns, CLIENT_CALL_NS);
+    EXPECT_LT(ult_now_ns() - start_ns, CLIENT_CALL_NS + 1000000000);
+    fake->client->call_ns = 5000000000; /* as by CRT_TIMEOUT */
+    start_ns = ult_now_ns();
+    EXPECT_ERR(put(oh, 0, "k", "v", 1), TIMEDOUT);
+    EXPECT_LT(ult_now_ns() - start_ns, 6000000000);
+    fake->client->call_ns = CLIENT_CALL_NS;
+    fake_rule_add(fake,
+        (struct fake_rule){
+            FAKE_ANY, 0, PROTO_SYS_POOL_RESOLVE, FAKE_FAIL_BEFORE, -DER_AGAIN, 1000000});
+    start_ns = ult_now_ns();
+    EXPECT_ERR(daos_pool_connect(FAKE_POOL_LABEL, NULL, DAOS_PC_RW, &other, NULL, NULL), TIMEDOUT);
+    EXPECT_LT(ult_now_ns() - start_ns, CLIENT_SYS_CALL_NS + 1000000000);
+    EXPECT_OK(daos_obj_close(oh, NULL));
+    fake_close(poh, coh);
+}
+
+TEST_ON(client_call, ends_in_time, BACKEND_SIM)
+{
+    fake_test(late_body);
 }
 
 /* ---- listing -------------------------------------------------------------------------------------------------------------------------- */

@@ -262,6 +262,20 @@ TEST_LINUX(client_init, without_a_system_the_connect_says_so, "daos_init() is of
     unsetenv("CAIRN_RUNTIME_DIR");
 }
 
+TEST_LINUX(client_init, what_is_missing_says_so, "daos_init() is of the process")
+{
+    daos_handle_t hdl = {1};
+    daos_epoch_t epoch;
+
+    EXPECT_OK(daos_init());
+    EXPECT_ERR(daos_tx_open(hdl, &hdl, 0, NULL), NOSYS);
+    EXPECT_ERR(daos_cont_create_snap(hdl, &epoch, NULL, NULL), NOSYS);
+    EXPECT_ERR(daos_cont_rollback(hdl, 1, NULL), NOSYS);
+    EXPECT_ERR(daos_oit_open(hdl, 1, &hdl, NULL), NOSYS);
+    EXPECT_ERR(daos_obj_verify(hdl, DAOS_OBJ_NIL, 1), NOSYS);
+    EXPECT_OK(daos_fini());
+}
+
 /* TH-4. The child's expectations come back as its exit code. */
 TEST_LINUX(client_init, a_forked_child_finds_it_dead_until_reinit, "fork() is the system's")
 {
