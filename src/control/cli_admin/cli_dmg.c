@@ -25,7 +25,6 @@ enum { CALL_TIMEOUT_MS = 180000 };
 struct dmg {
     struct cli cli;
     const char *embedded; /* directory, or NULL */
-    const char *host; /* -l: not of use here */
 };
 
 struct command {
@@ -92,7 +91,7 @@ static int
 call(struct dmg *dmg, Cairn__Ctl__Method method, const ProtobufCMessage *req, uint8_t **ret_body,
     size_t *ret_len)
 {
-    char dir[SERVER_PATH_BYTES], path[SERVER_PATH_BYTES + 64], err[CLI_ERR_BYTES];
+    char dir[SERVER_PATH_BYTES], path[SERVER_PATH_BYTES + 64], err[CLI_ERR_BYTES] = "";
     const char *sys_name = dmg->cli.sys_name != NULL ? dmg->cli.sys_name : "daos_server";
     struct ctl_chan *chan = NULL;
     int rc;
@@ -104,6 +103,14 @@ call(struct dmg *dmg, Cairn__Ctl__Method method, const ProtobufCMessage *req, ui
         return cli_fail(&dmg->cli, rc, "the runtime directory's name is too long");
     (void)snprintf(path, sizeof(path), "%s/%s/daos_server.sock", dir, sys_name);
     rc = ctl_chan_connect(path, &chan);
+    if (rc == -DER_TIMEDOUT) {
+        return cli_fail(
+            &dmg->cli, rc, "the daos_server at %s hangs or is stopped: see its log", path);
+    }
+    if (rc == -DER_NO_PERM) {
+        return cli_fail(&dmg->cli, rc,
+            "you may not use the daos_server at %s: be the user that started it", path);
+    }
     if (rc != 0) {
         return cli_fail(&dmg->cli,
             rc, "no daos_server at %s: start one with `daos_server start -o FILE`, or set CAIRN_RUNTIME_DIR as it has it",
@@ -530,7 +537,7 @@ run_system_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
         json_array_append_new(members,
             json_pack("{s:s, s:i, s:I, s:i, s:i, s:s, s:s}", "state", state, "rank",
                 (int)rank->rank, "incarnation", (json_int_t)rank->incarnation, "pid",
-                (int)rank->pid, "targets", (int)rank->targets, "uri",
+                (int)rank->pid, "targets", (int)rank->targets, "fabric_uri",
                 rank->n_uris > 0 ? rank->uris[0] : "", "info", rank->info));
         if (!dmg->cli.is_json) {
             (void)printf("rank %u: %s, %u targets, pid %u%s%s\n", rank->rank, state, rank->targets,
@@ -591,59 +598,87 @@ is_word(const char *given, const char *word)
     return strcmp(given, word) == 0 || (strcmp(given, "ls") == 0 && strcmp(word, "list") == 0);
 }
 
-static int
-run(struct dmg *dmg, const struct command *command, int argc, char **argv)
+/* -x VALUE, --name VALUE, --name=VALUE: move on and return the value; NULL: another argument, or none follows. */
+static const char *
+value_of(char **argv, int argc, int *i, const char *letter, const char *name)
 {
-    json_t *response = NULL;
-    int rc = command->run(dmg, argc, argv, &response);
+    size_t len = strlen(name);
 
-    return cli_finish(&dmg->cli, rc, response);
+    if (strcmp(argv[*i], letter) == 0 || strcmp(argv[*i], name) == 0)
+        return *i + 1 < argc ? argv[++*i] : NULL;
+    return strncmp(argv[*i], name, len) == 0 && argv[*i][len] == '=' ? argv[*i] + len + 1 : NULL;
+}
+
+static bool
+is_one_of(const char *arg, const char *letter, const char *name)
+{
+    return strcmp(arg, letter) == 0 || strcmp(arg, name) == 0;
+}
+
+/* Options of all commands may stand anywhere, as in the original: take them out. Returns how many arguments are left. */
+static int
+globals_take(struct dmg *dmg, int argc, char **argv, bool *ret_help)
+{
+    int nr = 0;
+
+    for (int i = 0; i < argc; i++) {
+        const char *value;
+
+        if (is_one_of(argv[i], "-j", "--json")) {
+            dmg->cli.is_json = true;
+        } else if (is_one_of(argv[i], "-h", "--help")) {
+            *ret_help = true;
+        } else if (is_one_of(argv[i], "-i", "--insecure") || is_one_of(argv[i], "-d", "--debug")) {
+            continue; /* there are no certificates yet to do without */
+        } else if ((value = value_of(argv, argc, &i, "-G", "--sys-name")) != NULL) {
+            dmg->cli.sys_name = value;
+        } else if ((value = value_of(argv, argc, &i, "--embedded", "--embedded")) != NULL) {
+            dmg->embedded = value;
+        } else if (value_of(argv, argc, &i, "-o", "--config-path") == NULL &&
+            value_of(argv, argc, &i, "-l", "--host-list") == NULL) {
+            argv[nr++] = argv[i]; /* there is one host until the control network comes */
+        }
+    }
+    return nr;
+}
+
+static int
+run(struct dmg *dmg, int argc, char **argv)
+{
+    struct cli *cli = &dmg->cli;
+    json_t *response = NULL;
+    int rc;
+
+    for (size_t c = 0; c < sizeof(commands) / sizeof(commands[0]); c++) {
+        const struct command *command = &commands[c];
+        int words = command->verb != NULL ? 2 : 1;
+
+        if (argc < words || !is_word(argv[0], command->resource))
+            continue;
+        if (words == 2 && !is_word(argv[1], command->verb))
+            continue;
+        rc = command->run(dmg, argc - words, argv + words, &response);
+        return cli_finish(cli, rc, response);
+    }
+    rc = cli_fail(cli, -DER_INVAL, "%s%s%s: no such command; see dmg --help", argv[0],
+        argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+    return cli_finish(cli, rc, NULL);
 }
 
 int
 main(int argc, char **argv)
 {
     struct dmg dmg = {.cli = {.prog = "dmg"}};
-    struct cli *cli = &dmg.cli;
-    int i = 1;
+    bool wants_help = false;
+    int nr = globals_take(&dmg, argc - 1, argv + 1, &wants_help);
 
-    for (; i < argc && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0) {
-            cli->is_json = true;
-        } else if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
-            usage(stdout);
-            return 0;
-        } else if (strcmp(argv[i], "-i") == 0 || strcmp(argv[i], "--insecure") == 0 ||
-            strcmp(argv[i], "-d") == 0 || strcmp(argv[i], "--debug") == 0) {
-            continue;
-        } else if ((strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--config-path") == 0 ||
-                       strcmp(argv[i], "-l") == 0) &&
-            i + 1 < argc) {
-            i++; /* the control network is still to come: there is one host */
-        } else if (strcmp(argv[i], "--embedded") == 0 && i + 1 < argc) {
-            dmg.embedded = argv[++i];
-        } else if ((strcmp(argv[i], "-G") == 0 || strcmp(argv[i], "--sys-name") == 0) &&
-            i + 1 < argc) {
-            cli->sys_name = argv[++i];
-        } else {
-            return cli_finish(cli,
-                cli_fail(cli, -DER_INVAL, "%s: no such option; see dmg --help", argv[i]), NULL);
-        }
+    if (wants_help) {
+        usage(stdout);
+        return 0;
     }
-    if (i == argc) {
+    if (nr == 0) {
         usage(stderr);
         return 1;
     }
-    for (size_t c = 0; c < sizeof(commands) / sizeof(commands[0]); c++) {
-        if (!is_word(argv[i], commands[c].resource))
-            continue;
-        if (commands[c].verb == NULL)
-            return run(&dmg, &commands[c], argc - i - 1, argv + i + 1);
-        if (i + 1 < argc && is_word(argv[i + 1], commands[c].verb))
-            return run(&dmg, &commands[c], argc - i - 2, argv + i + 2);
-    }
-    return cli_finish(cli,
-        cli_fail(cli, -DER_INVAL, "%s %s: no such command; see dmg --help", argv[i],
-            i + 1 < argc ? argv[i + 1] : ""),
-        NULL);
+    return run(&dmg, nr, argv + 1);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* See ctl_chan.h. The framing machine is the one of plat; here it is fed from blocking reads. */
+/*
+ * See ctl_chan.h. The framing machine is the one of plat; here it is fed from blocking reads. Nothing waits without end on a peer that is stopped: its socket
+ * takes no more connections and bytes after a while, hence SO_SNDTIMEO, which bounds both. Tested by test/ctl_chan_test.c.
+ */
 #include "control/ctl/ctl_chan.h"
 
 #include "plat/plat_frame.h"
@@ -16,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CTL_VERSION = 1, CTL_BACKLOG = 32, CTL_READ_BYTES = 65536 };
+enum { CTL_VERSION = 1, CTL_BACKLOG = 32, CTL_READ_BYTES = 65536, CTL_SEND_TIMEOUT_S = 5 };
 
 struct ctl_chan {
     int fd;
@@ -39,9 +42,12 @@ address_make(const char *path, struct sockaddr_un *ret_addr)
 int
 ctl_chan_wrap(int fd, struct ctl_chan **ret_chan)
 {
+    const struct timeval send_timeout = {.tv_sec = CTL_SEND_TIMEOUT_S};
     struct ctl_chan *chan = calloc(1, sizeof(*chan));
 
-    if (chan == NULL) {
+    if (chan == NULL ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send_timeout, sizeof(send_timeout)) != 0) {
+        free(chan);
         (void)close(fd);
         return CAIRN_ERR(NOMEM);
     }
@@ -63,6 +69,7 @@ ctl_chan_close(struct ctl_chan *chan)
 int
 ctl_chan_connect(const char *path, struct ctl_chan **ret_chan)
 {
+    struct ctl_chan *chan = NULL;
     struct sockaddr_un addr;
     int rc = address_make(path, &addr), fd;
 
@@ -71,12 +78,18 @@ ctl_chan_connect(const char *path, struct ctl_chan **ret_chan)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return CAIRN_ERR(NOMEM);
+    rc = ctl_chan_wrap(fd, &chan);
+    if (rc != 0)
+        return rc;
     if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
-        rc = errno == EACCES || errno == EPERM ? CAIRN_ERR(NO_PERM) : CAIRN_ERR(UNREACH);
-        (void)close(fd);
+        rc = errno == EACCES || errno == EPERM ? CAIRN_ERR(NO_PERM)
+            : errno == EAGAIN                  ? CAIRN_ERR(TIMEDOUT)
+                                               : CAIRN_ERR(UNREACH);
+        ctl_chan_close(chan);
         return rc;
     }
-    return ctl_chan_wrap(fd, ret_chan);
+    *ret_chan = chan;
+    return 0;
 }
 
 static int
@@ -87,6 +100,8 @@ send_all(int fd, const uint8_t *bytes, size_t len)
 
         if (nr < 0 && errno == EINTR)
             continue;
+        if (nr < 0 && errno == EAGAIN)
+            return CAIRN_ERR(TIMEDOUT);
         if (nr <= 0)
             return CAIRN_ERR(UNREACH);
         bytes += nr;
@@ -102,7 +117,7 @@ ctl_chan_send(struct ctl_chan *chan, const Cairn__Ctl__Envelope *env)
     uint8_t *bytes;
     int rc;
 
-    if (len == 0 || len > NET_HDR_BYTES_MAX)
+    if (len == 0 || len > CTL_MESSAGE_BYTES_MAX)
         return CAIRN_ERR(OVERFLOW);
     bytes = malloc(FRAME_HDR_BYTES + len);
     if (bytes == NULL)
@@ -133,8 +148,8 @@ read_more(struct ctl_chan *chan, int64_t end_ms)
 
         if (end_ms >= 0 && left <= 0)
             return CAIRN_ERR(TIMEDOUT);
-        if (poll(&pfd, 1, (int)left) == 0)
-            return CAIRN_ERR(TIMEDOUT);
+        if (poll(&pfd, 1, (int)left) <= 0)
+            continue; /* the time is over, or a signal came */
         nr = recv(chan->fd, chan->buf, sizeof(chan->buf), 0);
         if (nr < 0 && errno == EINTR)
             continue;
@@ -163,8 +178,8 @@ ctl_chan_recv(struct ctl_chan *chan, int timeout_ms, Cairn__Ctl__Envelope **ret_
         chan->len -= used;
         if (event == FRAME_MSG)
             break;
-        if (event == FRAME_PLACE) /* envelopes have no payload: read it over */
-            frame_rx_place(&chan->rx, NULL);
+        if (event == FRAME_PLACE)
+            return CAIRN_ERR(PROTO); /* envelopes have no payload */
         if (event == FRAME_NEED) {
             rc = read_more(chan, end_ms);
             if (rc != 0)
@@ -202,9 +217,13 @@ ctl_relay(struct ctl_chan *chan, const Cairn__Ctl__Envelope *req, int timeout_ms
         cairn__ctl__envelope__free_unpacked(rep, NULL);
         rep = NULL;
         rc = ctl_chan_recv(chan, timeout_ms, &rep);
-    } while (rc == 0 && rep->id != env.id);
+    } while (rc == 0 && rep->is_reply && rep->id < env.id);
     if (rc != 0)
         return rc;
+    if (!rep->is_reply || rep->id != env.id || rep->method != env.method || rep->rc > 0) {
+        cairn__ctl__envelope__free_unpacked(rep, NULL);
+        return CAIRN_ERR(PROTO);
+    }
     rc = rep->rc;
     if (rc != 0)
         (void)snprintf(err, err_bytes, "%s", rep->error != NULL ? rep->error : "");
@@ -248,16 +267,21 @@ ctl_listen(const char *path, int *ret_fd)
 {
     struct sockaddr_un addr;
     struct ctl_chan *other;
+    struct stat st;
     mode_t mask;
     int rc = address_make(path, &addr), fd;
 
     if (rc != 0)
         return rc;
     rc = ctl_chan_connect(path, &other);
+    if (rc == -DER_TIMEDOUT)
+        return CAIRN_ERR(BUSY); /* it listens, and is stopped */
     if (rc == 0) {
         ctl_chan_close(other);
         return CAIRN_ERR(BUSY);
     }
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return CAIRN_ERR(EXIST); /* somebody's file: not ours to remove */
     if (unlink(path) != 0 && errno != ENOENT)
         return CAIRN_ERR(NO_PERM);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

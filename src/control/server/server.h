@@ -4,10 +4,14 @@
  *
  *   engine, as the server sees it (server_engine.c):
  *      STOPPED --spawn--> STARTING --it says ready--> JOINED --it ends--> STOPPED (again, after a pause that grows with each quick death)
+ *                            |--it ends before it was ever ready--> STOPPED for good: the server says why and ends
  *
  *   SRV-1  The server is the parent: a death is known at once, for certain, and told to the others (MB-2).
  *   SRV-2  Each change of the group gets a higher version; the attach file and the engines' group maps come from the same table.
  *   SRV-3  Clients find nothing (no attach file) before every engine has been ready once; afterwards the file stays while engines restart.
+ *
+ *   SRV-4  One server for each system and runtime directory: it holds a lock there. Engines end with their server, also when that is killed; their storage
+ *          is locked by themselves.
  *
  * Threads: one for each engine (spawns, waits for ready, reaps), one for the control socket, one for each of its connections (at most
  * SERVER_CONNS_NR_MAX), and main, which waits for signals. All state is guarded by one mutex, never held over a wait.
@@ -20,6 +24,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum { SERVER_CONNS_NR_MAX = 32, SERVER_URIS_NR_MAX = 65, SERVER_URI_BYTES = 128 };
@@ -31,6 +36,8 @@ struct server_engine {
     const struct server_engine_cfg *cfg;
     uint32_t rank;
     char ctl_path[SERVER_PATH_BYTES];
+    char log_path[SERVER_PATH_BYTES];
+    off_t log_off; /* its thread's: where the lines of the present life begin */
     pthread_t thread;
     bool has_thread;
     /* guarded by the server's mutex */
@@ -38,6 +45,7 @@ struct server_engine {
     Cairn__Ctl__RankState state;
     uint64_t incarnation;
     bool was_ready;
+    bool has_failed; /* it never got ready and is not tried again */
     uint32_t uri_nr;
     char uris[SERVER_URIS_NR_MAX][SERVER_URI_BYTES];
     char info[SERVER_ERR_BYTES]; /* why it is not there */
@@ -48,20 +56,26 @@ struct server {
     char sys_dir[SERVER_PATH_BYTES]; /* runtime_dir/name */
     char engine_path[SERVER_PATH_BYTES]; /* of daos_engine */
     uint8_t system_uuid[16];
+    int lock_fd; /* SRV-4; -1: none */
     int listen_fd;
     atomic_bool is_stopping;
     atomic_int conn_nr;
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* an engine's state */
+    pthread_cond_t changed; /* an engine's state, or is_stopping; on CLOCK_MONOTONIC */
     pthread_mutex_t publish_mutex; /* held while one version goes out, so that the attach file never goes back */
     uint64_t group_version;
     struct server_engine engines[SERVER_ENGINES_NR_MAX];
 };
 
 /* server_engine.c */
-int server_engine_start(struct server *server, uint32_t rank);
-/** Ask for an orderly end, then insist. */
-void server_engine_stop(struct server_engine *engine);
+/** Fill the table of engines from the configuration; before anything else may look at it. */
+void server_engines_init(struct server *server);
+/** Errors: NOMEM; then some run: stop them. */
+CAIRN_MUST_CHECK int server_engines_start(struct server *server);
+/** Send a signal (0: none) to every engine that runs. Returns how many there are. */
+uint32_t server_engines_signal(struct server *server, int sig);
+/** After is_stopping was set and all engines have ended: end their threads, remove their sockets. */
+void server_engines_join(struct server *server);
 
 /* server_group.c */
 /** After a change: higher version, attach file, GROUP_UPDATE to every engine that is there. Takes the mutex. */

@@ -222,6 +222,7 @@ engine_key(struct reader *reader, void *arg, const char *key, const yaml_node_t 
 static int
 engines_read(struct reader *reader, const yaml_node_t *list, struct server_cfg *cfg)
 {
+    uint32_t tag_nr = 0;
     int rc = 0;
 
     if (list == NULL || list->type != YAML_SEQUENCE_NODE ||
@@ -246,6 +247,12 @@ engines_read(struct reader *reader, const yaml_node_t *list, struct server_cfg *
         for (uint32_t i = 0; rc == 0 && i < cfg->engine_nr; i++) {
             if (strcmp(cfg->engines[i].dir, engine->dir) == 0)
                 rc = mistake(reader, node, "engines: two engines have the directory %s", engine->dir);
+        }
+        tag_nr += engine->targets + 1;
+        if (rc == 0 && tag_nr > SERVER_TAGS_NR_MAX) {
+            rc = mistake(reader, node,
+                "engines: more than %d engines and targets together: use fewer targets",
+                SERVER_TAGS_NR_MAX);
         }
         if (rc == 0) { /* sizes are given for all targets together */
             engine->meta_bytes /= engine->targets;
@@ -310,6 +317,37 @@ server_runtime_dir(char *buf, size_t buf_bytes)
     return len < 0 || (size_t)len >= buf_bytes ? CAIRN_ERR(INVAL) : 0;
 }
 
+/* With tcp an engine takes one port for its services and one for each target. */
+static int
+ports_check(struct reader *reader, const struct server_cfg *cfg)
+{
+    for (uint32_t i = 0; i < cfg->engine_nr; i++) {
+        const struct server_engine_cfg *a = &cfg->engines[i];
+
+        if (a->port == 0) {
+            return mistake(
+                reader, NULL, "engines: with provider tcp each engine needs a fabric_iface_port");
+        }
+        if (a->port + a->targets > UINT16_MAX) {
+            return mistake(reader, NULL,
+                "engines: engine %u takes the ports %u to %u: they end at %d", i, a->port,
+                a->port + a->targets, UINT16_MAX);
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            const struct server_engine_cfg *b = &cfg->engines[k];
+
+            if (strcmp(a->iface, b->iface) == 0 && a->port <= b->port + b->targets &&
+                b->port <= a->port + a->targets) {
+                return mistake(reader, NULL,
+                    "engines: engine %u takes the ports %u to %u, engine %u %u to %u: give them "
+                    "ports of their own",
+                    k, b->port, b->port + b->targets, i, a->port, a->port + a->targets);
+            }
+        }
+    }
+    return 0;
+}
+
 int
 server_cfg_load(const char *path, struct server_cfg *ret_cfg, char *err, size_t err_bytes)
 {
@@ -344,12 +382,8 @@ server_cfg_load(const char *path, struct server_cfg *ret_cfg, char *err, size_t 
         rc = mistake(&reader, NULL, "engines: expected a list of engines");
     if (rc == 0 && cfg->runtime_dir[0] == '\0')
         rc = server_runtime_dir(cfg->runtime_dir, sizeof(cfg->runtime_dir));
-    for (uint32_t i = 0; rc == 0 && cfg->is_tcp && i < cfg->engine_nr; i++) {
-        if (cfg->engines[i].port == 0) {
-            rc = mistake(
-                &reader, NULL, "engines: with provider tcp each engine needs a fabric_iface_port");
-        }
-    }
+    if (rc == 0 && cfg->is_tcp)
+        rc = ports_check(&reader, cfg);
     if (rc == 0)
         *ret_cfg = *cfg;
 out_parser:

@@ -27,6 +27,7 @@
 
 enum {
     SERVER_ENGINES_NR_MAX = 64,
+    SERVER_TAGS_NR_MAX = 280, /* engines and targets of a host: their URIs fit one control message */
     SERVER_PATH_BYTES = 192,
     SERVER_NAME_BYTES = 16,
     SERVER_ERR_BYTES = 512

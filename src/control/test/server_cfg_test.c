@@ -85,6 +85,18 @@ static const struct {
     {"engines:\n- targets: 1\n  storage:\n  - scm_mount: /a\n- targets: 1\n  storage:\n  - "
      "scm_mount: /a\n",
         "two engines have the directory /a"},
+    {"provider: tcp\nengines:\n- targets: 4\n  fabric_iface_port: 31316\n  storage:\n  - "
+     "scm_mount: /a\n"
+     "- targets: 1\n  fabric_iface_port: 31320\n  storage:\n  - scm_mount: /b\n",
+        "engine 0 takes the ports 31316 to 31320, engine 1 31320 to 31321"},
+    {"provider: tcp\nengines:\n- targets: 36\n  fabric_iface_port: 65500\n  storage:\n  - "
+     "scm_mount: /a\n",
+        "takes the ports 65500 to 65536: they end at 65535"},
+    {"engines:\n- {targets: 64, storage: [{scm_mount: /a}]}\n- {targets: 64, storage: [{scm_mount: "
+     "/b}]}\n"
+     "- {targets: 64, storage: [{scm_mount: /c}]}\n- {targets: 64, storage: [{scm_mount: /d}]}\n"
+     "- {targets: 32, storage: [{scm_mount: /e}]}\n",
+        ":6: engines: more than 280 engines and targets"},
     {"engines:\n- targets: 1\n  fabric_iface_port: 70000\n",
         ":3: fabric_iface_port: expected a number"},
 };
