@@ -73,7 +73,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_list(
 
 /* ---- containers ----------------------------------------------------------------------------------------------------- */
 
-/** Errors: NONEXIST no such pool; EXIST. */
+/** Errors: NONEXIST no such pool; EXIST; NOSPACE; for destroy BUSY: it is open. The space of a destroyed one comes back in the background. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_cont_create(struct vos_tgt *tgt, struct uuid pool, struct uuid cont);
 CAIRN_YIELDS CAIRN_MUST_CHECK int
@@ -146,10 +146,19 @@ struct vos_req_id {
     uint64_t hlc;
 };
 
+enum vos_apply_flags {
+    /*
+     * Nobody reads this container at epochs of the past: single values that this request replaces, and dkeys and akeys that it punches (those
+     * with single values only, and not too many), are freed at once. For the state of services, which rewrite a few keys for ever.
+     */
+    VOS_APPLY_NO_HISTORY = 1 << 0,
+};
+
 struct vos_apply_args {
     const struct vos_mod *mods; /* applied in order, with minor epochs 1, 2, ... */
     uint32_t mod_nr; /* 1..VOS_MODS_NR_MAX */
     uint64_t epoch; /* 0: a fresh one is taken */
+    uint32_t flags; /* enum vos_apply_flags */
     uint32_t pm_ver; /* FM-1: map version kept with each version */
     struct vos_req_id req;
     struct iov result; /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
@@ -242,6 +251,13 @@ struct vos_list_args {
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anchor *anchor);
 
+/**
+ * An anchor behind `key` (which need not exist), for a listing of dkeys or akeys of this object upwards: lexical keys in the order of their bytes,
+ * integers by value, hashed ones in that of their hashes. Does not yield. Errors: INVAL level or key; KEY2BIG.
+ */
+CAIRN_MUST_CHECK int vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid,
+    enum vos_level level, const struct iov *key, struct vos_anchor *ret_anchor);
+
 /* Query flags: the numbers of the API's DAOS_GET_*. */
 enum vos_query {
     VOS_GET_MAX = 1,
@@ -258,7 +274,8 @@ struct vos_query_ret {
     uint64_t epoch_max; /* newest change of the object */
 };
 
-/** Largest or smallest visible integer dkey, akey, extent. dkey/akey given when not asked for. Errors: NONEXIST none; INVAL flags or key kinds. */
+/** Largest or smallest visible integer dkey, akey, extent. dkey/akey given when not asked for. Errors: NONEXIST none
+ * (ret_query->epoch_max is set all the same); INVAL flags or key kinds. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
     const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CSUM_CHUNK_BITS = 15, COND_ALL = 0xff };
+enum { CSUM_CHUNK_BITS = 15, COND_ALL = 0xff, TRIM_NR_MAX = 16 };
 CAIRN_STATIC_ASSERT(1 << CSUM_CHUNK_BITS == VOS_CSUM_CHUNK_BYTES, "checksum chunk");
 
 /* A value in the data role. */
@@ -162,8 +162,8 @@ args_check(const struct vos_apply_args *args)
     int rc;
 
     if (args->mod_nr == 0 || args->mod_nr > VOS_MODS_NR_MAX || args->mods == NULL ||
-        args->epoch == VOS_EPOCH_MAX || args->result.len > VOS_RESULT_BYTES_MAX ||
-        (args->result.len > 0 && args->result.buf == NULL))
+        args->epoch == VOS_EPOCH_MAX || (args->flags & ~(uint32_t)VOS_APPLY_NO_HISTORY) != 0 ||
+        args->result.len > VOS_RESULT_BYTES_MAX || (args->result.len > 0 && args->result.buf == NULL))
         return CAIRN_ERR(INVAL);
     rc = vos_req_check(&args->req);
     for (uint32_t i = 0; rc == 0 && i < args->mod_nr; i++) {
@@ -232,7 +232,7 @@ big_write(struct apply *a, struct big *big, const uint8_t *data, uint64_t len)
 
     if (pool->data_used + pool->data_resv + bytes > pool->data_quota)
         return CAIRN_ERR(NOSPACE);
-    big->csums = malloc(DIV_UP(len, VOS_CSUM_CHUNK_BYTES) * sizeof(uint32_t));
+    big->csums = vos_heap_alloc(&a->tgt->heap, DIV_UP(len, VOS_CSUM_CHUNK_BYTES) * sizeof(uint32_t));
     if (big->csums == NULL)
         return CAIRN_ERR(NOMEM);
     rc = bio_ext_reserve(a->tgt->bio, bytes, 0, &big->resv);
@@ -294,7 +294,7 @@ bigs_cancel(struct apply *a)
 {
     for (uint32_t i = 0; i < a->big_nr; i++) {
         bio_ext_cancel(a->tgt->bio, a->bigs[i].resv);
-        free(a->bigs[i].csums);
+        vos_heap_free(a->bigs[i].csums);
         a->bigs[i] = (struct big){0};
     }
     a->cont->pool->data_resv -= a->resv_bytes;
@@ -311,11 +311,12 @@ bigs_write(struct apply *a)
         CAIRN_IGNORE(bigs_each(a, big_count)); /* cannot fail */
         if (a->big_nr == 0)
             return 0;
-        a->bigs = calloc(a->big_nr, sizeof(*a->bigs));
+        a->bigs = vos_heap_alloc(&a->tgt->heap, a->big_nr * sizeof(*a->bigs));
         if (a->bigs == NULL) {
             a->big_nr = 0;
             return CAIRN_ERR(NOMEM);
         }
+        memset(a->bigs, 0, a->big_nr * sizeof(*a->bigs));
     }
     rc = bigs_each(a, big_write_next);
     if (rc != 0)
@@ -373,6 +374,30 @@ ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *da
     return 0;
 }
 
+/* Drop the versions before the one at `at` (VOS_APPLY_NO_HISTORY); those of this request stay. */
+static int
+single_trim(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_epoch *at)
+{
+    struct vos_epoch before = {at->epoch - 1, UINT16_MAX};
+    struct vos_btr_key key = vos_key_epoch(&before);
+    struct vos_btr t;
+    uint64_t rec;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < TRIM_NR_MAX; i++) {
+        rc = vos_btr_init(&t, op, &vos_kind_single, &w->akey->tree, vos_key_tree_off(w->a.off));
+        if (rc == 0)
+            rc = vos_btr_search_le(&t, &key);
+        if (rc != 0)
+            break;
+        rec = vos_btr_rec(&t);
+        rc = vos_btr_delete(&t);
+        if (rc == 0)
+            rc = vos_gc_free_version(a->tgt, op, rec);
+    }
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
 static int
 single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
 {
@@ -390,7 +415,10 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
         rc = vos_btr_search(&t, &key, &exact);
     if (rc != 0)
         return rc;
-    return exact ? CAIRN_ERR(TX_RESTART) : vos_btr_insert(&t, &ent);
+    rc = exact ? CAIRN_ERR(TX_RESTART) : vos_btr_insert(&t, &ent);
+    if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+        rc = single_trim(a, op, w, &at);
+    return rc;
 }
 
 static int
@@ -504,6 +532,45 @@ level_punch(struct vos_op *op, const struct vos_level_pos *pos, struct vos_ilog_
     return vos_ilog_add(op, ilog, ilog_off, true);
 }
 
+/* Take a dkey or akey out of its tree and free it, when it may be (VOS_APPLY_NO_HISTORY). */
+static int
+level_drop(struct apply *a, struct vos_op *op, struct vos_btr *t, const struct iov *key,
+    const struct vos_btr_kind *below, bool *ret_dropped)
+{
+    struct vos_btr_key k = vos_key_bytes(op, t->kind, key);
+    uint64_t rec;
+    int rc = vos_rec_find(t, &k, &rec);
+
+    *ret_dropped = false;
+    if (rc != 0 || rec == 0)
+        return rc;
+    rc = vos_gc_can_drop(op, below, rec, ret_dropped);
+    if (rc != 0 || !*ret_dropped)
+        return rc;
+    rc = vos_btr_delete(t);
+    return rc != 0 ? rc : vos_gc_drop(a->tgt, op, rec);
+}
+
+static int
+dkey_drop(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w,
+    bool *ret_dropped)
+{
+    struct vos_btr t;
+    int rc = vos_btr_init(&t, op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off));
+
+    return rc != 0 ? rc : level_drop(a, op, &t, &mod->dkey, w->akey_kind, ret_dropped);
+}
+
+static int
+akey_drop(struct apply *a, struct vos_op *op, const struct iov *akey, struct vos_walk *w,
+    bool *ret_dropped)
+{
+    struct vos_btr t;
+    int rc = vos_btr_init(&t, op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off));
+
+    return rc != 0 ? rc : level_drop(a, op, &t, akey, NULL, ret_dropped);
+}
+
 static int
 mod_punch_obj(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
 {
@@ -519,14 +586,17 @@ mod_punch_obj(struct apply *a, struct vos_op *op, const struct vos_mod *mod, str
 static int
 mod_punch_dkey(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
 {
+    bool dropped = false;
     int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
 
     if (rc == 0)
         rc = vos_walk_dkey(op, &mod->dkey, false, w);
-    if (rc == 0) {
-        rc = level_punch(op, &w->d, w->dkey == NULL ? NULL : &w->dkey->ilog,
-            vos_key_ilog_off(w->d.off), mod->cond);
-    }
+    if (rc == 0 && w->dkey == NULL) {
+        rc = (mod->cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
+    } else if (rc == 0)
+        rc = level_punch(op, &w->d, &w->dkey->ilog, vos_key_ilog_off(w->d.off), mod->cond);
+    if (rc == 0 && w->dkey != NULL && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+        rc = dkey_drop(a, op, mod, w, &dropped);
     return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
 }
 
@@ -562,19 +632,32 @@ dkey_is_empty(struct vos_op *op, struct vos_walk *w, bool *ret_empty)
 }
 
 static int
+akey_punch(struct apply *a, struct vos_op *op, const struct vos_mod *mod, const struct iov *akey,
+    struct vos_walk *w)
+{
+    bool dropped = false;
+    int rc = vos_walk_akey(op, akey, false, w);
+
+    if (rc != 0)
+        return rc;
+    if (w->akey == NULL)
+        return (mod->cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
+    rc = level_punch(op, &w->a, &w->akey->ilog, vos_key_ilog_off(w->a.off), mod->cond);
+    if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+        rc = akey_drop(a, op, akey, w, &dropped);
+    return rc;
+}
+
+static int
 mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
 {
-    bool is_empty = false, any = false;
+    bool is_empty = false, any = false, dropped = false;
     int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
 
     if (rc == 0)
         rc = vos_walk_dkey(op, &mod->dkey, false, w);
     for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
-        rc = vos_walk_akey(op, &mod->iods[i].akey, false, w);
-        if (rc == 0) {
-            rc = level_punch(op, &w->a, w->akey == NULL ? NULL : &w->akey->ilog,
-                vos_key_ilog_off(w->a.off), mod->cond);
-        }
+        rc = akey_punch(a, op, mod, &mod->iods[i].akey, w);
         any = any || w->a.info.is_visible;
     }
     /* A dkey that lost its last akey goes, too. */
@@ -582,6 +665,8 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
         rc = dkey_is_empty(op, w, &is_empty);
     if (rc == 0 && is_empty)
         rc = vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), true);
+    if (rc == 0 && is_empty && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+        rc = dkey_drop(a, op, mod, w, &dropped);
     return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
 }
 
@@ -618,7 +703,7 @@ level_conflict(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
 }
 
 static int
-value_conflict(struct vos_op *op, const struct vos_walk *w, const struct vos_iod *iod)
+value_conflict(struct apply *a, struct vos_op *op, const struct vos_walk *w, const struct vos_iod *iod)
 {
     struct vos_epoch newest = {op->epoch, UINT16_MAX};
     struct vos_btr_key key = vos_key_epoch(&newest);
@@ -641,7 +726,7 @@ value_conflict(struct vos_op *op, const struct vos_walk *w, const struct vos_iod
     rc = 0;
     for (uint32_t i = 0; rc == 0 && type == iod->type && i < iod->recx_nr && !found; i++) {
         rc = vos_evt_at(op, &w->akey->tree, vos_key_tree_off(w->a.off), iod->recxs[i].idx,
-            iod->recxs[i].idx + iod->recxs[i].nr - 1, op->epoch, &found);
+            iod->recxs[i].idx + iod->recxs[i].nr - 1, op->epoch, &a->tgt->heap, &found);
     }
     return rc != 0 ? rc : found ? CAIRN_ERR(TX_RESTART) : 0;
 }
@@ -662,7 +747,7 @@ update_conflict(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
         if (rc == 0 && w->akey != NULL)
             rc = level_conflict(op, &w->akey->ilog, vos_key_ilog_off(w->a.off));
         if (rc == 0 && w->akey != NULL)
-            rc = value_conflict(op, w, &mod->iods[i]);
+            rc = value_conflict(a, op, w, &mod->iods[i]);
     }
     return rc;
 }
@@ -826,6 +911,7 @@ apply_committed(struct apply *a, const struct vos_op *op, uint64_t lsn)
     pool->data_used += (uint64_t)op->data_delta;
     vos_bound_moved(a->tgt, a->bound, lsn);
     vos_req_stored(pool, &a->req);
+    a->cont->trim_nr += (a->args->flags & VOS_APPLY_NO_HISTORY) != 0;
     a->cont->lsn_last = lsn;
     for (uint32_t i = 0; i < a->args->mod_nr; i++) {
         *vos_obj_lsn(a->tgt, vos_obj_hash(a->cont, &a->args->mods[i].oid)) = lsn;
@@ -901,7 +987,7 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
         if (args->result.len > 0)
             memcpy(answer.result, args->result.buf, args->result.len);
     }
-    free(a.bigs);
+    vos_heap_free(a.bigs);
     if (rc == 0 && ret != NULL)
         *ret = answer;
     return rc;

@@ -41,7 +41,7 @@ hit_add(struct vos_evt_search *s, const struct vos_ext_df *ext, uint64_t rec)
 
         if (cap > VOS_EVT_HITS_NR_MAX)
             return CAIRN_ERR(OVERFLOW);
-        hits = realloc(s->hits, cap * sizeof(*hits));
+        hits = vos_heap_realloc(s->heap, s->hits, cap * sizeof(*hits));
         if (hits == NULL)
             return CAIRN_ERR(NOMEM);
         s->hits = hits;
@@ -178,16 +178,16 @@ vos_evt_collect(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, stru
 void
 vos_evt_fini(struct vos_evt_search *s)
 {
-    free(s->hits);
+    vos_heap_free(s->hits);
     s->hits = NULL;
     s->hit_nr = s->hit_cap = 0;
 }
 
 int
 vos_evt_at(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint64_t lo, uint64_t hi,
-    uint64_t epoch, bool *ret_found)
+    uint64_t epoch, struct vos_heap *heap, bool *ret_found)
 {
-    struct vos_evt_search s = {.lo = lo, .hi = hi, .epoch = epoch, .punch = {epoch, 0}};
+    struct vos_evt_search s = {.lo = lo, .hi = hi, .epoch = epoch, .punch = {epoch, 0}, .heap = heap};
     uint32_t steps = op->steps_left;
     int rc;
 

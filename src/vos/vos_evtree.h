@@ -15,6 +15,7 @@
 #ifndef CAIRN_VOS_EVTREE_H
 #define CAIRN_VOS_EVTREE_H
 
+#include "vos/vos_heap.h"
 #include "vos/vos_rec.h"
 
 /* One extent found by a search. */
@@ -25,11 +26,12 @@ struct vos_evt_hit {
     bool is_hole;
 };
 
-/* A search; zero it, set the first four, and call vos_evt_collect() until it is done. Memory grows as needed; end with vos_evt_fini(). */
+/* A search; zero it, set the first five, and call vos_evt_collect() until it is done. Memory grows as needed; end with vos_evt_fini(). */
 struct vos_evt_search {
     uint64_t lo, hi; /* indexes, both inclusive */
     uint64_t epoch; /* nothing newer */
     struct vos_epoch punch; /* nothing that is not newer */
+    struct vos_heap *heap; /* for the hits */
     uint32_t hit_nr;
     uint32_t hit_cap;
     struct vos_evt_hit *hits; /* in order of lo, epoch, minor */
@@ -51,7 +53,7 @@ void vos_evt_fini(struct vos_evt_search *s);
 
 /** True in *ret when an extent with exactly this epoch overlaps [lo, hi] and is not newer than `minor`. */
 CAIRN_MUST_CHECK int vos_evt_at(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off,
-    uint64_t lo, uint64_t hi, uint64_t epoch, bool *ret_found);
+    uint64_t lo, uint64_t hi, uint64_t epoch, struct vos_heap *heap, bool *ret_found);
 
 /* What is visible, piece by piece from s->lo to s->hi, gaps left out. */
 struct vos_evt_sweep {

@@ -4,17 +4,21 @@
  * values with the metadata are copied out on the way, the others are read from the data role afterwards, in whole checksum chunks, under
  * the protection of a bio reader (ST-4). Stamps are left first, so that nothing changes below the epoch between the steps.
  */
-#include "base/arena.h"
 #include "base/crc.h"
 #include "base/log.h"
 #include "vos/vos_evtree.h"
 #include "vos/vos_priv.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
-enum { SEGS_NR_MAX = 1 << 20, READS_NR_MAX = 1 << 16 };
+enum {
+    SEGS_NR_MAX = 1 << 20,
+    READS_NR_MAX = 1 << 16,
+    FETCH_CHUNK_BYTES = 16384,
+    FETCH_MEM_BYTES_MAX = 2 * VOS_FETCH_BYTES_MAX,
+};
 
 /* A part of a value to be read from the data role. */
 struct vos_fetch_read {
@@ -24,14 +28,25 @@ struct vos_fetch_read {
     uint64_t skip; /* wanted bytes begin here */
     uint32_t chunk_bits;
     uint64_t buf_off;
-    uint32_t *csums; /* of the chunks, in the arena */
+    uint32_t *csums; /* of the chunks */
+};
+
+/* More memory of a fetch, behind one another. */
+struct vos_fetch_chunk {
+    struct vos_fetch_chunk *next;
+    max_align_t mem[];
 };
 
 struct vos_fetch_mem {
     struct vos_fetch pub; /* first */
-    struct arena arena;
-    uint8_t *buf;
+    struct vos_fetch_chunk *chunks;
+    size_t total; /* bytes in chunks */
+    uint8_t *at; /* free bytes of the newest one, or of `first` */
+    size_t left;
+    uint8_t *buf; /* for the data role */
     size_t buf_len;
+    bool buf_is_heap;
+    max_align_t first[24];
 };
 
 struct fetch {
@@ -41,6 +56,8 @@ struct fetch {
     const struct vos_iod *iods;
     uint32_t iod_nr;
     uint32_t flags;
+    bool is_now; /* asked for the newest state */
+    uint64_t trim_nr;
     struct vos_fetch_mem *mem;
     struct vos_walk walk;
     uint64_t lsn;
@@ -54,6 +71,43 @@ struct fetch {
     struct vos_fetch_read *reads;
 };
 
+/* Memory that lives as long as the fetch, aligned to 16; NULL when there is none or too much was asked for. */
+static void *
+mem_alloc(struct fetch *f, size_t len)
+{
+    struct vos_fetch_mem *mem = f->mem;
+    size_t room = ALIGN_UP(len, (size_t)16);
+    void *p;
+
+    if (room > mem->left) {
+        size_t bytes = MAX(room, (size_t)FETCH_CHUNK_BYTES);
+        struct vos_fetch_chunk *c;
+
+        if (bytes > FETCH_MEM_BYTES_MAX - mem->total)
+            return NULL;
+        c = vos_heap_alloc(&f->cont->tgt->heap, sizeof(*c) + bytes);
+        if (c == NULL)
+            return NULL;
+        c->next = mem->chunks;
+        mem->chunks = c;
+        mem->total += bytes;
+        mem->at = (uint8_t *)c->mem;
+        mem->left = bytes;
+    }
+    p = mem->at;
+    mem->at += room;
+    mem->left -= room;
+    return p;
+}
+
+static void *
+mem_dup(struct fetch *f, const void *src, size_t len)
+{
+    void *p = mem_alloc(f, len);
+
+    return p == NULL ? NULL : memcpy(p, src, len);
+}
+
 static int
 seg_add(struct fetch *f, uint64_t idx, uint64_t nr, void *buf)
 {
@@ -63,7 +117,7 @@ seg_add(struct fetch *f, uint64_t idx, uint64_t nr, void *buf)
 
         if (cap > SEGS_NR_MAX)
             return CAIRN_ERR(OVERFLOW);
-        segs = realloc(f->segs, cap * sizeof(*segs));
+        segs = vos_heap_realloc(&f->cont->tgt->heap, f->segs, cap * sizeof(*segs));
         if (segs == NULL)
             return CAIRN_ERR(NOMEM);
         f->segs = segs;
@@ -86,7 +140,7 @@ read_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t l
 
         if (cap > READS_NR_MAX)
             return CAIRN_ERR(OVERFLOW);
-        r = realloc(f->reads, cap * sizeof(*r));
+        r = vos_heap_realloc(&f->cont->tgt->heap, f->reads, cap * sizeof(*r));
         if (r == NULL)
             return CAIRN_ERR(NOMEM);
         f->reads = r;
@@ -100,7 +154,7 @@ read_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t l
         .skip = off - first * chunk,
         .chunk_bits = ver->csum_chunk_bits,
         .buf_off = f->mem->buf_len};
-    r->csums = arena_dup(&f->mem->arena, vos_ver_csums(ver) + first, csums_len);
+    r->csums = mem_dup(f, vos_ver_csums(ver) + first, csums_len);
     if (r->csums == NULL)
         return CAIRN_ERR(NOMEM);
     f->mem->buf_len += ALIGN_UP(r->len, (uint64_t)BIO_BLK_BYTES);
@@ -137,7 +191,7 @@ value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t 
     data = vos_ver_data(ver);
     if (crc32c(0, data, ver->stored_len) != vos_ver_csums(ver)[0])
         return csum_bad(f, "metadata", rec);
-    copy = arena_dup(&f->mem->arena, data + off, (size_t)len);
+    copy = mem_dup(f, data + off, (size_t)len);
     return copy == NULL ? CAIRN_ERR(NOMEM) : seg_add(f, idx, nr, copy);
 }
 
@@ -202,7 +256,8 @@ recx_fetch(struct fetch *f, struct vos_op *op, const struct recx *recx, bool *re
         f->search = (struct vos_evt_search){.lo = recx->idx,
             .hi = recx->idx + recx->nr - 1,
             .epoch = op->epoch,
-            .punch = f->walk.a.info.punch};
+            .punch = f->walk.a.info.punch,
+            .heap = &f->cont->tgt->heap};
         f->is_searching = true;
     }
     rc = vos_evt_collect(op, &f->walk.akey->tree, vos_key_tree_off(f->walk.a.off), &f->search);
@@ -271,7 +326,7 @@ iod_fetch(struct fetch *f, struct vos_op *op)
     if (rc != 0)
         return rc;
     if (f->seg_nr > 0) {
-        out->segs = arena_dup(&f->mem->arena, f->segs, f->seg_nr * sizeof(*f->segs));
+        out->segs = mem_dup(f, f->segs, f->seg_nr * sizeof(*f->segs));
         if (out->segs == NULL)
             return CAIRN_ERR(NOMEM);
     }
@@ -281,12 +336,57 @@ iod_fetch(struct fetch *f, struct vos_op *op)
     return 0;
 }
 
+/* TS-1, before anything is read at this epoch. */
+static void
+fetch_stamp(struct fetch *f, const struct vos_op *op)
+{
+    struct vos_ts *ts = &f->cont->tgt->ts;
+    uint64_t h = vos_ts_hash(f->walk.h_obj, vos_key_bytes(op, f->walk.dkey_kind, f->dkey).hkey);
+
+    vos_ts_hi(ts, VOS_TS_OBJ, f->walk.h_obj, op->epoch);
+    if ((f->flags & VOS_COND_DKEY_FETCH) != 0) {
+        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
+    } else {
+        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
+    }
+    for (uint32_t i = 0; i < f->iod_nr; i++) {
+        struct vos_btr_key k = vos_key_bytes(op, f->walk.akey_kind, &f->iods[i].akey);
+
+        vos_ts_lo(ts, VOS_TS_AKEY, vos_ts_hash(h, k.hkey), op->epoch);
+    }
+}
+
+/*
+ * A read of the newest state takes its epoch in the step in which it begins to look, and begins again when old versions were dropped
+ * between its steps (VOS_APPLY_NO_HISTORY).
+ */
+static void
+now_begin(struct fetch *f, struct vos_op *op)
+{
+    bool is_fresh = f->iod_idx == 0 && f->recx_idx == 0 && !f->is_searching;
+
+    if (!is_fresh && f->trim_nr == f->cont->trim_nr)
+        return;
+    f->trim_nr = f->cont->trim_nr;
+    f->iod_idx = f->recx_idx = 0;
+    f->seg_nr = f->read_nr = 0;
+    f->is_searching = false;
+    f->mem->buf_len = 0;
+    f->mem->pub.data_bytes = 0;
+    op->epoch = vos_epoch_now(f->cont->tgt);
+    f->mem->pub.epoch = op->epoch;
+    fetch_stamp(f, op);
+}
+
 static int
 fetch_body(struct vos_op *op, void *arg)
 {
     struct fetch *f = arg;
-    int rc = vos_walk_obj(op, f->cont, f->oid, false, &f->walk);
+    int rc;
 
+    if (f->is_now)
+        now_begin(f, op);
+    rc = vos_walk_obj(op, f->cont, f->oid, false, &f->walk);
     if (rc == 0)
         rc = vos_walk_dkey(op, f->dkey, false, &f->walk);
     if (rc == 0 && (f->flags & VOS_COND_DKEY_FETCH) != 0 && !f->walk.d.info.is_visible)
@@ -318,25 +418,34 @@ read_one(struct fetch *f, const struct vos_fetch_read *r)
 }
 
 static int
-reads_run(struct fetch *f)
+buf_alloc(struct fetch *f)
 {
     struct vos_fetch_mem *mem = f->mem;
+    struct vos_tgt *tgt = f->cont->tgt;
+    void *buf = NULL;
     int rc = 0;
 
-    if (f->read_nr == 0)
-        return 0;
-    if (mem->buf_len > VOS_FETCH_BYTES_MAX) {
-        rc = CAIRN_ERR(OVERFLOW);
-    } else if (mem->buf_len <= BIO_BUF_BYTES_MAX) {
-        void *buf;
-
-        rc = bio_buf_get(f->cont->tgt->bio, mem->buf_len, &buf);
-        if (rc == 0)
-            mem->buf = buf;
+    if (mem->buf_len > VOS_FETCH_BYTES_MAX)
+        return CAIRN_ERR(OVERFLOW);
+    if (mem->buf_len <= BIO_BUF_BYTES_MAX) {
+        rc = bio_buf_get(tgt->bio, mem->buf_len, &buf);
     } else {
-        mem->buf = aligned_alloc(BIO_BLK_BYTES, mem->buf_len);
-        rc = mem->buf == NULL ? CAIRN_ERR(NOMEM) : 0;
+        /* Rare: more than one buffer may hold, and waiting for two could wait for ever. */
+        buf = mem_alloc(f, mem->buf_len + BIO_BLK_BYTES);
+        rc = buf == NULL ? CAIRN_ERR(NOMEM) : 0;
+        buf = (void *)ALIGN_UP((uintptr_t)buf, (uintptr_t)BIO_BLK_BYTES);
+        mem->buf_is_heap = true;
     }
+    if (rc == 0)
+        mem->buf = buf;
+    return rc;
+}
+
+static int
+reads_run(struct fetch *f)
+{
+    int rc = f->read_nr == 0 ? 0 : buf_alloc(f);
+
     for (uint32_t i = 0; rc == 0 && i < f->read_nr; i++) {
         rc = read_one(f, &f->reads[i]);
     }
@@ -351,12 +460,15 @@ vos_fetch_free(struct vos_cont *cont, struct vos_fetch *fetch)
     if (fetch == NULL)
         return;
     mem = CAIRN_CONTAINER_OF(fetch, struct vos_fetch_mem, pub);
-    if (mem->buf_len > BIO_BUF_BYTES_MAX) {
-        free(mem->buf);
-    } else if (mem->buf != NULL)
+    if (mem->buf != NULL && !mem->buf_is_heap)
         bio_buf_put(cont->tgt->bio, mem->buf, mem->buf_len);
-    arena_fini(&mem->arena);
-    free(mem);
+    while (mem->chunks != NULL) {
+        struct vos_fetch_chunk *c = mem->chunks;
+
+        mem->chunks = c->next;
+        vos_heap_free(c);
+    }
+    vos_heap_free(mem);
 }
 
 static int
@@ -391,39 +503,23 @@ fetch_check(struct fetch *f)
     return rc;
 }
 
-/* Before anything is read (TS-1). */
-static void
-fetch_stamp(struct fetch *f, const struct vos_op *op)
-{
-    struct vos_ts *ts = &f->cont->tgt->ts;
-    uint64_t h = vos_ts_hash(f->walk.h_obj, vos_key_bytes(op, f->walk.dkey_kind, f->dkey).hkey);
-
-    vos_ts_hi(ts, VOS_TS_OBJ, f->walk.h_obj, op->epoch);
-    if ((f->flags & VOS_COND_DKEY_FETCH) != 0) {
-        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
-    } else {
-        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
-    }
-    for (uint32_t i = 0; i < f->iod_nr; i++) {
-        vos_ts_lo(ts, VOS_TS_AKEY,
-            vos_ts_hash(h, vos_key_bytes(op, f->walk.akey_kind, &f->iods[i].akey).hkey), op->epoch);
-    }
-}
-
 static int
 fetch_run(struct fetch *f, uint64_t epoch)
 {
     struct vos_tgt *tgt = f->cont->tgt;
     struct bio_reader reader;
     struct vos_op op;
-    int rc, wait_rc;
+    int rc = 0, wait_rc;
 
     vos_op_init(&op, tgt);
-    rc = vos_epoch_read(tgt, epoch, &op.epoch);
-    if (rc != 0)
-        return rc;
-    f->mem->pub.epoch = op.epoch;
-    fetch_stamp(f, &op);
+    f->is_now = epoch == VOS_EPOCH_MAX;
+    if (!f->is_now) {
+        rc = vos_epoch_read(tgt, epoch, &op.epoch);
+        if (rc != 0)
+            return rc;
+        f->mem->pub.epoch = op.epoch;
+        fetch_stamp(f, &op);
+    }
     bio_reader_enter(tgt->bio, &reader);
     rc = vos_read_run(tgt, &op, fetch_body, f);
     if (rc == 0)
@@ -431,6 +527,19 @@ fetch_run(struct fetch *f, uint64_t epoch)
     bio_reader_leave(tgt->bio, &reader);
     wait_rc = vos_wait(tgt, MAX(f->lsn, tgt->bound_lsn));
     return wait_rc != 0 ? wait_rc : rc;
+}
+
+static struct vos_fetch_mem *
+mem_create(struct vos_tgt *tgt)
+{
+    struct vos_fetch_mem *mem = vos_heap_alloc(&tgt->heap, sizeof(*mem));
+
+    if (mem == NULL)
+        return NULL;
+    memset(mem, 0, offsetof(struct vos_fetch_mem, first));
+    mem->at = (uint8_t *)mem->first;
+    mem->left = sizeof(mem->first);
+    return mem;
 }
 
 int
@@ -443,20 +552,24 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
 
     if (rc != 0)
         return rc;
-    f.mem = calloc(1, sizeof(*f.mem));
+    f.mem = mem_create(cont->tgt);
     if (f.mem == NULL)
         return CAIRN_ERR(NOMEM);
-    arena_init(&f.mem->arena, 512, 2 * (size_t)VOS_FETCH_BYTES_MAX);
     f.mem->pub.iod_nr = iod_nr;
-    f.mem->pub.iods = arena_calloc(&f.mem->arena, iod_nr, sizeof(*f.mem->pub.iods));
-    rc = f.mem->pub.iods == NULL ? CAIRN_ERR(NOMEM) : fetch_run(&f, epoch);
+    f.mem->pub.iods = mem_alloc(&f, iod_nr * sizeof(*f.mem->pub.iods));
+    if (f.mem->pub.iods == NULL) {
+        rc = CAIRN_ERR(NOMEM);
+    } else {
+        memset(f.mem->pub.iods, 0, iod_nr * sizeof(*f.mem->pub.iods));
+        rc = fetch_run(&f, epoch);
+    }
     if (rc == 0) {
         *ret_fetch = &f.mem->pub;
         f.mem = NULL;
     }
     vos_evt_fini(&f.search);
-    free(f.segs);
-    free(f.reads);
+    vos_heap_free(f.segs);
+    vos_heap_free(f.reads);
     vos_fetch_free(cont, f.mem == NULL ? NULL : &f.mem->pub);
     return rc;
 }

@@ -143,8 +143,8 @@ owned_of(struct vos_op *op, uint32_t tree_id, uint64_t rec, struct owned *o)
     }
 }
 
-static int
-free_value(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec)
+int
+vos_gc_free_version(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec)
 {
     struct vos_ver_df *ver;
     struct bio_ext ext;
@@ -221,11 +221,85 @@ free_one(struct gc_step *st, struct vos_op *op, uint32_t tree_id, uint64_t rec, 
         rec = vos_btr_rec(&t);
         tree_id = o.kind->id;
         if (tree_id == VOS_TREE_SINGLE || tree_id == VOS_TREE_EXT || tree_id == VOS_TREE_CLIENT) {
-            rc = tree_id == VOS_TREE_CLIENT ? free_client(op, rec) : free_value(st->tgt, op, rec);
+            rc = tree_id == VOS_TREE_CLIENT ? free_client(op, rec)
+                                            : vos_gc_free_version(st->tgt, op, rec);
             return rc != 0 ? rc : vos_btr_delete(&t);
         }
     }
     return vos_bad(rec, "depth of a destroyed container");
+}
+
+/* ---- what is dropped at once (VOS_APPLY_NO_HISTORY) ----------------------------------------------------------------- */
+
+enum { DROP_NR_MAX = 64 };
+
+/* Count the versions of an akey; too many, or one that must stay: *left becomes 0. */
+static int
+can_drop_akey(struct vos_op *op, uint64_t off, uint32_t *left)
+{
+    struct vos_key_df *akey;
+    struct vos_ver_df *ver;
+    struct vos_btr t;
+    int rc = vos_key_get(op, off, &akey);
+
+    if (rc != 0)
+        return rc;
+    if (!vos_btr_is_empty(&akey->tree) && akey->tree.id != VOS_TREE_SINGLE) {
+        *left = 0;
+        return 0;
+    }
+    rc = vos_btr_init(&t, op, &vos_kind_single, &akey->tree, vos_key_tree_off(off));
+    if (rc == 0)
+        rc = vos_btr_first(&t);
+    while (rc == 0 && *left > 0) {
+        --*left;
+        rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
+        if (rc == 0 && ver->epoch == op->epoch)
+            *left = 0; /* made by this request: its extent is not published yet */
+        if (rc == 0)
+            rc = vos_btr_next(&t);
+    }
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+int
+vos_gc_can_drop(struct vos_op *op, const struct vos_btr_kind *below, uint64_t rec, bool *ret_can)
+{
+    uint32_t left = DROP_NR_MAX;
+    struct vos_key_df *key;
+    struct vos_btr t;
+    int rc = vos_key_get(op, rec, &key);
+
+    if (rc == 0 && key->magic == VOS_AKEY_MAGIC) {
+        rc = can_drop_akey(op, rec, &left);
+        *ret_can = left > 0;
+        return rc;
+    }
+    if (rc == 0)
+        rc = vos_btr_init(&t, op, below, &key->tree, vos_key_tree_off(rec));
+    if (rc == 0)
+        rc = vos_btr_first(&t);
+    while (rc == 0 && left > 0) {
+        left--;
+        rc = left > 0 ? can_drop_akey(op, vos_btr_rec(&t), &left) : 0;
+        if (rc == 0)
+            rc = vos_btr_next(&t);
+    }
+    *ret_can = left > 0;
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+int
+vos_gc_drop(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec)
+{
+    struct gc_step st = {.tgt = tgt, .budget = UINT32_MAX};
+    bool done = false;
+    int rc = 0;
+
+    while (rc == 0 && !done) {
+        rc = free_one(&st, op, VOS_TREE_KEY_HASHED, rec, &done);
+    }
+    return rc;
 }
 
 static int

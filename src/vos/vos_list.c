@@ -388,6 +388,31 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
     return 0;
 }
 
+int
+vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid, enum vos_level level,
+    const struct iov *key, struct vos_anchor *ret_anchor)
+{
+    struct vos_list_args args = {.level = level};
+    struct anchor a = {0};
+    struct vos_walk w;
+    struct vos_op op;
+    int rc = vos_walk_init(&w, cont, oid);
+
+    if (rc == 0 && level != VOS_LEVEL_DKEY && level != VOS_LEVEL_AKEY)
+        rc = CAIRN_ERR(INVAL);
+    if (rc == 0)
+        rc = vos_key_check(level == VOS_LEVEL_DKEY ? w.dkey_kind : w.akey_kind, key);
+    if (rc != 0)
+        return rc;
+    vos_op_init(&op, cont->tgt);
+    anchor_set_key(&a,
+        vos_key_bytes(&op, level == VOS_LEVEL_DKEY ? w.dkey_kind : w.akey_kind, key).hkey, key->buf,
+        (uint32_t)key->len);
+    *ret_anchor = (struct vos_anchor){.eof = false};
+    anchor_store(ret_anchor, &a, &args);
+    return 0;
+}
+
 /* ---- queries -------------------------------------------------------------------------------------------------------- */
 
 struct query {
@@ -631,8 +656,9 @@ vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, 
     vos_ts_lo(&tgt->ts, VOS_TS_OBJ, h_obj, op.epoch);
     rc = query_run(&q, &op, flags, &ret);
     wait_rc = vos_wait(tgt, MAX(*vos_obj_lsn(tgt, h_obj), tgt->bound_lsn));
-    if (rc == 0)
-        rc = wait_rc;
+    if (rc == 0 || rc == -DER_NONEXIST)
+        rc = wait_rc != 0 ? wait_rc : rc;
+    ret_query->epoch_max = rc == -DER_NONEXIST ? q.epoch_max : ret_query->epoch_max;
     if (rc != 0)
         return rc == -DER_NONEXIST ? CAIRN_ERR(NONEXIST) : rc;
     if ((flags & VOS_GET_DKEY) != 0)

@@ -7,6 +7,7 @@
 #include "base/hlc.h"
 #include "base/list.h"
 #include "vos/vos.h"
+#include "vos/vos_heap.h"
 #include "vos/vos_ilog.h"
 #include "vos/vos_rec.h"
 #include "vos/vos_ts.h"
@@ -43,6 +44,7 @@ struct vos_cont {
     uint32_t refs;
     uint64_t lsn_last; /* of the newest change of anything in it */
     uint64_t read_epoch; /* newest listing of its objects */
+    uint64_t trim_nr; /* times old versions were dropped (VOS_APPLY_NO_HISTORY) */
 };
 
 struct vos_tgt {
@@ -65,6 +67,7 @@ struct vos_tgt {
     bool gc_stop;
     bool gc_has_work;
     int gc_rc;
+    struct vos_heap heap;
     uint64_t lsns[1 << VOS_LSN_BITS];
     struct vos_ts ts;
 };
@@ -97,6 +100,14 @@ uint64_t vos_wall_ns(const struct vos_tgt *tgt);
  */
 CAIRN_MUST_CHECK int vos_epoch_take(struct vos_tgt *tgt, struct vos_op *op, uint64_t *ret_bound);
 void vos_bound_moved(struct vos_tgt *tgt, uint64_t bound, uint64_t lsn);
+/** The newest epoch that anything may have here. */
+static inline uint64_t
+vos_epoch_now(const struct vos_tgt *tgt)
+{
+    /* An update that failed may have left the clock beyond the bound. */
+    return MIN(tgt->clock.last, tgt->bound);
+}
+
 /** The epoch to read at: now, or the given one, with the clock raised to it. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_epoch_read(struct vos_tgt *tgt, uint64_t epoch, uint64_t *ret_epoch);
@@ -251,6 +262,15 @@ vos_gc_add(struct vos_tgt *tgt, struct vos_op *op, uint8_t tree_id, uint64_t rec
 void vos_gc_kick(struct vos_tgt *tgt);
 CAIRN_MUST_CHECK int vos_gc_start(struct vos_tgt *tgt);
 CAIRN_YIELDS void vos_gc_end(struct vos_tgt *tgt);
+/**
+ * In a transaction: free a dkey or akey record that is in no tree any more, with all below it, when it is small and holds single values only, none of
+ * them of op->epoch. *ret_dropped says whether it was; if not, nothing was done.
+ */
+CAIRN_MUST_CHECK int
+vos_gc_can_drop(struct vos_op *op, const struct vos_btr_kind *below, uint64_t rec, bool *ret_can);
+CAIRN_MUST_CHECK int vos_gc_drop(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec);
+/** In a transaction: free a version record and its extent. */
+CAIRN_MUST_CHECK int vos_gc_free_version(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec);
 /** Wait for a step of the collector; false when it has nothing to do. */
 CAIRN_YIELDS bool vos_gc_wait(struct vos_tgt *tgt);
 

@@ -83,8 +83,11 @@ window_next(struct vos_recx_list *l, struct vos_op *op, struct vos_walk *w, bool
         return rc;
     if (l->win_lo > l->win_hi)
         l->win_lo = l->win_hi;
-    *l->search = (struct vos_evt_search){
-        .lo = l->win_lo, .hi = l->win_hi, .epoch = op->epoch, .punch = w->a.info.punch};
+    *l->search = (struct vos_evt_search){.lo = l->win_lo,
+        .hi = l->win_hi,
+        .epoch = op->epoch,
+        .punch = w->a.info.punch,
+        .heap = &l->cont->tgt->heap};
     *ret_end = false;
     return 0;
 }

@@ -210,12 +210,9 @@ vos_epoch_read(struct vos_tgt *tgt, uint64_t epoch, uint64_t *ret_epoch)
     int rc = 0;
 
     if (epoch == VOS_EPOCH_MAX) {
-        epoch = tgt->clock.last;
-    } else if (epoch > tgt->clock.last)
+        epoch = vos_epoch_now(tgt);
+    } else if (epoch > vos_epoch_now(tgt))
         rc = vos_epoch_recv(tgt, epoch);
-    /* An update that failed may have left the clock beyond the bound. */
-    if (rc == 0 && epoch > tgt->bound)
-        rc = bound_cover(tgt, epoch);
     if (rc == 0)
         *ret_epoch = epoch;
     return rc;
@@ -285,6 +282,7 @@ tgt_free(struct vos_tgt *tgt)
     if (tgt == NULL)
         return;
     vos_pools_unload(tgt);
+    vos_heap_fini(&tgt->heap);
     ult_cond_fini(&tgt->gc_wake);
     ult_cond_fini(&tgt->gc_moved);
     ult_mutex_fini(&tgt->admin);
@@ -307,6 +305,7 @@ vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt)
     tgt->hash_mask = UINT64_MAX;
     list_init(&tgt->pools);
     list_init(&tgt->conts);
+    vos_heap_init(&tgt->heap);
     ult_mutex_init(&tgt->admin);
     ult_cond_init(&tgt->gc_wake);
     ult_cond_init(&tgt->gc_moved);
@@ -350,5 +349,6 @@ vos_tgt_abandon(struct vos_tgt *tgt)
         free(cont);
     }
     vos_pools_unload(tgt);
+    vos_heap_fini(&tgt->heap);
     free(tgt);
 }

@@ -187,6 +187,7 @@ search_once(struct ev *e)
 
     e->search =
         (struct vos_evt_search){.lo = rng_below(r, IDX_NR), .epoch = 1 + rng_below(r, EPOCH_NR)};
+    e->search.heap = &e->tgt.heap;
     e->search.hi = e->search.lo + rng_below(r, IDX_NR - e->search.lo);
     if (rng_chance(r, 1, 2)) {
         e->search.punch =
@@ -263,6 +264,7 @@ model(struct fix *f)
     e->tgt.bio = f->bio;
     e->tgt.um = bio_umem(f->bio);
     e->tgt.hash_mask = UINT64_MAX;
+    vos_heap_init(&e->tgt.heap);
     while (e->nr < EXT_NR && !test_failed()) {
         insert_once(e);
         if (e->nr % 4 == 0)
