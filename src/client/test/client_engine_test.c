@@ -1,89 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * The public API against real engines (test/server's rig): two engines of two targets, on plat/sim where they can be killed, and on plat/linux. The client
- * finds them by an attach file, as an application does; after a restart the file names the new incarnation.
+ * The public API against real engines (test/server's rig): two engines of two targets, on plat/sim and plat/linux.
  */
-#include "client/core/client.h"
-#include "client/core/client_tools.h"
+#include "client/test/client_app.h"
 #include "daos.h"
-#include "server/server_rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
-
-struct app {
-    struct rig *rig;
-    struct daos_client *client;
-    daos_handle_t poh, coh;
-};
-
-/* ---- the application's environment ------------------------------------------------------------------------------------ */
-
-static void
-attach_write(struct rig *rig)
-{
-    struct plat *plat = rig->client_plat;
-    struct uuid system = engine_system_uuid(RIG_SYSTEM);
-    char *text = calloc(1, 16384), dir[256], path[300], uuid[CUUID_TEXT_BYTES];
-    size_t len = 0;
-
-    snprintf(dir, sizeof(dir), "%s/%s", rig->sim != NULL ? "/run" : rig->dir, RIG_SYSTEM);
-    snprintf(path, sizeof(path), "%s/attach.json", dir);
-    len += (size_t)snprintf(text + len, 16384 - len,
-        "{\"version\": 1, \"system\": \"%s\", \"uuid\": \"%s\", \"leader\": 0, \"ranks\": [",
-        RIG_SYSTEM, cuuid_format(&system, uuid));
-    for (uint32_t i = 0; i < rig->engine_nr; i++) {
-        struct engine *engine = rig->engines[i].engine;
-
-        if (engine == NULL)
-            continue;
-        len += (size_t)snprintf(text + len, 16384 - len,
-            "%s{\"rank\": %u, \"incarnation\": %llu, \"uris\": [\"%s\", \"%s\", \"%s\"]}",
-            text[len - 1] == '[' ? "" : ", ", i, (unsigned long long)engine_incarnation(engine),
-            engine_uri(engine, 0), engine_uri(engine, 1), engine_uri(engine, 2));
-    }
-    len += (size_t)snprintf(text + len, 16384 - len, "]}");
-    EXPECT_OK(plat->ops->dir_create(plat, dir));
-    EXPECT_OK(plat->ops->file_write(plat, path, text, len));
-    free(text);
-}
-
-/* A client on the rig's xstream, a pool "tank", a container "box". */
-static bool
-app_init(struct app *app, struct rig *rig)
-{
-    struct client_opts opts = {.plat = rig->client_plat, .xs = rig->xs};
-
-    *app = (struct app){.rig = rig};
-    attach_write(rig);
-    if (rig->sim != NULL) {
-        sim_node_env_set(rig->client_plat, "CAIRN_RUNTIME_DIR", "/run");
-    } else {
-        setenv("CAIRN_RUNTIME_DIR", rig->dir, 1);
-    }
-    if (!EXPECT_OK(rig_pool_create(rig, rig_uuid(rig), "tank")))
-        return false;
-    if (!EXPECT_OK(client_create(&opts, &app->client)))
-        return false;
-    client_self_set(app->client);
-    return EXPECT_OK(daos_pool_connect("tank", RIG_SYSTEM, DAOS_PC_RW, &app->poh, NULL, NULL)) &&
-        EXPECT_OK(daos_cont_create_with_label(app->poh, "box", NULL, NULL, NULL)) &&
-        EXPECT_OK(daos_cont_open(app->poh, "box", DAOS_COO_RW, &app->coh, NULL, NULL));
-}
-
-static void
-app_fini(struct app *app)
-{
-    if (app->coh.cookie != 0)
-        EXPECT_OK(daos_cont_close(app->coh, NULL));
-    if (app->poh.cookie != 0)
-        EXPECT_OK(daos_pool_disconnect(app->poh, NULL));
-    client_self_set(NULL);
-    client_destroy(app->client);
-}
 
 /* ---- one of everything ---------------------------------------------------------------------------------------------------- */
 
@@ -458,95 +384,4 @@ destroyed_body(struct rig *rig)
 TEST_ON(client_engine, destroyed_under_an_open_handle, BACKEND_SIM)
 {
     rig_run(2, destroyed_body);
-}
-
-/* ---- kill -------------------------------------------------------------------------------------------------------------------------- */
-
-enum { WRITERS_NR = 16, WRITES_NR = 40 };
-
-struct writer {
-    struct app *app;
-    struct ult *ult;
-    daos_handle_t oh;
-    uint32_t idx, done_nr;
-    int bad_rc;
-};
-
-/* Inserts and removes: a resend that took effect twice, or was forgotten, would give EXIST or NONEXIST (MS-2). */
-static void
-writer_ult(void *arg)
-{
-    struct writer *w = arg;
-    char key[32], *value = calloc(1, 40000);
-    int rc = 0;
-
-    for (uint32_t i = 0; rc == 0 && i < WRITES_NR; i++) {
-        snprintf(key, sizeof(key), "w%u.%u", w->idx, i);
-        snprintf(value, 40000, "%s", key);
-        rc = daos_kv_put(w->oh, DAOS_TX_NONE, DAOS_COND_KEY_INSERT, key,
-            i % 4 == 0 ? 40000 : 50 + i, value, NULL);
-        if (rc == 0 && i % 3 == 2) {
-            rc = daos_kv_remove(w->oh, DAOS_TX_NONE, DAOS_COND_KEY_REMOVE, key, NULL);
-        }
-        w->done_nr = i + 1;
-    }
-    w->bad_rc = rc;
-    free(value);
-}
-
-static void
-kill_body(struct rig *rig)
-{
-    static struct writer writers[WRITERS_NR];
-    daos_obj_id_t oid = {.lo = 1};
-    uint64_t rand = test_seed();
-    char key[32], *back = calloc(1, 40000);
-    daos_handle_t oh;
-    struct app app;
-
-    if (!app_init(&app, rig))
-        goto out;
-    EXPECT_OK(daos_obj_generate_oid(app.coh, &oid, DAOS_OT_KV_HASHED, OC_SX, 0, 0));
-    EXPECT_OK(daos_kv_open(app.coh, oid, DAOS_OO_RW, &oh, NULL));
-    for (uint32_t i = 0; i < WRITERS_NR; i++) {
-        writers[i] = (struct writer){.app = &app, .oh = oh, .idx = i};
-        EXPECT_OK(ult_create(rig->xs, ULT_IO, writer_ult, &writers[i], &writers[i].ult));
-    }
-    for (uint32_t kill = 0; kill < 3; kill++) {
-        ult_sleep(1000000 + test_rand(&rand) % 20000000);
-        rig_engine_kill(rig, kill % 2);
-        ult_sleep(test_rand(&rand) % 300000000);
-        EXPECT_OK(rig_engine_start(rig, kill % 2));
-        EXPECT_OK(rig_group_push(rig));
-        attach_write(rig);
-    }
-    for (uint32_t i = 0; i < WRITERS_NR; i++) {
-        ult_join(writers[i].ult);
-        EXPECT_OK(writers[i].bad_rc);
-        EXPECT_EQ(writers[i].done_nr, WRITES_NR);
-    }
-    EXPECT_GT(client_retried_nr(), 0);
-    for (uint32_t w = 0; w < WRITERS_NR; w++) {
-        for (uint32_t i = 0; i < WRITES_NR; i++) {
-            daos_size_t size = 40000;
-
-            snprintf(key, sizeof(key), "w%u.%u", w, i);
-            EXPECT_OK(daos_kv_get(oh, DAOS_TX_NONE, 0, key, &size, back, NULL));
-            if (i % 3 == 2) {
-                EXPECT_EQ(size, 0);
-            } else {
-                EXPECT_EQ(size, i % 4 == 0 ? 40000 : 50 + i);
-                EXPECT_STR_EQ(back, key);
-            }
-        }
-    }
-    EXPECT_OK(daos_kv_close(oh, NULL));
-    app_fini(&app);
-out:
-    free(back);
-}
-
-TEST_ON(client_engine, every_write_survives_kills_once, BACKEND_SIM)
-{
-    rig_run(2, kill_body);
 }

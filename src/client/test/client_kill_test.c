@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The public API while engines are killed and come back (simulator): writers insert and remove; after a restart the attach file names the new incarnation.
+ * A killed process leaves its memory behind: this program alone does not look for leaks.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/core/client_tools.h"
+#include "client/test/client_app.h"
+#include "daos.h"
+
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+
+enum { WRITERS_NR = 16, WRITES_NR = 40 };
+
+struct writer {
+    struct app *app;
+    struct ult *ult;
+    daos_handle_t oh;
+    uint32_t idx, done_nr;
+    int bad_rc;
+};
+
+/* Inserts and removes: a resend that took effect twice, or was forgotten, would give EXIST or NONEXIST (MS-2). */
+static void
+writer_ult(void *arg)
+{
+    struct writer *w = arg;
+    char key[32], *value = calloc(1, 40000);
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < WRITES_NR; i++) {
+        snprintf(key, sizeof(key), "w%u.%u", w->idx, i);
+        snprintf(value, 40000, "%s", key);
+        rc = daos_kv_put(w->oh, DAOS_TX_NONE, DAOS_COND_KEY_INSERT, key,
+            i % 4 == 0 ? 40000 : 50 + i, value, NULL);
+        if (rc == 0 && i % 3 == 2) {
+            rc = daos_kv_remove(w->oh, DAOS_TX_NONE, DAOS_COND_KEY_REMOVE, key, NULL);
+        }
+        w->done_nr = i + 1;
+    }
+    w->bad_rc = rc;
+    free(value);
+}
+
+static void
+kill_body(struct rig *rig)
+{
+    static struct writer writers[WRITERS_NR];
+    daos_obj_id_t oid = {.lo = 1};
+    uint64_t rand = test_seed();
+    char key[32], *back = calloc(1, 40000);
+    daos_handle_t oh;
+    struct app app;
+
+    if (!app_init(&app, rig))
+        goto out;
+    EXPECT_OK(daos_obj_generate_oid(app.coh, &oid, DAOS_OT_KV_HASHED, OC_SX, 0, 0));
+    EXPECT_OK(daos_kv_open(app.coh, oid, DAOS_OO_RW, &oh, NULL));
+    for (uint32_t i = 0; i < WRITERS_NR; i++) {
+        writers[i] = (struct writer){.app = &app, .oh = oh, .idx = i};
+        EXPECT_OK(ult_create(rig->xs, ULT_IO, writer_ult, &writers[i], &writers[i].ult));
+    }
+    for (uint32_t kill = 0; kill < 3; kill++) {
+        ult_sleep(1000000 + test_rand(&rand) % 20000000);
+        rig_engine_kill(rig, kill % 2);
+        ult_sleep(test_rand(&rand) % 300000000);
+        EXPECT_OK(rig_engine_start(rig, kill % 2));
+        EXPECT_OK(rig_group_push(rig));
+        app_attach_write(rig);
+    }
+    for (uint32_t i = 0; i < WRITERS_NR; i++) {
+        ult_join(writers[i].ult);
+        EXPECT_OK(writers[i].bad_rc);
+        EXPECT_EQ(writers[i].done_nr, WRITES_NR);
+    }
+    EXPECT_GT(client_retried_nr(), 0);
+    for (uint32_t w = 0; w < WRITERS_NR; w++) {
+        for (uint32_t i = 0; i < WRITES_NR; i++) {
+            daos_size_t size = 40000;
+
+            snprintf(key, sizeof(key), "w%u.%u", w, i);
+            EXPECT_OK(daos_kv_get(oh, DAOS_TX_NONE, 0, key, &size, back, NULL));
+            if (i % 3 == 2) {
+                EXPECT_EQ(size, 0);
+            } else {
+                EXPECT_EQ(size, i % 4 == 0 ? 40000 : 50 + i);
+                EXPECT_STR_EQ(back, key);
+            }
+        }
+    }
+    EXPECT_OK(daos_kv_close(oh, NULL));
+    app_fini(&app);
+out:
+    free(back);
+}
+
+TEST_ON(client_kill, every_write_survives_kills_once, BACKEND_SIM)
+{
+    rig_run(2, kill_body);
+}
+
+/* ---- an engine that does not come back ------------------------------------------------------------------------------------ */
+
+static void
+dead_body(struct rig *rig)
+{
+    daos_obj_id_t oid = {.lo = 1};
+    uint64_t start_ns;
+    uint32_t late_nr = 0;
+    daos_handle_t oh;
+    struct app app;
+    char key[16];
+
+    if (!app_init(&app, rig))
+        return;
+    EXPECT_OK(daos_obj_generate_oid(app.coh, &oid, DAOS_OT_KV_HASHED, OC_SX, 0, 0));
+    EXPECT_OK(daos_kv_open(app.coh, oid, DAOS_OO_RW, &oh, NULL));
+    app.client->call_ns = 3000000000;
+    rig_engine_kill(rig, 1);
+    app_attach_write(rig); /* the file does not name it any more */
+    for (int i = 0; i < 16; i++) {
+        int rc;
+
+        snprintf(key, sizeof(key), "%d", i);
+        start_ns = ult_now_ns();
+        rc = daos_kv_put(oh, DAOS_TX_NONE, 0, key, 1, "v", NULL);
+        EXPECT_LT(ult_now_ns() - start_ns, 4000000000);
+        EXPECT(rc == 0 || rc == -DER_TIMEDOUT); /* on the one that lives, or not */
+        late_nr += rc != 0;
+    }
+    EXPECT_GT(late_nr, 0);
+    EXPECT_LT(late_nr, 16);
+    EXPECT_OK(rig_engine_start(rig, 1));
+    EXPECT_OK(rig_group_push(rig));
+    app_attach_write(rig);
+    for (int i = 0; i < 16; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, key, 1, "v", NULL));
+    }
+    EXPECT_OK(daos_kv_close(oh, NULL));
+    app_fini(&app);
+}
+
+TEST_ON(client_kill, a_dead_engine_costs_the_time_limit, BACKEND_SIM)
+{
+    rig_run(2, dead_body);
+}
