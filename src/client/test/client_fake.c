@@ -903,10 +903,26 @@ client_end(struct fake *fake)
     client_destroy(fake->client);
 }
 
+/* TH-2: calls stay far below the 64 KiB of a ULT. */
+static void
+stack_check(struct daos_client *client)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    struct ult_stats stats;
+
+    xstream_stats(client->xs, &stats);
+    EXPECT_GT(stats.stack_used_bytes_max, 0);
+    EXPECT_LT(stats.stack_used_bytes_max, 24 * 1024);
+#else
+    (void)client;
+#endif
+}
+
 void
 fake_fini(struct fake *fake)
 {
     if (fake->sim == NULL) {
+        stack_check(fake->client);
         client_self_set(NULL);
         client_destroy(fake->client);
     } else {
