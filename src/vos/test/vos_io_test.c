@@ -18,7 +18,7 @@ single_values(struct fix *f)
 {
     static uint8_t big[300000], back[300000];
     char buf[64];
-    size_t len;
+    size_t len = 0;
 
     if (!fix_format(f))
         return;
@@ -117,7 +117,7 @@ static void
 conditions(struct fix *f)
 {
     char buf[8];
-    size_t len;
+    size_t len = 0;
 
     if (!fix_format(f))
         return;
@@ -175,7 +175,7 @@ one_request(struct fix *f)
     struct vos_apply_ret ret;
     struct fix_keys keys;
     char buf[8];
-    size_t len;
+    size_t len = 0;
 
     if (!fix_format(f))
         return;
