@@ -124,7 +124,8 @@ dead_body(struct rig *rig)
         return;
     EXPECT_OK(daos_obj_generate_oid(app.coh, &oid, DAOS_OT_KV_HASHED, OC_SX, 0, 0));
     EXPECT_OK(daos_kv_open(app.coh, oid, DAOS_OO_RW, &oh, NULL));
-    for (int i = 0; i < 16; i++) { /* every target has asked the service about the handle, which may be about to die */
+    for (int i = 0; i < 16;
+         i++) { /* every target has asked the service about the handle, which may be about to die */
         snprintf(key, sizeof(key), "%d", i);
         EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, key, 1, "v", NULL));
     }
