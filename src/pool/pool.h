@@ -17,7 +17,7 @@
  *          until there is replication.
  *
  * Owner: service parts: the system xstream; pool_tgt: a target's xstream. Formats of the rows:
- * README.md. Tested by test/ and test/server.
+ * README.md. Tested by src/cont/test and test/server.
  */
 #ifndef CAIRN_POOL_H
 #define CAIRN_POOL_H

@@ -2,7 +2,7 @@
 /*
  * Properties: tables of what there is, what may be said, and what is in force when nothing was
  * said. Stored by number, big-endian:
- * key u32, value u8 kind, then u64 or bytes. Tested by test/pool_prop_test.c.
+ * key u32, value u8 kind, then u64 or bytes. Tested by src/cont/test/cont_prop_test.c.
  */
 #include "base/assert.h"
 #include "pool_priv.h"

@@ -302,7 +302,6 @@ body_props(struct rig *rig)
 {
     struct proto_prop_req req = {.props = {0, NULL}};
     struct proto_prop_rep rep;
-    struct proto_empty none;
     struct proto_prop set = {.type = 0x1018, .num = 1};
     struct proto_prop pset = {.type = 3, .num = 7};
     struct proto_cont_query_req creq;
@@ -320,14 +319,14 @@ body_props(struct rig *rig)
     EXPECT_EQ(num_of(&rep.props, 9), 131072);
     EXPECT_EQ(num_of(&rep.props, 20), PLACEMENT_LAYOUT_VERSION);
     req.props = (struct proto_array){1, &pset};
-    EXPECT_OK(rig_svc(rig, PROTO_POOL_PROP_SET, &req, &none));
+    EXPECT_OK(rig_svc(rig, PROTO_POOL_PROP_SET, &req, NULL));
     EXPECT_OK(rig_svc(rig, PROTO_POOL_PROP_GET, &req, &rep));
     EXPECT_EQ(rep.props.nr, 1);
     EXPECT_EQ(num_of(&rep.props, 3), 7);
     pset = (struct proto_prop){.type = 11, .num = 2};
-    EXPECT_ERR(rig_svc(rig, PROTO_POOL_PROP_SET, &req, &none), NO_PERM);
+    EXPECT_ERR(rig_svc(rig, PROTO_POOL_PROP_SET, &req, NULL), NO_PERM);
     pset = (struct proto_prop){.type = 3, .num = 101};
-    EXPECT_ERR(rig_svc(rig, PROTO_POOL_PROP_SET, &req, &none), INVAL);
+    EXPECT_ERR(rig_svc(rig, PROTO_POOL_PROP_SET, &req, NULL), INVAL);
 
     creq.cont = rig->cont;
     EXPECT_OK(rig_svc(rig, PROTO_CONT_QUERY, &creq, &crep));
@@ -343,7 +342,7 @@ body_props(struct rig *rig)
     EXPECT_EQ(arep.lo, 1);
     req.cont = rig->cont;
     req.props = (struct proto_array){1, &set};
-    EXPECT_OK(rig_svc(rig, PROTO_CONT_PROP_SET, &req, &none));
+    EXPECT_OK(rig_svc(rig, PROTO_CONT_PROP_SET, &req, NULL));
     EXPECT_OK(rig_svc(rig, PROTO_CONT_QUERY, &creq, &crep));
     EXPECT_EQ(num_of(&crep.props, 0x1018), 1);
     EXPECT_EQ(num_of(&crep.props, 0x1013), 5);
@@ -351,7 +350,7 @@ body_props(struct rig *rig)
 
     /* A new label names the container, the old one no longer does. */
     set = (struct proto_prop){.type = 0x1001, .bytes = rig_str("chest")};
-    EXPECT_OK(rig_svc(rig, PROTO_CONT_PROP_SET, &req, &none));
+    EXPECT_OK(rig_svc(rig, PROTO_CONT_PROP_SET, &req, NULL));
     EXPECT_ERR(rig_cont_open(rig, "box", CONT_COO_RO, rig_uuid(rig)), NONEXIST);
     EXPECT_OK(rig_cont_open(rig, "chest", CONT_COO_RO, rig_uuid(rig)));
 }
@@ -369,14 +368,13 @@ attrs_of(struct rig *rig, uint16_t base)
     struct proto_attr attrs[3] = {{rig_str("b"), rig_str("2")}, {rig_str("a"), {NULL, 0}}};
     struct proto_attr_req req = {.pool = rig->pool, .cont = rig->cont, .attrs = {3, attrs}};
     struct proto_attr_rep rep;
-    struct proto_empty none;
     const struct proto_attr *got;
 
     memset(big, 0x5a, sizeof(big));
     memset(name, 'n', sizeof(name));
     attrs[2].name = (struct iov){name, PROTO_ATTR_NAME_BYTES_MAX};
     attrs[2].value = (struct iov){big, sizeof(big)};
-    EXPECT_OK(rig_svc(rig, base + 2, &req, &none));
+    EXPECT_OK(rig_svc(rig, base + 2, &req, NULL));
     EXPECT_OK(rig_svc(rig, base + 0, &req, &rep));
     got = rep.attrs.items;
     if (EXPECT_EQ(rep.attrs.nr, 3)) { /* in the order of their bytes */
@@ -393,10 +391,10 @@ attrs_of(struct rig *rig, uint16_t base)
             EXPECT_MEM_EQ(got[2].value.buf, big, sizeof(big));
     }
     req.attrs.nr = 1;
-    EXPECT_OK(rig_svc(rig, base + 3, &req, &none));
+    EXPECT_OK(rig_svc(rig, base + 3, &req, NULL));
     EXPECT_ERR(rig_svc(rig, base + 1, &req, &rep), NONEXIST);
     req.attrs.nr = 0;
-    EXPECT_ERR(rig_svc(rig, base + 2, &req, &none), INVAL);
+    EXPECT_ERR(rig_svc(rig, base + 2, &req, NULL), INVAL);
 }
 
 static void

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The control socket: Envelopes in frames from a peer that is another process, good and bad ones.
+ * Method: a net endpoint as daos_server's, in the simulator and
+ * over AF_UNIX.
+ */
+#include <stdio.h>
+
+#include "engine/engine.h"
+#include "harness/harness.h"
+#include "plat/plat_linux.h"
+#include "plat/plat_sim.h"
+#include "proto/ctl/ctl.pb-c.h"
+#include "ult/ult.h"
+
+struct env {
+    struct sim *sim;
+    struct plat *plat, *peer_plat;
+    struct engine *engine;
+    struct xstream *xs;
+    const struct net_ops *ops;
+    struct net *net;
+    struct net_peer *peer;
+    char uri[NET_URI_MAX];
+    uint8_t reply[NET_HDR_BYTES_MAX];
+    size_t reply_len;
+    uint32_t replies, downs, stops;
+    struct ult_cond changed;
+    bool is_done;
+};
+
+static void
+on_recv(void *arg, struct net_peer *peer, const void *head, size_t head_len, const void *payload,
+    size_t payload_len)
+{
+    struct env *env = arg;
+
+    (void)peer;
+    (void)payload;
+    EXPECT_EQ(payload_len, 0);
+    memcpy(env->reply, head, head_len);
+    env->reply_len = head_len;
+    env->replies++;
+    ult_cond_broadcast(&env->changed);
+}
+
+static void
+on_down(void *arg, struct net_peer *peer, int rc)
+{
+    struct env *env = arg;
+
+    (void)rc;
+    env->ops->peer_put(peer);
+    env->peer = NULL;
+    env->downs++;
+    ult_cond_broadcast(&env->changed);
+}
+
+static void
+on_sent(struct net_tx *tx, int rc)
+{
+    (void)rc;
+    *(bool *)tx->arg = true;
+}
+
+static const struct net_cbs cbs = {.recv = on_recv, .down = on_down};
+
+static void
+on_stop(void *arg)
+{
+    ((struct env *)arg)->stops++;
+}
+
+/* Send bytes and wait for the reply (true) or the end of the connection (false). */
+static bool
+ask(struct env *env, const void *buf, size_t len)
+{
+    uint32_t replies = env->replies, downs = env->downs;
+    bool is_sent = false;
+    struct net_tx tx = {.head = {(void *)(uintptr_t)buf, len}, .done = on_sent, .arg = &is_sent};
+
+    if (env->peer == NULL && !EXPECT_OK(env->ops->connect(env->net, env->uri, &env->peer)))
+        return false;
+    if (!EXPECT_OK(env->ops->send(env->peer, &tx)))
+        return false;
+    while (env->replies == replies && env->downs == downs) {
+        ult_cond_wait_until(&env->changed, NULL, ult_now_ns() + UINT64_C(100000000));
+    }
+    while (!is_sent) {
+        ult_sleep(1000000);
+    }
+    return env->replies != replies;
+}
+
+static Cairn__Ctl__Envelope *
+ask_method(struct env *env, uint32_t version, int method)
+{
+    Cairn__Ctl__Envelope req = CAIRN__CTL__ENVELOPE__INIT;
+    uint8_t buf[64];
+    size_t len;
+
+    req.version = version;
+    req.id = 77;
+    req.method = method;
+    len = cairn__ctl__envelope__pack(&req, buf);
+    if (!EXPECT(ask(env, buf, len)))
+        return NULL;
+    return cairn__ctl__envelope__unpack(NULL, env->reply_len, env->reply);
+}
+
+static int
+rc_of(struct env *env, uint32_t version, int method)
+{
+    Cairn__Ctl__Envelope *rep = ask_method(env, version, method);
+    int rc;
+
+    if (!EXPECT(rep != NULL))
+        return -DER_MISC;
+    rc = rep->rc;
+    EXPECT_EQ(rep->id, 77);
+    EXPECT(rep->is_reply);
+    EXPECT_EQ(rc != 0, rep->error[0] != '\0');
+    cairn__ctl__envelope__free_unpacked(rep, NULL);
+    return rc;
+}
+
+static void
+peer_ult(void *arg)
+{
+    struct env *env = arg;
+    Cairn__Ctl__EngineStatusRep *st;
+    Cairn__Ctl__Envelope *rep;
+
+    EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__PING));
+    /* While it starts, too, its state can be asked for. */
+    do {
+        bool is_ready = true;
+
+        rep = ask_method(env, 1, CAIRN__CTL__METHOD__ENGINE_STATUS);
+        if (!EXPECT(rep != NULL))
+            break;
+        st = cairn__ctl__engine_status_rep__unpack(NULL, rep->body.len, rep->body.data);
+        if (EXPECT(st != NULL)) {
+            is_ready = st->ready;
+            EXPECT_EQ(st->self->n_uris, is_ready ? 2 : 0);
+            cairn__ctl__engine_status_rep__free_unpacked(st, NULL);
+        }
+        cairn__ctl__envelope__free_unpacked(rep, NULL);
+        if (is_ready)
+            break;
+        ult_sleep(1000000);
+    } while (true);
+    EXPECT_ERR(rc_of(env, 2, CAIRN__CTL__METHOD__PING), CONTROL_INCOMPAT);
+    EXPECT_ERR(rc_of(env, 1, 55), NOSYS);
+    EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__POOL_LIST));
+    /* What is no Envelope ends the connection, and nothing else. */
+    EXPECT(!ask(env, "\xff\xff\xff\xff", 4));
+    EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__PING));
+    EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__ENGINE_STOP)); /* the answer comes before the end */
+    if (env->sim == NULL)
+        engine_wait_stopped(env->engine);
+    while (engine_state_get(env->engine, NULL, NULL) != ENGINE_STOPPED) {
+        ult_sleep(1000000);
+    }
+    while (env->peer != NULL) {
+        ult_sleep(1000000);
+    }
+    env->ops->close(env->net);
+    env->is_done = true;
+}
+
+static bool
+is_done(void *arg)
+{
+    return ((struct env *)arg)->is_done;
+}
+
+static bool
+env_start(struct env *env)
+{
+    struct xstream_opts xopts = {.name = "peer", .cpu = UINT32_MAX};
+    struct sim_opts sopts = {.seed = test_seed()};
+    char err[ENGINE_TEXT_BYTES];
+    struct engine_cfg cfg;
+
+    engine_cfg_init(&cfg);
+    if (test_backend() == BACKEND_LINUX) {
+        if (!EXPECT_OK(plat_linux_create(&env->plat)))
+            return false;
+        env->peer_plat = env->plat;
+        snprintf(env->uri, sizeof(env->uri), "unix://%.80s/ctl", test_tmpdir());
+        snprintf(cfg.dir, sizeof(cfg.dir), "%.120s/store", test_tmpdir());
+        snprintf(cfg.uri_base, sizeof(cfg.uri_base), "unix://%.80s", test_tmpdir());
+    } else {
+        if (!EXPECT_OK(sim_create(&sopts, &env->sim)) ||
+            !EXPECT_OK(sim_node_start(env->sim, "h", "e", &env->plat)) ||
+            !EXPECT_OK(sim_node_start(env->sim, "h", "s", &env->peer_plat)))
+            return false;
+        snprintf(env->uri, sizeof(env->uri), "sim://e/ctl");
+        snprintf(cfg.dir, sizeof(cfg.dir), "/store");
+        snprintf(cfg.uri_base, sizeof(cfg.uri_base), "sim://e");
+    }
+    snprintf(cfg.system, sizeof(cfg.system), "ctl");
+    snprintf(cfg.ctl_uri, sizeof(cfg.ctl_uri), "%s", env->uri);
+    cfg.tgt_nr = 1;
+    cfg.wal_bytes = 16 << 20;
+    cfg.on_stop = on_stop;
+    cfg.on_stop_arg = env;
+    ult_cond_init(&env->changed);
+    return EXPECT_OK(engine_start(env->plat, &cfg, err, &env->engine)) &&
+        EXPECT_OK(xstream_create(env->peer_plat, &xopts, &env->xs)) &&
+        EXPECT((env->ops = env->peer_plat->ops->net(env->peer_plat, env->uri)) != NULL) &&
+        EXPECT_OK(env->ops->open(env->peer_plat, xstream_loop(env->xs), NULL, &cbs, env, &env->net)) &&
+        EXPECT_OK(xstream_post(env->xs, ULT_SERVICE, peer_ult, env));
+}
+
+TEST_ON(engine_ctl, control_socket, BACKEND_LINUX | BACKEND_SIM)
+{
+    struct env env;
+
+    memset(&env, 0, sizeof(env));
+    if (!env_start(&env))
+        return;
+    if (env.sim != NULL) {
+        EXPECT_OK(xstream_start(env.xs));
+        EXPECT_OK(sim_run_until(env.sim, is_done, &env, UINT64_C(100000000000)));
+        xstream_stop(env.xs);
+    } else {
+        EXPECT_OK(
+            xstream_drive(env.xs, &env.is_done, plat_mono_ns(env.plat) + UINT64_C(60000000000)));
+    }
+    EXPECT_EQ(env.stops, 1);
+    engine_destroy(env.engine);
+    xstream_destroy(env.xs);
+    sim_destroy(env.sim);
+    if (env.sim == NULL)
+        plat_linux_destroy(env.plat);
+}

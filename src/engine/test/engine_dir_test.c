@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The directory of an engine: one owner, one identity, growing incarnations; every refusal is one
+ * line that says what is wrong and what to do, and changes
+ * nothing.
+ */
+#include <stdio.h>
+
+#include "engine/engine.h"
+#include "harness/harness.h"
+#include "plat/plat_linux.h"
+#include "plat/plat_sim.h"
+
+struct env {
+    struct sim *sim;
+    struct plat *plat;
+    char dir[128];
+    uint32_t lives;
+};
+
+static bool
+env_init(struct env *env)
+{
+    struct sim_opts opts = {.seed = test_seed()};
+
+    memset(env, 0, sizeof(*env));
+    if (test_backend() == BACKEND_LINUX) {
+        snprintf(env->dir, sizeof(env->dir), "%s/store", test_tmpdir());
+        return EXPECT_OK(plat_linux_create(&env->plat));
+    }
+    snprintf(env->dir, sizeof(env->dir), "/store");
+    return EXPECT_OK(sim_create(&opts, &env->sim)) &&
+        EXPECT_OK(sim_node_start(env->sim, "host", "e", &env->plat));
+}
+
+static void
+env_fini(struct env *env)
+{
+    if (env->sim == NULL)
+        plat_linux_destroy(env->plat);
+    sim_destroy(env->sim);
+}
+
+static void
+cfg_of(const struct env *env, struct engine_cfg *cfg)
+{
+    engine_cfg_init(cfg);
+    snprintf(cfg->system, sizeof(cfg->system), "one");
+    snprintf(cfg->dir, sizeof(cfg->dir), "%s", env->dir);
+    snprintf(cfg->uri_base, sizeof(cfg->uri_base), env->sim != NULL ? "sim://e" : "inproc://dirtest");
+    cfg->tgt_nr = 1;
+    cfg->is_alone = 1;
+    cfg->wal_bytes = cfg->sys_wal_bytes = 16 << 20;
+    cfg->meta_bytes = cfg->data_bytes = cfg->sys_meta_bytes = cfg->sys_data_bytes = 64 << 20;
+}
+
+static bool
+state_is_settled(void *arg)
+{
+    enum engine_state state = engine_state_get(arg, NULL, NULL);
+
+    return state != ENGINE_STARTING && state != ENGINE_STOPPING;
+}
+
+static bool
+state_is_stopped(void *arg)
+{
+    return engine_state_get(arg, NULL, NULL) == ENGINE_STOPPED;
+}
+
+/* Start to READY or FAILED; its code. */
+static int
+life_begin(struct env *env, const struct engine_cfg *cfg, char *err, struct engine **ret_engine)
+{
+    int rc;
+
+    rc = engine_start(env->plat, cfg, err, ret_engine);
+    if (rc != 0)
+        return rc;
+    if (env->sim == NULL) {
+        rc = engine_wait_ready(*ret_engine);
+    } else {
+        EXPECT_OK(sim_run_until(env->sim, state_is_settled, *ret_engine, UINT64_C(60000000000)));
+    }
+    (void)engine_state_get(*ret_engine, err, &rc);
+    return rc;
+}
+
+static void
+life_end(struct env *env, struct engine *engine)
+{
+    if (env->sim == NULL) {
+        engine_stop(engine);
+        return;
+    }
+    engine_stop_begin(engine);
+    EXPECT_OK(sim_run_until(env->sim, state_is_stopped, engine, UINT64_C(60000000000)));
+    engine_destroy(engine);
+}
+
+TEST_ON(engine_dir, identity, BACKEND_LINUX | BACKEND_SIM)
+{
+    char err[ENGINE_TEXT_BYTES], path[200];
+    struct engine *engine = NULL, *second = NULL;
+    struct engine_cfg cfg;
+    uint64_t first, len_before;
+    uint8_t id[80];
+    size_t len;
+    struct env env;
+
+    if (!env_init(&env))
+        return;
+    cfg_of(&env, &cfg);
+    if (!EXPECT_OK(life_begin(&env, &cfg, err, &engine)))
+        return;
+    first = engine_incarnation(engine);
+
+    /* A second owner, in this process or another. */
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), BUSY);
+    EXPECT(strstr(err, env.dir) != NULL);
+    EXPECT(strstr(err, "in use by process") != NULL);
+    if (env.sim == NULL) {
+        char pid[16];
+
+        snprintf(pid, sizeof(pid), "%u", env.plat->ops->pid(env.plat));
+        EXPECT(strstr(err, pid) != NULL);
+    }
+    life_end(&env, engine);
+
+    snprintf(path, sizeof(path), "%s/identity", env.dir);
+    EXPECT_OK(env.plat->ops->file_read(env.plat, path, id, sizeof(id), &len));
+    EXPECT_EQ(len, 64);
+    len_before = len;
+
+    /* Another system, rank, number of targets. */
+    snprintf(cfg.system, sizeof(cfg.system), "two");
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), MISMATCH);
+    EXPECT(strstr(err, "another system") != NULL);
+    cfg_of(&env, &cfg);
+    cfg.rank = 4;
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), MISMATCH);
+    EXPECT(strstr(err, "rank 0, not 4") != NULL);
+    cfg_of(&env, &cfg);
+    cfg.tgt_nr = 2;
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), MISMATCH);
+    EXPECT(strstr(err, "1 targets, not 2") != NULL);
+    {
+        uint8_t now[80];
+
+        EXPECT_OK(env.plat->ops->file_read(env.plat, path, now, sizeof(now), &len));
+        EXPECT_EQ(len, len_before);
+        EXPECT_MEM_EQ(now, id, 64); /* ENG-2: nothing was changed */
+    }
+
+    /* The same again is a new incarnation, above the last whatever the clock says (ENG-3). */
+    cfg_of(&env, &cfg);
+    cfg.incarnation = 5;
+    if (EXPECT_OK(life_begin(&env, &cfg, err, &engine))) {
+        EXPECT_EQ(engine_incarnation(engine), first + 1);
+        life_end(&env, engine);
+    }
+
+    /* One flipped bit; a later format. */
+    id[13] ^= 1;
+    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 64));
+    cfg_of(&env, &cfg);
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INVAL);
+    EXPECT(strstr(err, "identity") != NULL);
+    env_fini(&env);
+}
+
+TEST_ON(engine_dir, wrong_configuration, BACKEND_LINUX | BACKEND_SIM)
+{
+    char err[ENGINE_TEXT_BYTES] = "";
+    struct engine *engine = NULL;
+    struct engine_cfg cfg;
+    struct env env;
+
+    if (!env_init(&env))
+        return;
+    cfg_of(&env, &cfg);
+    cfg.struct_bytes--;
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &engine), MISMATCH);
+    EXPECT(err[0] != '\0');
+    cfg_of(&env, &cfg);
+    cfg.tgt_nr = 0;
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &engine), INVAL);
+    cfg_of(&env, &cfg);
+    cfg.system[0] = '\0';
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &engine), INVAL);
+    cfg_of(&env, &cfg);
+    cfg.dir[0] = 'x';
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &engine), INVAL);
+    cfg_of(&env, &cfg);
+    snprintf(cfg.uri_base, sizeof(cfg.uri_base), "carrier-pigeon://x");
+    EXPECT_ERR(life_begin(&env, &cfg, err, &engine), INVAL);
+    EXPECT(strstr(err, "carrier-pigeon") != NULL);
+    life_end(&env, engine); /* a start that failed ends like any other */
+    env_fini(&env);
+}
+
+/* An address that somebody has. */
+TEST_LINUX(engine_dir, address_in_use, "addresses of processes are Linux's")
+{
+    char err[ENGINE_TEXT_BYTES] = "";
+    struct engine *a = NULL, *b = NULL;
+    struct engine_cfg cfg;
+    struct env env;
+
+    if (!env_init(&env))
+        return;
+    cfg_of(&env, &cfg);
+    snprintf(cfg.uri_base, sizeof(cfg.uri_base), "unix://%.60s", test_tmpdir());
+    EXPECT_OK(life_begin(&env, &cfg, err, &a));
+    snprintf(cfg.dir, sizeof(cfg.dir), "%.100s2", env.dir);
+    EXPECT_ERR(life_begin(&env, &cfg, err, &b), BUSY);
+    EXPECT(strstr(err, "is in use") != NULL);
+    EXPECT(strstr(err, "unix://") != NULL);
+    life_end(&env, b);
+    life_end(&env, a);
+    env_fini(&env);
+}
