@@ -187,10 +187,10 @@ struct plat_ops {
         struct plat_dirlock **ret_lock); /* BUSY: another process */
     void (*dir_unlock)(struct plat_dirlock *lock);
     int (*dir_list)(struct plat *plat, const char *path, void (*fn)(void *arg, const char *name),
-        void *arg); /* names sorted; without . and .. */
+        void *arg); /* names sorted; without . and .., and *.tmp, which are the backend's */
     int (*file_read)(struct plat *plat, const char *path, void *buf, size_t buf_len, size_t *ret_len);
     int (*file_write)(struct plat *plat, const char *path, const void *buf,
-        size_t len); /* whole, atomic, durable */
+        size_t len); /* whole, atomic, durable; replacing as many bytes needs no space */
     int (*file_remove)(struct plat *plat, const char *path); /* NONEXIST when absent */
 
     /* The backend that serves this URI (or, with NULL, anonymous use of the default one); NULL: none. */

@@ -191,7 +191,11 @@ plat_linux_dir_forked(struct plat_linux *pl)
 static int
 name_is_listed(const struct dirent *ent)
 {
-    return strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0;
+    const char *dot = strrchr(ent->d_name, '.');
+
+    if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
+        return 0;
+    return dot == NULL || strcmp(dot, ".tmp") != 0; /* spares of plat_linux_file_write() */
 }
 
 static int
@@ -259,46 +263,56 @@ plat_linux_file_read(struct plat *plat, const char *path, void *buf, size_t buf_
     return rc;
 }
 
+/* Over what is there, without giving its blocks back first. */
 static int
-file_write_temp(const char *temp, const void *buf, size_t len)
+file_fill(const char *path, const void *buf, size_t len)
 {
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     size_t off = 0;
     int rc = 0;
 
     if (fd < 0)
         return PLAT_LINUX_ERR(errno);
     while (rc == 0 && off < len) {
-        ssize_t n = write(fd, (const uint8_t *)buf + off, len - off);
+        ssize_t n = pwrite(fd, (const uint8_t *)buf + off, len - off, (off_t)off);
 
         if (n >= 0) {
             off += (size_t)n;
         } else if (errno != EINTR)
             rc = PLAT_LINUX_ERR(errno);
     }
-    if (rc == 0 && fsync(fd) != 0)
+    if (rc == 0 && (ftruncate(fd, (off_t)len) != 0 || fsync(fd) != 0))
         rc = PLAT_LINUX_ERR(errno);
     if (close(fd) != 0 && rc == 0)
         rc = PLAT_LINUX_ERR(errno);
     return rc;
 }
 
+/*
+ * Two files take turns: the new content goes into the spare, then they change names. The spare keeps its blocks, so that writing a file again, with no more
+ * bytes than before, needs no space: an engine starts on a full file system (ST-8).
+ */
 int
 plat_linux_file_write(struct plat *plat, const char *path, const void *buf, size_t len)
 {
-    char temp[PATH_MAX];
+    char spare[PATH_MAX];
     int rc = path_check(path);
 
     (void)plat;
     if (rc != 0)
         return rc;
-    snprintf(temp, sizeof(temp), "%.*s.tmp", PATH_MAX - 8, path);
-    rc = file_write_temp(temp, buf, len);
-    if (rc == 0 && rename(temp, path) != 0)
-        rc = PLAT_LINUX_ERR(errno);
-    if (rc != 0) {
-        unlink(temp);
+    snprintf(spare, sizeof(spare), "%.*s.tmp", PATH_MAX - 8, path);
+    rc = file_fill(spare, buf, len);
+    if (rc != 0)
         return rc;
+    if (renameat2(AT_FDCWD, spare, AT_FDCWD, path, RENAME_EXCHANGE) != 0) {
+        if (rename(spare, path) != 0) { /* it is new, or the file system cannot exchange */
+            rc = PLAT_LINUX_ERR(errno);
+            unlink(spare);
+            return rc;
+        }
+        rc = plat_linux_dir_sync_parent(path);
+        return rc != 0 ? rc : file_fill(spare, buf, len);
     }
     return plat_linux_dir_sync_parent(path);
 }
@@ -306,6 +320,7 @@ plat_linux_file_write(struct plat *plat, const char *path, const void *buf, size
 int
 plat_linux_file_remove(struct plat *plat, const char *path)
 {
+    char spare[PATH_MAX];
     int rc = path_check(path);
 
     (void)plat;
@@ -313,5 +328,7 @@ plat_linux_file_remove(struct plat *plat, const char *path)
         return rc;
     if (unlink(path) != 0)
         return PLAT_LINUX_ERR(errno);
+    snprintf(spare, sizeof(spare), "%.*s.tmp", PATH_MAX - 8, path);
+    unlink(spare); /* of plat_linux_file_write() */
     return plat_linux_dir_sync_parent(path);
 }

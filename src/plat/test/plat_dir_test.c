@@ -41,6 +41,10 @@ TEST_ON(plat_dir, files, BACKEND_LINUX | BACKEND_SIM)
     EXPECT_OK(ops->file_read(f.plat, file, buf, 2, &len));
     EXPECT_EQ(len, 2);
     EXPECT_ERR(ops->file_read(f.plat, file, buf, 1, &len), TRUNC);
+    EXPECT_OK(ops->file_write(f.plat, file, "hey", 3)); /* and again, longer */
+    EXPECT_OK(ops->file_read(f.plat, file, buf, sizeof(buf), &len));
+    EXPECT_EQ(len, 3);
+    EXPECT_MEM_EQ(buf, "hey", 3);
     EXPECT_ERR(ops->dir_create(f.plat, file), NOTDIR);
     snprintf(file, sizeof(file), "%s/one", path);
     EXPECT_OK(ops->file_write(f.plat, file, "", 0));
