@@ -23,7 +23,7 @@ queue_body(struct fake *fake)
 {
     daos_handle_t poh, coh, oh, eqh;
     static daos_event_t evs[EVENTS_NR];
-    static char keys[EVENTS_NR][8];
+    static char keys[EVENTS_NR][16];
     daos_event_t *done[EVENTS_NR];
     uint64_t values[EVENTS_NR], got;
     daos_size_t size;

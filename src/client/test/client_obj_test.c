@@ -72,7 +72,7 @@ values_body(struct fake *fake)
     uint8_t *data = malloc(300000), *back = malloc(300000);
     uint64_t rand = test_seed();
     uint32_t used_nr = 0;
-    char key[16];
+    char key[24];
     size_t len;
 
     for (size_t i = 0; i < 300000; i++) {
