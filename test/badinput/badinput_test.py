@@ -1,0 +1,452 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""Bad input to a whole system: each gets the API's error code and, from a tool, one line with cause and remedy; what was acknowledged stays.
+
+Goal: the cases that only real processes show; those of one component are tested there. Method: cluster_client keeps the record of what was acknowledged
+outside of the system, and every byte of it is read back after the accident.
+
+usage: badinput_test.py BUILD [TEST...]
+"""
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cluster"))
+from cluster import (Failure, Programs, Skip, Suite, System, acked, expect, processes_of, read, rss_bytes, until)  # noqa: E402
+
+suite = Suite("badinput")
+MIB = 1 << 20
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def refuses(system, *parts):
+    """daos_server ends with one error line that says all of this."""
+    system.spawn()
+    rc = system.wait_end()
+    last = read(system.log).strip().splitlines()[-1]
+    expect(rc == 1 and last.startswith("daos_server: ERROR: "), f"exit code {rc}: {last!r}")
+    for part in parts:
+        expect(part in last, f"does not say {part!r}: {last!r}")
+
+
+def free_port(nr=8):
+    """The first of `nr` ports of 127.0.0.1 that are free now."""
+    for port in range(random.SystemRandom().randrange(20000, 29000), 32000, nr):
+        held = []
+        try:
+            for p in range(port, port + nr):
+                s = socket.socket()
+                held.append(s)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", p))
+            return port
+        except OSError:
+            continue
+        finally:
+            for s in held:
+                s.close()
+    raise Failure("no free ports")
+
+
+@suite.test
+def test_unknown_names(s):
+    s.start()
+    s.pool()
+    s.dmg("pool", "query", "nope").fails("pool 'nope' does not exist", "DER_NONEXIST")
+    s.dmg("pool", "destroy", "00000000-0000-4000-8000-000000000001").fails("does not exist")
+    s.dmg("pool", "query", "a/b").fails("a/b")
+    done = s.client("get", 0, 1, 1, pool="nope")
+    expect(done.rc == 1 and "daos_pool_connect: DER_NONEXIST" in done.err, done.text())
+    done = s.client("get", 0, 1, 1, cont="nope")
+    expect(done.rc == 1 and "daos_cont_open: DER_NONEXIST" in done.err, done.text())
+    done = s.run("cluster_client", "nosystem", "tank", "cont", "get", "0", "1", "1")
+    expect(done.rc == 1 and "daos_pool_connect: DER_" in done.err, done.text())
+    s.dmg("pool", "create", "tank", "--scm-size=64M").fails("'tank' exists", "DER_EXIST")
+    s.client("put", 0, 10, 100).ok()
+    s.stop()
+
+
+@suite.test
+def test_port_in_use(s):
+    s.net, s.port = "tcp", free_port()
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", s.port + 4))  # of the second engine's first target
+        taken.listen()
+        refuses(s, "engine rank 1 did not start", f"127.0.0.1:{s.port + 4}", "in use")
+    s.start()
+    s.pool()
+    s.client("put", 0, 10, 100).ok()
+    s.client("get", 0, 10, 100).ok()
+    s.stop()
+
+
+@suite.test
+def test_one_process_a_directory(s):
+    """Server and embedded application on one directory, either way round; and two applications."""
+    s.start()
+    s.pool()
+    s.client("put", 0, 20, 1000).ok()
+    s.env.update(CAIRN_EMBEDDED=s.storage[0], D_LOG_MASK="ERR")
+    done = s.run("cluster_client", "-", "tank", "cont", "get", "0", "1", "1")
+    expect(done.rc == 1 and "DER_BUSY" in done.err, done.text())
+    done = s.run("dmg", "--embedded", s.storage[0], "pool", "list")
+    done.fails(f"{s.storage[0]} is in use by process {s.pids()[0]}", "another directory", "DER_BUSY")
+    del s.env["CAIRN_EMBEDDED"]
+    s.client("get", 0, 20, 1000).ok()
+    s.stop()
+
+    store = os.path.join(s.dir, "store")
+    s.env["CAIRN_EMBEDDED"] = store
+    s.run("dmg", "--embedded", store, "pool", "create", "tank", "--scm-size=256MiB", "--nvme-size=4GiB").ok()
+    s.run("cluster_client", "-", "tank", "cont", "create").ok()
+    s.name = "-"
+    first, out = s.client_start("put", 0, 1000000, 1000)
+    until("the first application works", lambda: acked(out) > 100)
+    done = s.client("get", 0, 1, 1000)
+    expect(done.rc == 1 and "DER_BUSY" in done.err, done.text())
+    other = System(s.programs, s.dir, engines=1, targets=1, name="other")
+    other.storage[0] = store
+    refuses(other, "engine rank 0 did not start", f"{store} is in use by process {first.pid}", "another directory")
+    expect(first.poll() is None, "the first one goes on")
+    first.kill()
+    first.wait()
+    s.client("get", 0, acked(out), 1000).ok()
+    refuses(other, f"{store} belongs to another system")
+
+
+@suite.test
+def test_wrong_owner_or_version(s):
+    """Storage of another system, rank, number of targets, or format version is refused by name and not touched."""
+    s.start()
+    s.pool()
+    s.client("put", 0, 20, 10000).ok()
+    s.stop()
+    other = System(s.programs, s.dir, name="other")
+    refuses(other, s.storage[0], "belongs to another system", "another directory")
+    swapped = System(s.programs, s.dir)
+    swapped.storage = s.storage[::-1]
+    refuses(swapped, "belongs to rank")
+    fewer = System(s.programs, s.dir, targets=1)
+    refuses(fewer, "was formatted with 2 targets, not 1", "set targets to 2")
+    identity = os.path.join(s.storage[0], "identity")
+    with open(identity, "rb") as f:
+        good = f.read()
+    newer = bytearray(good)
+    newer[8:12] = struct.pack("<I", struct.unpack("<I", good[8:12])[0] + 1)
+    newer[60:64] = struct.pack("<I", crc32c(bytes(newer[:60])))
+    for data, says in ((bytes(newer), "version"), (good[:30], "identity"), (b"\0" * 64, "identity"),
+                       (good[:20] + bytes([good[20] ^ 1]) + good[21:], "identity")):
+        with open(identity, "wb") as f:
+            f.write(data)
+        refuses(s, "engine rank 0 did not start", identity, says)
+        with open(identity, "rb") as f:
+            expect(f.read() == data, "nothing was changed in it")
+    with open(identity, "wb") as f:
+        f.write(good)
+    s.start()
+    s.client("get", 0, 20, 10000).ok()
+    s.stop()
+
+
+def used_ranges(path):
+    """Ranges of a sparse file that hold data."""
+    ranges = []
+    size = os.path.getsize(path)
+    with open(path, "rb") as f:
+        off = 0
+        while off < size:
+            try:
+                start = os.lseek(f.fileno(), off, os.SEEK_DATA)
+            except OSError:
+                break
+            off = os.lseek(f.fileno(), start, os.SEEK_HOLE)
+            ranges.append((start, off))
+    return ranges
+
+
+def nonzero_place(path, rng):
+    """A byte that is not zero, away from the file's own zeros."""
+    ranges = used_ranges(path)
+    expect(ranges, f"{path} is empty")
+    with open(path, "rb") as f:
+        for _ in range(10000):
+            start, end = rng.choice(ranges)
+            off = rng.randrange(start, end)
+            f.seek(off)
+            block = f.read(min(4096, end - off))
+            for i, byte in enumerate(block):
+                if byte != 0:
+                    return off + i
+    raise Failure(f"{path} holds zeros only")
+
+
+@suite.test
+def test_flipped_bits(s):
+    """One flipped bit in any file of a target: a start that says so, or the right data, or CSUM; never a crash, never other data."""
+    rng = random.Random(20240611)
+    s.engines = s.targets = 1
+    s.start()
+    s.pool(meta="128MiB", data="1GiB")
+    s.client("put", 0, 40, 20000).ok()
+    s.stop().start()  # all of it in pages
+    s.client("put", 40, 200, 100).ok()
+    s.process.kill()  # and these in the log
+    s.wait_end()
+    until("the engine ends", lambda: not processes_of(s.dir))
+    outcomes = {}
+    for name in ("target", "wal", "meta", "data") * 3:
+        path = os.path.join(s.storage[0], "tgt0", name)
+        saved = os.path.join(s.dir, "saved")
+        subprocess.run(["cp", "-a", "--sparse=always", s.storage[0], saved], check=True)
+        off = nonzero_place(path, rng)
+        with open(path, "r+b") as f:
+            f.seek(off)
+            byte = f.read(1)[0] ^ (1 << rng.randrange(8))
+            f.seek(off)
+            f.write(bytes([byte]))
+        s.spawn()
+        until("ready or refused", lambda: s.process.poll() is not None or s.said(" ready: "))
+        if s.process.poll() is not None:
+            last = read(s.log).strip().splitlines()[-1]
+            expect(s.process.returncode == 1 and "engine rank 0 did not start" in last, f"{name} at {off}: {last}")
+            outcome = "refused"
+        else:
+            a, b = s.client("get", 0, 40, 20000), s.client("get", 40, 200, 100)
+            for line in (a.out + b.out).splitlines():
+                expect(line.endswith("DER_CSUM") or line.endswith("DER_IO"), f"{name} at {off}: {line}")
+            outcome = "right" if not a.out + b.out and a.rc == 0 and b.rc == 0 else "CSUM"
+            s.stop()
+        outcomes.setdefault(name, []).append(outcome)
+        os.unlink(s.log)
+        shutil.rmtree(s.storage[0])
+        os.rename(saved, s.storage[0])
+    print(f"    {outcomes}", file=sys.stderr)
+
+
+def pool_full(s, bytes_each, pool_bytes):
+    """Put until it is full; check all; make room; put again. What works when nothing is left: read, remove, destroy."""
+    proc, out = s.client_start("put", 0, 100000, bytes_each)
+    expect(proc.wait(timeout=120) == 1, "the disk gets full")
+    nr = acked(out)
+    last = read(out).strip().splitlines()[-1]
+    expect(last == f"err {nr} DER_NOSPACE", f"not NOSPACE: {last}")
+    expect(nr * bytes_each >= pool_bytes / 2, f"only {nr} values of {bytes_each} bytes fit")
+    s.client("get", 0, nr, bytes_each).ok()
+    return nr
+
+
+@suite.test
+def test_full_pool(s):
+    s.start()
+    s.pool(meta="64MiB", data="64MiB")
+    nr = pool_full(s, MIB, 128 * MIB)
+    s.client("remove", 0, nr // 2).ok()
+    s.client("get", nr // 2, nr - nr // 2, MIB).ok()
+    os.kill(s.pids()[0], signal.SIGKILL)  # a start, too, works without space
+    s.wait_joined()
+    s.client("get", nr // 2, nr - nr // 2, MIB).ok()
+    s.dmg("pool", "destroy", "tank").fails("tank")
+    s.dmg("pool", "destroy", "tank", "--recursive", "--force").ok()
+    s.pool(meta="64MiB", data="64MiB")  # all of it is there again
+    expect(pool_full(s, MIB, 128 * MIB) >= nr - 2, "as much as the first time")
+    s.stop()
+
+
+@suite.test
+def test_full_file_system(s):
+    """The file system below the storage gets full, by somebody else even."""
+    mount = os.path.join(s.dir, "small")
+    os.makedirs(mount)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "none", mount], capture_output=True).returncode != 0:
+        raise Skip("mounting a small tmpfs is not permitted here")
+    try:
+        s.engines = s.targets = 1
+        s.storage = [os.path.join(mount, "e")]
+        s.start()
+        s.pool(meta="64MiB", data="1GiB")
+        nr = pool_full(s, MIB, 100 * MIB)
+        expect(s.members()[0]["state"] == "joined", "the engine is there")
+        s.client("remove", 0, 5).ok()
+        pid = s.pids()[0]
+        os.kill(pid, signal.SIGKILL)
+        until("a new engine", lambda: s.pids()[0] not in (0, pid))
+        s.wait_joined()
+        s.client("get", 5, nr - 5, MIB).ok()
+        s.dmg("pool", "destroy", "tank", "--recursive", "--force").ok()
+        s.pool(meta="64MiB", data="1GiB")
+        s.client("put", 0, 5, MIB).ok()
+        s.client("get", 0, 5, MIB).ok()
+        s.stop()
+    finally:
+        for pid in processes_of(s.dir):
+            os.kill(pid, signal.SIGKILL)
+        until("the file system is idle", lambda: subprocess.run(["umount", mount], capture_output=True).returncode == 0)
+
+
+@suite.test
+def test_client_killed(s):
+    """A client that dies in the middle of bulk transfers: the engines go on, keep nothing of it, serve the next."""
+    rng = random.Random(3)
+    s.start()
+    s.pool()
+    s.client("put", 0, 4, 16 * MIB).ok()
+    sizes = []
+    for i in range(12):
+        procs = [s.client_start("put", 0, 1000, 16 * MIB) for _ in range(2)]
+        procs.append(s.client_start("get", 0, 4, 16 * MIB))
+        nr = rng.randrange(1, 4)
+        until("transfers are on their way", lambda: acked(procs[0][1]) >= nr)
+        for proc, _ in procs:
+            proc.kill()
+            proc.wait()
+        if i in (3, 11):
+            sizes.append([rss_bytes(pid) for pid in s.pids().values()])
+    expect(all(b < a + 64 * MIB for a, b in zip(*sizes)), f"memory of the engines grows: {sizes}")
+    s.client("put", 100, 10, 4 * MIB).ok()
+    s.client("get", 100, 10, 4 * MIB).ok()
+    s.client("get", 0, 4, 16 * MIB).ok()
+    expect("engine rank" not in read(s.log).split(" ready: ", 1)[1], "no engine ended")
+    s.stop()
+
+
+def garbage(rng):
+    """Byte strings that are not for us, from silly to nearly right."""
+    def frame(head_len, payload_len, body):
+        hdr = struct.pack("<III", 0x314d4e43, head_len, payload_len)
+        return hdr + struct.pack("<I", crc32c(hdr)) + body
+    yield b""
+    yield b"\0"
+    yield b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield b"\xff" * 100000
+    yield b"CNM1"
+    yield bytes(rng.randrange(256) for _ in range(5000))
+    yield frame(1, 0, b"x")
+    yield frame(200, 0, b"CPRC" + bytes(rng.randrange(256) for _ in range(196)))
+    yield frame(32768, 1 << 20, b"y" * 100)
+    yield frame(0xffffffff, 0xffffffff, b"z" * 100)
+    yield frame(64, 0, b"\x08\x01\x10\x01\x18\x05" + bytes(rng.randrange(256) for _ in range(58)))
+    for _ in range(40):
+        n = rng.randrange(1, 400)
+        yield frame(n, 0, bytes(rng.randrange(256) for _ in range(n)))
+
+
+@suite.test
+def test_garbage_to_sockets_unix(s):
+    garbage_to_all(s)
+
+
+@suite.test
+def test_garbage_to_sockets_tcp(s):
+    s.net, s.port = "tcp", free_port()
+    garbage_to_all(s)
+
+
+def garbage_to_all(s):
+    rng = random.Random(5)
+    s.start()
+    s.pool()
+    s.client("put", 0, 50, 3000).ok()
+    before = s.pids()
+    places = [os.path.join(s.sys_dir, n) for n in os.listdir(s.sys_dir)
+              if os.path.exists(os.path.join(s.sys_dir, n)) and (os.stat(os.path.join(s.sys_dir, n)).st_mode & 0o170000) == 0o140000]
+    expect(len(places) >= (3 if s.net == "tcp" else 9), f"sockets {places}")
+    if s.net == "tcp":
+        places += [("127.0.0.1", s.port + i) for i in range(6)]
+    held = []
+    proc, out = s.client_start("put", 0, 100000, 3000)
+    for place in places:
+        for data in garbage(rng):
+            c = socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET)
+            c.settimeout(10)
+            c.connect(place)
+            try:
+                c.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            if rng.randrange(4) == 0:
+                held.append(c)
+            else:
+                c.close()
+    expect(proc.poll() is None, f"the client beside it goes on: {read(out)[-200:]}")
+    proc.kill()
+    proc.wait()
+    s.client("get", 0, max(50, acked(out)), 3000).ok()
+    for c in held:
+        c.close()
+    expect(s.pids() == before, "no engine ended")
+    expect(all(rss_bytes(pid) < 300 * MIB for pid in before.values()), "nor grew")
+    s.stop()
+
+
+@suite.test
+def test_engine_killed_again_and_again(s):
+    rng = random.Random(7)
+    s.start()
+    s.pool()
+    proc, out = s.client_start("put", 0, 1000000, 5000)
+    for _ in range(8):
+        had = acked(out)
+        until("the client gets on", lambda: proc.poll() is not None or acked(out) >= had + rng.randrange(5, 30))
+        expect(proc.poll() is None, f"the client goes on: {read(out)[-200:]}")
+        rank = rng.randrange(2)
+        pid = s.pids()[rank]
+        if pid != 0:
+            os.kill(pid, signal.SIGKILL)
+            until("a new engine", lambda: s.pids()[rank] not in (0, pid))
+    s.wait_joined()
+    had = acked(out)
+    until("the client gets on", lambda: acked(out) > had + 20)
+    proc.kill()
+    proc.wait()
+    s.client("get", 0, acked(out), 5000).ok()
+    s.stop()
+    s.start()
+    s.client("get", 0, acked(out), 5000).ok()
+    s.stop()
+
+
+@suite.test
+def test_server_killed(s):
+    """kill -9 of daos_server takes the engines with it; the next one finds all; a client that was at work goes on."""
+    s.start()
+    s.pool()
+    proc, out = s.client_start("put", 0, 1000000, 5000)
+    for _ in range(3):
+        had = acked(out)
+        until("the client gets on", lambda: acked(out) > had + 30)
+        pids = s.pids()
+        s.process.kill()
+        s.process.wait()
+        until("the engines end", lambda: not set(pids.values()) & set(processes_of(s.dir)))
+        s.start()
+        expect(proc.poll() is None, f"the client goes on: {read(out)[-200:]}")
+    had = acked(out)
+    until("the client gets on", lambda: acked(out) > had + 30)
+    proc.kill()
+    proc.wait()
+    s.client("get", 0, acked(out), 5000).ok()
+    s.stop()
+
+
+def main():
+    programs = Programs(sys.argv[1])
+    env = {"CAIRN_MODULE_DIR": os.path.dirname(programs["libcairn_engine.so"])}
+    return suite.run(lambda folder: System(programs, folder, env=env), sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
