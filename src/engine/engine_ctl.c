@@ -17,10 +17,13 @@
 enum { CTL_ARENA_BYTES_MAX = 16 << 20, CTL_VERSION = 1, CTLS_NR_MAX = 256, POOLS_NR_MAX = 4096 };
 
 /*
- * Of a size given for both tiers together: metadata gets a quarter, since small values live there,
- * too.
+ * Of a size given for both tiers together, metadata gets the share that it has of a target's
+ * storage. Small values live there, too, so that a small pool gets a quarter, but not more than
+ * that
+ * part of a target's metadata.
  */
 enum { META_SHARE = 4 };
+#define META_EACH_MIN (UINT64_C(32) << 20)
 
 /* One request. */
 struct ctl {
@@ -411,13 +414,27 @@ targets_count(struct ctl *ctl, const Cairn__Ctl__PoolCreateReq *in, uint32_t *re
     return nr;
 }
 
+/* The metadata tier's part of a target's bytes; targets of a system are alike. */
+static uint64_t
+meta_of(struct ctl *ctl, uint64_t each)
+{
+    const struct bio_space *space = &ctl->engine->xs[1].space;
+    uint64_t share, part;
+
+    CAIRN_IGNORE(engine_each_tgt(ctl->engine, engine_xs_status)); /* without it: the least */
+    part = MAX((space->meta_total + space->data_total) >> 20, 1);
+    share = (each >> 20) * (space->meta_total >> 20) / part << 20;
+    share = MAX(share, MIN(each / META_SHARE, space->meta_total / META_SHARE));
+    return MIN(MAX(share, META_EACH_MIN), each);
+}
+
 /* Bytes of each target from what the request gives. */
 static int
 sizes_from(
     struct ctl *ctl, const Cairn__Ctl__PoolCreateReq *in, struct proto_sys_pool_create_req *args)
 {
     uint32_t rank_nr, tgt_nr = targets_count(ctl, in, &rank_nr);
-    uint64_t each, meta_min = UINT64_C(32) << 20;
+    uint64_t each;
 
     if (tgt_nr == 0)
         return CAIRN_ERR(OOG);
@@ -426,7 +443,7 @@ sizes_from(
         args->data_bytes = in->tier_bytes[1] * rank_nr / tgt_nr;
     } else if (in->n_tier_bytes == 0) {
         each = in->total_bytes / tgt_nr;
-        args->meta_bytes = MIN(MAX(each / META_SHARE, meta_min), each);
+        args->meta_bytes = meta_of(ctl, each);
         args->data_bytes = each - args->meta_bytes;
     } else {
         return ctl_fail(ctl, CAIRN_ERR(INVAL), "a size is given for both tiers or for none");
@@ -763,7 +780,8 @@ ctl_dispatch(struct ctl *ctl)
 }
 
 int
-engine_ctl_answer(struct engine *engine, struct arena *arena, struct iov req, struct iov *ret_rep)
+engine_ctl_answer(
+    struct engine *engine, struct arena *arena, struct iov req, size_t len_max, struct iov *ret_rep)
 {
     struct ctl *ctl = arena_calloc(arena, 1, sizeof(*ctl));
     Cairn__Ctl__Envelope rep = CAIRN__CTL__ENVELOPE__INIT;
@@ -791,9 +809,15 @@ engine_ctl_answer(struct engine *engine, struct arena *arena, struct iov req, st
         rep.error = ctl->error;
     }
     len = cairn__ctl__envelope__get_packed_size(&rep);
+    if (len > len_max) {
+        rep.rc = CAIRN_ERR(OVERFLOW);
+        rep.error = (char *)(uintptr_t) "the answer is longer than a control message may be";
+        rep.body = (ProtobufCBinaryData){0, NULL};
+        len = cairn__ctl__envelope__get_packed_size(&rep);
+    }
     buf = arena_alloc(arena, len);
-    if (buf == NULL || len > ENGINE_CTL_BYTES_MAX)
-        return buf == NULL ? CAIRN_ERR(NOMEM) : CAIRN_ERR(OVERFLOW);
+    if (buf == NULL)
+        return CAIRN_ERR(NOMEM);
     *ret_rep = (struct iov){buf, cairn__ctl__envelope__pack(&rep, buf)};
     return 0;
 }
@@ -806,6 +830,7 @@ struct ctl_task {
     struct engine *engine;
     struct arena arena;
     struct iov req, rep;
+    size_t len_max; /* of the answer */
     int rc;
     void (*fn)(void *arg, int rc, const void *rep, size_t len); /* submitted */
     void *arg;
@@ -819,6 +844,7 @@ task_create(struct engine *engine, const void *req, size_t len)
     if (t == NULL)
         return NULL;
     t->engine = engine;
+    t->len_max = ENGINE_CTL_BYTES_MAX;
     list_init(&t->link);
     arena_init(&t->arena, 4096, CTL_ARENA_BYTES_MAX);
     t->req = (struct iov){arena_dup(&t->arena, req, len), len};
@@ -848,7 +874,7 @@ task_run(struct ctl_task *t)
     }
     list_add(&t->link, &engine->ctls);
     engine->ctl_nr++;
-    t->rc = engine_ctl_answer(engine, &t->arena, t->req, &t->rep);
+    t->rc = engine_ctl_answer(engine, &t->arena, t->req, t->len_max, &t->rep);
     list_del(&t->link);
     engine->ctl_nr--;
     ult_cond_broadcast(&engine->idle);
@@ -915,6 +941,7 @@ engine_ctl_submit(struct engine *engine, const void *req, size_t req_len,
     t = task_create(engine, req, req_len);
     if (t == NULL)
         return CAIRN_ERR(NOMEM);
+    t->len_max = NET_HDR_BYTES_MAX; /* one head */
     t->fn = fn;
     t->arg = arg;
     rc = xstream_post(engine_sys(engine)->xs, ULT_SERVICE, submit_task, t);

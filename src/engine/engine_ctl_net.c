@@ -2,8 +2,7 @@
 /*
  * Where control messages arrive: an endpoint of the net table on the system xstream's loop, whose
  * heads are packed Envelopes.
- * Each peer has one request at work; the next is read from what it sent meanwhile only when that
- * is answered.
+ * Each peer may have PEER_REQS_NR_MAX requests at work; one that sends more is turned away.
  * Tested by test/engine_ctl_test.c and test/server.
  */
 #include <stdlib.h>
@@ -70,8 +69,7 @@ answered(void *arg, int rc, const void *rep, size_t len)
     struct ctl_msg *msg = NULL;
 
     cp->req_nr--;
-    if (rc == 0 && len > NET_HDR_BYTES_MAX)
-        rc = CAIRN_ERR(OVERFLOW);
+    CAIRN_ASSERT(ERGO(rc == 0, len <= NET_HDR_BYTES_MAX));
     if (rc == 0 && cp->peer != NULL)
         msg = malloc(sizeof(*msg) + len);
     if (msg != NULL) {

@@ -141,9 +141,9 @@ bool engine_is_member(const struct engine_group *group, const struct rpc_hdr *hd
 /* engine_dir.c: take the directory, check and renew its identity. */
 CAIRN_MUST_CHECK int engine_dir_take(struct engine *engine, char *err);
 
-/* engine_ctl.c: answer a packed Envelope; *ret_rep lives in the arena. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int
-engine_ctl_answer(struct engine *engine, struct arena *arena, struct iov req, struct iov *ret_rep);
+/* engine_ctl.c: answer a packed Envelope by at most len_max bytes; *ret_rep lives in the arena. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int engine_ctl_answer(struct engine *engine, struct arena *arena,
+    struct iov req, size_t len_max, struct iov *ret_rep);
 void engine_ctl_abandon(struct engine *engine);
 
 /* engine_ctl_net.c */

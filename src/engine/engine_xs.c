@@ -24,13 +24,14 @@ or_default(uint64_t v, uint64_t def)
 }
 
 static void
-store_cfg(const struct engine_xs *xs, struct bio_cfg *cfg)
+store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
 {
     const struct engine_cfg *e = &xs->engine->cfg;
 
     memset(cfg, 0, sizeof(*cfg));
     cfg->system = xs->engine->system;
     cfg->rank = e->rank;
+    cfg->pending = &xs->bio; /* for engine_xs_abandon() */
     cfg->device = cuuid_derive(&cfg->system, (uint64_t)e->rank << 16 | xs->tag);
     if (xs->tag == RPC_TAG_SYSTEM) {
         (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/sys", e->dir);

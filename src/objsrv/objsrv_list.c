@@ -132,7 +132,7 @@ objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep)
     const struct proto_obj_query_req *in = req->body;
     struct vos_oid oid = objsrv_oid(in->oid, in->shard, in->layout_ver);
     struct proto_obj_query_rep *out = rep;
-    struct vos_query_ret found;
+    struct vos_query_ret found = {.epoch_max = 0};
     struct tgt_op op;
     int rc;
 
@@ -145,8 +145,8 @@ objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep)
         out->akey = found.akey;
         out->recx = (struct proto_recx){found.recx.idx, found.recx.nr};
         out->rec_size = found.rec_size;
-        out->epoch_max = found.epoch_max;
     }
+    out->epoch_max = found.epoch_max; /* of the object also when the key is not there */
     tgt_op_end(&op);
     return rc;
 }

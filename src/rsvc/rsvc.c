@@ -313,7 +313,7 @@ static int
 propose(struct rsvc *rsvc, const struct rsvc_update *updates, uint32_t nr,
     const struct vos_req_id *req, struct iov result, struct vos_apply_ret *ret)
 {
-    struct vos_apply_args args = {.mod_nr = nr, .result = result};
+    struct vos_apply_args args = {.mod_nr = nr, .flags = VOS_APPLY_NO_HISTORY, .result = result};
     struct batch *b;
     size_t bytes = 0;
     int rc;
@@ -427,23 +427,12 @@ rsvc_get(struct rsvc *rsvc, const char *table, struct iov key, struct arena *are
     return 0;
 }
 
-/* One page of a listing: the keys, as stored, above `after`. */
+/* One page of a listing: keys as stored. */
 struct page {
-    struct iov after;
     uint32_t nr;
     uint32_t lens[PAGE_KEYS_NR];
     uint8_t keys[PAGE_KEYS_NR][KEY_FOLDED];
 };
-
-static int
-key_cmp(struct iov a, struct iov b)
-{
-    int d = memcmp(a.buf, b.buf, MIN(a.len, b.len));
-
-    if (d != 0)
-        return d;
-    return a.len < b.len ? -1 : a.len > b.len;
-}
 
 static bool
 page_add(void *arg, const struct vos_entry *entry)
@@ -454,8 +443,6 @@ page_add(void *arg, const struct vos_entry *entry)
         return false;
     if (entry->key.len == 0 || entry->key.len > KEY_FOLDED)
         return true; /* not ours; vos_tgt_check() tells about it */
-    if (page->after.len > 0 && key_cmp(entry->key, page->after) <= 0)
-        return true;
     memcpy(page->keys[page->nr], entry->key.buf, entry->key.len);
     page->lens[page->nr++] = (uint32_t)entry->key.len;
     return true;
@@ -505,6 +492,17 @@ lister_free(struct lister *l)
     free(l);
 }
 
+/* Start behind a key. */
+static int
+anchor_set(struct rsvc *rsvc, struct iov after, struct vos_anchor *anchor)
+{
+    struct vos_oid oid = db_oid();
+    uint8_t buf[KEY_FOLDED];
+    struct iov stored = key_store(after, buf);
+
+    return vos_anchor_from_key(rsvc->cont, &oid, VOS_LEVEL_AKEY, &stored, anchor);
+}
+
 static int
 list_keys(struct rsvc *rsvc, const char *table, struct lister *l,
     bool (*fn)(void *arg, struct iov key, struct iov value), void *arg)
@@ -534,7 +532,6 @@ int
 rsvc_list_keys(struct rsvc *rsvc, const char *table, struct iov after,
     bool (*fn)(void *arg, struct iov key, struct iov value), void *arg)
 {
-    uint8_t after_buf[KEY_FOLDED];
     struct lister *l;
     uint64_t term;
     int rc;
@@ -550,8 +547,9 @@ rsvc_list_keys(struct rsvc *rsvc, const char *table, struct iov after,
     list_add(&l->link, &rsvc->listers);
     memset(&l->anchor, 0, sizeof(l->anchor));
     arena_init(&l->arena, 512, RSVC_VALUE_BYTES_MAX + 4096);
-    l->page.after = after.len == 0 ? after : key_store(after, after_buf);
-    rc = list_keys(rsvc, table, l, fn, arg);
+    rc = after.len == 0 ? 0 : anchor_set(rsvc, after, &l->anchor);
+    if (rc == 0)
+        rc = list_keys(rsvc, table, l, fn, arg);
     lister_free(l);
     return call_end(rsvc, term, rc);
 }

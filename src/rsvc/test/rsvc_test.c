@@ -359,6 +359,35 @@ TEST_ON(rsvc, many_keys_in_byte_order, BACKEND_SIM)
     run(body_order);
 }
 
+/* A service rewrites the same keys for ever: its shard must not fill. */
+static void
+body_rewrite(struct env *env)
+{
+    struct vos_pool_info before, after;
+    char value[128];
+
+    for (int i = 0; i < 6000; i++) {
+        struct rsvc_update del = {.op = RSVC_DEL, .table = "h", .key = str("handle")};
+        struct rsvc_update u = put("h", str("handle"), value);
+
+        snprintf(value, sizeof(value), "%0100d", i);
+        EXPECT_OK(commit(env, u));
+        EXPECT_OK(commit(env, put("h", str("counter"), value)));
+        if (i % 2 == 0)
+            EXPECT_OK(commit(env, del));
+        if (i == 999)
+            EXPECT_OK(vos_pool_query(env->vos, svc_id, &before));
+    }
+    EXPECT_OK(vos_pool_query(env->vos, svc_id, &after));
+    EXPECT_LE(after.meta_used, before.meta_used + 65536);
+    EXPECT(is_value(env, "h", str("counter"), value));
+}
+
+TEST_ON(rsvc, rewritten_keys_take_no_more_space, BACKEND_SIM)
+{
+    run(body_rewrite);
+}
+
 static void
 body_replay(struct env *env)
 {
