@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Faults, drawn from the seed: which kinds this run knows, how often, how bad (swarm testing: runs with few kinds reach states that
+ * runs with all of them never see). Everything that lasts ends by itself, and simt_calm() ends it all.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "sim/simt_sys.h"
+
+static const char *const names[SIMT_FAULTS_NR] = {
+    "kill", "power", "power_at", "client", "link", "net", "disk", "evict", "skew", "pause", "stop"};
+
+const char *
+simt_fault_name(enum simt_fault fault)
+{
+    return names[fault];
+}
+
+/* ---- drawing ------------------------------------------------------------------------------------------------------------------ */
+
+/* Between lo and hi, each order of magnitude as likely. */
+static uint64_t
+draw_log(struct rng *rng, uint64_t lo, uint64_t hi)
+{
+    uint64_t top = lo;
+
+    while (top < hi && !rng_chance(rng, 1, 3)) {
+        top *= 2;
+    }
+    return rng_range(rng, lo, MIN(MAX(top, lo), hi));
+}
+
+static void
+rough_draw(struct rng *rng, struct simt_cfg *cfg)
+{
+    struct sim_opts *r = &cfg->rough;
+
+    *r = cfg->calm;
+    if (cfg->faults[SIMT_NET]) {
+        r->net_loss_ppm = rng_chance(rng, 1, 2) ? 0 : (uint32_t)draw_log(rng, 50, 5000);
+        r->net_dup_ppm = rng_chance(rng, 1, 2) ? 0 : (uint32_t)draw_log(rng, 1000, 200000);
+        r->net_reorder_ppm = rng_chance(rng, 1, 2) ? 0 : (uint32_t)draw_log(rng, 1000, 200000);
+        r->net_cut_ppm = rng_chance(rng, 1, 2) ? 0 : (uint32_t)draw_log(rng, 50, 10000);
+        if (rng_chance(rng, 1, 4))
+            r->net_lat_hi_ns = draw_log(rng, SIMT_MS, 200 * SIMT_MS);
+    }
+    if (cfg->faults[SIMT_DISK]) {
+        r->disk_lat_hi_ns = draw_log(rng, SIMT_MS, 50 * SIMT_MS);
+        r->disk_stall_ppm = (uint32_t)draw_log(rng, 100, 20000);
+        r->disk_stall_ns = draw_log(rng, 10 * SIMT_MS, 3 * SIMT_S);
+    }
+}
+
+static void
+cfg_say(struct simt *t)
+{
+    const struct simt_cfg *cfg = &t->cfg;
+    const struct sim_opts *r = &cfg->rough;
+
+    if (!t->opts.is_verbose)
+        return;
+    fprintf(stderr,
+        "%u operations by %u, %u, %u workers, pauses %.1f ms; faults each %.0f ms, peace %.0f ms:",
+        cfg->ops, cfg->workers[0], cfg->workers[1], cfg->workers[2], (double)cfg->think_ns / 1e6,
+        (double)cfg->fault_gap_ns / 1e6, (double)cfg->peace_ns / 1e6);
+    for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
+        if (cfg->faults[i])
+            fprintf(stderr, " %s", names[i]);
+    }
+    fprintf(
+        stderr, "\nnet %.3f ms, ppm lost %u twice %u disordered %u cut %u; disk %.3f ms, stalls %u ppm of %.0f ms\n",
+        (double)r->net_lat_hi_ns / 1e6, r->net_loss_ppm, r->net_dup_ppm, r->net_reorder_ppm,
+        r->net_cut_ppm, (double)r->disk_lat_hi_ns / 1e6, r->disk_stall_ppm,
+        (double)r->disk_stall_ns / 1e6);
+}
+
+void
+simt_cfg_draw(struct simt *t)
+{
+    struct simt_cfg *cfg = &t->cfg;
+    struct rng rng;
+
+    rng_init(&rng, t->opts.seed ^ UINT64_C(0x5eed));
+    rng_fork(&rng, &t->rng);
+    cfg->calm = (struct sim_opts){.seed = t->opts.seed,
+        .net_lat_lo_ns = 10000,
+        .net_lat_hi_ns = 20000 + rng_below(&rng, 300000),
+        .disk_lat_lo_ns = 10000,
+        .disk_lat_hi_ns = 20000 + rng_below(&rng, 500000)};
+    for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
+        cfg->faults[i] = rng_chance(&rng, 2, 5);
+    }
+    if (rng_chance(&rng, 1, 12)) /* nothing goes wrong: the model itself is right */
+        memset(cfg->faults, 0, sizeof(cfg->faults));
+    cfg->fault_gap_ns = draw_log(&rng, 20 * SIMT_MS, 5 * SIMT_S);
+    cfg->peace_ns = draw_log(&rng, 100 * SIMT_MS, 3 * SIMT_S);
+    cfg->think_ns = draw_log(&rng, SIMT_MS / 10, 100 * SIMT_MS);
+    cfg->ops = (uint32_t)rng_range(&rng, 40, 250);
+    for (uint32_t i = 0; i < SIMT_CLIENTS; i++) {
+        cfg->workers[i] = (uint32_t)rng_range(&rng, 1, SIMT_WORKERS_MAX);
+    }
+    rough_draw(&rng, cfg);
+    if (t->opts.ops != 0)
+        cfg->ops = t->opts.ops;
+    for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
+        if (t->opts.faults_off || (t->opts.only_fault >= 0 && (uint32_t)t->opts.only_fault != i))
+            cfg->faults[i] = false;
+        if ((int)i == t->opts.only_fault)
+            cfg->faults[i] = true;
+    }
+    if (!cfg->faults[SIMT_NET] && !cfg->faults[SIMT_DISK])
+        cfg->rough = cfg->calm;
+    cfg_say(t);
+}
+
+/* ---- doing --------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+down_draw(struct simt *t)
+{
+    return rng_chance(&t->rng, 1, 2) ? rng_below(&t->rng, 50 * SIMT_MS)
+                                     : rng_below(&t->rng, 6 * SIMT_S);
+}
+
+/*
+ * Nobody gets anything done in a system that never runs: all engines serve for a while before the next one goes. Sometimes one goes while
+ * it, or another, is only just coming back.
+ */
+static bool
+is_time(struct simt *t)
+{
+    uint64_t peace_ns = simt_exp(&t->rng, t->cfg.peace_ns);
+
+    if (rng_chance(&t->rng, 1, 16))
+        return true;
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        const struct simt_engine *e = &t->engines[i];
+
+        if (e->engine == NULL || !e->is_ready || simt_now(t) - e->ready_ns < peace_ns)
+            return false;
+    }
+    return true;
+}
+
+static bool
+do_engine(struct simt *t, enum simt_fault fault)
+{
+    struct simt_engine *e = &t->engines[rng_below(&t->rng, SIMT_ENGINES)];
+
+    if (e->engine == NULL || !is_time(t))
+        return false;
+    e->down_ns = down_draw(t);
+    if (fault == SIMT_KILL) {
+        simt_engine_kill(e, e->down_ns);
+    } else if (fault == SIMT_POWER) {
+        sim_host_power_loss(t->sim, e->host);
+    } else {
+        sim_host_power_loss_at(t->sim, e->host, 1 + draw_log(&t->rng, 1, 200));
+    }
+    return true;
+}
+
+static bool
+do_client(struct simt *t)
+{
+    struct simt_proc *proc = &t->procs[rng_below(&t->rng, SIMT_CLIENTS)];
+
+    if (proc->plat == NULL || proc->is_done)
+        return false;
+    simt_proc_kill(proc, down_draw(t));
+    return true;
+}
+
+static const char *
+host_draw(struct simt *t)
+{
+    uint64_t i = rng_below(&t->rng, SIMT_ENGINES + SIMT_CLIENTS);
+
+    return i < SIMT_ENGINES ? t->engines[i].host : t->procs[i - SIMT_ENGINES].host;
+}
+
+static bool
+do_link(struct simt *t)
+{
+    const char *a = host_draw(t), *b = host_draw(t);
+    bool both = rng_chance(&t->rng, 1, 2);
+
+    if (a == b)
+        return false;
+    simt_say(t, "link %s %s %s down", a, both ? "<->" : "-->", b);
+    sim_link_set(t->sim, a, b, false);
+    if (both)
+        sim_link_set(t->sim, b, a, false);
+    ult_sleep(simt_exp(&t->rng, rng_chance(&t->rng, 1, 4) ? 15 * SIMT_S : 300 * SIMT_MS));
+    sim_link_set(t->sim, a, b, true);
+    sim_link_set(t->sim, b, a, true);
+    simt_say(t, "link %s %s up", a, b);
+    return true;
+}
+
+static int
+evict_some(struct engine_xs *xs, void *arg)
+{
+    struct simt *t = arg;
+    uint64_t rnd = rng_u64(&t->rng);
+
+    if (xs->bio != NULL)
+        t->report->evicted_nr += umem_evict(bio_umem(xs->bio), (uint32_t)(rnd % 64) + 1, rnd);
+    return 0;
+}
+
+static bool
+do_evict(struct simt *t)
+{
+    struct simt_engine *e = &t->engines[rng_below(&t->rng, SIMT_ENGINES)];
+    int rc;
+
+    if (e->engine == NULL || !e->is_ready)
+        return false;
+    return simt_engine_run(e, (uint32_t)rng_below(&t->rng, SIMT_TAGS), evict_some, t, SIMT_S, &rc) ==
+        0;
+}
+
+static bool
+do_skew(struct simt *t)
+{
+    uint64_t i = rng_below(&t->rng, SIMT_ENGINES + SIMT_CLIENTS);
+    struct plat *plat = i < SIMT_ENGINES ? t->engines[i].plat : t->procs[i - SIMT_ENGINES].plat;
+
+    if (plat == NULL)
+        return false;
+    /* Any two differ by less than epsilon. */
+    sim_node_clock_skew(plat,
+        (int64_t)rng_below(&t->rng, HLC_EPSILON_NS * 8 / 10) - (int64_t)(HLC_EPSILON_NS * 4 / 10));
+    return true;
+}
+
+static bool
+do_pause(struct simt *t)
+{
+    uint64_t i = rng_below(&t->rng, SIMT_ENGINES + SIMT_CLIENTS);
+    struct plat *plat = i < SIMT_ENGINES ? t->engines[i].plat : t->procs[i - SIMT_ENGINES].plat;
+
+    if (plat == NULL)
+        return false;
+    sim_node_pause(plat, true);
+    ult_sleep(simt_exp(&t->rng, rng_chance(&t->rng, 1, 8) ? 8 * SIMT_S : 200 * SIMT_MS));
+    sim_node_pause(plat, false); /* a dead one's memory lasts as long as the simulation */
+    return true;
+}
+
+/* In good order, while clients work. */
+static bool
+do_stop(struct simt *t)
+{
+    struct simt_engine *e = &t->engines[rng_below(&t->rng, SIMT_ENGINES)];
+    struct plat *plat = e->plat;
+    uint32_t life = e->life;
+
+    if (e->engine == NULL || !e->is_ready || !is_time(t))
+        return false;
+    e->is_ready = false;
+    e->down_ns = down_draw(t);
+    engine_stop_begin(e->engine);
+    while (e->engine != NULL && e->life == life &&
+        engine_state_get(e->engine, NULL, NULL) != ENGINE_STOPPED) {
+        ult_sleep(SIMT_MS);
+    }
+    if (e->engine == NULL || e->life != life)
+        return true; /* it was killed on the way */
+    engine_destroy(e->engine);
+    e->engine = NULL;
+    sim_node_kill(t->sim, plat);
+    return true;
+}
+
+static bool
+fault_do(struct simt *t, enum simt_fault fault)
+{
+    switch (fault) {
+    case SIMT_KILL:
+    case SIMT_POWER:
+    case SIMT_POWER_AT:
+        return do_engine(t, fault);
+    case SIMT_CLIENT:
+        return do_client(t);
+    case SIMT_LINK:
+        return do_link(t);
+    case SIMT_EVICT:
+        return do_evict(t);
+    case SIMT_SKEW:
+        return do_skew(t);
+    case SIMT_PAUSE:
+        return do_pause(t);
+    case SIMT_STOP:
+        return do_stop(t);
+    default:
+        return true; /* rates, in force all the time */
+    }
+}
+
+void
+simt_fault_injector(void *arg)
+{
+    struct simt *t = arg;
+
+    t->keepers_nr++;
+    CAIRN_IGNORE(sim_opts_set(t->sim, &t->cfg.rough)); /* drawn to be valid */
+    while (t->rough_on) {
+        enum simt_fault fault = (enum simt_fault)rng_below(&t->rng, SIMT_FAULTS_NR);
+
+        ult_sleep(simt_exp(&t->rng, t->cfg.fault_gap_ns));
+        if (!t->rough_on || !t->cfg.faults[fault])
+            continue;
+        if (!fault_do(t, fault))
+            continue;
+        simt_say(t, "fault %s", simt_fault_name(fault));
+        t->report->faults_nr[fault]++;
+    }
+    t->keepers_nr--;
+}
+
+void
+simt_calm(struct simt *t)
+{
+    t->rough_on = false;
+    CAIRN_IGNORE(sim_opts_set(t->sim, &t->cfg.calm)); /* was valid before */
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        sim_host_power_loss_at(t->sim, t->engines[i].host, 0);
+    }
+}

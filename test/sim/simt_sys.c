@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Engines as simulated processes, and the keeper's side of them: starting, telling about each other, looking inside (SYS-2). */
+#include "sim/simt_sys.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "proto/ctl/ctl.pb-c.h"
+
+#define LOOK_NS (SIMT_MS / 2) /* how often the keeper looks whether something is done */
+#define KEEP_NS (10 * SIMT_MS)
+#define CTL_NS (30 * SIMT_S)
+#define READY_NS (120 * SIMT_S)
+#define STOP_NS (120 * SIMT_S)
+
+enum { ATTACH_BYTES = 8192, FAILS_SHOWN_MAX = 8 };
+
+uint64_t
+simt_now(const struct simt *t)
+{
+    return sim_now_ns(t->sim);
+}
+
+void
+simt_fail(struct simt *t, const char *fmt, ...)
+{
+    struct simt_report *r = t->report;
+    size_t len = strlen(r->fail);
+    va_list ap;
+
+    r->is_failed = true;
+    if (t->fail_nr++ >= FAILS_SHOWN_MAX || len + 32 > sizeof(r->fail))
+        return;
+    len += (size_t)snprintf(
+        r->fail + len, sizeof(r->fail) - len, "%.6f s: ", (double)simt_now(t) / 1e9);
+    va_start(ap, fmt);
+    if (len < sizeof(r->fail))
+        (void)vsnprintf(r->fail + len, sizeof(r->fail) - len, fmt, ap);
+    va_end(ap);
+    len = strlen(r->fail);
+    if (t->opts.is_verbose)
+        fprintf(stderr, "FAIL %s\n", strrchr(r->fail, '\n') != NULL ? r->fail : r->fail);
+    if (len + 1 < sizeof(r->fail))
+        snprintf(r->fail + len, sizeof(r->fail) - len, "\n");
+}
+
+void
+simt_say(struct simt *t, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!t->opts.is_verbose)
+        return;
+    fprintf(stderr, "%12.6f ", (double)simt_now(t) / 1e9);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\n");
+}
+
+/* ---- looking into an engine ------------------------------------------------------------------------------------------- */
+
+/* Something posted to an engine. It outlives everybody: freed when the run ends. */
+struct ask {
+    struct list_head link;
+    bool is_done;
+    int rc;
+    void *rep;
+    size_t rep_len;
+    int (*fn)(struct engine_xs *xs, void *arg);
+    void *arg;
+    struct engine_xs *xs;
+};
+
+static struct ask *
+ask_new(struct simt *t)
+{
+    struct ask *ask = calloc(1, sizeof(*ask));
+
+    CAIRN_ASSERT(ask != NULL);
+    list_add_tail(&ask->link, &t->asks);
+    return ask;
+}
+
+void
+simt_asks_free(struct simt *t)
+{
+    struct ask *ask, *next;
+
+    LIST_FOREACH_SAFE(ask, next, &t->asks, struct ask, link) {
+        list_del(&ask->link);
+        free(ask->rep);
+        free(ask);
+    }
+}
+
+/* Until it is done, the engine died, or too long. */
+static int
+ask_wait(struct simt_engine *e, struct ask *ask, uint64_t limit_ns)
+{
+    uint64_t end_ns = simt_now(e->t) + limit_ns;
+    uint32_t life = e->life;
+
+    while (!ask->is_done) {
+        if (e->engine == NULL || e->life != life)
+            return -DER_UNREACH;
+        if (simt_now(e->t) >= end_ns)
+            return -DER_TIMEDOUT;
+        ult_sleep(LOOK_NS);
+    }
+    return 0;
+}
+
+static void
+ask_run(void *arg)
+{
+    struct ask *ask = arg;
+
+    ask->rc = ask->fn(ask->xs, ask->arg);
+    ask->is_done = true;
+}
+
+int
+simt_engine_run(struct simt_engine *e, uint32_t tag, int (*fn)(struct engine_xs *xs, void *arg),
+    void *arg, uint64_t limit_ns, int *ret_rc)
+{
+    struct ask *ask = ask_new(e->t);
+    int rc;
+
+    ask->fn = fn;
+    ask->arg = arg;
+    ask->xs = &e->engine->xs[tag];
+    rc = xstream_post(ask->xs->xs, ULT_SERVICE, ask_run, ask);
+    if (rc == 0)
+        rc = ask_wait(e, ask, limit_ns);
+    if (rc == 0)
+        *ret_rc = ask->rc;
+    return rc;
+}
+
+/* ---- control messages ---------------------------------------------------------------------------------------------------- */
+
+static void
+ctl_done(void *arg, int rc, const void *rep, size_t len)
+{
+    struct ask *ask = arg;
+
+    ask->rc = rc;
+    if (rc == 0) {
+        ask->rep = malloc(len + 1);
+        CAIRN_ASSERT(ask->rep != NULL);
+        memcpy(ask->rep, rep, len);
+        ask->rep_len = len;
+    }
+    ask->is_done = true;
+}
+
+/* One request to an engine: the code of the way there, else of the answer. */
+static int
+ctl(struct simt_engine *e, Cairn__Ctl__Method method, const ProtobufCMessage *body)
+{
+    Cairn__Ctl__Envelope req = CAIRN__CTL__ENVELOPE__INIT, *rep;
+    struct ask *ask = ask_new(e->t);
+    size_t len = protobuf_c_message_get_packed_size(body);
+    uint8_t *buf = malloc(len + 1), *packed;
+    int rc;
+
+    req.body = (ProtobufCBinaryData){protobuf_c_message_pack(body, buf), buf};
+    req.version = 1;
+    req.id = ++e->t->seq;
+    req.method = method;
+    packed = malloc(cairn__ctl__envelope__get_packed_size(&req));
+    len = cairn__ctl__envelope__pack(&req, packed);
+    rc = engine_ctl_submit(e->engine, packed, len, ctl_done, ask);
+    free(packed);
+    free(buf);
+    if (rc == 0)
+        rc = ask_wait(e, ask, CTL_NS);
+    if (rc == 0)
+        rc = ask->rc;
+    if (rc != 0)
+        return rc;
+    rep = cairn__ctl__envelope__unpack(NULL, ask->rep_len, ask->rep);
+    if (rep == NULL)
+        return -DER_PROTO;
+    rc = rep->rc;
+    if (rc != 0)
+        simt_say(e->t, "control %d to rank %u: %s", method, e->rank, rep->error);
+    cairn__ctl__envelope__free_unpacked(rep, NULL);
+    return rc;
+}
+
+struct group_msg {
+    Cairn__Ctl__GroupUpdateReq req;
+    Cairn__Ctl__Rank ranks[SIMT_ENGINES], *ptrs[SIMT_ENGINES];
+    char *uris[SIMT_ENGINES][SIMT_TAGS];
+    struct uuid system;
+};
+
+static void
+group_fill(struct simt *t, struct group_msg *m)
+{
+    cairn__ctl__group_update_req__init(&m->req);
+    m->system = engine_system_uuid(SIMT_SYSTEM);
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        struct simt_engine *e = &t->engines[i];
+        Cairn__Ctl__Rank *rank = &m->ranks[i];
+
+        cairn__ctl__rank__init(rank);
+        m->ptrs[i] = rank;
+        rank->rank = rank->node = i;
+        rank->targets = SIMT_TGTS;
+        rank->state = CAIRN__CTL__RANK_STATE__RANK_UNRESPONSIVE;
+        if (e->incarnation == 0)
+            continue;
+        if (e->engine != NULL && e->is_ready)
+            rank->state = CAIRN__CTL__RANK_STATE__RANK_JOINED;
+        rank->incarnation = e->incarnation;
+        for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
+            m->uris[i][tag] = e->uris[tag];
+        }
+        rank->uris = m->uris[i];
+        rank->n_uris = SIMT_TAGS;
+    }
+    m->req.version = ++t->group_ver;
+    m->req.system_uuid = (ProtobufCBinaryData){sizeof(m->system.b), m->system.b};
+    m->req.ranks = m->ptrs;
+    m->req.n_ranks = SIMT_ENGINES;
+}
+
+/* What daos_server writes for clients. */
+static size_t
+attach_text(struct simt *t, char *buf)
+{
+    struct uuid system = engine_system_uuid(SIMT_SYSTEM);
+    char uuid[CUUID_TEXT_BYTES];
+    size_t len;
+    bool first = true;
+
+    len = (size_t)snprintf(buf, ATTACH_BYTES,
+        "{\"version\": 1, \"system\": \"%s\", \"uuid\": \"%s\", \"leader\": 0, \"ranks\": [",
+        SIMT_SYSTEM, cuuid_format(&system, uuid));
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        struct simt_engine *e = &t->engines[i];
+
+        if (e->incarnation == 0)
+            continue;
+        len += (size_t)snprintf(buf + len, ATTACH_BYTES - len,
+            "%s{\"rank\": %u, \"incarnation\": %llu, \"uris\": [\"%s\", \"%s\", \"%s\"]}",
+            first ? "" : ", ", i, (unsigned long long)e->incarnation, e->uris[0], e->uris[1],
+            e->uris[2]);
+        first = false;
+    }
+    len += (size_t)snprintf(buf + len, ATTACH_BYTES - len, "]}");
+    return len;
+}
+
+static void
+attach_write(struct simt *t, struct plat *plat)
+{
+    char *text = malloc(ATTACH_BYTES);
+    size_t len = attach_text(t, text);
+    int rc = plat->ops->dir_create(plat, "/run/cairn/" SIMT_SYSTEM);
+
+    if (rc == 0)
+        rc = plat->ops->file_write(plat, "/run/cairn/" SIMT_SYSTEM "/attach.json", text, len);
+    if (rc != 0)
+        simt_say(t, "attach file: %s", err_name(rc));
+    free(text);
+}
+
+/* Tell everybody who is where. What does not arrive is repeated by the next round of a keeper. */
+static void
+group_push(struct simt *t)
+{
+    bool is_told = true;
+
+    ult_mutex_lock(&t->group_lock);
+    t->group_dirty = false;
+    for (uint32_t i = 0; i < SIMT_PROCS; i++) {
+        if (t->procs[i].plat != NULL)
+            attach_write(t, t->procs[i].plat);
+    }
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        struct simt_engine *e = &t->engines[i];
+        struct group_msg *m;
+        int rc;
+
+        if (e->engine == NULL || !e->is_ready)
+            continue;
+        m = calloc(1, sizeof(*m));
+        group_fill(t, m);
+        rc = ctl(e, CAIRN__CTL__METHOD__GROUP_UPDATE, &m->req.base);
+        free(m);
+        is_told = is_told && rc == 0;
+    }
+    if (!is_told)
+        t->group_dirty = true;
+    ult_mutex_unlock(&t->group_lock);
+}
+
+int
+simt_pool_create(struct simt *t)
+{
+    Cairn__Ctl__PoolCreateReq req = CAIRN__CTL__POOL_CREATE_REQ__INIT;
+    Cairn__Ctl__Property label = CAIRN__CTL__PROPERTY__INIT, *props[1] = {&label};
+    uint64_t tiers[2] = {UINT64_C(48) << 20, UINT64_C(128) << 20};
+    char name[] = SIMT_POOL, user[] = "root@", none[] = "";
+    struct uuid uuid = cuuid_from_random(rng_u64(&t->rng), rng_u64(&t->rng));
+
+    label.number = DAOS_PROP_PO_LABEL;
+    label.str = name;
+    req.uuid = (ProtobufCBinaryData){sizeof(uuid.b), uuid.b};
+    req.tier_bytes = tiers;
+    req.n_tier_bytes = 2;
+    req.properties = props;
+    req.n_properties = 1;
+    req.user = user;
+    req.group = user;
+    (void)none;
+    return ctl(&t->engines[0], CAIRN__CTL__METHOD__POOL_CREATE, &req.base);
+}
+
+/* ---- life of an engine ------------------------------------------------------------------------------------------------------ */
+
+void
+simt_engines_init(struct simt *t)
+{
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        struct simt_engine *e = &t->engines[i];
+
+        e->t = t;
+        e->rank = i;
+        snprintf(e->host, sizeof(e->host), "h%u", i);
+    }
+}
+
+/* Killed, or its host lost power. */
+static void
+engine_reap(void *arg)
+{
+    struct simt_engine *e = arg;
+
+    engine_abandon(e->engine);
+    e->engine = NULL;
+    e->plat = NULL;
+    e->is_ready = false;
+}
+
+int
+simt_engine_start(struct simt_engine *e)
+{
+    struct engine_cfg cfg;
+    char err[ENGINE_TEXT_BYTES] = "";
+    int rc;
+
+    snprintf(e->name, sizeof(e->name), "e%u-%u", e->rank, e->life++);
+    rc = sim_node_start(e->t->sim, e->host, e->name, &e->plat);
+    if (rc != 0)
+        return rc;
+    sim_node_on_kill(e->plat, engine_reap, e);
+    engine_cfg_init(&cfg);
+    snprintf(cfg.system, sizeof(cfg.system), SIMT_SYSTEM);
+    snprintf(cfg.dir, sizeof(cfg.dir), "/store");
+    snprintf(cfg.uri_base, sizeof(cfg.uri_base), "sim://%s", e->name);
+    cfg.rank = e->rank;
+    cfg.tgt_nr = SIMT_TGTS;
+    cfg.wal_bytes = cfg.sys_wal_bytes = UINT64_C(16) << 20;
+    cfg.meta_bytes = UINT64_C(96) << 20;
+    cfg.data_bytes = UINT64_C(256) << 20;
+    cfg.sys_meta_bytes = UINT64_C(128) << 20;
+    cfg.sys_data_bytes = UINT64_C(64) << 20;
+    rc = engine_start(e->plat, &cfg, err, &e->engine);
+    if (rc != 0)
+        simt_fail(e->t, "rank %u does not start: %s: %s", e->rank, err_name(rc), err);
+    return rc;
+}
+
+void
+simt_engine_kill(struct simt_engine *e, uint64_t down_ns)
+{
+    e->down_ns = down_ns;
+    if (e->plat != NULL)
+        sim_node_kill(e->t->sim, e->plat);
+}
+
+static int
+epoch_next(struct engine_xs *xs, void *arg)
+{
+    return vos_epoch_next(xs->vos, arg);
+}
+
+/* No epoch is handed out twice, also across restarts (ST-6). */
+static void
+epochs_check(struct simt_engine *e)
+{
+    for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
+        uint64_t *epoch = calloc(1, sizeof(*epoch)); /* the engine may write it after we gave up */
+        struct ask *ask = ask_new(e->t);
+        int rc, fn_rc = 0;
+
+        ask->rep = epoch;
+        ask->is_done = true;
+        if (e->engine == NULL || !e->is_ready)
+            return;
+        rc = simt_engine_run(e, tag, epoch_next, epoch, 20 * SIMT_S, &fn_rc);
+        if (rc != 0 || fn_rc != 0)
+            continue;
+        if (*epoch <= e->epoch_max[tag]) {
+            simt_fail(e->t, "rank %u tag %u: epoch %#llx is not above %#llx", e->rank, tag,
+                (unsigned long long)*epoch, (unsigned long long)e->epoch_max[tag]);
+        }
+        e->epoch_max[tag] = MAX(e->epoch_max[tag], *epoch);
+    }
+}
+
+static void
+engine_seen(struct simt_engine *e)
+{
+    e->is_ready = true;
+    e->ready_ns = simt_now(e->t);
+    e->incarnation = engine_incarnation(e->engine);
+    for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
+        snprintf(e->uris[tag], sizeof(e->uris[tag]), "%s", engine_uri(e->engine, tag));
+    }
+}
+
+/* Start, and wait until it serves. False: try again later. */
+static bool
+engine_bring_up(struct simt_engine *e)
+{
+    struct simt *t = e->t;
+    uint64_t end_ns = simt_now(t) + READY_NS;
+    char err[ENGINE_TEXT_BYTES];
+    enum engine_state state;
+    uint32_t life;
+    int rc;
+
+    if (simt_engine_start(e) != 0)
+        return false;
+    life = e->life;
+    while (e->engine != NULL && e->life == life) {
+        state = engine_state_get(e->engine, err, &rc);
+        if (state == ENGINE_READY) {
+            engine_seen(e);
+            t->report->restarts_nr++;
+            simt_say(t, "rank %u serves, life %u", e->rank, e->life);
+            return true;
+        }
+        if (state == ENGINE_FAILED) {
+            simt_fail(t, "rank %u failed to open: %s: %s", e->rank, err_name(rc), err);
+            simt_engine_kill(e, SIMT_S);
+            return false;
+        }
+        if (simt_now(t) > end_ns) {
+            simt_fail(
+                t, "rank %u is still opening after %u s", e->rank, (uint32_t)(READY_NS / SIMT_S));
+            simt_engine_kill(e, SIMT_S);
+            return false;
+        }
+        ult_sleep(LOOK_NS);
+    }
+    return false; /* killed again */
+}
+
+/* A target that stopped (ST-1) comes back only with the process. */
+static bool
+engine_is_well(struct simt_engine *e)
+{
+    for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
+        if (e->engine->xs[tag].bio != NULL && bio_status(e->engine->xs[tag].bio) != 0)
+            return false;
+    }
+    return true;
+}
+
+void
+simt_engine_keeper(void *arg)
+{
+    struct simt_engine *e = arg;
+    struct simt *t = e->t;
+
+    t->keepers_nr++;
+    while (!t->is_over) {
+        if (t->keep_on && e->engine == NULL) {
+            ult_sleep(e->down_ns + 1);
+            e->down_ns = 0;
+            if (engine_bring_up(e)) {
+                group_push(t);
+                epochs_check(e);
+            }
+        } else if (e->engine != NULL && e->is_ready && !engine_is_well(e)) {
+            simt_say(t, "rank %u: a target stopped", e->rank);
+            simt_engine_kill(e, SIMT_S);
+        } else if (t->group_dirty && e->rank == 0) {
+            group_push(t);
+        }
+        ult_sleep(KEEP_NS);
+    }
+    t->keepers_nr--;
+}
+
+void
+simt_engines_wait(struct simt *t)
+{
+    uint64_t end_ns = simt_now(t) + 300 * SIMT_S;
+    bool is_up;
+
+    do {
+        ult_sleep(KEEP_NS);
+        is_up = !t->group_dirty;
+        for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+            is_up = is_up && t->engines[i].engine != NULL && t->engines[i].is_ready;
+        }
+        if (simt_now(t) > end_ns) {
+            simt_fail(t, "the engines do not come back");
+            return;
+        }
+    } while (!is_up);
+    group_push(t);
+}
+
+void
+simt_engines_stop(struct simt *t)
+{
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        struct simt_engine *e = &t->engines[i];
+        uint64_t end_ns = simt_now(t) + STOP_NS;
+        struct plat *plat = e->plat;
+
+        if (e->engine == NULL)
+            continue;
+        e->is_ready = false;
+        engine_stop_begin(e->engine);
+        while (e->engine != NULL && engine_state_get(e->engine, NULL, NULL) != ENGINE_STOPPED) {
+            if (simt_now(t) > end_ns) {
+                simt_fail(t, "rank %u does not stop", e->rank);
+                break;
+            }
+            ult_sleep(LOOK_NS);
+        }
+        if (e->engine == NULL || engine_state_get(e->engine, NULL, NULL) != ENGINE_STOPPED)
+            continue;
+        engine_destroy(e->engine);
+        e->engine = NULL;
+        sim_node_kill(t->sim, plat);
+    }
+}
+
+/* ---- the stores ------------------------------------------------------------------------------------------------------------ */
+
+static int
+store_check(struct engine_xs *xs, void *arg)
+{
+    int rc = vos_tgt_check(xs->vos);
+
+    (void)arg;
+    if (rc == 0)
+        rc = bio_check(xs->bio);
+    if (rc == 0)
+        rc = umem_check(bio_umem(xs->bio));
+    return rc;
+}
+
+void
+simt_stores_check(struct simt *t)
+{
+    for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
+        for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
+            struct simt_engine *e = &t->engines[i];
+            int rc, fn_rc = 0;
+
+            if (e->engine == NULL)
+                continue;
+            rc = simt_engine_run(e, tag, store_check, NULL, 300 * SIMT_S, &fn_rc);
+            if (rc != 0 || fn_rc != 0) {
+                simt_fail(t, "check of the store of rank %u tag %u: %s", i, tag,
+                    err_name(rc != 0 ? rc : fn_rc));
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A whole system in one thread, from one seed: engines and clients as simulated processes with the real code of every layer, a keeper
+ * process that plays daos_server (starts what died, tells engines and clients who is where) and runs the test, faults, and a record of
+ * what was asked and answered that lies outside of all of them (SM-3).
+ *
+ *   SYS-1  Everything runs on ULTs of simulated processes, driven by the one event queue; all choices come from generators forked from
+ *          the seed in a fixed order (SM-1).
+ *   SYS-2  The keeper never waits inside an engine: what it asks of one is posted there, and the keeper looks whether it is done, gave up
+ *          its life, or takes too long.
+ *   SYS-3  Everything that a process can lose by dying lies in that process; records lie in struct simt.
+ */
+#ifndef CAIRN_SIMT_SYS_H
+#define CAIRN_SIMT_SYS_H
+
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/rng.h"
+#include "client/core/client.h"
+#include "daos.h"
+#include "engine/engine_priv.h"
+#include "plat/plat_sim.h"
+#include "sim/simt_lin.h"
+
+enum {
+    SIMT_ENGINES = 2,
+    SIMT_TGTS = 2,
+    SIMT_TAGS = 1 + SIMT_TGTS,
+    SIMT_CLIENTS = 3,
+    SIMT_PROCS = SIMT_CLIENTS + 1, /* the last is the keeper's own client */
+    SIMT_WORKERS_MAX = 3, /* of one client */
+    SIMT_FAIL_BYTES = 2048,
+    SIMT_WORKS_NR = 3,
+    SIMT_BUF_BYTES = 640 << 10,
+    SIMT_OPS_MAX = 8, /* things that one request is about */
+};
+#define SIMT_SYSTEM "sim"
+#define SIMT_POOL "tank"
+#define SIMT_MS UINT64_C(1000000)
+#define SIMT_S UINT64_C(1000000000)
+/* A request of which no answer was seen has no effect any more after this (every deadline, park and stall is shorter). */
+#define SIMT_EXPIRY_NS (90 * SIMT_S)
+
+enum simt_fault {
+    SIMT_KILL, /* an engine, as by SIGKILL */
+    SIMT_POWER, /* of an engine's host, now */
+    SIMT_POWER_AT, /* at one of its next writes */
+    SIMT_CLIENT, /* a client is killed */
+    SIMT_LINK, /* a link is down for a while, in one or both directions */
+    SIMT_NET, /* connections cut, messages late, lost, twice, out of order */
+    SIMT_DISK, /* slow disks, stalls */
+    SIMT_EVICT, /* pages of the engines' arenas */
+    SIMT_SKEW, /* clocks, below epsilon */
+    SIMT_PAUSE, /* a process stands still for a while */
+    SIMT_STOP, /* an engine is stopped in good order and started again */
+    SIMT_FAULTS_NR
+};
+const char *simt_fault_name(enum simt_fault fault);
+
+struct simt;
+struct simt_proc;
+
+/* Given by the user of the program. */
+struct simt_opts {
+    uint64_t seed;
+    uint32_t ops; /* 0: drawn */
+    bool is_verbose;
+    bool faults_off;
+    uint32_t works; /* mask of workloads; 0: all */
+    int only_fault; /* -1: drawn */
+};
+
+/* Drawn from the seed. */
+struct simt_cfg {
+    bool faults[SIMT_FAULTS_NR];
+    uint64_t fault_gap_ns; /* mean time between two */
+    uint64_t peace_ns; /* an engine that came back is left alone for that long on average, mostly */
+    uint32_t ops; /* of each worker */
+    uint32_t workers[SIMT_CLIENTS];
+    uint64_t think_ns; /* mean */
+    struct sim_opts calm, rough;
+};
+
+/* What a run tells its parent. Plain data. */
+struct simt_report {
+    uint64_t seed, trace_hash, sim_ns, ops_nr, answered_nr, unknown_nr, list_nr, gave_up_nr;
+    uint64_t restarts_nr, evicted_nr, retried_nr;
+    uint64_t faults_nr[SIMT_FAULTS_NR];
+    bool is_done;
+    bool is_failed;
+    char fail[SIMT_FAIL_BYTES]; /* first failures, one a line */
+};
+
+/* ---- operations recorded ---------------------------------------------------------------------------------------------- */
+
+struct simt_op {
+    struct simt_lin_op lin;
+    struct list_head link; /* of the thing it is about */
+    bool is_read; /* changes nothing */
+};
+
+/** It was answered, or not: then it may still happen, for some time (LIN-2). */
+void simt_op_begin(struct simt *t, struct simt_op *op);
+void simt_op_end(struct simt *t, struct simt_op *op);
+void simt_op_unknown(struct simt *t, struct simt_op *op);
+/** Take it back, as if it had not been asked (reads without an answer, what was refused for want of space). Frees it. */
+void simt_op_drop(struct simt_op *op);
+
+/* ---- processes ------------------------------------------------------------------------------------------------------------ */
+
+struct simt_engine {
+    struct simt *t;
+    uint32_t rank, life;
+    char host[16], name[24];
+    struct plat *plat; /* of the living process, else NULL */
+    struct engine *engine;
+    bool is_ready; /* served since its start; the keeper's view */
+    uint64_t down_ns; /* how long the next start is put off */
+    uint64_t epoch_max[SIMT_TAGS]; /* largest ever handed out (ST-6) */
+    uint64_t ready_ns; /* since when it serves */
+    /* Where it was last seen: stays known while it is down, as daos_server has it. */
+    uint64_t incarnation; /* 0: never */
+    char uris[SIMT_TAGS][NET_URI_MAX];
+};
+
+struct simt_worker {
+    struct simt_proc *proc;
+    uint32_t idx;
+    uint32_t work; /* which workload */
+    uint32_t ops_left; /* survives the death of its process */
+    bool is_running;
+    struct rng rng;
+    struct simt_op *ops[SIMT_OPS_MAX]; /* what it waits for: one request */
+    uint32_t op_nr;
+    const char *doing; /* for reports */
+    uint64_t doing_ns;
+    uint8_t *buf; /* SIMT_BUF_BYTES, of the record's memory, not of the process */
+};
+
+struct simt_proc {
+    struct simt *t;
+    uint32_t idx, life;
+    char host[16], name[24];
+    struct plat *plat;
+    struct xstream *xs;
+    struct daos_client *client;
+    uint32_t worker_nr, running_nr;
+    struct simt_worker workers[SIMT_WORKERS_MAX];
+    bool is_done; /* it ended by itself */
+    uint64_t down_ns;
+    daos_handle_t poh;
+};
+
+/* A workload. State is its own; every function but create, check and destroy runs on a ULT of a process with a client. */
+struct simt_work {
+    const char *name;
+    void *(*create)(struct simt *t);
+    void (*setup)(struct simt *t, void *state, daos_handle_t poh); /* on the keeper's client */
+    void (*worker)(struct simt_worker *w, void *state, daos_handle_t poh);
+    void (*final)(struct simt_worker *w, void *state, daos_handle_t poh); /* read all, in peace */
+    void (*check)(struct simt *t, void *state);
+    void (*destroy)(void *state);
+};
+extern const struct simt_work simt_work_obj, simt_work_md, simt_work_dfs;
+
+struct simt {
+    struct simt_opts opts;
+    struct simt_cfg cfg;
+    struct simt_report *report;
+    struct sim *sim;
+    struct rng rng; /* choices of the keeper */
+    uint64_t seq; /* of moments */
+    uint32_t fail_nr;
+    struct simt_engine engines[SIMT_ENGINES];
+    struct simt_proc procs[SIMT_PROCS];
+    uint64_t group_ver;
+    bool group_dirty;
+    struct ult_mutex group_lock;
+    struct list_head asks; /* what engines were asked, freed at the end (SYS-2) */
+    bool keep_on; /* the keepers start what died */
+    bool rough_on; /* faults are injected */
+    bool link_down;
+    uint32_t keepers_nr; /* running */
+    bool is_over;
+    const struct simt_work *works[SIMT_WORKS_NR];
+    void *states[SIMT_WORKS_NR];
+    bool works_on[SIMT_WORKS_NR];
+};
+
+/** One run. `report` is filled also when it fails on the way. */
+void simt_run(const struct simt_opts *opts, struct simt_report *report);
+
+/** Something that must not be. The run goes on. */
+void simt_fail(struct simt *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void simt_say(struct simt *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+uint64_t simt_now(const struct simt *t);
+void *simt_alloc(size_t bytes); /* zeroed */
+
+/* simt_sys.c, for simt_run.c */
+void simt_cfg_draw(struct simt *t);
+void simt_engines_init(struct simt *t);
+CAIRN_MUST_CHECK int simt_engine_start(struct simt_engine *e);
+/** Kill it; it stays down for that long. */
+void simt_engine_kill(struct simt_engine *e, uint64_t down_ns);
+/** Stop all in good order, in turn. */
+CAIRN_YIELDS void simt_engines_stop(struct simt *t);
+void simt_engine_keeper(void *arg);
+CAIRN_YIELDS void simt_engines_wait(struct simt *t); /* all serve and know each other */
+CAIRN_YIELDS int simt_pool_create(struct simt *t);
+/** Run fn(xs) on a ULT of tag's xstream of an engine: 0 it ran, -DER_UNREACH the engine died, -DER_TIMEDOUT. */
+CAIRN_YIELDS int simt_engine_run(struct simt_engine *e, uint32_t tag,
+    int (*fn)(struct engine_xs *xs, void *arg), void *arg, uint64_t limit_ns, int *ret_rc);
+CAIRN_YIELDS void simt_stores_check(struct simt *t);
+void simt_asks_free(struct simt *t);
+
+void simt_procs_init(struct simt *t);
+CAIRN_MUST_CHECK int simt_proc_start(struct simt_proc *proc, void (*main_fn)(void *arg));
+void simt_proc_kill(struct simt_proc *proc, uint64_t down_ns);
+void simt_client_main(void *arg); /* of a client: its workers until they are done */
+void simt_client_keeper(void *arg);
+
+void simt_fault_injector(void *arg);
+void simt_calm(struct simt *t); /* end every fault that lasts */
+
+/* ---- for workloads -------------------------------------------------------------------------------------------------------- */
+
+static inline uint64_t
+simt_pick(struct simt_worker *w, uint64_t below)
+{
+    return rng_below(&w->rng, below);
+}
+
+/** Exponentially distributed, at most 20 times the mean. */
+uint64_t simt_exp(struct rng *rng, uint64_t mean_ns);
+/** A pause between operations. */
+CAIRN_YIELDS void simt_think(struct simt_worker *w);
+/** What an answer means. UNKNOWN: it may or may not have happened. NOT: it surely did not. WRONG: no such answer may come. */
+enum simt_outcome { SIMT_DONE, SIMT_REFUSED, SIMT_UNKNOWN, SIMT_NOT, SIMT_WRONG };
+enum simt_outcome simt_outcome(int rc);
+/** Begin an operation of a worker on a thing; several may be one request. Its memory is the record's. */
+void simt_ask(struct simt_worker *w, struct simt_op *op, struct list_head *thing);
+/** All that the worker asked for has this end. Of what has no answer, reads are dropped and changes become unknown. */
+void simt_answered(struct simt_worker *w, enum simt_outcome outcome);
+/** Call before and after an API call: tells what hangs. */
+void simt_doing(struct simt_worker *w, const char *what);
+/** Open a container. False: reported. */
+CAIRN_YIELDS bool
+simt_cont_open(struct simt *t, daos_handle_t poh, const char *label, daos_handle_t *ret_coh);
+/** Report of a history that is not linearizable. */
+void simt_history_check(struct simt *t, const char *what, const struct simt_lin_model *model,
+    struct list_head *ops, void (*print)(const struct simt_lin_op *op, char *buf, size_t len),
+    void (*print_state)(const void *state, char *buf, size_t len));
+
+#endif
