@@ -246,8 +246,10 @@ dfs_walk(struct dfs *dfs, struct dfs_obj *start, const char *path, int flags, df
     walk_fini(&walk);
     if (rc == 0 &&
         ret_stat != NULL) /* an entry that was just read is good enough, one of the stack may be old */
+    {
         rc = is_top ? dfs_ostat(dfs, obj, ret_stat)
                     : dfs_entry_stat(dfs, obj->oh, &obj->entry, ret_stat);
+    }
     if (rc == 0 && ret_mode != NULL)
         *ret_mode = obj->entry.mode;
     if (rc == 0 && ret_obj != NULL) {

@@ -161,9 +161,10 @@ class_for(const struct dfs *dfs, const struct dfs_obj *parent, mode_t mode, daos
         return asked;
     if (S_ISREG(mode) && parent->entry.oclass != 0)
         return parent->entry.oclass;
-    if (S_ISREG(mode))
+    if (S_ISREG(mode)) {
         return dfs->attr.da_file_oclass_id != 0 ? dfs->attr.da_file_oclass_id
                                                 : dfs->attr.da_oclass_id;
+    }
     if (dfs->attr.da_dir_oclass_id != 0)
         return dfs->attr.da_dir_oclass_id;
     return method >= OR_RS_2P1 ? 0 : dfs->attr.da_oclass_id; /* directories are not erasure-coded */

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * daos: the user's command line, on libdaos and libdfs alone. `daos RESOURCE COMMAND [POOL [CONT]] [OPTIONS]`; names, options and JSON fields are the original's as far as
+ * the commands exist (README.md lists them). Tested by test/dfs/cli_daos_test.py and cli_copy_test.py.
+ */
+#include "control/cli_user/cli_daos.h"
+
+#include "base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct command {
+    const char *resource, *verb;
+    const char *words; /* for the help */
+    int (*run)(struct cli *cli, int argc, char **argv, json_t **ret_response);
+    const char *help;
+};
+
+/* The text after a failed call on a pool or container: cause and remedy. */
+const char *
+cli_daos_remedy(int rc)
+{
+    switch (rc) {
+    case -DER_AGENT_COMM:
+        return "no system found: is daos_server running, and is CAIRN_RUNTIME_DIR (or "
+               "XDG_RUNTIME_DIR) the same as its?";
+    case -DER_NONEXIST:
+        return "no such label or uuid: `daos pool list` and `daos container list POOL` show what "
+               "there is";
+    case -DER_EXIST:
+        return "the label is taken: choose another";
+    case -DER_BUSY:
+        return "it is open somewhere: close it, or use --force";
+    case -DER_NO_PERM:
+        return "not allowed with these rights";
+    case -DER_TIMEDOUT:
+    case -DER_UNREACH:
+        return "no answer from the system: `dmg system query` shows the state of the engines";
+    case -DER_NOSPACE:
+        return "no space left: `daos pool query` shows where";
+    case -DER_INVAL:
+        return "not a valid label, uuid or option";
+    default:
+        return err_text(rc);
+    }
+}
+
+int
+cli_daos_pool_open(struct cli *cli, const char *pool, unsigned int flags, daos_handle_t *ret_poh)
+{
+    int rc = daos_pool_connect(pool, cli->sys_name, flags, ret_poh, NULL, NULL);
+
+    if (rc == -DER_BUSY)
+        return cli_fail(cli, rc, "pool %s: another process owns the storage: end that first", pool);
+    return rc == 0 ? 0 : cli_fail(cli, rc, "pool %s: %s", pool, cli_daos_remedy(rc));
+}
+
+int
+cli_daos_cont_open(struct cli *cli, daos_handle_t poh, const char *cont, unsigned int flags,
+    daos_handle_t *ret_coh)
+{
+    int rc = daos_cont_open(poh, cont, flags, ret_coh, NULL, NULL);
+
+    return rc == 0 ? 0 : cli_fail(cli, rc, "container %s: %s", cont, cli_daos_remedy(rc));
+}
+
+int
+cli_daos_words_need(struct cli *cli, uint32_t nr, uint32_t need, const char *what)
+{
+    return nr == need ? 0 : cli_fail(cli, -DER_INVAL, "expected %s; see daos --help", what);
+}
+
+static int
+run_version(struct cli *cli, int argc, char **argv, json_t **ret_response)
+{
+    (void)argc;
+    (void)argv;
+    *ret_response = json_pack("{s:s, s:s}", "version", CAIRN_VERSION, "name", "daos");
+    if (!cli->is_json) {
+        (void)printf("daos version %s (API %d.%d)\n", CAIRN_VERSION, DAOS_API_VERSION_MAJOR,
+            DAOS_API_VERSION_MINOR);
+    }
+    return 0;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------------------ */
+
+static const struct command commands[] = {
+    {"pool", "list", "", cli_daos_pool_list, "pools of the system"},
+    {"pool", "query", "POOL", cli_daos_pool_query, "space and state of a pool"},
+    {"container", "create",
+        "POOL [LABEL] [--type POSIX] [--chunk-size SIZE] [--properties NAME:VALUE,...]",
+        cli_daos_cont_create, "make a container"},
+    {"container", "list", "POOL", cli_daos_cont_list, "containers of a pool"},
+    {"container", "query", "POOL CONT", cli_daos_cont_query, "properties and handles of a container"},
+    {"container", "destroy", "POOL CONT [--force]", cli_daos_cont_destroy,
+        "remove a container and all in it"},
+    {"filesystem", "copy", "--src PLACE --dst PLACE [--workers N] [--progress bar|lines]",
+        cli_daos_fs_copy, "copy a tree; a place is a path or daos://POOL/CONT[/PATH]"},
+    {"version", NULL, "", run_version, "print the version"},
+};
+
+static void
+usage(FILE *to)
+{
+    (void)fprintf(to, "usage: daos RESOURCE COMMAND [ARGUMENTS]\n\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        (void)fprintf(to, "  daos %s%s%s %s\n      %s\n", commands[i].resource,
+            commands[i].verb != NULL ? " " : "", commands[i].verb != NULL ? commands[i].verb : "",
+            commands[i].words, commands[i].help);
+    }
+    (void)fprintf(to,
+        "\n  -j, --json              print {\"response\", \"error\", \"status\"}\n  -G, --sys-name "
+        "SYSTEM   the system to use (default daos_server)\n      --debug             log what the "
+        "library says to standard error\nContainers may be abbreviated as cont, filesystem as fs, "
+        "list as ls.\n");
+}
+
+static bool
+is_word(const char *given, const char *word)
+{
+    static const char *const shorts[][2] = {
+        {"cont", "container"}, {"fs", "filesystem"}, {"ls", "list"}};
+
+    for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++) {
+        if (strcmp(given, shorts[i][0]) == 0 && strcmp(word, shorts[i][1]) == 0)
+            return true;
+    }
+    return strcmp(given, word) == 0;
+}
+
+static int
+run(struct cli *cli, const struct command *command, int argc, char **argv)
+{
+    json_t *response = NULL;
+    int rc = 0;
+
+    if (command->run != run_version) {
+        rc = daos_init();
+        if (rc != 0) {
+            return cli_finish(
+                cli, cli_fail(cli, rc, "cannot start the client library: %s", err_text(rc)), NULL);
+        }
+    }
+    rc = command->run(cli, argc, argv, &response);
+    if (command->run != run_version)
+        CAIRN_IGNORE(daos_fini()); /* the outcome is known */
+    return cli_finish(cli, rc, response);
+}
+
+/* -x VALUE, --name VALUE, --name=VALUE: move on and return the value; NULL: another argument, or none follows. */
+static const char *
+value_of(char **argv, int argc, int *i, const char *letter, const char *name)
+{
+    size_t len = strlen(name);
+
+    if (strcmp(argv[*i], letter) == 0 || strcmp(argv[*i], name) == 0)
+        return *i + 1 < argc ? argv[++*i] : NULL;
+    return strncmp(argv[*i], name, len) == 0 && argv[*i][len] == '=' ? argv[*i] + len + 1 : NULL;
+}
+
+/* Options of all commands may stand anywhere, as in the original: take them out. Returns how many arguments are left. */
+static int
+globals_take(struct cli *cli, int argc, char **argv, bool *ret_help)
+{
+    int nr = 0;
+
+    for (int i = 0; i < argc; i++) {
+        const char *value;
+
+        if (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0) {
+            cli->is_json = true;
+        } else if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            *ret_help = true;
+        } else if (strcmp(argv[i], "--debug") == 0 || strcmp(argv[i], "--verbose") == 0) {
+            (void)setenv("DD_STDERR", "DEBUG", 1);
+        } else if ((value = value_of(argv, argc, &i, "-G", "--sys-name")) != NULL ||
+            (value = value_of(argv, argc, &i, "--sys", "--sys")) != NULL) {
+            cli->sys_name = value;
+        } else {
+            argv[nr++] = argv[i];
+        }
+    }
+    return nr;
+}
+
+static const struct command *
+command_find(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (is_word(argv[0], commands[i].resource) &&
+            (commands[i].verb == NULL || (argc > 1 && is_word(argv[1], commands[i].verb))))
+            return &commands[i];
+    }
+    return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct cli cli = {.prog = "daos"};
+    const struct command *command;
+    bool wants_help = false;
+    int words, nr = globals_take(&cli, argc - 1, argv + 1, &wants_help);
+
+    argv++;
+    if (wants_help) {
+        usage(stdout);
+        return 0;
+    }
+    if (nr == 0) {
+        usage(stderr);
+        return 1;
+    }
+    command = command_find(nr, argv);
+    if (command == NULL) {
+        return cli_finish(&cli,
+            cli_fail(&cli, -DER_INVAL, "%s%s%s: no such command; see daos --help", argv[0],
+                nr > 1 ? " " : "", nr > 1 ? argv[1] : ""),
+            NULL);
+    }
+    words = command->verb != NULL ? 2 : 1;
+    return run(&cli, command, nr - words, argv + words);
+}

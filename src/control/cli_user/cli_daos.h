@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* What the files of the `daos` command share. */
+#ifndef CAIRN_CLI_DAOS_H
+#define CAIRN_CLI_DAOS_H
+
+#include "control/cli/cli.h"
+
+#include <daos.h>
+
+/* Commands: parse their own arguments, print text or fill the response. Answers are 0 or -DER_, with cli->err filled in. */
+int cli_daos_pool_list(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_pool_query(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_create(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_list(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_query(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_destroy(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_fs_copy(struct cli *cli, int argc, char **argv, json_t **ret_response);
+
+/** What to tell about a code: cause and remedy. */
+const char *cli_daos_remedy(int rc);
+/** -DER_INVAL, told, unless there are `need` words. */
+int cli_daos_words_need(struct cli *cli, uint32_t nr, uint32_t need, const char *what);
+/** Connect, open; a failure is told. */
+int cli_daos_pool_open(struct cli *cli, const char *pool, unsigned int flags, daos_handle_t *ret_poh);
+int cli_daos_cont_open(struct cli *cli, daos_handle_t poh, const char *cont, unsigned int flags,
+    daos_handle_t *ret_coh);
+
+#endif
