@@ -309,17 +309,16 @@ vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt)
     ult_mutex_init(&tgt->admin);
     ult_cond_init(&tgt->gc_wake);
     ult_cond_init(&tgt->gc_moved);
+    *ret_tgt = tgt; /* from here on a kill may come */
     rc = root_open(tgt);
     if (rc == 0)
         rc = vos_pools_load(tgt);
     if (rc == 0)
         rc = vos_gc_start(tgt);
-    if (rc != 0)
-        goto out;
-    *ret_tgt = tgt;
-    tgt = NULL;
-out:
-    tgt_free(tgt);
+    if (rc != 0) {
+        *ret_tgt = NULL;
+        tgt_free(tgt);
+    }
     return rc;
 }
 

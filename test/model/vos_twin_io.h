@@ -83,48 +83,83 @@ twin_built_free(struct twin_built *b)
     }
 }
 
-/* One dkey with all its akeys at an epoch. */
-static inline void
-twin_compare_dkey(
-    struct fix *f, const struct twin_state *s, uint32_t obj, uint32_t dkey, uint64_t epoch)
+/* Read one dkey with all its akeys. */
+static inline int
+twin_fetch_dkey(
+    struct fix *f, uint32_t obj, uint32_t dkey, uint64_t epoch, struct vos_fetch **ret_fetch)
 {
     struct recx all = {0, TWIN_ARRAY_BYTES};
     struct vos_iod iods[TWIN_AKEY_NR];
     uint64_t mem, mems[TWIN_AKEY_NR];
     struct iov dk = twin_key(obj, true, dkey, &mem);
     struct vos_oid oid = twin_oid(obj);
-    struct vos_fetch *fetch;
 
-    for (uint32_t i = 0; i < TWIN_AKEY_NR; i++)
+    for (uint32_t i = 0; i < TWIN_AKEY_NR; i++) {
         iods[i] = (struct vos_iod){.akey = twin_key(obj, false, i, &mems[i]),
             .type = i < 2 ? VOS_IOD_SINGLE : VOS_IOD_ARRAY,
             .recx_nr = 1,
             .recxs = &all};
-    if (!EXPECT_OK(vos_fetch(f->cont, &oid, epoch, 0, &dk, iods, TWIN_AKEY_NR, &fetch)))
-        return;
+    }
+    return vos_fetch(f->cont, &oid, epoch, 0, &dk, iods, TWIN_AKEY_NR, ret_fetch);
+}
+
+static inline bool
+twin_single_matches(const struct twin_akey *a, const struct vos_fetch_iod *got)
+{
+    if (got->size != a->size)
+        return false;
+    for (uint64_t k = 0; k < a->size; k++) {
+        if (((const uint8_t *)got->segs[0].buf)[k] != twin_byte(a->seed, k))
+            return false;
+    }
+    return true;
+}
+
+static inline bool
+twin_array_matches(const struct twin_akey *a, const struct vos_fetch_iod *got)
+{
+    uint64_t pos = 0;
+
+    for (uint32_t g = 0; g < got->seg_nr; g++) {
+        const struct vos_seg *seg = &got->segs[g];
+
+        if (seg->idx != pos)
+            return false;
+        pos += seg->nr;
+        for (uint64_t k = 0; k < seg->nr; k++) {
+            if (a->present[seg->idx + k] != (seg->buf != NULL))
+                return false;
+            if (seg->buf != NULL && ((const uint8_t *)seg->buf)[k] != a->bytes[seg->idx + k])
+                return false;
+        }
+    }
+    return pos == TWIN_ARRAY_BYTES;
+}
+
+/* Whether what was read is what the state holds. */
+static inline bool
+twin_dkey_matches(
+    const struct twin_state *s, uint32_t obj, uint32_t dkey, const struct vos_fetch *fetch)
+{
     for (uint32_t i = 0; i < TWIN_AKEY_NR; i++) {
         const struct twin_akey *a = &s->objs[obj].dkeys[dkey].akeys[i];
-        const struct vos_fetch_iod *got = &fetch->iods[i];
-        bool same = true;
 
-        if (i < 2) {
-            EXPECT_EQ(got->size, a->size);
-            for (uint64_t k = 0; got->size == a->size && k < a->size; k++)
-                same = same && ((const uint8_t *)got->segs[0].buf)[k] == twin_byte(a->seed, k);
-            EXPECT(same);
-            continue;
-        }
-        for (uint32_t g = 0; g < got->seg_nr; g++) {
-            for (uint64_t k = 0; k < got->segs[g].nr; k++) {
-                uint64_t idx = got->segs[g].idx + k;
-
-                same = same && a->present[idx] == (got->segs[g].buf != NULL);
-                if (got->segs[g].buf != NULL)
-                    same = same && ((const uint8_t *)got->segs[g].buf)[k] == a->bytes[idx];
-            }
-        }
-        EXPECT(same);
+        if (i < 2 ? !twin_single_matches(a, &fetch->iods[i])
+                  : !twin_array_matches(a, &fetch->iods[i]))
+            return false;
     }
+    return true;
+}
+
+static inline void
+twin_compare_dkey(
+    struct fix *f, const struct twin_state *s, uint32_t obj, uint32_t dkey, uint64_t epoch)
+{
+    struct vos_fetch *fetch;
+
+    if (!EXPECT_OK(twin_fetch_dkey(f, obj, dkey, epoch, &fetch)))
+        return;
+    EXPECT(twin_dkey_matches(s, obj, dkey, fetch));
     vos_fetch_free(f->cont, fetch);
 }
 

@@ -88,6 +88,7 @@ fix_prepare(struct fix *f)
     f->cfg.meta_bytes = 64 << 20;
     f->cfg.data_bytes = 256 << 20;
     f->cfg.system.b[0] = 1;
+    f->cfg.pending = &f->bio;
     f->meta_quota = 48 << 20;
     f->data_quota = 200 << 20;
     f->pool.b[0] = 7;
