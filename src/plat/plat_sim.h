@@ -22,6 +22,8 @@ struct sim_opts {
 
 CAIRN_MUST_CHECK int sim_create(const struct sim_opts *opts, struct sim **ret_sim);
 void sim_destroy(struct sim *sim);
+/** Other rates and latencies from now on (the seed stays); of operations and packets to come. Errors: INVAL. */
+CAIRN_MUST_CHECK int sim_opts_set(struct sim *sim, const struct sim_opts *opts);
 
 /** A new process on host `host` (its disks and files live with the host and outlive it). Returns owned by the sim. */
 CAIRN_MUST_CHECK int

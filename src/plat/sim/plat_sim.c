@@ -644,12 +644,30 @@ sim_host_disk_limit(struct sim *sim, const char *name, uint64_t bytes)
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
 
+static bool
+sim_opts_valid(const struct sim_opts *opts)
+{
+    return opts->net_lat_lo_ns <= opts->net_lat_hi_ns && opts->disk_lat_lo_ns <= opts->disk_lat_hi_ns;
+}
+
+int
+sim_opts_set(struct sim *sim, const struct sim_opts *opts)
+{
+    uint64_t seed = sim->opts.seed;
+
+    if (!sim_opts_valid(opts))
+        return CAIRN_ERR(INVAL);
+    sim->opts = *opts;
+    sim->opts.seed = seed;
+    return 0;
+}
+
 int
 sim_create(const struct sim_opts *opts, struct sim **ret_sim)
 {
     struct sim *sim;
 
-    if (opts->net_lat_lo_ns > opts->net_lat_hi_ns || opts->disk_lat_lo_ns > opts->disk_lat_hi_ns)
+    if (!sim_opts_valid(opts))
         return CAIRN_ERR(INVAL);
     sim = sim_alloc(sizeof(*sim));
     sim->opts = *opts;
