@@ -24,7 +24,8 @@ is_worth_a_resend(int rc, const struct rpc_call_info *info)
         return true; /* replied or not: a handler may have waited for our data, or for somebody behind it, in vain */
     if (!info->is_replied)
         return rc == -DER_STALE || rc == -DER_OOG;
-    return rc == -DER_NOTLEADER || rc == -DER_AGAIN || rc == -DER_INPROGRESS;
+    /* SHUTDOWN: an engine that stops in good order; it comes back. Not replied, it is this client that ends. */
+    return rc == -DER_NOTLEADER || rc == -DER_AGAIN || rc == -DER_INPROGRESS || rc == -DER_SHUTDOWN;
 }
 
 /* Between LO and HI, doubling with each attempt, with jitter so that clients spread. */
