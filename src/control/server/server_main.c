@@ -271,6 +271,8 @@ run(struct cli *cli, struct server *server, const char *path)
     return rc != 0 ? rc : serve(cli, server, &signals);
 }
 
+enum { CONN_DRAIN_MS = 2000, CONN_POLL_MS = 10 };
+
 static int
 server_init(struct server *server)
 {
@@ -289,6 +291,27 @@ server_init(struct server *server)
     if (rc == 0)
         rc = pthread_mutex_init(&server->publish_mutex, NULL);
     return rc == 0 ? 0 : CAIRN_ERR(NOMEM);
+}
+
+/* A connection may be at work on its thread for longer than we wait: then the state stays until the process ends. */
+static bool
+conns_are_done(struct server *server)
+{
+    const struct timespec pause = {.tv_nsec = CONN_POLL_MS * 1000000};
+
+    for (int ms = 0; ms < CONN_DRAIN_MS && atomic_load(&server->conn_nr) > 0; ms += CONN_POLL_MS) {
+        (void)nanosleep(&pause, NULL);
+    }
+    return atomic_load(&server->conn_nr) == 0;
+}
+
+static void
+server_free(struct server *server)
+{
+    (void)pthread_cond_destroy(&server->changed);
+    (void)pthread_mutex_destroy(&server->publish_mutex);
+    (void)pthread_mutex_destroy(&server->mutex);
+    free(server);
 }
 
 int
@@ -327,6 +350,7 @@ main(int argc, char **argv)
         (void)unlink(sock);
         (void)close(server->listen_fd);
     }
-    /* Connections may still be at work on their threads: the process ends with them, the state stays. */
+    if (conns_are_done(server))
+        server_free(server);
     return cli_finish(&cli, rc, NULL);
 }
