@@ -304,7 +304,10 @@ CAIRN_MUST_CHECK int pool_tgt_create(const struct pool_tgt_opts *opts, struct po
 /* Calls in flight end with the rpc context. Also abandons: it holds memory alone. */
 void pool_tgt_destroy(struct pool_tgt *pt);
 void pool_tgt_rpc_set(struct pool_tgt *pt, struct rpc_ctx *rpc);
-/** The look-up of tgt_opts; arg is a struct pool_tgt. */
+/**
+ * The look-up of tgt_opts; arg is a struct pool_tgt. Errors: NO_HDL; AGAIN the service could not be
+ * asked; NOMEM.
+ */
 CAIRN_YIELDS int
 pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info);
 

@@ -154,7 +154,8 @@ is_retry(int rc)
 {
     enum err_class cls = err_class(rc);
 
-    return cls == ERR_CLASS_RETRY || cls == ERR_CLASS_BUSY || rc == -DER_UNREACH || rc == -DER_OOG;
+    return cls == ERR_CLASS_RETRY || cls == ERR_CLASS_BUSY || rc == -DER_UNREACH || rc == -DER_OOG ||
+        rc == -DER_NO_PERM;
 }
 
 int
@@ -184,8 +185,14 @@ pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *r
             .cont_flags = ask->hdl.cont_flags,
             .csum_type = ask->hdl.csum_type,
             .map_ver = ask->hdl.map_ver};
-    } else if (rc == -DER_NONEXIST) {
-        rc = CAIRN_ERR(NO_HDL); /* no such pool any more */
+    } else if (rc == -DER_NONEXIST || rc == -DER_NO_HDL) {
+        rc = CAIRN_ERR(NO_HDL); /* no such handle, or no such pool any more */
+    } else {
+        /*
+         * The service did not say. What came instead is about the way there (no address yet, no
+         * leader, a group that does not know this rank yet) and would mislead the client.
+         */
+        rc = CAIRN_ERR(AGAIN);
     }
     ask_free(ask);
     return rc;
