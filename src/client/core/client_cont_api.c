@@ -205,7 +205,8 @@ close_send(struct client_cont *cont)
     arena_init(&arena, 256, CLIENT_REPLY_ARENA_BYTES_MAX);
     rc = client_cont_call(cont, PROTO_CONT_CLOSE, &req, &rep, &arena);
     arena_fini(&arena);
-    return rc;
+    /* Evicted, or destroyed with its container or pool: it is closed, and must not stay here for ever. */
+    return rc == -DER_NO_HDL || rc == -DER_NONEXIST ? 0 : rc;
 }
 
 static void

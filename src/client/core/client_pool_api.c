@@ -266,7 +266,7 @@ disconnect_send(struct client_pool *pool)
     arena_init(&arena, 256, CLIENT_REPLY_ARENA_BYTES_MAX);
     rc = client_pool_call(pool, PROTO_POOL_DISCONNECT, &req, &rep, &arena);
     arena_fini(&arena);
-    return rc;
+    return rc == -DER_NO_HDL || rc == -DER_NONEXIST ? 0 : rc; /* evicted, or destroyed with its pool */
 }
 
 static int
