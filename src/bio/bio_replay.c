@@ -8,6 +8,8 @@
  * promised, or damage. It is damage
  *   - before the start of the last recorded segment: an earlier start of the target had read the log up to there, or
  *   - when any valid group with a later position is in the ring: a group is written only after the one before is durable (WAL-1).
+ * A group of an older generation at the end itself is neither: it was torn when its generation ended, and the torn write of its successor,
+ * which happened to hold the same bytes where it was torn (the same requests came again), made it whole. Nobody was promised it.
  * Damage to the very last group, when nothing was written behind it, can't be told from a torn write; WAL-3 makes that window small.
  * A group that continues the chain with a higher generation than recorded shows that the newest header was lost; the chain is
  * proof enough to go on.
@@ -134,7 +136,7 @@ group_apply(const struct bio_replay_io *io, const uint8_t *buf, const struct bio
 
 /* Look for a valid group behind the end of the log. */
 static int
-beyond_end_check(struct replay *rp, uint64_t end)
+beyond_end_check(struct replay *rp, uint64_t end, uint64_t generation)
 {
     for (uint64_t pos = end; pos < end + rp->io->ring_blks; pos++) {
         const uint8_t *buf = NULL;
@@ -150,7 +152,7 @@ beyond_end_check(struct replay *rp, uint64_t end)
         rc = group_at(rp, pos, &hdr, &buf);
         if (rc != 0)
             return rc;
-        if (buf == NULL)
+        if (buf == NULL || (hdr.pos == end && hdr.generation < generation))
             continue;
         LOG_ERROR(
             "wal: the log is damaged at block %lu (file offset %lu): a valid group follows at "
@@ -240,7 +242,7 @@ bio_replay(const struct bio_replay_io *io, const struct bio_seg_df *segs, uint32
     CAIRN_ASSERT(io->win_blks >= MIN(io->ring_blks, (uint64_t)BIO_REPLAY_WIN_BLKS));
     rc = replay_walk(&rp, segs, seg_nr, &end);
     if (rc == 0)
-        rc = beyond_end_check(&rp, end.pos);
+        rc = beyond_end_check(&rp, end.pos, end.generation);
     if (rc == 0)
         *ret_end = end;
     return rc;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "base/util.h"
 #include "bio/bio.h"
@@ -77,6 +78,9 @@ struct sweep {
     struct change *history;
     uint64_t issued, revealed;
 };
+
+enum { LOG_BYTES = 300 };
+static char log_last[LOG_BYTES];
 
 struct writer {
     struct sweep *s;
@@ -421,6 +425,14 @@ body_format(void *arg)
     s->done = true;
 }
 
+/* Why an open failed, to print it with the failure. */
+static void
+log_keep(void *arg, enum log_level level, const char *file, int line, const char *text)
+{
+    (void)level;
+    snprintf(arg, LOG_BYTES, "%s:%d %s", file, line, text);
+}
+
 /* ---- process life ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -478,6 +490,7 @@ sweep_init(struct sweep *s, const struct plan *plan, uint64_t seed, bool stalls)
         opts.disk_stall_ppm = 50000;
         opts.disk_stall_ns = 3000000;
     }
+    log_sink_set(log_keep, log_last, LOG_LEVEL_ERROR);
     memset(s, 0, sizeof(*s));
     s->plan = plan;
     s->seed = seed;
@@ -544,8 +557,8 @@ one_cut(const struct plan *plan, uint64_t seed, uint64_t n)
         }
     }
     if (test_failed()) {
-        fprintf(stderr, "    power lost at write %lu, seed %lu\n", (unsigned long)n,
-            (unsigned long)seed);
+        fprintf(stderr, "    power lost at write %lu, seed %lu; last log line: %s\n",
+            (unsigned long)n, (unsigned long)seed, log_last);
     }
     sweep_fini(&s);
     return lost;
@@ -592,6 +605,8 @@ kill_rounds(uint32_t nr)
                 recover(&s, 0);
             }
         }
+        if (test_failed())
+            fprintf(stderr, "    round %u; last log line: %s\n", round, log_last);
         sweep_fini(&s);
     }
 }
