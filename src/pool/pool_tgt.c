@@ -154,8 +154,8 @@ is_retry(int rc)
 {
     enum err_class cls = err_class(rc);
 
-    return cls == ERR_CLASS_RETRY || cls == ERR_CLASS_BUSY || rc == -DER_UNREACH || rc == -DER_OOG ||
-        rc == -DER_NO_PERM;
+    return cls == ERR_CLASS_RETRY || cls == ERR_CLASS_BUSY || rc == -DER_UNREACH ||
+        rc == -DER_OOG || rc == -DER_NO_PERM;
 }
 
 int

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Object requests over rpc on one real target in the simulator, with a pool service played by the
+ * test: capabilities, map versions, sizes that lie, many
+ * small segments beside large ones, and requests of random numbers, which may be refused but must
+ * not harm.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/crc.h"
+#include "harness/harness.h"
+#include "objsrv/objsrv.h"
+#include "plat/plat_sim.h"
+
+struct env {
+    struct sim *sim;
+    /* server */
+    struct plat *splat;
+    struct xstream *sxs;
+    struct bio_tgt *bio;
+    struct vos_tgt *vos;
+    struct tgt *tgt;
+    struct rpc_ctx *srpc;
+    struct tgt_hdl_info info;
+    bool is_up;
+    /* client */
+    struct plat *cplat;
+    struct xstream *cxs;
+    struct rpc_ctx *rpc;
+    struct arena arena;
+    uint64_t seq;
+    uint32_t map_ver, rep_map_ver;
+    void (*body)(struct env *env);
+    bool is_done, is_down;
+};
+
+static const struct uuid sys_id = {{1}}, pool = {{2}}, pool_hdl = {{3}}, cont_hdl = {{4}};
+
+/* ---- the server ----------------------------------------------------------------------------- */
+
+static int
+lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info)
+{
+    struct env *env = arg;
+
+    if (cuuid_cmp(&ids->cont_hdl, &cont_hdl) != 0)
+        return -DER_NO_HDL;
+    *ret_info = env->info;
+    return 0;
+}
+
+static int
+h_apply(struct rpc_req *req, void *rep)
+{
+    return objsrv_apply(((struct env *)req->handler_arg)->tgt, req, rep);
+}
+
+static int
+h_fetch(struct rpc_req *req, void *rep)
+{
+    return objsrv_fetch(((struct env *)req->handler_arg)->tgt, req, rep);
+}
+
+static int
+h_list(struct rpc_req *req, void *rep)
+{
+    return objsrv_list(((struct env *)req->handler_arg)->tgt, req, rep);
+}
+
+static int
+h_query(struct rpc_req *req, void *rep)
+{
+    return objsrv_query(((struct env *)req->handler_arg)->tgt, req, rep);
+}
+
+static const struct rpc_handler handlers[] = {
+    {PROTO_OBJ_APPLY, ULT_IO, h_apply},
+    {PROTO_OBJ_FETCH, ULT_IO, h_fetch},
+    {PROTO_OBJ_LIST, ULT_IO, h_list},
+    {PROTO_OBJ_QUERY_KEY, ULT_IO, h_query},
+};
+
+static void
+server_ult(void *arg)
+{
+    struct env *env = arg;
+    struct bio_cfg cfg = {.dir = "/t",
+        .wal_bytes = 16 << 20,
+        .meta_bytes = 64 << 20,
+        .data_bytes = 256 << 20,
+        .system = sys_id,
+        .device = {{2}}};
+    struct tgt_opts topts = {.hdl_lookup = lookup, .arg = env};
+    struct rpc_ctx_opts ropts = {.xs = env->sxs,
+        .listen_uri = "sim://srv/t",
+        .system = sys_id,
+        .incarnation = 7,
+        .handlers = handlers,
+        .handler_nr = 4,
+        .handler_arg = env};
+
+    EXPECT_OK(env->splat->ops->dir_create(env->splat, cfg.dir));
+    EXPECT_OK(bio_format(env->sxs, &cfg));
+    EXPECT_OK(bio_open(env->sxs, &cfg, &env->bio));
+    EXPECT_OK(vos_tgt_open(env->bio, &env->vos));
+    topts.bio = env->bio;
+    topts.vos = env->vos;
+    EXPECT_OK(tgt_create(&topts, &env->tgt));
+    EXPECT_OK(tgt_pool_create(env->tgt, pool, 48 << 20, 200 << 20));
+    EXPECT_OK(rpc_ctx_create(&ropts, &env->srpc));
+    env->info = (struct tgt_hdl_info){
+        .pool_flags = TGT_PC_RW, .cont = {{9}}, .cont_flags = TGT_COO_RW, .map_ver = 3};
+    env->is_up = true;
+}
+
+static void
+server_down_ult(void *arg)
+{
+    struct env *env = arg;
+
+    tgt_drain(env->tgt);
+    rpc_ctx_destroy(env->srpc);
+    tgt_destroy(env->tgt);
+    EXPECT_OK(vos_tgt_check(env->vos)); /* whatever was sent, the store is sound */
+    vos_tgt_close(env->vos);
+    bio_close(env->bio);
+    env->is_down = true;
+}
+
+/* ---- the client ----------------------------------------------------------------------------- */
+
+static int
+resolve(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr)
+{
+    (void)arg;
+    (void)ep;
+    snprintf(ret_addr->uri, sizeof(ret_addr->uri), "sim://srv/t");
+    ret_addr->incarnation = 7;
+    return 0;
+}
+
+static void
+client_ult(void *arg)
+{
+    struct env *env = arg;
+
+    env->body(env);
+    rpc_ctx_destroy(env->rpc);
+    env->is_done = true;
+}
+
+static int
+call(struct env *env, uint16_t opcode, const void *req, void *rep)
+{
+    struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + UINT64_C(20000000000),
+        .slot = 0,
+        .seq = ++env->seq,
+        .map_ver = env->map_ver,
+        .pool = pool,
+        .pool_hdl = pool_hdl,
+        .cont_hdl = cont_hdl,
+        .arena = &env->arena};
+    struct rpc_call_info info = {.is_replied = false};
+    int rc;
+
+    memset(rep, 0, proto_op_find(opcode)->rep->struct_bytes);
+    rc = rpc_call(env->rpc, (struct rpc_ep){0, 1}, opcode, req, rep, &opts, &info);
+    env->rep_map_ver = info.map_ver;
+    return rc;
+}
+
+static bool
+is_up(void *arg)
+{
+    return ((struct env *)arg)->is_up;
+}
+
+static bool
+is_done(void *arg)
+{
+    return ((struct env *)arg)->is_done;
+}
+
+static bool
+is_down(void *arg)
+{
+    return ((struct env *)arg)->is_down;
+}
+
+static void
+run(void (*body)(struct env *env))
+{
+    struct sim_opts opts = {.seed = test_seed(), .net_lat_lo_ns = 5000, .net_lat_hi_ns = 50000};
+    struct xstream_opts xopts = {.name = "x", .cpu = UINT32_MAX};
+    struct rpc_ctx_opts copts = {
+        .system = sys_id, .rank = RPC_RANK_NONE, .incarnation = 1, .resolve = resolve};
+    struct env env = {.body = body};
+
+    arena_init(&env.arena, 65536, 512 << 20);
+    EXPECT_OK(sim_create(&opts, &env.sim));
+    EXPECT_OK(sim_node_start(env.sim, "s", "srv", &env.splat));
+    EXPECT_OK(sim_node_start(env.sim, "c", "cli", &env.cplat));
+    EXPECT_OK(xstream_create(env.splat, &xopts, &env.sxs));
+    EXPECT_OK(xstream_create(env.cplat, &xopts, &env.cxs));
+    EXPECT_OK(xstream_start(env.sxs));
+    EXPECT_OK(xstream_start(env.cxs));
+    EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_ult, &env));
+    EXPECT_OK(sim_run_until(env.sim, is_up, &env, UINT64_C(10000000000)));
+    copts.xs = env.cxs;
+    EXPECT_OK(rpc_ctx_create(&copts, &env.rpc));
+    EXPECT_OK(xstream_post(env.cxs, ULT_IO, client_ult, &env));
+    EXPECT_OK(sim_run_until(env.sim, is_done, &env, UINT64_C(1000000000000)));
+    EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_down_ult, &env));
+    EXPECT_OK(sim_run_until(env.sim, is_down, &env, UINT64_C(100000000000)));
+    xstream_stop(env.sxs);
+    xstream_stop(env.cxs);
+    xstream_destroy(env.sxs);
+    xstream_destroy(env.cxs);
+    sim_destroy(env.sim);
+    arena_fini(&env.arena);
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static struct iov
+str(const char *s)
+{
+    return (struct iov){(void *)(uintptr_t)s, strlen(s)};
+}
+
+/* One array modification: ranges and inline or bulk data. */
+static int
+put(struct env *env, struct proto_recx *recxs, uint32_t nr, uint64_t size, uint8_t *data, uint64_t len)
+{
+    struct proto_iod iod = {
+        .akey = str("a"), .type = 2, .size = size, .recxs = {nr, recxs}, .buf_len = len};
+    struct proto_mod mod = {
+        .op = 1, .oid = {1, 1}, .layout_ver = 1, .dkey = str("d"), .iods = {1, &iod}};
+    struct proto_obj_apply_req req = {.mods = {1, &mod}, .data_len = len};
+    struct proto_obj_apply_rep rep;
+    struct rpc_bulk *bulk = NULL;
+    struct iov iov = {data, len};
+    struct sgl sgl = {1, &iov};
+    int rc;
+
+    req.data_crc = crc32c(0, data, len);
+    if (len <= PROTO_INLINE_BYTES_MAX) {
+        req.data = iov;
+    } else {
+        EXPECT_OK(rpc_bulk_create(env->rpc, &sgl, RPC_BULK_READ, &bulk));
+        rpc_bulk_desc(bulk, &req.bulk);
+    }
+    rc = call(env, PROTO_OBJ_APPLY, &req, &rep);
+    rpc_bulk_free(bulk);
+    return rc;
+}
+
+static int
+get(struct env *env, struct proto_recx *recxs, uint32_t nr, uint8_t *data, uint64_t len,
+    struct proto_obj_fetch_rep *rep)
+{
+    struct proto_iod iod = {.akey = str("a"), .type = 2, .recxs = {nr, recxs}, .buf_len = len};
+    struct proto_obj_fetch_req req = {
+        .oid = {1, 1}, .layout_ver = 1, .epoch = UINT64_MAX, .dkey = str("d"), .iods = {1, &iod}};
+    struct rpc_bulk *bulk = NULL;
+    struct iov iov = {data, len};
+    struct sgl sgl = {1, &iov};
+    int rc;
+
+    if (data != NULL) {
+        EXPECT_OK(rpc_bulk_create(env->rpc, &sgl, RPC_BULK_WRITE, &bulk));
+        rpc_bulk_desc(bulk, &req.bulk);
+    }
+    rc = call(env, PROTO_OBJ_FETCH, &req, rep);
+    rpc_bulk_free(bulk);
+    return rc;
+}
+
+static void
+body_caps(struct env *env)
+{
+    struct proto_obj_fetch_rep rep;
+    struct proto_recx recx = {0, 4};
+    uint8_t data[4] = "abcd";
+
+    env->map_ver = 2;
+    EXPECT_ERR(put(env, &recx, 1, 1, data, 4), STALE);
+    EXPECT_EQ(env->rep_map_ver, 3); /* OBJ-4: the version it lacks */
+    env->map_ver = 3;
+    EXPECT_OK(put(env, &recx, 1, 1, data, 4));
+    EXPECT_EQ(env->rep_map_ver, 3);
+    env->info.cont_flags = TGT_COO_RO;
+    env->info.map_ver = 4;
+    env->map_ver = 4; /* makes the target ask again */
+    EXPECT_ERR(put(env, &recx, 1, 1, data, 4), NO_PERM);
+    EXPECT_OK(get(env, &recx, 1, NULL, 4, &rep));
+    EXPECT_EQ(rep.data_len, 4);
+    env->info.cont_flags = 0;
+    env->info.map_ver = env->map_ver = 5;
+    EXPECT_ERR(get(env, &recx, 1, NULL, 4, &rep), NO_PERM);
+}
+
+TEST_ON(objsrv, capabilities_and_map_versions, BACKEND_SIM)
+{
+    run(body_caps);
+}
+
+/*
+ * 3000 segments of 1 to 40 records, holes between them, three large ones: what is pushed must be
+ * what was stored, holes untouched.
+ */
+static void
+body_gather(struct env *env)
+{
+    enum { SEGS = 3000, SPAN = 4 << 20 };
+    struct proto_recx *recxs = arena_alloc(&env->arena, SEGS * sizeof(*recxs));
+    uint8_t *model = arena_calloc(&env->arena, 1, SPAN), *out = arena_alloc(&env->arena, SPAN);
+    uint8_t *data = arena_alloc(&env->arena, SPAN);
+    struct proto_recx all = {0, SPAN};
+    struct proto_obj_fetch_rep rep;
+    uint64_t seed = test_seed(), at = 0, len = 0, present = 0;
+    uint32_t crc = 0;
+
+    memset(model, 0x77, SPAN);
+    for (uint32_t i = 0; i < SEGS; i++) {
+        uint64_t nr = i % 1000 == 500 ? 300000 : 1 + test_rand(&seed) % 40;
+
+        recxs[i] = (struct proto_recx){at, nr};
+        for (uint64_t k = 0; k < nr; k++) {
+            data[len + k] = model[at + k] = (uint8_t)test_rand(&seed);
+        }
+        len += nr;
+        at += nr + (i % 3 == 0 ? 0 : 1 + test_rand(&seed) % 30);
+    }
+    if (!EXPECT_LE(at, SPAN) || !EXPECT_OK(put(env, recxs, SEGS, 1, data, len)))
+        return;
+    memset(out, 0x77, SPAN);
+    if (!EXPECT_OK(get(env, &all, 1, out, SPAN, &rep)))
+        return;
+    EXPECT_MEM_EQ(out, model, SPAN);
+    EXPECT_EQ(rep.data_len, len);
+    for (uint32_t i = 0; i < SEGS; i++) {
+        crc = crc32c(crc, model + recxs[i].idx, recxs[i].nr);
+        present += recxs[i].nr;
+    }
+    EXPECT_EQ(rep.data_crc, crc);
+    EXPECT_EQ(present, len);
+    EXPECT_ERR(get(env, &all, 1, NULL, SPAN, &rep), INVAL); /* nowhere to put it */
+    EXPECT_ERR(get(env, &all, 1, out, SPAN - 1, &rep), REC2BIG);
+}
+
+TEST_ON(objsrv, many_segments_are_gathered, BACKEND_SIM)
+{
+    run(body_gather);
+}
+
+static void
+body_lies(struct env *env)
+{
+    struct proto_recx huge[2] = {{0, UINT64_MAX}, {1, UINT64_MAX}};
+    struct proto_recx recx = {0, 4};
+    struct proto_iod iods[2] = {
+        {.akey = str("a"), .type = 2, .recxs = {1, &recx}, .buf_len = UINT64_MAX},
+        {.akey = str("b"), .type = 2, .recxs = {1, &recx}, .buf_len = 2}};
+    struct proto_obj_fetch_req freq = {
+        .oid = {1, 1}, .layout_ver = 1, .epoch = UINT64_MAX, .dkey = str("d"), .iods = {2, iods}};
+    struct proto_obj_fetch_rep frep;
+    struct proto_obj_apply_req areq = {.data_len = 0};
+    struct proto_obj_apply_rep arep;
+    uint8_t data[64] = {0};
+
+    EXPECT_ERR(put(env, huge, 2, 1, data, 4), REC2BIG);
+    EXPECT_ERR(put(env, huge, 1, UINT64_MAX, data, 4), REC2BIG);
+    EXPECT_ERR(put(env, &recx, 1, 2, data, 4), IO_INVAL);
+    EXPECT_ERR(put(env, &recx, 1, 1, data, 5), IO_INVAL);
+    EXPECT_ERR(call(env, PROTO_OBJ_FETCH, &freq, &frep), INVAL); /* the rooms add up to no number */
+    EXPECT_ERR(call(env, PROTO_OBJ_APPLY, &areq, &arep), INVAL); /* nothing to do */
+    areq.data_len = UINT64_MAX;
+    EXPECT_ERR(call(env, PROTO_OBJ_APPLY, &areq, &arep), INVAL);
+    {
+        struct proto_mod mod = {.op = 4, .oid = {1, 1}, .layout_ver = 1, .dkey = str("d")};
+
+        areq.mods = (struct proto_array){1, &mod};
+        EXPECT_ERR(call(env, PROTO_OBJ_APPLY, &areq, &arep), REC2BIG);
+        areq.data_len = 100; /* a region that was never offered */
+        areq.bulk = (struct proto_bulk){99, 98, 100};
+        EXPECT(call(env, PROTO_OBJ_APPLY, &areq, &arep) != 0);
+    }
+}
+
+TEST_ON(objsrv, sizes_that_lie, BACKEND_SIM)
+{
+    run(body_lies);
+}
+
+/* ---- random requests ------------------------------------------------------------------------ */
+
+static uint64_t
+odd(uint64_t *seed)
+{
+    static const uint64_t some[] = {
+        0, 1, 2, 3, 8, 4096, 16384, UINT32_MAX, UINT64_C(1) << 62, UINT64_C(1) << 63, UINT64_MAX};
+
+    return some[test_rand(seed) % (sizeof(some) / sizeof(some[0]))];
+}
+
+static struct iov
+odd_key(struct env *env, uint64_t *seed)
+{
+    static const size_t lens[] = {0, 1, 7, 8, 9, 80, 81, 4096};
+    size_t len = lens[test_rand(seed) % 8];
+    uint8_t *buf = arena_alloc(&env->arena, len);
+
+    memset(buf, (int)(test_rand(seed) % 3), len);
+    return (struct iov){buf, len};
+}
+
+static struct oid
+odd_oid(uint64_t *seed)
+{
+    return (struct oid){test_rand(seed) % 3, (test_rand(seed) % 18) << 56 | UINT64_C(1) << 32};
+}
+
+static struct proto_array
+odd_iods(struct env *env, uint64_t *seed, uint64_t *ret_len)
+{
+    uint32_t nr = (uint32_t)(test_rand(seed) % 4);
+    struct proto_iod *iods = arena_calloc(&env->arena, nr + 1, sizeof(*iods));
+
+    for (uint32_t i = 0; i < nr; i++) {
+        uint32_t rnr = (uint32_t)(test_rand(seed) % 4);
+        struct proto_recx *recxs = arena_calloc(&env->arena, rnr + 1, sizeof(*recxs));
+        uint64_t sum = 0;
+
+        for (uint32_t k = 0; k < rnr; k++) {
+            recxs[k].idx = test_rand(seed) % 4 == 0 ? odd(seed) : test_rand(seed) % 100;
+            recxs[k].nr = test_rand(seed) % 8 == 0 ? odd(seed) : test_rand(seed) % 20;
+            sum += recxs[k].nr;
+        }
+        iods[i].akey = odd_key(env, seed);
+        iods[i].type =
+            (uint8_t)(test_rand(seed) % 8 == 0 ? test_rand(seed) : 1 + test_rand(seed) % 2);
+        iods[i].cond = (uint32_t)(test_rand(seed) % 4 == 0 ? test_rand(seed) : 0);
+        iods[i].size = test_rand(seed) % 8 == 0 ? odd(seed) : test_rand(seed) % 9;
+        iods[i].recxs = (struct proto_array){rnr, recxs};
+        iods[i].buf_len = iods[i].type == 1 ? iods[i].size : sum * iods[i].size;
+        if (test_rand(seed) % 8 == 0)
+            iods[i].buf_len = odd(seed);
+        *ret_len += iods[i].buf_len;
+    }
+    return (struct proto_array){nr, iods};
+}
+
+static int
+odd_apply(struct env *env, uint64_t *seed)
+{
+    uint32_t nr = (uint32_t)(test_rand(seed) % 4);
+    struct proto_mod *mods = arena_calloc(&env->arena, nr + 1, sizeof(*mods));
+    struct proto_obj_apply_req req = {.mods = {nr, mods}};
+    struct proto_obj_apply_rep rep;
+    static uint8_t data[PROTO_INLINE_BYTES_MAX];
+
+    for (uint32_t i = 0; i < nr; i++) {
+        uint64_t len = 0;
+
+        mods[i].op = (uint8_t)(1 + test_rand(seed) % 5);
+        mods[i].oid = odd_oid(seed);
+        mods[i].cond = (uint32_t)(test_rand(seed) % 4 == 0 ? test_rand(seed) : 0);
+        mods[i].dkey = odd_key(env, seed);
+        mods[i].iods = odd_iods(env, seed, &len);
+        req.data_len += mods[i].op == 1 ? len : 0;
+    }
+    if (req.data_len <= sizeof(data)) {
+        req.data = (struct iov){data, req.data_len};
+        req.data_crc = crc32c(0, data, req.data_len);
+    }
+    return call(env, PROTO_OBJ_APPLY, &req, &rep);
+}
+
+static void
+body_random(struct env *env)
+{
+    uint64_t seed = test_seed();
+    uint32_t good = 0, bad = 0;
+
+    for (int i = 0; i < 4000; i++) {
+        struct proto_obj_fetch_rep frep;
+        struct proto_obj_list_rep lrep;
+        struct proto_obj_query_rep qrep;
+        uint64_t len = 0;
+        int rc = 0;
+
+        arena_reset(&env->arena);
+        switch (i % 4) {
+        case 0:
+            rc = odd_apply(env, &seed);
+            break;
+        case 1: {
+            struct proto_obj_fetch_req req = {.oid = odd_oid(&seed),
+                .epoch = test_rand(&seed) % 2 == 0 ? UINT64_MAX : odd(&seed),
+                .flags = (uint32_t)(test_rand(&seed) % 4 == 0 ? test_rand(&seed) : 0),
+                .dkey = odd_key(env, &seed),
+                .iods = odd_iods(env, &seed, &len)};
+
+            rc = call(env, PROTO_OBJ_FETCH, &req, &frep);
+            break;
+        }
+        case 2: {
+            uint8_t anchor[PROTO_ANCHOR_BYTES_MAX];
+            struct proto_obj_list_req req = {.oid = odd_oid(&seed),
+                .level = (uint8_t)(test_rand(&seed) % 6),
+                .descending = (uint8_t)(test_rand(&seed) % 2),
+                .epoch = test_rand(&seed) % 2 == 0 ? UINT64_MAX : odd(&seed),
+                .dkey = odd_key(env, &seed),
+                .akey = odd_key(env, &seed),
+                .nr_max = (uint32_t)odd(&seed),
+                .bytes_max = (uint32_t)odd(&seed)};
+
+            for (size_t k = 0; k < sizeof(anchor); k++) {
+                anchor[k] = (uint8_t)(test_rand(&seed) % 4);
+            }
+            if (test_rand(&seed) % 2 == 0)
+                req.anchor = (struct iov){anchor, sizeof(anchor)};
+            rc = call(env, PROTO_OBJ_LIST, &req, &lrep);
+            break;
+        }
+        default: {
+            struct proto_obj_query_req req = {.oid = odd_oid(&seed),
+                .epoch = test_rand(&seed) % 2 == 0 ? UINT64_MAX : odd(&seed),
+                .flags = (uint32_t)(test_rand(&seed) % 32),
+                .dkey = odd_key(env, &seed),
+                .akey = odd_key(env, &seed)};
+
+            rc = call(env, PROTO_OBJ_QUERY_KEY, &req, &qrep);
+        }
+        }
+        good += rc == 0;
+        bad += rc != 0;
+        EXPECT(rc != -DER_UNREACH && rc != -DER_TIMEDOUT && rc != -DER_NVME_IO && rc != -DER_CSUM);
+    }
+    EXPECT_GT(good, 100); /* the numbers are not all nonsense */
+    EXPECT_GT(bad, 100);
+}
+
+TEST_ON(objsrv, random_requests, BACKEND_SIM)
+{
+    run(body_random);
+}
