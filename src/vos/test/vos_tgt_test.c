@@ -382,7 +382,7 @@ no_history(struct fix *f)
     struct vos_pool_info start, info;
     struct fix_keys keys;
     char buf[200];
-    size_t len;
+    size_t len = 0;
 
     if (!fix_format(f))
         return;
