@@ -6,6 +6,8 @@
  */
 #include <stdio.h>
 
+#include "base/codec.h"
+#include "base/crc.h"
 #include "engine/engine.h"
 #include "harness/harness.h"
 #include "plat/plat_linux.h"
@@ -131,6 +133,18 @@ TEST_ON(engine_dir, identity, BACKEND_LINUX | BACKEND_SIM)
     EXPECT_OK(env.plat->ops->file_read(env.plat, path, id, sizeof(id), &len));
     EXPECT_EQ(len, 64);
     len_before = len;
+    /* The format, byte by byte (engine_dir.c). */
+    EXPECT_MEM_EQ(id, "CRNENGID", 8);
+    EXPECT_EQ(le32_get(id + 8), 1);
+    EXPECT_EQ(le32_get(id + 12), 0);
+    EXPECT_EQ(le32_get(id + 16), 1);
+    EXPECT_EQ(le64_get(id + 24), first);
+    {
+        struct uuid system = engine_system_uuid("one");
+
+        EXPECT_MEM_EQ(id + 32, system.b, 16);
+    }
+    EXPECT_EQ(le32_get(id + 60), crc32c(0, id, 60));
 
     /* Another system, rank, number of targets. */
     snprintf(cfg.system, sizeof(cfg.system), "two");
@@ -160,12 +174,21 @@ TEST_ON(engine_dir, identity, BACKEND_LINUX | BACKEND_SIM)
         life_end(&env, engine);
     }
 
-    /* One flipped bit; a later format. */
-    id[13] ^= 1;
-    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 64));
+    /* Any flipped bit; a file cut short; a later format. */
     cfg_of(&env, &cfg);
-    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INVAL);
+    for (int bit = 0; bit < 64 * 8; bit += 7) {
+        id[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 64));
+        EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INVAL);
+        id[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
     EXPECT(strstr(err, "identity") != NULL);
+    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 63));
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INVAL);
+    le32_put(id + 8, 2);
+    le32_put(id + 60, crc32c(0, id, 60));
+    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 64));
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INCOMPT);
     env_fini(&env);
 }
 
