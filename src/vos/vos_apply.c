@@ -54,7 +54,7 @@ recxs_check_overlap(const struct vos_iod *iod)
     }
     if (ascending)
         return 0;
-    sorted = malloc(iod->recx_nr * sizeof(*sorted));
+    sorted = vos_mem_get(iod->recx_nr * sizeof(*sorted));
     if (sorted == NULL)
         return CAIRN_ERR(NOMEM);
     memcpy(sorted, iod->recxs, iod->recx_nr * sizeof(*sorted));

@@ -237,7 +237,7 @@ vos_evt_sweep_init(struct vos_evt_sweep *sw, const struct vos_evt_search *s)
     *sw = (struct vos_evt_sweep){.s = s, .pos = s->lo};
     if (s->hit_nr == 0)
         return 0;
-    sw->heap = malloc(s->hit_nr * sizeof(*sw->heap));
+    sw->heap = vos_mem_get(s->hit_nr * sizeof(*sw->heap));
     return sw->heap == NULL ? CAIRN_ERR(NOMEM) : 0;
 }
 

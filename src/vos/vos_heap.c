@@ -3,10 +3,18 @@
 
 #include <stdlib.h>
 
+#include "base/probe.h"
+
 struct block {
     struct list_head link;
     max_align_t mem[];
 };
+
+void *
+vos_mem_get(size_t len)
+{
+    return CAIRN_FAULT("vos.mem.none") ? NULL : calloc(1, len);
+}
 
 void
 vos_heap_init(struct vos_heap *heap)
@@ -37,6 +45,8 @@ vos_heap_realloc(struct vos_heap *heap, void *mem, size_t len)
     struct block *old = mem == NULL ? NULL : CAIRN_CONTAINER_OF(mem, struct block, mem);
     struct block *b;
 
+    if (CAIRN_FAULT("vos.mem.none_heap"))
+        return NULL;
     if (old != NULL)
         list_del(&old->link);
     b = realloc(old, sizeof(*b) + len);

@@ -13,6 +13,9 @@ struct vos_heap {
     struct list_head blocks;
 };
 
+/** `len` zeroed bytes that do not outlive the next yield, or belong to an object that the target frees; end with free(). */
+void *vos_mem_get(size_t len);
+
 void vos_heap_init(struct vos_heap *heap);
 /** Free everything that is left. */
 void vos_heap_fini(struct vos_heap *heap);

@@ -88,7 +88,7 @@ pool_free(struct vos_pool *pool)
 static int
 pool_new(struct vos_tgt *tgt, const struct uuid *id, struct vos_pool **ret_pool)
 {
-    struct vos_pool *pool = calloc(1, sizeof(*pool));
+    struct vos_pool *pool = vos_mem_get(sizeof(*pool));
 
     if (pool == NULL || hmap_init(&pool->clients, 4) != 0) {
         free(pool);
@@ -727,7 +727,7 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     rc = vos_read_run(tgt, &op, cont_find_body, a);
     if (rc != 0)
         return rc;
-    cont = calloc(1, sizeof(*cont));
+    cont = vos_mem_get(sizeof(*cont));
     if (cont == NULL)
         return CAIRN_ERR(NOMEM);
     cont->tgt = tgt;

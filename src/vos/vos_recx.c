@@ -149,7 +149,7 @@ window_emit(struct vos_recx_list *l)
 
     /* Every start and every end of an extent begins at most one piece. */
     if (rc == 0 && l->is_descending) {
-        parts = malloc((2 * (size_t)l->search->hit_nr + 1) * sizeof(*parts));
+        parts = vos_mem_get((2 * (size_t)l->search->hit_nr + 1) * sizeof(*parts));
         rc = parts == NULL ? CAIRN_ERR(NOMEM) : 0;
     }
     while (rc == 0 && !l->is_stopped && vos_evt_sweep_next(&sw, &lo, &hi, &hit)) {

@@ -40,7 +40,7 @@ client_find(struct vos_pool *pool, const struct uuid *id)
 static struct vos_client *
 client_new(struct vos_pool *pool, const struct uuid *id)
 {
-    struct vos_client *client = calloc(1, sizeof(*client));
+    struct vos_client *client = vos_mem_get(sizeof(*client));
 
     if (client == NULL)
         return NULL;
@@ -217,7 +217,7 @@ slot_take(struct vos_client *client, uint32_t slot, struct vos_cslot **ret_slot)
     struct vos_cslot **group = &client->groups[slot / VOS_SLOT_GROUP_NR];
 
     if (*group == NULL) {
-        *group = calloc(VOS_SLOT_GROUP_NR, sizeof(**group));
+        *group = vos_mem_get(VOS_SLOT_GROUP_NR * sizeof(**group));
         if (*group == NULL)
             return CAIRN_ERR(NOMEM);
     }

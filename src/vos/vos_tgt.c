@@ -292,7 +292,7 @@ tgt_free(struct vos_tgt *tgt)
 int
 vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt)
 {
-    struct vos_tgt *tgt = calloc(1, sizeof(*tgt));
+    struct vos_tgt *tgt = vos_mem_get(sizeof(*tgt));
     int rc;
 
     if (tgt == NULL)

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Goal: damaged bytes give CSUM, DF_INVAL or the right data, never a crash and never wrong data (ST-7). Method: bits flipped in the files; and, since
+ * pages have checksums below us, bits flipped in records of the arena in memory, as if a bug had written them: there any answer will do that
+ * comes back and does not touch foreign memory (under sanitizers).
+ */
+#include "base/codec.h"
+#include "vos_test_fix.h"
+
+enum { VAL_NR = 60, VAL_BYTES = 50000, ROUNDS = 60 };
+
+static void
+val_fill(uint8_t *buf, uint32_t i, size_t len)
+{
+    struct rng r;
+
+    rng_init(&r, 1000 + i);
+    rng_bytes(&r, buf, len);
+}
+
+static size_t
+val_len(uint32_t i)
+{
+    return i % 3 == 0 ? VAL_BYTES : i % 3 == 1 ? 5000 : 700;
+}
+
+static void
+damage_setup(struct fix *f)
+{
+    static uint8_t buf[VAL_BYTES];
+    char key[16];
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t i = 0; i < VAL_NR; i++) {
+        val_fill(buf, i, val_len(i));
+        snprintf(key, sizeof(key), "k%u", i);
+        EXPECT_OK(i % 2 == 0 ? fix_put(f, 1, key, "a", buf, val_len(i), 0)
+                             : fix_write(f, 1, key, "a", 3, val_len(i), 1, buf));
+    }
+    fix_close(f); /* with a checkpoint: nothing is left to replay */
+}
+
+/* How many values read back as CSUM; all others must be right. */
+static uint32_t
+read_all(struct fix *f)
+{
+    static uint8_t want[VAL_BYTES], got[VAL_BYTES];
+    uint32_t bad = 0;
+    char key[16];
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < VAL_NR && !test_failed(); i++) {
+        int rc;
+
+        val_fill(want, i, val_len(i));
+        snprintf(key, sizeof(key), "k%u", i);
+        len = val_len(i);
+        if (i % 2 == 0) {
+            rc = fix_get(f, 1, key, "a", got, sizeof(got), &len);
+        } else {
+            rc = fix_read(f, 1, key, "a", VOS_EPOCH_MAX, 3, len, 0, got);
+        }
+        EXPECT(rc == 0 || rc == -DER_CSUM || rc == -DER_DF_INVAL);
+        if (rc == 0) {
+            EXPECT_EQ(len, val_len(i));
+            EXPECT_MEM_EQ(got, want, val_len(i));
+        }
+        bad += rc != 0;
+    }
+    return bad;
+}
+
+static void
+data_read(struct fix *f)
+{
+    if (!fix_open(f))
+        return;
+    f->seq = read_all(f);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_damage, bits_of_the_data_role, BACKEND_SIM)
+{
+    struct fix f;
+    uint32_t hits = 0;
+
+    fix_prepare(&f);
+    f.cfg.data_bytes = 4 << 20;
+    f.data_quota = 3 << 20;
+    if (fix_up_default(&f) && EXPECT(fix_run(&f, damage_setup))) {
+        for (uint32_t i = 0; i < ROUNDS && !test_failed(); i++) {
+            uint64_t bit = rng_below(&f.rng, UINT64_C(8) * (2 << 20));
+
+            EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, "/t/d0/data", bit));
+            EXPECT(fix_run(&f, data_read));
+            EXPECT_LE(f.seq, 1);
+            hits += f.seq > 0;
+            EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, "/t/d0/data", bit));
+        }
+        EXPECT_GT(hits, 5);
+    }
+    fix_down(&f);
+}
+
+static void
+meta_read(struct fix *f)
+{
+    int rc = bio_open(f->xs, &f->cfg, &f->bio);
+
+    f->seq = 1;
+    if (rc == 0) {
+        rc = vos_tgt_open(f->bio, &f->tgt);
+        if (rc == 0)
+            rc = vos_cont_open(f->tgt, f->pool, f->cont_id, &f->cont);
+        if (rc == 0)
+            f->seq = read_all(f);
+        fix_close(f);
+    }
+    EXPECT(rc == 0 || rc == -DER_CSUM || rc == -DER_DF_INVAL || rc == -DER_DF_INCOMPT ||
+        rc == -DER_NONEXIST);
+}
+
+TEST_ON(vos_damage, bits_of_the_metadata_role, BACKEND_SIM)
+{
+    struct fix f;
+    uint32_t hits = 0;
+
+    fix_prepare(&f);
+    f.cfg.meta_bytes = 4 << 20;
+    f.meta_quota = 2 << 20;
+    if (fix_up_default(&f) && EXPECT(fix_run(&f, damage_setup))) {
+        for (uint32_t i = 0; i < ROUNDS && !test_failed(); i++) {
+            uint64_t bit = rng_below(&f.rng, UINT64_C(8) * (1 << 20));
+
+            EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, "/t/d0/meta", bit));
+            EXPECT(fix_run(&f, meta_read));
+            hits += f.seq > 0;
+            if (f.seq == 0) {
+                EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, "/t/d0/meta",
+                    bit)); /* perhaps already gone with a checkpoint */
+            } else if (fix_crash(&f, false))
+                EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, "/t/d0/meta", bit));
+        }
+        EXPECT_GT(hits, 0);
+    }
+    fix_down(&f);
+}
+
+/* ---- records in memory ---------------------------------------------------------------------------------------------- */
+
+static bool
+ignore_entry(void *arg, const struct vos_entry *entry)
+{
+    volatile uint8_t sum = 0;
+
+    (void)arg;
+    for (size_t i = 0; i < entry->key.len; i++) {
+        sum = (uint8_t)(sum + ((const uint8_t *)entry->key.buf)[i]);
+    }
+    return true;
+}
+
+static void
+try_list(struct fix *f, enum vos_level level, const char *dkey, bool descending)
+{
+    struct vos_list_args args = {.level = level,
+        .oid = fix_oid(1),
+        .dkey = IOV(dkey),
+        .akey = IOV("a"),
+        .epoch = VOS_EPOCH_MAX,
+        .descending = descending,
+        .fn = ignore_entry};
+    struct vos_anchor anchor = {.eof = false};
+
+    for (uint32_t i = 0; i < 100 && !anchor.eof; i++) {
+        if (vos_list(f->cont, &args, &anchor) != 0)
+            break;
+    }
+}
+
+/* Changes of every kind in one request whose end fails, so that all of it is taken back. */
+static void
+try_apply(struct fix *f, uint32_t flags)
+{
+    struct recx recx = {rng_below(&f->rng, 4000), 30};
+    struct vos_iod val = {.akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 4, .data = {"abcd", 4}};
+    struct vos_iod arr = {.akey = IOV("a"),
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = 1,
+        .recxs = &recx,
+        .data = {"0123456789012345678901234567890", 30}};
+    struct vos_mod mods[24];
+    struct vos_apply_args args = {.mods = mods, .mod_nr = ARRAY_SIZE(mods), .flags = flags};
+    char keys[ARRAY_SIZE(mods)][16];
+
+    for (uint32_t i = 0; i < ARRAY_SIZE(mods); i++) {
+        uint32_t k = (uint32_t)rng_below(&f->rng, VAL_NR + 20);
+
+        snprintf(keys[i], sizeof(keys[i]), "k%u", k);
+        mods[i] = (struct vos_mod){.op = i % 4 < 2 ? VOS_MOD_UPDATE
+                : i % 4 == 2                       ? VOS_MOD_PUNCH_DKEY
+                                                   : VOS_MOD_PUNCH_AKEYS,
+            .oid = fix_oid(1),
+            .dkey = IOV(keys[i]),
+            .iod_nr = 1,
+            .iods = k % 2 == 0 ? &val : &arr};
+    }
+    mods[ARRAY_SIZE(mods) - 1].op = VOS_MOD_UPDATE;
+    mods[ARRAY_SIZE(mods) - 1].cond = VOS_COND_DKEY_INSERT | VOS_COND_DKEY_UPDATE;
+    EXPECT(vos_apply(f->cont, &args, NULL) != 0);
+}
+
+static void
+try_everything(struct fix *f)
+{
+    static uint8_t buf[VAL_BYTES + 8];
+    struct vos_oid oid = fix_oid(1);
+    struct iov dk = IOV("k1"), ak = IOV("a");
+    struct recx recx = {0, VAL_BYTES};
+    struct vos_query_ret q;
+    char key[16];
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < VAL_NR; i += 7) {
+        struct vos_iod iod = {.akey = ak, .type = VOS_IOD_ARRAY, .recx_nr = 1, .recxs = &recx};
+        struct vos_fetch *fetch;
+
+        snprintf(key, sizeof(key), "k%u", i);
+        dk = IOV(key);
+        CAIRN_IGNORE(fix_get(f, 1, key, "a", buf, sizeof(buf), &len)); /* anything goes */
+        if (vos_fetch(f->cont, &oid, VOS_EPOCH_MAX, 0, &dk, &iod, 1, &fetch) == 0)
+            vos_fetch_free(f->cont, fetch);
+        try_list(f, VOS_LEVEL_RECX, key, i % 2 == 0);
+    }
+    try_list(f, VOS_LEVEL_OBJ, "k1", false);
+    try_list(f, VOS_LEVEL_DKEY, "k1", false);
+    try_list(f, VOS_LEVEL_AKEY, "k1", false);
+    CAIRN_IGNORE(vos_query_key(
+        f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dk, &ak, &q)); /* likewise */
+    CAIRN_IGNORE(vos_tgt_check(f->tgt)); /* likewise */
+    try_apply(f, 0);
+    try_apply(f, VOS_APPLY_NO_HISTORY);
+}
+
+static void
+memory(struct fix *f)
+{
+    static uint64_t blocks[20000];
+    struct umem *um;
+    struct umem_stats stats;
+    uint32_t nr = 0, kinds = 0;
+    char key[24];
+
+    if (!fix_format(f))
+        return;
+    um = f->tgt->um;
+    for (uint32_t i = 0; i < 400; i++) {
+        snprintf(key, sizeof(key), "k%u", i % VAL_NR);
+        EXPECT_OK(i % 2 == 0 ? fix_put(f, 1, key, "a", key, 20, 0)
+                             : fix_write(f, 1, key, "a", i * 10, 30, 1, blocks));
+        if (i % 5 == 0)
+            EXPECT_OK(fix_punch(f, 1, key, NULL, 0));
+    }
+    umem_stats_get(um, &stats);
+    for (uint64_t off = umem_root(um); off < stats.arena_bytes && nr < ARRAY_SIZE(blocks); off += 8) {
+        const uint8_t *p = umem_ptr(um, off);
+
+        /* Blocks that begin like one of ours. */
+        if (p != NULL && umem_block_bytes(um, off) != 0 &&
+            ((p[0] >= VOS_POOL_MAGIC && p[0] <= VOS_GC_MAGIC) || p[0] == VOS_NODE_MAGIC))
+            blocks[nr++] = off;
+    }
+    EXPECT_GT(nr, 500);
+    for (uint32_t i = 0; i < 1500; i++) {
+        uint64_t off = blocks[rng_below(&f->rng, nr)];
+        uint32_t len = MIN(umem_block_bytes(um, off), 96u);
+        uint64_t at = off + rng_below(&f->rng, len);
+        uint8_t *p = umem_ptr(um, at), was;
+
+        if (!EXPECT(p != NULL))
+            return;
+        was = *p;
+        kinds |= 1u << (i % 3);
+        if (i % 3 == 0) {
+            *p ^= (uint8_t)(1u << rng_below(&f->rng, 8));
+        } else if (i % 3 == 1) {
+            *p = (uint8_t)rng_below(&f->rng, 256);
+        } else {
+            *p = blocks[rng_below(&f->rng, nr)] >> (8 * rng_below(&f->rng, 3)) & 0xff;
+        }
+        try_everything(f);
+        *p = was;
+    }
+    EXPECT_EQ(kinds, 7);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_damage, records_in_memory, BACKEND_SIM)
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    f.cfg.meta_bytes = 4 << 20;
+    f.meta_quota = 2 << 20;
+    if (fix_up_default(&f))
+        EXPECT(fix_run(&f, memory));
+    fix_down(&f);
+}
