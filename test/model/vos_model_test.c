@@ -64,7 +64,7 @@ compare_at(struct fix *f, struct model *m, uint64_t epoch)
 }
 
 static void
-session(struct fix *f)
+one_round(struct fix *f)
 {
     struct model *m = f->arg;
 
@@ -92,7 +92,7 @@ session(struct fix *f)
 }
 
 static void
-model(uint32_t sessions, uint32_t steps, uint64_t mask)
+model(uint32_t rounds, uint32_t steps, uint64_t mask)
 {
     struct model m = {.steps = steps, .mask = mask, .is_new = true};
     struct fix f;
@@ -102,8 +102,8 @@ model(uint32_t sessions, uint32_t steps, uint64_t mask)
     fix_prepare(&f);
     f.arg = &m;
     if (fix_up_default(&f)) {
-        for (uint32_t i = 0; i < sessions && !test_failed(); i++) {
-            if (!EXPECT(fix_run(&f, session)))
+        for (uint32_t i = 0; i < rounds && !test_failed(); i++) {
+            if (!EXPECT(fix_run(&f, one_round)))
                 break;
             if (f.sim != NULL && !fix_crash(&f, rng_chance(&f.rng, 1, 2)))
                 break;

@@ -29,8 +29,8 @@ load(const char *text, struct server_cfg *ret_cfg, char *err)
 TEST_LINUX(server_cfg, good_file, "reads a file")
 {
     static const char text[] =
-        "name: lab\nport: 10001\nsocket_dir: /tmp/run\nprovider: "
-        "ofi+tcp;ofi_rxm\ncontrol_log_file: /tmp/x\n"
+        "name: lab\nport: 10001\nsocket_dir: /srv/run\nprovider: "
+        "ofi+tcp;ofi_rxm\ncontrol_log_file: /var/log/x\n"
         "engines:\n- targets: 4\n  first_core: 0\n  fabric_iface: lo\n  fabric_iface_port: 31316\n"
         "  storage:\n  - class: ram\n    scm_mount: /mnt/a\n    scm_size: 8\n"
         "  - class: file\n    bdev_list: [/mnt/b]\n    bdev_size: 40\n"
@@ -42,7 +42,7 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
     EXPECT_OK(load(text, cfg, err));
     EXPECT_STR_EQ(err, "");
     EXPECT_STR_EQ(cfg->name, "lab");
-    EXPECT_STR_EQ(cfg->runtime_dir, "/tmp/run");
+    EXPECT_STR_EQ(cfg->runtime_dir, "/srv/run");
     EXPECT(cfg->is_tcp);
     EXPECT_EQ(cfg->engine_nr, 2);
     EXPECT_EQ(cfg->engines[0].targets, 4);
