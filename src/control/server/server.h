@@ -59,11 +59,13 @@ struct server {
     int lock_fd; /* SRV-4; -1: none */
     int listen_fd;
     atomic_bool is_stopping;
-    atomic_int conn_nr;
+    bool is_unused; /* main's: no thread refers to this any more */
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* an engine's state, or is_stopping; on CLOCK_MONOTONIC */
     pthread_mutex_t publish_mutex; /* held while one version goes out, so that the attach file never goes back */
     uint64_t group_version;
+    uint32_t conn_nr; /* connections of dmg that are served */
+    int conn_fds[SERVER_CONNS_NR_MAX]; /* -1: free */
     struct server_engine engines[SERVER_ENGINES_NR_MAX];
 };
 
@@ -85,5 +87,7 @@ void server_group_withdraw(struct server *server); /* remove the attach file */
 /* server_dmg.c */
 /** Answer dmg until is_stopping. */
 void *server_dmg_thread(void *arg);
+/** After that thread has ended: end all connections. False: some do not end soon, and still use the server. */
+bool server_dmg_stop(struct server *server);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "control/ctl/ctl_chan.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +18,14 @@ enum {
     IDLE_TIMEOUT_MS = 60000,
     RELAY_TIMEOUT_MS = 120000,
     RELAY_PAUSE_MS = 50,
-    LEADER_RANK = 0
+    LEADER_RANK = 0,
+    CONNS_END_S = 5,
 };
 
 struct conn {
     struct server *server;
     struct ctl_chan *chan;
+    uint32_t slot; /* of conn_fds */
 };
 
 /* ---- answers ---------------------------------------------------------------------------------------------------------------- */
@@ -124,6 +127,21 @@ answer(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t
 
 /* ---- connections -------------------------------------------------------------------------------------------------------------- */
 
+/* Close it, and give its slot back: the descriptor is not shut down by server_dmg_stop() once it is another one's. */
+static void
+conn_end(struct conn *conn)
+{
+    struct server *server = conn->server;
+
+    (void)pthread_mutex_lock(&server->mutex);
+    server->conn_fds[conn->slot] = -1;
+    ctl_chan_close(conn->chan);
+    server->conn_nr--;
+    (void)pthread_cond_broadcast(&server->changed);
+    (void)pthread_mutex_unlock(&server->mutex);
+    free(conn);
+}
+
 static void *
 conn_thread(void *arg)
 {
@@ -152,10 +170,27 @@ conn_thread(void *arg)
         if (rc != 0)
             break;
     }
-    ctl_chan_close(conn->chan);
-    free(conn);
-    atomic_fetch_sub(&server->conn_nr, 1);
+    conn_end(conn);
     return NULL;
+}
+
+/* False: as many as may be are being served. */
+static bool
+conn_slot_take(struct server *server, int fd, uint32_t *ret_slot)
+{
+    bool has_slot = false;
+
+    (void)pthread_mutex_lock(&server->mutex);
+    for (uint32_t i = 0; !has_slot && i < SERVER_CONNS_NR_MAX; i++) {
+        if (server->conn_fds[i] >= 0)
+            continue;
+        server->conn_fds[i] = fd;
+        server->conn_nr++;
+        *ret_slot = i;
+        has_slot = true;
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+    return has_slot;
 }
 
 static void
@@ -165,24 +200,22 @@ conn_start(struct server *server, int fd)
     pthread_attr_t attr;
     pthread_t thread;
 
-    if (conn == NULL || atomic_load(&server->conn_nr) >= SERVER_CONNS_NR_MAX) {
+    if (conn == NULL || ctl_chan_wrap(fd, &conn->chan) != 0) {
+        if (conn == NULL)
+            (void)close(fd);
         free(conn);
-        (void)close(fd); /* the other end sees it at once */
         return;
     }
     conn->server = server;
-    if (ctl_chan_wrap(fd, &conn->chan) != 0) {
+    if (!conn_slot_take(server, fd, &conn->slot)) {
+        ctl_chan_close(conn->chan); /* the other end sees it at once */
         free(conn);
         return;
     }
-    atomic_fetch_add(&server->conn_nr, 1);
     (void)pthread_attr_init(&attr);
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attr, conn_thread, conn) != 0) {
-        ctl_chan_close(conn->chan);
-        free(conn);
-        atomic_fetch_sub(&server->conn_nr, 1);
-    }
+    if (pthread_create(&thread, &attr, conn_thread, conn) != 0)
+        conn_end(conn);
     (void)pthread_attr_destroy(&attr);
 }
 
@@ -202,4 +235,26 @@ server_dmg_thread(void *arg)
             conn_start(server, fd);
     }
     return NULL;
+}
+
+bool
+server_dmg_stop(struct server *server)
+{
+    struct timespec end;
+    bool is_empty;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += CONNS_END_S;
+    (void)pthread_mutex_lock(&server->mutex);
+    for (uint32_t i = 0; i < SERVER_CONNS_NR_MAX; i++) {
+        if (server->conn_fds[i] >= 0)
+            (void)shutdown(server->conn_fds[i], SHUT_RDWR);
+    }
+    while (server->conn_nr > 0) {
+        if (pthread_cond_timedwait(&server->changed, &server->mutex, &end) == ETIMEDOUT)
+            break;
+    }
+    is_empty = server->conn_nr == 0;
+    (void)pthread_mutex_unlock(&server->mutex);
+    return is_empty;
 }

@@ -251,6 +251,7 @@ serve(struct cli *cli, struct server *server, const sigset_t *signals)
     engines_stop(server, signals);
     server_group_withdraw(server); /* a publication may have been on its way */
     (void)pthread_join(dmg_thread, NULL);
+    server->is_unused = server_dmg_stop(server) && server_engines_signal(server, 0) == 0;
     return rc == -DER_CANCELED ? 0 : rc;
 }
 
@@ -271,8 +272,6 @@ run(struct cli *cli, struct server *server, const char *path)
     return rc != 0 ? rc : serve(cli, server, &signals);
 }
 
-enum { CONN_DRAIN_MS = 2000, CONN_POLL_MS = 10 };
-
 static int
 server_init(struct server *server)
 {
@@ -281,6 +280,10 @@ server_init(struct server *server)
 
     server->lock_fd = -1;
     server->listen_fd = -1;
+    server->is_unused = true;
+    for (uint32_t i = 0; i < SERVER_CONNS_NR_MAX; i++) {
+        server->conn_fds[i] = -1;
+    }
     rc = pthread_condattr_init(&attr);
     if (rc == 0)
         rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -290,19 +293,8 @@ server_init(struct server *server)
         rc = pthread_mutex_init(&server->mutex, NULL);
     if (rc == 0)
         rc = pthread_mutex_init(&server->publish_mutex, NULL);
+    (void)pthread_condattr_destroy(&attr);
     return rc == 0 ? 0 : CAIRN_ERR(NOMEM);
-}
-
-/* A connection may be at work on its thread for longer than we wait: then the state stays until the process ends. */
-static bool
-conns_are_done(struct server *server)
-{
-    const struct timespec pause = {.tv_nsec = CONN_POLL_MS * 1000000};
-
-    for (int ms = 0; ms < CONN_DRAIN_MS && atomic_load(&server->conn_nr) > 0; ms += CONN_POLL_MS) {
-        (void)nanosleep(&pause, NULL);
-    }
-    return atomic_load(&server->conn_nr) == 0;
 }
 
 static void
@@ -350,7 +342,9 @@ main(int argc, char **argv)
         (void)unlink(sock);
         (void)close(server->listen_fd);
     }
-    if (conns_are_done(server))
+    if (server->lock_fd >= 0)
+        (void)close(server->lock_fd);
+    if (server->is_unused)
         server_free(server);
     return cli_finish(&cli, rc, NULL);
 }
