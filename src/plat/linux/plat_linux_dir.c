@@ -110,7 +110,7 @@ dirlock_log_owner(int fd, const char *path)
     if (n > 0)
         pid[n] = '\0';
     pid[strcspn(pid, "\n")] = '\0';
-    LOG_WARN("%s is in use by process %s: stop that process or choose another directory", path, pid);
+    LOG_DEBUG("%s is in use by process %s: stop that process or choose another directory", path, pid);
 }
 
 int
