@@ -5,14 +5,14 @@ PREFIX ?= /usr/local
 NINJA = ninja
 MESON_ARGS ?=
 
-.PHONY: help deps deps-bench build demo check check-long bench fuzz fmt lint asan tsan clean install
+.PHONY: help deps deps-bench build demo check check-long sim bench fuzz fmt lint asan tsan clean install
 .NOTPARALLEL:
 
 help:
 	@echo "make demo         set up, start a local system, copy a tree through it, kill an engine, compare"
 	@echo "make check        set up, build, run the tests, lint; ends with: N passed, N failed, N skipped"
 	@echo "make build        build into $(BUILD)"
-	@echo "more: deps deps-bench check-long bench fuzz fmt lint asan tsan install clean (HACKING.md)"
+	@echo "more: deps deps-bench check-long sim bench fuzz fmt lint asan tsan install clean (HACKING.md)"
 
 deps:
 	@tools/deps.sh tools/deps-debian.txt
@@ -37,6 +37,10 @@ check: deps
 
 check-long: deps
 	@tools/check.sh --long
+
+# Whole systems under faults (test/sim/README.md): MINUTES=10 from a new seed on, or SEED=n alone.
+sim: build
+	@$(BUILD)/test/sim/sim_run $(if $(SEED),--seed $(SEED) --verbose,--minutes $(or $(MINUTES),10) --seed $$(date +%s)000)
 
 bench: deps-bench build
 	@bench/run $(BUILD) build/bench.json

@@ -5,7 +5,7 @@
  * the same trace (SM-1). Prints harness lines; a failure is followed by the command that replays it.
  *
  * usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work obj,md,dfs] [--fault NAME|none]
- *                [--trace] [--no-fork] [--name NAME]
+ *                [--trace] [--verbose] [--no-fork] [--name NAME] [--fails N]
  */
 #include <errno.h>
 #include <malloc.h>
@@ -23,7 +23,7 @@
 #include "base/util.h"
 #include "sim/simt_sys.h"
 
-enum { PROBES_MAX = 512, RUN_REAL_MS_MAX = 240000, FAILS_MAX = 20 };
+enum { PROBES_MAX = 512, RUN_REAL_MS_MAX = 240000 };
 
 struct result {
     struct simt_report report;
@@ -36,10 +36,12 @@ static struct {
     uint64_t seeds;
     double minutes;
     uint64_t twice_every;
+    uint64_t fails_max;
     bool no_fork, trace;
     const char *name;
     const char *extra; /* options to repeat in the replay command */
-} opts = {.run = {.only_fault = -1}, .seeds = 1, .twice_every = 4, .name = "run", .extra = ""};
+} opts = {
+    .run = {.only_fault = -1}, .seeds = 1, .twice_every = 4, .fails_max = 20, .name = "run", .extra = ""};
 
 /* What all runs together did. */
 static struct {
@@ -273,7 +275,8 @@ usage(void)
     fprintf(stderr,
         "usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work "
         "obj,md,dfs]\n"
-        "               [--fault NAME|none] [--trace] [--verbose] [--no-fork] [--name NAME]\n");
+        "               [--fault NAME|none] [--trace] [--verbose] [--no-fork] [--name NAME]\n"
+        "               [--fails N]\n");
     exit(2);
 }
 
@@ -308,6 +311,8 @@ option(const char *name, const char *value)
         opts.seeds = opts.seeds == 1 ? UINT64_MAX : opts.seeds;
     } else if (strcmp(name, "--twice-every") == 0) {
         opts.twice_every = strtoull(value, NULL, 0);
+    } else if (strcmp(name, "--fails") == 0) {
+        opts.fails_max = strtoull(value, NULL, 0);
     } else if (strcmp(name, "--name") == 0) {
         opts.name = value;
     } else {
@@ -346,7 +351,7 @@ main(int argc, char **argv)
             usage();
         }
     }
-    for (uint64_t i = 0; i < opts.seeds && sum.fails < FAILS_MAX; i++) {
+    for (uint64_t i = 0; i < opts.seeds && sum.fails < opts.fails_max; i++) {
         if (opts.minutes > 0 && (double)(now_ms() - start_ms) > opts.minutes * 60000)
             break;
         seed_run(argv[0], opts.run.seed + i);

@@ -94,10 +94,11 @@ simt_cfg_draw(struct simt *t)
     }
     if (rng_chance(&rng, 1, 12)) /* nothing goes wrong: the model itself is right */
         memset(cfg->faults, 0, sizeof(cfg->faults));
-    cfg->fault_gap_ns = draw_log(&rng, 20 * SIMT_MS, 5 * SIMT_S);
-    cfg->peace_ns = draw_log(&rng, 100 * SIMT_MS, 3 * SIMT_S);
-    cfg->think_ns = draw_log(&rng, SIMT_MS / 10, 100 * SIMT_MS);
+    cfg->think_ns = draw_log(&rng, SIMT_MS, 200 * SIMT_MS);
     cfg->ops = (uint32_t)rng_range(&rng, 40, 250);
+    /* So many that each run sees some, and few enough that work is done between them. */
+    cfg->fault_gap_ns = cfg->ops * cfg->think_ns / rng_range(&rng, 4, 40);
+    cfg->peace_ns = cfg->fault_gap_ns / 2;
     for (uint32_t i = 0; i < SIMT_CLIENTS; i++) {
         cfg->workers[i] = (uint32_t)rng_range(&rng, 1, SIMT_WORKERS_MAX);
     }
@@ -193,7 +194,9 @@ do_link(struct simt *t)
     sim_link_set(t->sim, a, b, false);
     if (both)
         sim_link_set(t->sim, b, a, false);
-    ult_sleep(simt_exp(&t->rng, rng_chance(&t->rng, 1, 4) ? 15 * SIMT_S : 300 * SIMT_MS));
+    /* Longer than packets are parked, shorter than calls are repeated. */
+    ult_sleep(MIN(
+        simt_exp(&t->rng, rng_chance(&t->rng, 1, 4) ? 15 * SIMT_S : 300 * SIMT_MS), 30 * SIMT_S));
     sim_link_set(t->sim, a, b, true);
     sim_link_set(t->sim, b, a, true);
     simt_say(t, "link %s %s up", a, b);
@@ -301,6 +304,18 @@ fault_do(struct simt *t, enum simt_fault fault)
     }
 }
 
+/* One of those that this run knows, if any. */
+static enum simt_fault
+fault_draw(struct simt *t)
+{
+    uint32_t fault = (uint32_t)rng_below(&t->rng, SIMT_FAULTS_NR);
+
+    for (uint32_t i = 0; i < SIMT_FAULTS_NR && !t->cfg.faults[fault]; i++) {
+        fault = (fault + 1) % SIMT_FAULTS_NR;
+    }
+    return (enum simt_fault)fault;
+}
+
 void
 simt_fault_injector(void *arg)
 {
@@ -309,12 +324,10 @@ simt_fault_injector(void *arg)
     t->keepers_nr++;
     CAIRN_IGNORE(sim_opts_set(t->sim, &t->cfg.rough)); /* drawn to be valid */
     while (t->rough_on) {
-        enum simt_fault fault = (enum simt_fault)rng_below(&t->rng, SIMT_FAULTS_NR);
+        enum simt_fault fault = fault_draw(t);
 
         ult_sleep(simt_exp(&t->rng, t->cfg.fault_gap_ns));
-        if (!t->rough_on || !t->cfg.faults[fault])
-            continue;
-        if (!fault_do(t, fault))
+        if (!t->rough_on || !t->cfg.faults[fault] || !fault_do(t, fault))
             continue;
         simt_say(t, "fault %s", simt_fault_name(fault));
         t->report->faults_nr[fault]++;

@@ -284,9 +284,10 @@ proc_connect(struct simt_proc *proc)
 
     for (;;) {
         rc = daos_pool_connect(SIMT_POOL, SIMT_SYSTEM, DAOS_PC_RW, &proc->poh, NULL, NULL);
-        if (rc != -DER_AGENT_COMM || simt_now(t) > end_ns)
+        if ((rc != -DER_AGENT_COMM && rc != -DER_TIMEDOUT) || simt_now(t) > end_ns)
             break;
-        ult_sleep(KEEP_NS); /* no attach file yet */
+        ult_sleep(
+            KEEP_NS); /* no attach file yet; or a link that is down for longer than a connect tries */
     }
     if (rc != 0)
         simt_fail(t, "%s: connect: %s", proc->name, err_name(rc));

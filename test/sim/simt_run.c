@@ -12,7 +12,7 @@
 
 #define RUN_NS (4 * 3600 * SIMT_S)
 
-static const struct simt_work *const works[SIMT_WORKS_NR] = {&simt_work_obj, NULL, NULL};
+static const struct simt_work *const works[SIMT_WORKS_NR] = {&simt_work_obj, &simt_work_md, NULL};
 
 /* ---- the keeper ------------------------------------------------------------------------------------------------------------------ */
 

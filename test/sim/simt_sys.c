@@ -357,7 +357,8 @@ simt_engine_start(struct simt_engine *e)
     char err[ENGINE_TEXT_BYTES] = "";
     int rc;
 
-    snprintf(e->name, sizeof(e->name), "e%u-%u", e->rank, e->life++);
+    snprintf(e->name, sizeof(e->name), "e%u", e->rank); /* a successor inherits the addresses (MS-1) */
+    e->life++;
     rc = sim_node_start(e->t->sim, e->host, e->name, &e->plat);
     if (rc != 0)
         return rc;
