@@ -503,3 +503,35 @@ engine_tgt_nr(const struct engine *engine)
 {
     return engine->cfg.tgt_nr;
 }
+
+struct resign {
+    struct engine *engine;
+    struct uuid pool;
+    int rc;
+};
+
+static void
+resign_task(void *arg)
+{
+    struct resign *r = arg;
+    struct engine *engine = r->engine;
+    struct rsvc *rsvc = NULL;
+
+    if (engine_state_load(engine) == ENGINE_READY) {
+        rsvc = cuuid_is_nil(&r->pool) ? mgmt_rsvc(engine->mgmt)
+                                      : pool_svc_rsvc(engine->pools, r->pool);
+    }
+    r->rc = rsvc == NULL ? CAIRN_ERR(NOTREPLICA) : 0;
+    if (rsvc != NULL)
+        rsvc_resign(rsvc);
+}
+
+int
+engine_resign(struct engine *engine, struct uuid pool)
+{
+    struct resign r = {engine, pool, 0};
+    int rc;
+
+    rc = xstream_call(engine_sys(engine)->xs, ULT_SERVICE, resign_task, &r);
+    return rc != 0 ? rc : r.rc;
+}

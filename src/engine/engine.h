@@ -155,6 +155,12 @@ const char *engine_uri(struct engine *engine, uint32_t tag);
 uint64_t engine_incarnation(const struct engine *engine);
 uint32_t engine_tgt_nr(const struct engine *engine);
 
+/**
+ * For tests: the leader of a service here (of a pool; nil: of the system) steps down and stands for
+ * election again at once. From where engine_wait_ready() may be called. Errors: NOTREPLICA.
+ */
+CAIRN_MUST_CHECK int engine_resign(struct engine *engine, struct uuid pool);
+
 /* ---- embedded ------------------------------------------------------------------------------- */
 
 /*

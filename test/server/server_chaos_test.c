@@ -18,7 +18,7 @@
 #include "server/server_rig.h"
 #include "vos/vos.h"
 
-enum { WORKERS_NR = 4, OPS_NR = 60, KILLS_NR = 5, SERVICE_OPS_NR = 25 };
+enum { WORKERS_NR = 4, OPS_NR = 60, KILLS_NR = 6, SERVICE_OPS_NR = 25 };
 
 struct worker {
     struct rig *rig;
@@ -170,6 +170,7 @@ body_chaos(struct rig *rig)
 {
     struct worker w[WORKERS_NR + 1];
     uint64_t seed = test_seed();
+    uint32_t victim;
 
     if (!rig_setup(rig))
         return;
@@ -182,7 +183,14 @@ body_chaos(struct rig *rig)
     }
     for (int k = 0; k < KILLS_NR; k++) {
         ult_sleep(50000000 + test_rand(&seed) % 400000000);
-        rig_engine_restart(rig, (uint32_t)(test_rand(&seed) % 2));
+        victim = (uint32_t)(test_rand(&seed) % 2);
+        if (k % 2 == 0) {
+            rig_engine_kill(rig, victim);
+        } else {
+            rig_engine_power_loss(rig, victim);
+        }
+        EXPECT_OK(rig_engine_start(rig, victim));
+        EXPECT_OK(rig_group_push(rig));
     }
     for (uint32_t i = 0; i <= WORKERS_NR; i++) {
         ult_join(w[i].ult);
@@ -221,4 +229,42 @@ TEST_ON(server_chaos, kills_and_a_bad_network, BACKEND_SIM)
     for (uint64_t i = 0; i < 3 && !test_failed(); i++) {
         chaos(100 + i, 10000);
     }
+}
+
+/* The services lose their leaders again and again; nothing is done twice or lost (POL-2, RSV-3). */
+static void
+body_resign(struct rig *rig)
+{
+    struct worker w = {.rig = rig, .idx = 0};
+    struct uuid nil = {{0}}, pool;
+    uint64_t seed = test_seed();
+    uint32_t rounds = 0;
+
+    if (!rig_setup(rig))
+        return;
+    EXPECT_OK(ult_create(rig->xs, ULT_IO, service_ult, &w, &w.ult));
+    while (!w.is_done && rounds < 10000) {
+        ult_sleep(200000 + test_rand(&seed) % 3000000);
+        EXPECT_OK(engine_resign(rig->engines[rig->svc_rank].engine, rig->pool));
+        rounds++;
+    }
+    ult_join(w.ult);
+    EXPECT_GT(rounds, 20);
+    service_check(rig);
+    /* The system service likewise, under creations of pools. */
+    for (int i = 0; i < 2; i++) {
+        char label[16];
+
+        snprintf(label, sizeof(label), "pool%d", i);
+        pool = rig_uuid(rig);
+        EXPECT_OK(engine_resign(rig->engines[0].engine, nil));
+        EXPECT_OK(rig_pool_create(rig, pool, label));
+        EXPECT_OK(engine_resign(rig->engines[0].engine, nil));
+    }
+    EXPECT_ERR(engine_resign(rig->engines[1 - rig->svc_rank].engine, rig->pool), NOTREPLICA);
+}
+
+TEST_ON(server_chaos, leaders_resign, BACKEND_SIM)
+{
+    rig_run(2, body_resign);
 }

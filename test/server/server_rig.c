@@ -95,6 +95,14 @@ rig_engine_kill(struct rig *rig, uint32_t rank)
 }
 
 void
+rig_engine_power_loss(struct rig *rig, uint32_t rank)
+{
+    sim_host_power_loss(rig->sim, rig->engines[rank].host);
+    ult_sleep(1000000);
+    EXPECT(rig->engines[rank].engine == NULL);
+}
+
+void
 rig_engine_restart(struct rig *rig, uint32_t rank)
 {
     rig_engine_kill(rig, rank);

@@ -65,6 +65,8 @@ void rig_cfg(struct rig *rig, uint32_t rank, struct engine_cfg *cfg);
 int rig_engine_start(struct rig *rig, uint32_t rank);
 /** As by SIGKILL. Sim only. */
 void rig_engine_kill(struct rig *rig, uint32_t rank);
+/** Cut the power of its host: what was not synced is kept, lost or torn. Sim only. */
+void rig_engine_power_loss(struct rig *rig, uint32_t rank);
 /** Kill, start again, tell all about it. */
 void rig_engine_restart(struct rig *rig, uint32_t rank);
 /** Tell every engine of every other. */
