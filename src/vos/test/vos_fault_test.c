@@ -6,6 +6,7 @@
 #include "base/probe.h"
 #include "vos_test_fix.h"
 
+#ifdef CAIRN_FAULTS
 static bool
 any_entry(void *arg, const struct vos_entry *entry)
 {
@@ -31,7 +32,6 @@ list_recxs(struct fix *f, uint32_t *ret_nr)
     return vos_list(f->cont, &args, &anchor);
 }
 
-#ifdef CAIRN_FAULTS
 /* One call of each kind; the bits of *ret_done say which succeeded. */
 static int
 script(struct fix *f, uint64_t n, uint32_t *ret_done)
