@@ -207,6 +207,7 @@ def test_flipped_bits(s):
     s.process.kill()  # and these in the log
     s.wait_end()
     until("the engine ends", lambda: not processes_of(s.dir))
+    os.unlink(s.log)
     outcomes = {}
     for name in ("target", "wal", "meta", "data") * 3:
         path = os.path.join(s.storage[0], "tgt0", name)
@@ -371,8 +372,8 @@ def garbage_to_all(s):
     for place in places:
         for data in garbage(rng):
             c = socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET)
-            c.settimeout(10)
             c.connect(place)
+            c.settimeout(10)
             try:
                 c.sendall(data)
             except (BrokenPipeError, ConnectionResetError):
