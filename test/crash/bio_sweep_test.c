@@ -626,9 +626,9 @@ TEST_ON(bio_sweep, short_kill_then_power_loss, BACKEND_SIM)
     kill_rounds(20);
 }
 
-TEST_ON(bio_sweep, every_write_small, BACKEND_SIM)
+TEST_ON(bio_sweep, every_kill_then_power_loss, BACKEND_SIM)
 {
-    sweep_all(&plan_small, test_seed(), 1, 150);
+    kill_rounds(100);
 }
 
 TEST_ON(bio_sweep, every_write_large, BACKEND_SIM)
@@ -636,7 +636,7 @@ TEST_ON(bio_sweep, every_write_large, BACKEND_SIM)
     sweep_all(&plan_large, test_seed() + 1, 1, 100);
 }
 
-TEST_ON(bio_sweep, every_kill_then_power_loss, BACKEND_SIM)
+TEST_ON(bio_sweep, every_write_small, BACKEND_SIM)
 {
-    kill_rounds(100);
+    sweep_all(&plan_small, test_seed(), 1, 150);
 }
