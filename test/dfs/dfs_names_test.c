@@ -191,7 +191,7 @@ paths_body(struct fix *fix)
     EXPECT_EQ(fix_mode(fix->dfs, "/ping", 0, &mode), ELOOP);
     EXPECT_EQ(fix_mode(fix->dfs, "/ping/x", O_NOFOLLOW, &mode), ELOOP);
     for (int i = 0; i < 41; i++) {
-        char name[16], value[16];
+        char name[32], value[32];
 
         snprintf(name, sizeof(name), "l%d", i);
         snprintf(value, sizeof(value), "l%d", i - 1);
@@ -504,7 +504,7 @@ racer(void *arg)
     client_self_set(race->fix->client);
     for (int i = 0; i < RACES_NR; i++) {
         dfs_obj_t *obj;
-        char name[16];
+        char name[32];
         int rc;
 
         snprintf(name, sizeof(name), "race %d", i);
