@@ -45,8 +45,9 @@ static void
 state_after(const struct writer *w, uint32_t nr, struct twin_state *ret_state)
 {
     memset(ret_state, 0, sizeof(*ret_state));
-    for (uint32_t i = 0; i < nr; i++)
+    for (uint32_t i = 0; i < nr; i++) {
         CAIRN_IGNORE(twin_apply(ret_state, &w->reqs[i]));
+    }
 }
 
 /* What request `nr` of a writer must answer. */
@@ -129,8 +130,9 @@ seen_matches(const struct seen *v, const struct twin_state *st, uint32_t obj)
         return twin_dkey_matches(st, obj, v->dkey, v->fetch);
     if (v->kind == 1)
         return v->rc == (st->objs[obj].dkeys[v->dkey].exists ? -DER_EXIST : -DER_NONEXIST);
-    for (uint32_t i = 0; i < TWIN_DKEY_NR; i++)
+    for (uint32_t i = 0; i < TWIN_DKEY_NR; i++) {
         keys |= (uint32_t)st->objs[obj].dkeys[i].exists << i;
+    }
     return keys == v->keys;
 }
 
@@ -278,12 +280,14 @@ work(struct fix *f)
     ult_cond_init(&s->idle);
     s->live_nr = WRITER_NR;
     s->ult_nr = WRITER_NR + 2;
-    for (uint32_t i = 0; i < WRITER_NR; i++)
+    for (uint32_t i = 0; i < WRITER_NR; i++) {
         EXPECT_OK(ult_create(f->xs, ULT_IO, writer_main, &s->writers[i], NULL));
+    }
     EXPECT_OK(ult_create(f->xs, ULT_IO, reader_main, s, NULL));
     EXPECT_OK(ult_create(f->xs, ULT_IO, admin_main, s, NULL));
-    while (s->ult_nr > 0)
+    while (s->ult_nr > 0) {
         ult_cond_wait(&s->idle, NULL);
+    }
 }
 
 static bool
@@ -385,8 +389,9 @@ verify(struct fix *f)
         return;
     EXPECT_OK(vos_epoch_next(f->tgt, &epoch));
     EXPECT_GT(epoch, s->epoch_max);
-    for (uint32_t i = 0; i < WRITER_NR && !test_failed(); i++)
+    for (uint32_t i = 0; i < WRITER_NR && !test_failed(); i++) {
         verify_writer(s, &s->writers[i]);
+    }
     verify_conts(s);
     EXPECT_OK(vos_tgt_collect(f->tgt));
     EXPECT_OK(vos_tgt_check(f->tgt));
@@ -413,8 +418,9 @@ script(struct sweep *s, uint64_t seed)
         w->idx = i;
         for (uint32_t r = 0; r < REQ_NR; r++) {
             twin_random(&s->rng, &w->reqs[r]);
-            for (uint32_t m = 0; m < w->reqs[r].mod_nr; m++)
+            for (uint32_t m = 0; m < w->reqs[r].mod_nr; m++) {
                 w->reqs[r].mods[m].obj = i;
+            }
         }
     }
 }
@@ -453,13 +459,15 @@ run_one(uint64_t seed, uint64_t cut, uint64_t cut2)
         /* The clock was set back meanwhile. */
         if (s->f.plat != NULL)
             sim_node_clock_skew(s->f.plat, -900000000);
-        if (!EXPECT(fix_run(&s->f, verify)) || test_failed())
+        if (!EXPECT(fix_run(&s->f, verify)) || test_failed()) {
             fprintf(stderr, "    seed %llu, cut at write %llu, again at %llu\n",
                 (unsigned long long)seed, (unsigned long long)cut, (unsigned long long)cut2);
+        }
     }
     fix_down(&s->f);
-    for (uint32_t i = 0; i < WRITER_NR; i++)
+    for (uint32_t i = 0; i < WRITER_NR; i++) {
         twin_built_free(&s->writers[i].built);
+    }
     free(s);
     return lost;
 }

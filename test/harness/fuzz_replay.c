@@ -48,10 +48,9 @@ static void
 on_abort(int signo)
 {
     char line[REPLAY_PATH_MAX + 256];
-    int len =
-        snprintf(line, sizeof(line), "FAIL fuzz.%s 0 died: input %s, mutation %lu, seed %llu\n",
-            replay.name, replay.path != NULL ? replay.path : "(empty)", replay.mutation,
-            (unsigned long long)replay.seed);
+    int len = snprintf(line, sizeof(line), "FAIL fuzz.%s 0 died: input %s, mutation %lu, seed %llu\n",
+        replay.name, replay.path != NULL ? replay.path : "(empty)", replay.mutation,
+        (unsigned long long)replay.seed);
 
     if (len > 0 && write(STDOUT_FILENO, line, (size_t)len) < 0) {
         _exit(1);

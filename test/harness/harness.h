@@ -126,8 +126,7 @@ test_num_p(const volatile void *x)
 
 /** Define a test that runs once for each backend in the mask. The mask holds BACKEND_SIM: others need TEST_LINUX. */
 #define TEST_ON(suite, name, mask) \
-    _Static_assert( \
-        ((mask)&BACKEND_SIM) != 0, "a test on linux only gives its reason: TEST_LINUX"); \
+    _Static_assert(((mask)&BACKEND_SIM) != 0, "a test on linux only gives its reason: TEST_LINUX"); \
     TEST_DEFINE_(suite, name, mask, NULL)
 
 /** Define a test for the linux backend alone; `reason` says why the simulator cannot run it. */

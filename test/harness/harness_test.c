@@ -134,8 +134,7 @@ TEST_LINUX(harness, arguments, "runs a child process")
     char out[OUTPUT_MAX];
 
     EXPECT_EQ(run_planted("--list", out), 0);
-    EXPECT(
-        has(out, "planted.tmpdir_kept/linux linux only: the directory of a failed test stays\n"));
+    EXPECT(has(out, "planted.tmpdir_kept/linux linux only: the directory of a failed test stays\n"));
     EXPECT(has(out, "planted.expect\n"));
     EXPECT(strstr(out, "FAIL") == NULL);
     EXPECT_EQ(run_planted("--seed 7 planted.eq", out), 1);

@@ -48,10 +48,12 @@ apply_update(struct twin_state *s, const struct twin_mod *mod)
     int rc = cond_check(s->objs[mod->obj].dkeys[mod->dkey].exists, mod->cond, VOS_COND_DKEY_INSERT,
         VOS_COND_DKEY_UPDATE);
 
-    for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++)
+    for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
         rc = update_iod(s, mod, &mod->iods[i]);
-    for (uint32_t i = 0; i < mod->iod_nr; i++)
+    }
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
         writes = writes || mod->iods[i].size != 0;
+    }
     if (rc == 0 && writes) {
         s->objs[mod->obj].exists = true;
         s->objs[mod->obj].dkeys[mod->dkey].exists = true;
@@ -72,8 +74,9 @@ apply_punch_akeys(struct twin_state *s, const struct twin_mod *mod)
         any = any || akey->exists;
         memset(akey, 0, sizeof(*akey));
     }
-    for (uint32_t i = 0; i < TWIN_AKEY_NR; i++)
+    for (uint32_t i = 0; i < TWIN_AKEY_NR; i++) {
         left = left || s->objs[mod->obj].dkeys[mod->dkey].akeys[i].exists;
+    }
     if (any && !left)
         memset(&s->objs[mod->obj].dkeys[mod->dkey], 0, sizeof(s->objs[0].dkeys[0]));
     return 0;
@@ -109,8 +112,9 @@ twin_apply(struct twin_state *state, const struct twin_req *req)
     int rc = 0;
 
     *copy = *state;
-    for (uint32_t i = 0; rc == 0 && i < req->mod_nr; i++)
+    for (uint32_t i = 0; rc == 0 && i < req->mod_nr; i++) {
         rc = apply_mod(copy, &req->mods[i]);
+    }
     if (rc == 0)
         *state = *copy;
     free(copy);
@@ -132,8 +136,9 @@ twin_at(const struct twin *twin, uint64_t epoch, struct twin_state *ret_state)
         return;
     }
     memset(ret_state, 0, sizeof(*ret_state));
-    for (uint32_t i = 0; i < twin->req_nr && twin->reqs[i].epoch <= epoch; i++)
+    for (uint32_t i = 0; i < twin->req_nr && twin->reqs[i].epoch <= epoch; i++) {
         CAIRN_IGNORE(twin_apply(ret_state, &twin->reqs[i]));
+    }
 }
 
 static void

@@ -56,12 +56,14 @@ twin_build(const struct twin_req *req, struct twin_built *b)
             const struct twin_iod *t = &mod->iods[i];
             size_t len = 0;
 
-            for (uint32_t r = 0; r < t->recx_nr; r++)
+            for (uint32_t r = 0; r < t->recx_nr; r++) {
                 len += t->recxs[r].nr;
+            }
             len = t->akey < 2 ? t->size : len * t->size;
             b->data[m][i] = malloc(len + 1);
-            for (size_t k = 0; k < len; k++)
+            for (size_t k = 0; k < len; k++) {
                 b->data[m][i][k] = twin_byte(t->seed, k);
+            }
             b->iods[m][i] =
                 (struct vos_iod){.akey = twin_key(mod->obj, false, t->akey, &b->akey_mem[m][i]),
                     .type = t->akey < 2 ? VOS_IOD_SINGLE : VOS_IOD_ARRAY,
@@ -78,8 +80,9 @@ static inline void
 twin_built_free(struct twin_built *b)
 {
     for (uint32_t m = 0; m < TWIN_MODS_NR_MAX; m++) {
-        for (uint32_t i = 0; i < TWIN_AKEY_NR; i++)
+        for (uint32_t i = 0; i < TWIN_AKEY_NR; i++) {
             free(b->data[m][i]);
+        }
     }
 }
 
@@ -288,8 +291,9 @@ static inline void
 twin_compare_all(struct fix *f, const struct twin_state *s, uint64_t epoch)
 {
     for (uint32_t o = 0; o < TWIN_OBJ_NR && !test_failed(); o++) {
-        for (uint32_t d = 0; d < TWIN_DKEY_NR && !test_failed(); d++)
+        for (uint32_t d = 0; d < TWIN_DKEY_NR && !test_failed(); d++) {
             twin_compare_dkey(f, s, o, d, epoch);
+        }
     }
     twin_compare_lists(f, s, epoch);
     twin_compare_query(f, s, epoch, true);
