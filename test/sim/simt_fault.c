@@ -9,6 +9,8 @@
 #include "base/util.h"
 #include "sim/simt_sys.h"
 
+enum { FAULTS_MAX = 150 }; /* of a run */
+
 static const char *const names[SIMT_FAULTS_NR] = {
     "kill", "power", "power_at", "client", "link", "net", "disk", "evict", "skew", "pause", "stop"};
 
@@ -97,8 +99,8 @@ simt_cfg_draw(struct simt *t)
     cfg->think_ns = draw_log(&rng, SIMT_MS, 200 * SIMT_MS);
     cfg->ops = (uint32_t)rng_range(&rng, 40, 250);
     /* So many that each run sees some, and few enough that work is done between them. */
-    cfg->fault_gap_ns = cfg->ops * cfg->think_ns / rng_range(&rng, 4, 40);
-    cfg->peace_ns = cfg->fault_gap_ns / 2;
+    cfg->fault_gap_ns = MAX(cfg->ops * cfg->think_ns / rng_range(&rng, 4, 40), 30 * SIMT_MS);
+    cfg->peace_ns = MAX(cfg->fault_gap_ns / 2, 200 * SIMT_MS);
     for (uint32_t i = 0; i < SIMT_CLIENTS; i++) {
         cfg->workers[i] = (uint32_t)rng_range(&rng, 1, SIMT_WORKERS_MAX);
     }
@@ -323,7 +325,8 @@ simt_fault_injector(void *arg)
 
     t->keepers_nr++;
     CAIRN_IGNORE(sim_opts_set(t->sim, &t->cfg.rough)); /* drawn to be valid */
-    while (t->rough_on) {
+    /* A run in which nothing gets done any more is not worth its time. */
+    for (uint32_t nr = 0; t->rough_on && nr < FAULTS_MAX;) {
         enum simt_fault fault = fault_draw(t);
 
         ult_sleep(simt_exp(&t->rng, t->cfg.fault_gap_ns));
@@ -331,6 +334,7 @@ simt_fault_injector(void *arg)
             continue;
         simt_say(t, "fault %s", simt_fault_name(fault));
         t->report->faults_nr[fault]++;
+        nr++;
     }
     t->keepers_nr--;
 }
