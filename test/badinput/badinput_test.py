@@ -136,7 +136,7 @@ def test_wrong_owner_or_version(s):
     s.client("put", 0, 20, 10000).ok()
     s.stop()
     other = System(s.programs, s.dir, name="other")
-    refuses(other, s.storage[0], "belongs to another system", "another directory")
+    refuses(other, f"{s.dir}/engine", "belongs to another system", "another directory")  # whichever was first
     swapped = System(s.programs, s.dir)
     swapped.storage = s.storage[::-1]
     refuses(swapped, "belongs to rank")

@@ -285,6 +285,39 @@ create_print(struct dmg *dmg, const uint8_t *body, size_t len, json_t **ret_resp
     return rc;
 }
 
+enum { PROPS_MAX = 16 };
+
+/* The label and --properties. `*ret_text` holds their bytes: free() when the request was sent. */
+static int
+create_props(struct dmg *dmg, const struct create_opts *opts, const char *label, char **ret_text,
+    Cairn__Ctl__Property *props, Cairn__Ctl__Property **list, Cairn__Ctl__PoolCreateReq *req)
+{
+    size_t nr = 0;
+
+    if (label != NULL) {
+        cairn__ctl__property__init(&props[0]);
+        props[0].number = DAOS_PROP_PO_LABEL;
+        props[0].str = (char *)(uintptr_t)label;
+        nr = 1;
+    }
+    if (opts->properties != NULL) {
+        int rc;
+
+        *ret_text = strdup(opts->properties);
+        if (*ret_text == NULL)
+            return CAIRN_ERR(NOMEM);
+        rc = properties_parse(dmg, *ret_text, props, PROPS_MAX, &nr);
+        if (rc != 0)
+            return rc;
+    }
+    for (size_t i = 0; i < nr; i++) {
+        list[i] = &props[i];
+    }
+    req->n_properties = nr;
+    req->properties = list;
+    return 0;
+}
+
 static int
 run_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 {
@@ -304,7 +337,6 @@ run_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
         {.name = "properties", .letter = 'P', .value = &o.properties},
         {0},
     };
-    enum { PROPS_MAX = 16 };
     Cairn__Ctl__PoolCreateReq req = CAIRN__CTL__POOL_CREATE_REQ__INIT;
     Cairn__Ctl__Property props[PROPS_MAX], *props_list[PROPS_MAX];
     uint32_t ranks[SERVER_ENGINES_NR_MAX], words_nr;
@@ -320,24 +352,9 @@ run_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
         return rc;
     if (o.acl_file != NULL || o.nranks != NULL)
         return cli_fail(&dmg->cli, -DER_NOSYS, "--acl-file and --nranks are still to come");
-    if (words_nr == 1) {
-        cairn__ctl__property__init(&props[0]);
-        props[0].number = DAOS_PROP_PO_LABEL;
-        props[0].str = (char *)(uintptr_t)words[0];
-        req.n_properties = 1;
-    }
-    if (o.properties != NULL) {
-        properties = strdup(o.properties);
-        if (properties == NULL)
-            return -DER_NOMEM;
-        rc = properties_parse(dmg, properties, props, PROPS_MAX, &req.n_properties);
-        if (rc != 0)
-            goto out;
-    }
-    for (size_t i = 0; i < req.n_properties; i++) {
-        props_list[i] = &props[i];
-    }
-    req.properties = props_list;
+    rc = create_props(dmg, &o, words_nr == 1 ? words[0] : NULL, &properties, props, props_list, &req);
+    if (rc != 0)
+        goto out;
     rc = create_sizes(dmg, &o, &req, tiers);
     if (rc == 0)
         rc = ranks_parse(dmg, o.ranks, ranks, SERVER_ENGINES_NR_MAX, &req.n_ranks);
