@@ -29,6 +29,12 @@ enum {
     OBJSRV_GATHER_BYTES = 256 * 1024, /* segments smaller than this are pushed together */
 };
 
+/*
+ * A transfer ends by then, whatever deadline the client gave: a client that stands still must not
+ * hold up the end of a container or target (MS-6).
+ */
+#define OBJSRV_BULK_NS UINT64_C(60000000000)
+
 /**
  * PROTO_OBJ_APPLY. Errors: those of tgt_op_begin() and vos_apply(); NO_PERM; CSUM; INVAL, REC2BIG
  * sizes; those of a pull.

@@ -18,6 +18,7 @@ objsrv_begin(struct tgt *tgt, struct rpc_req *req, bool is_write, struct tgt_op 
     struct tgt_ids ids = {hdr->pool, hdr->pool_hdl, hdr->cont_hdl};
     int rc;
 
+    req->deadline_ns = MIN(req->deadline_ns, ult_now_ns() + OBJSRV_BULK_NS);
     rc = tgt_op_begin(tgt, &ids, hdr->map_ver, op);
     req->rep_map_ver = op->info.map_ver; /* 0 when the handles are unknown */
     if (rc != 0)

@@ -31,6 +31,7 @@ struct env {
     struct arena arena;
     uint64_t seq;
     uint32_t map_ver, rep_map_ver;
+    uint64_t timeout_ns;
     void (*body)(struct env *env);
     bool is_done, is_down;
 };
@@ -153,7 +154,7 @@ client_ult(void *arg)
 static int
 call(struct env *env, uint16_t opcode, const void *req, void *rep)
 {
-    struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + UINT64_C(20000000000),
+    struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + env->timeout_ns,
         .slot = 0,
         .seq = ++env->seq,
         .map_ver = env->map_ver,
@@ -188,37 +189,54 @@ is_down(void *arg)
     return ((struct env *)arg)->is_down;
 }
 
+/* Server up, client at work on `body`. */
+static void
+env_begin(struct env *env, const struct sim_opts *opts, void (*body)(struct env *env))
+{
+    struct xstream_opts xopts = {.name = "x", .cpu = UINT32_MAX};
+    struct rpc_ctx_opts copts = {
+        .system = sys_id, .rank = RPC_RANK_NONE, .incarnation = 1, .resolve = resolve};
+
+    memset(env, 0, sizeof(*env));
+    env->body = body;
+    env->timeout_ns = UINT64_C(20000000000);
+    arena_init(&env->arena, 65536, 512 << 20);
+    EXPECT_OK(sim_create(opts, &env->sim));
+    EXPECT_OK(sim_node_start(env->sim, "s", "srv", &env->splat));
+    EXPECT_OK(sim_node_start(env->sim, "c", "cli", &env->cplat));
+    EXPECT_OK(xstream_create(env->splat, &xopts, &env->sxs));
+    EXPECT_OK(xstream_create(env->cplat, &xopts, &env->cxs));
+    EXPECT_OK(xstream_start(env->sxs));
+    EXPECT_OK(xstream_start(env->cxs));
+    EXPECT_OK(xstream_post(env->sxs, ULT_SERVICE, server_ult, env));
+    EXPECT_OK(sim_run_until(env->sim, is_up, env, UINT64_C(10000000000)));
+    copts.xs = env->cxs;
+    EXPECT_OK(rpc_ctx_create(&copts, &env->rpc));
+    EXPECT_OK(xstream_post(env->cxs, ULT_IO, client_ult, env));
+}
+
+static void
+env_end(struct env *env)
+{
+    xstream_stop(env->sxs);
+    xstream_stop(env->cxs);
+    xstream_destroy(env->sxs);
+    xstream_destroy(env->cxs);
+    sim_destroy(env->sim);
+    arena_fini(&env->arena);
+}
+
 static void
 run(void (*body)(struct env *env))
 {
     struct sim_opts opts = {.seed = test_seed(), .net_lat_lo_ns = 5000, .net_lat_hi_ns = 50000};
-    struct xstream_opts xopts = {.name = "x", .cpu = UINT32_MAX};
-    struct rpc_ctx_opts copts = {
-        .system = sys_id, .rank = RPC_RANK_NONE, .incarnation = 1, .resolve = resolve};
-    struct env env = {.body = body};
+    struct env env;
 
-    arena_init(&env.arena, 65536, 512 << 20);
-    EXPECT_OK(sim_create(&opts, &env.sim));
-    EXPECT_OK(sim_node_start(env.sim, "s", "srv", &env.splat));
-    EXPECT_OK(sim_node_start(env.sim, "c", "cli", &env.cplat));
-    EXPECT_OK(xstream_create(env.splat, &xopts, &env.sxs));
-    EXPECT_OK(xstream_create(env.cplat, &xopts, &env.cxs));
-    EXPECT_OK(xstream_start(env.sxs));
-    EXPECT_OK(xstream_start(env.cxs));
-    EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_ult, &env));
-    EXPECT_OK(sim_run_until(env.sim, is_up, &env, UINT64_C(10000000000)));
-    copts.xs = env.cxs;
-    EXPECT_OK(rpc_ctx_create(&copts, &env.rpc));
-    EXPECT_OK(xstream_post(env.cxs, ULT_IO, client_ult, &env));
+    env_begin(&env, &opts, body);
     EXPECT_OK(sim_run_until(env.sim, is_done, &env, UINT64_C(1000000000000)));
     EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_down_ult, &env));
     EXPECT_OK(sim_run_until(env.sim, is_down, &env, UINT64_C(100000000000)));
-    xstream_stop(env.sxs);
-    xstream_stop(env.cxs);
-    xstream_destroy(env.sxs);
-    xstream_destroy(env.cxs);
-    sim_destroy(env.sim);
-    arena_fini(&env.arena);
+    env_end(&env);
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
@@ -546,4 +564,45 @@ body_random(struct env *env)
 TEST_ON(objsrv, random_requests, BACKEND_SIM)
 {
     run(body_random);
+}
+
+/* ---- a client that stands still ------------------------------------------------------------- */
+
+static void
+body_stuck(struct env *env)
+{
+    uint8_t *data = arena_calloc(&env->arena, 1, 8 << 20);
+    struct proto_recx recx = {0, 8 << 20};
+
+    env->timeout_ns = UINT64_MAX >> 2;
+    CAIRN_IGNORE(put(env, &recx, 1, 1, data, 8 << 20)); /* paused in the middle of it */
+}
+
+static bool
+is_pulling(void *arg)
+{
+    struct env *env = arg;
+    struct tgt_stats st;
+
+    tgt_stats_get(env->tgt, &st);
+    return st.running_nr == 1;
+}
+
+/*
+ * The client stops in the middle of a transfer and has given a deadline of years: the target can be
+ * drained all the same (MS-6).
+ */
+TEST_ON(objsrv, a_client_that_stands_still, BACKEND_SIM)
+{
+    struct sim_opts opts = {.seed = test_seed(), .net_lat_lo_ns = 5000, .net_lat_hi_ns = 50000};
+    struct env env;
+
+    env_begin(&env, &opts, body_stuck);
+    EXPECT_OK(sim_run_until(env.sim, is_pulling, &env, UINT64_C(10000000000)));
+    sim_node_pause(env.cplat, true);
+    EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_down_ult, &env));
+    EXPECT_OK(sim_run_until(env.sim, is_down, &env, OBJSRV_BULK_NS + UINT64_C(30000000000)));
+    sim_node_pause(env.cplat, false);
+    EXPECT_OK(sim_run_until(env.sim, is_done, &env, UINT64_C(100000000000)));
+    env_end(&env);
 }
