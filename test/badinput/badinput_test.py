@@ -63,11 +63,19 @@ def free_port(nr=8):
 
 @suite.test
 def test_unknown_names(s):
+    s.daos("pool", "query", "tank").fails("daos: ERROR: ", "daos_server running", "CAIRN_RUNTIME_DIR")
     s.start()
     s.pool()
     s.dmg("pool", "query", "nope").fails("pool 'nope' does not exist", "DER_NONEXIST")
     s.dmg("pool", "destroy", "00000000-0000-4000-8000-000000000001").fails("does not exist")
     s.dmg("pool", "query", "a/b").fails("a/b")
+    s.daos("pool", "query", "nope").fails("nope", "DER_NONEXIST", "pool list")
+    s.daos("container", "query", "tank", "nope").fails("nope", "DER_NONEXIST", "container list")
+    s.daos("container", "create", "nope", "c").fails("pool nope", "DER_NONEXIST")
+    s.daos("fs", "copy", "--src", "daos://nope/x/y", "--dst", os.path.join(s.dir, "out")).fails("nope", "DER_NONEXIST")
+    expect(not os.path.exists(os.path.join(s.dir, "out")), "nothing was made")
+    answer = s.daos("-j", "pool", "query", "nope").json()
+    expect(answer["status"] == -1005 and answer["response"] is None, f"{answer}")
     done = s.client("get", 0, 1, 1, pool="nope")
     expect(done.rc == 1 and "daos_pool_connect: DER_NONEXIST" in done.err, done.text())
     done = s.client("get", 0, 1, 1, cont="nope")
