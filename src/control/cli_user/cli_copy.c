@@ -26,6 +26,7 @@ struct pair {
     _Atomic uint32_t ref_nr;
     struct stat st; /* of the source */
     bool wants_attrs;
+    bool is_open; /* counted in open_nr */
     char *name;
     char *path; /* for messages */
 };
@@ -45,6 +46,7 @@ struct copy {
     uint32_t head, nr;
     struct pair *todo; /* last found first */
     uint32_t busy_nr; /* tasks being worked on */
+    uint32_t open_nr; /* pairs that hold directories open */
     bool is_walked;
     _Atomic uint64_t files_nr, dirs_nr, links_nr, skipped_nr, bytes;
     _Atomic uint64_t files_nr_total,
@@ -108,6 +110,12 @@ pair_put(struct copy *copy, struct pair *pair)
 
             if (rc != 0)
                 fail(copy, rc, "set mode and time of the copy of", pair->path, "");
+        }
+        if (pair->is_open) {
+            (void)pthread_mutex_lock(&copy->mutex);
+            copy->open_nr--;
+            (void)pthread_cond_signal(&copy->room);
+            (void)pthread_mutex_unlock(&copy->mutex);
         }
         pair_free(pair);
         pair = up;
@@ -358,19 +366,26 @@ name_give(void *arg, const char *name)
     return atomic_load(&copy->rc);
 }
 
-/* The next directory to list; waits while one may come. NULL: the end. */
+/*
+ * The next directory to list; waits while one may come, and while too many are open. When nobody works, those that are open wait for directories in them: then one more is opened,
+ * the deepest (CPY-5). NULL: the end.
+ */
 static struct pair *
 todo_take(struct copy *copy)
 {
     struct pair *pair;
 
     (void)pthread_mutex_lock(&copy->mutex);
-    while (copy->todo == NULL && (copy->nr > 0 || copy->busy_nr > 0)) {
+    while ((copy->todo == NULL || copy->open_nr >= COPY_DIRS_OPEN_MAX) &&
+        (copy->nr > 0 || copy->busy_nr > 0)) {
         (void)pthread_cond_wait(&copy->room, &copy->mutex);
     }
     pair = copy->todo;
-    if (pair != NULL)
+    if (pair != NULL) {
         copy->todo = pair->next;
+        pair->is_open = true;
+        copy->open_nr++;
+    }
     (void)pthread_mutex_unlock(&copy->mutex);
     return pair;
 }

@@ -25,6 +25,7 @@ enum {
     COPY_WORKERS_NR_DEFAULT = 16,
     COPY_WORKERS_NR_MAX = 128,
     COPY_QUEUE_NR_MAX = 1024,
+    COPY_DIRS_OPEN_MAX = 32, /* and as many as the tree is deep; two descriptors each */
     COPY_BUF_BYTES = 1 << 20
 };
 

@@ -77,7 +77,15 @@ cli_daos_cont_create(struct cli *cli, int argc, char **argv, json_t **ret_respon
     if (type != NULL && !is_posix)
         return cli_fail(cli, -DER_NOTSUPPORTED, "--type %s: POSIX is what there is now", type);
     if (properties != NULL) {
-        rc = daos_prop_from_str(properties, strlen(properties), &props);
+        char *list = strdup(properties);
+
+        if (list == NULL)
+            return -DER_NOMEM;
+        for (char *pos = list; (pos = strchr(pos, ',')) != NULL;) {
+            *pos = ';'; /* the library's separator */
+        }
+        rc = daos_prop_from_str(list, strlen(list), &props);
+        free(list);
         if (rc != 0) {
             return cli_fail(cli,
                 rc, "--properties %s: expected name:value,name:value with names such as cksum and rd_fac",
@@ -151,17 +159,94 @@ cli_daos_cont_list(struct cli *cli, int argc, char **argv, json_t **ret_response
     return rc;
 }
 
+/* What a query collects. */
+struct cont_facts {
+    daos_cont_info_t info;
+    uuid_t pool;
+    const char *label; /* in props */
+    bool is_posix;
+    uint64_t rd_fac;
+    daos_prop_t *props;
+    dfs_attr_t attr; /* POSIX only */
+};
+
+static int
+facts_get(daos_handle_t poh, daos_handle_t coh, struct cont_facts *facts)
+{
+    static const uint32_t types[] = {
+        DAOS_PROP_CO_LABEL, DAOS_PROP_CO_LAYOUT_TYPE, DAOS_PROP_CO_REDUN_FAC};
+    const struct daos_prop_entry *entries;
+    daos_pool_info_t pool_info = {0};
+    dfs_t *dfs;
+    int rc;
+
+    facts->props = daos_prop_alloc(3);
+    if (facts->props == NULL)
+        return -DER_NOMEM;
+    entries = facts->props->dpp_entries;
+    for (int i = 0; i < 3; i++) {
+        facts->props->dpp_entries[i].dpe_type = types[i];
+    }
+    rc = daos_cont_query(coh, &facts->info, facts->props, NULL);
+    if (rc == 0)
+        rc = daos_pool_query(poh, NULL, &pool_info, NULL, NULL);
+    if (rc != 0)
+        return rc;
+    uuid_copy(facts->pool, pool_info.pi_uuid);
+    facts->label = entries[0].dpe_str != NULL ? entries[0].dpe_str : "";
+    facts->is_posix = entries[1].dpe_val == DAOS_PROP_CO_LAYOUT_POSIX;
+    facts->rd_fac = entries[2].dpe_val;
+    if (facts->is_posix && dfs_mount(poh, coh, O_RDONLY, &dfs) == 0) {
+        (void)dfs_query(dfs, &facts->attr);
+        (void)dfs_umount(dfs);
+    }
+    return 0;
+}
+
+/* As the original: "UNKNOWN" where no class was asked for. */
+static json_t *
+oclass_json(daos_oclass_id_t oclass)
+{
+    char name[MAX_OBJ_CLASS_NAME_LEN];
+
+    if (oclass == 0 || daos_oclass_id2name(oclass, name) != 0)
+        return json_string("UNKNOWN");
+    return json_string(name);
+}
+
+static json_t *
+facts_json(const struct cont_facts *facts)
+{
+    const daos_cont_info_t *info = &facts->info;
+    json_t *json = json_pack("{s:o, s:o, s:s, s:I, s:i, s:i, s:I, s:I, s:I, s:s}", "pool_uuid",
+        uuid_json(facts->pool), "container_uuid", uuid_json(info->ci_uuid), "container_label",
+        facts->label, "latest_snapshot", (json_int_t)info->ci_lsnapshot, "num_handles",
+        (int)info->ci_nhandles, "num_snapshots", (int)info->ci_nsnapshots, "open_time",
+        (json_int_t)info->ci_md_otime, "close_modify_time", (json_int_t)info->ci_md_mtime,
+        "redundancy_factor", (json_int_t)facts->rd_fac, "container_type",
+        facts->is_posix ? "POSIX" : "unknown");
+
+    if (json != NULL && facts->is_posix) {
+        (void)json_object_set_new(json, "object_class", oclass_json(facts->attr.da_oclass_id));
+        (void)json_object_set_new(
+            json, "dir_object_class", oclass_json(facts->attr.da_dir_oclass_id));
+        (void)json_object_set_new(
+            json, "file_object_class", oclass_json(facts->attr.da_file_oclass_id));
+        (void)json_object_set_new(json, "hints", json_string(facts->attr.da_hints));
+        (void)json_object_set_new(
+            json, "chunk_size", json_integer((json_int_t)facts->attr.da_chunk_size));
+    }
+    return json;
+}
+
 int
 cli_daos_cont_query(struct cli *cli, int argc, char **argv, json_t **ret_response)
 {
     static const struct cli_opt opts[] = {{0}};
+    struct cont_facts facts = {0};
     daos_handle_t poh, coh;
-    daos_cont_info_t info = {0};
-    daos_pool_info_t pool_info = {0};
-    struct daos_prop_entry *entry;
-    const char *words[2], *label = "";
-    daos_prop_t *props = NULL;
-    uint64_t layout = 0, rd_fac = 0;
+    const char *words[2];
+    char uuid[37];
     uint32_t nr;
     int rc = cli_parse(cli, argc, argv, opts, words, 2, &nr);
 
@@ -172,50 +257,25 @@ cli_daos_cont_query(struct cli *cli, int argc, char **argv, json_t **ret_respons
     if (rc != 0)
         return rc;
     rc = cli_daos_cont_open(cli, poh, words[1], DAOS_COO_RO, &coh);
-    if (rc != 0)
-        goto out;
-    props = daos_prop_alloc(3);
-    if (props == NULL) {
-        rc = -DER_NOMEM;
-    } else {
-        props->dpp_entries[0].dpe_type = DAOS_PROP_CO_LABEL;
-        props->dpp_entries[1].dpe_type = DAOS_PROP_CO_LAYOUT_TYPE;
-        props->dpp_entries[2].dpe_type = DAOS_PROP_CO_REDUN_FAC;
-        rc = daos_cont_query(coh, &info, props, NULL);
-    }
-    if (rc == 0)
-        rc = daos_pool_query(poh, NULL, &pool_info, NULL, NULL);
-    if (rc != 0)
-        (void)cli_fail(cli, rc, "container %s: %s", words[1], cli_daos_remedy(rc));
-    CAIRN_IGNORE(daos_cont_close(coh, NULL)); /* the answer is there */
     if (rc == 0) {
-        char uuid[37];
-
-        entry = daos_prop_entry_get(props, DAOS_PROP_CO_LABEL);
-        label = entry != NULL && entry->dpe_str != NULL ? entry->dpe_str : "";
-        entry = daos_prop_entry_get(props, DAOS_PROP_CO_LAYOUT_TYPE);
-        layout = entry != NULL ? entry->dpe_val : 0;
-        entry = daos_prop_entry_get(props, DAOS_PROP_CO_REDUN_FAC);
-        rd_fac = entry != NULL ? entry->dpe_val : 0;
-        uuid_unparse_lower(info.ci_uuid, uuid);
-        *ret_response = json_pack("{s:o, s:s, s:s, s:I, s:i, s:i, s:I, s:I, s:I, s:s}", "pool_uuid",
-            uuid_json(pool_info.pi_uuid), "container_uuid", uuid, "container_label", label,
-            "latest_snapshot", (json_int_t)info.ci_lsnapshot, "num_handles", (int)info.ci_nhandles,
-            "num_snapshots", (int)info.ci_nsnapshots, "open_time", (json_int_t)info.ci_md_otime,
-            "close_modify_time", (json_int_t)info.ci_md_mtime, "redundancy_factor",
-            (json_int_t)rd_fac, "container_type",
-            layout == DAOS_PROP_CO_LAYOUT_POSIX ? "POSIX" : "unknown");
+        rc = facts_get(poh, coh, &facts);
+        if (rc != 0)
+            (void)cli_fail(cli, rc, "container %s: %s", words[1], cli_daos_remedy(rc));
+        CAIRN_IGNORE(daos_cont_close(coh, NULL)); /* the answer is there */
+    }
+    CAIRN_IGNORE(daos_pool_disconnect(poh, NULL)); /* likewise */
+    if (rc == 0) {
+        *ret_response = facts_json(&facts);
+        uuid_unparse_lower(facts.info.ci_uuid, uuid);
         if (!cli->is_json) {
             (void)printf("  Container UUID             : %s\n  Container Label            : %s\n  "
                          "Container Type             : %s\n  Number of open handles     : %u\n  "
                          "Number of snapshots        : %u\n  Container redundancy factor: %llu\n",
-                uuid, label, layout == DAOS_PROP_CO_LAYOUT_POSIX ? "POSIX" : "unknown",
-                info.ci_nhandles, info.ci_nsnapshots, (unsigned long long)rd_fac);
+                uuid, facts.label, facts.is_posix ? "POSIX" : "unknown", facts.info.ci_nhandles,
+                facts.info.ci_nsnapshots, (unsigned long long)facts.rd_fac);
         }
     }
-out:
-    daos_prop_free(props);
-    CAIRN_IGNORE(daos_pool_disconnect(poh, NULL)); /* likewise */
+    daos_prop_free(facts.props);
     return rc;
 }
 
