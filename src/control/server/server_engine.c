@@ -28,6 +28,7 @@ enum {
     PAUSE_MS_MAX = 10000,
     DIR_WAIT_MS = 3000, /* for the engine of a daos_server that was killed, which is ending */
     DIR_POLL_MS = 50,
+    DIR_TRIES_NR_MAX = 8, /* starts that found it held */
     LOG_TAIL_BYTES = 2048,
 };
 
@@ -388,8 +389,8 @@ dir_wait(struct server_engine *engine)
 {
     struct server *server = engine->server;
 
-    if (!dir_is_locked(engine))
-        return false;
+    if (!dir_is_locked(engine)) /* no longer: its holder ended after the engine had looked */
+        return strstr(engine->info, "is in use by process") != NULL;
     (void)fprintf(stderr, "daos_server: engine rank %u: %s: waiting %d s for it\n", engine->rank,
         engine->info, DIR_WAIT_MS / 1000);
     for (uint32_t i = 0; i < DIR_WAIT_MS / DIR_POLL_MS; i++) {
@@ -417,7 +418,7 @@ engine_thread(void *thread_arg)
 {
     struct server_engine *engine = thread_arg;
     struct server *server = engine->server;
-    uint32_t pause = 0;
+    uint32_t pause = 0, dir_tries_nr = 0;
 
     while (!atomic_load(&server->is_stopping)) {
         double start_s = now_s();
@@ -437,7 +438,7 @@ engine_thread(void *thread_arg)
         if (atomic_load(&server->is_stopping))
             break;
         if (!engine->was_ready) { /* it never worked: repeating does not help, main reports it */
-            if (rc == 0 && dir_wait(engine))
+            if (rc == 0 && ++dir_tries_nr <= DIR_TRIES_NR_MAX && dir_wait(engine))
                 continue;
             failed_set(engine);
             break;
