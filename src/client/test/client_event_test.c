@@ -113,7 +113,8 @@ single_body(struct fake *fake)
     EXPECT_OK(daos_event_register_comp_cb(&ev, cb_count, &cb_nr));
     EXPECT_ERR(daos_event_register_comp_cb(&ev, cb_count, &cb_nr), EXIST);
     EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, "a", sizeof(value), &value, &ev));
-    EXPECT_ERR(daos_event_fini(&ev), BUSY);
+    if (test_backend() == BACKEND_SIM) /* elsewhere the answer may be there already */
+        EXPECT_ERR(daos_event_fini(&ev), BUSY);
     EXPECT_OK(daos_event_test(&ev, DAOS_EQ_WAIT, &flag));
     EXPECT(flag);
     EXPECT_EQ(ev.ev_error, 0);
