@@ -79,6 +79,13 @@ setattr_body(struct fix *fix)
     EXPECT_EQ(dfs_osetattr(fix->dfs, obj, &set, DFS_SET_ATTR_SIZE | DFS_SET_ATTR_MODE), 0);
     EXPECT_EQ(set.st_size, 2);
     EXPECT(fix_file_is(fix->dfs, NULL, "f", "ab", 2));
+    /* a truncation to nothing is a change too, though nothing is left that has an epoch */
+    set.st_mtim = past;
+    EXPECT_EQ(dfs_osetattr(fix->dfs, obj, &set, DFS_SET_ATTR_MTIME), 0);
+    EXPECT_EQ(dfs_punch(fix->dfs, obj, 0, DFS_MAX_FSIZE), 0);
+    EXPECT_EQ(dfs_stat(fix->dfs, NULL, "f", &st), 0);
+    EXPECT_EQ(st.st_size, 0);
+    EXPECT(is_later(st.st_mtim, first.st_mtim));
     /* bad input */
     EXPECT_EQ(dfs_osetattr(fix->dfs, obj, &set, 1 << 20), EINVAL);
     EXPECT_EQ(dfs_osetattr(fix->dfs, obj, NULL, DFS_SET_ATTR_MODE), EINVAL);

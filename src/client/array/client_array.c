@@ -520,9 +520,7 @@ stat_ult(void *arg)
 
     if (rc != 0)
         return rc;
-    rc = client_array_size(array, &size);
-    if (rc == 0)
-        rc = client_obj_epoch_max(array->obj, &epoch);
+    rc = client_array_stat(array, &size, &epoch);
     if (rc == 0)
         *args->stbuf = (daos_array_stbuf_t){.st_size = size, .st_max_epoch = epoch};
     client_array_put(array);

@@ -32,6 +32,9 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int
 client_array_write(struct client_array *array, daos_array_iod_t *iod, d_sg_list_t *sgl);
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 client_array_punch(struct client_array *array, daos_array_iod_t *iod);
+/** Size, and the epoch of the newest change (0: none ever); one request for each group. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+client_array_stat(struct client_array *array, uint64_t *ret_size, uint64_t *ret_epoch);
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_array_size(struct client_array *array, uint64_t *ret_size);
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_array_size_set(struct client_array *array, uint64_t size);
 

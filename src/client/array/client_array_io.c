@@ -337,9 +337,9 @@ client_array_read(struct client_array *array, daos_array_iod_t *iod, d_sg_list_t
 /* ---- sizes --------------------------------------------------------------------------------------------------------------------------- */
 
 int
-client_array_size(struct client_array *array, uint64_t *ret_size)
+client_array_stat(struct client_array *array, uint64_t *ret_size, uint64_t *ret_epoch)
 {
-    struct client_query found;
+    struct client_query found = {0};
     d_iov_t akey;
     int rc;
 
@@ -353,7 +353,16 @@ client_array_size(struct client_array *array, uint64_t *ret_size)
     } else {
         *ret_size = (found.dkey - 1) * array->chunk_nr + found.recx.rx_idx + found.recx.rx_nr;
     }
+    *ret_epoch = found.epoch_max;
     return 0;
+}
+
+int
+client_array_size(struct client_array *array, uint64_t *ret_size)
+{
+    uint64_t epoch;
+
+    return client_array_stat(array, ret_size, &epoch);
 }
 
 /* Punch of all chunks that exist between two dkeys, both included; not dkey 0. */

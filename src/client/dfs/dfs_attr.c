@@ -6,7 +6,7 @@
  * its newest change. It counts as mtime when it is above obj_hlc, the object's newest epoch at the time when mtime was set, and as ctime when it is later than the
  * entry's.
  *
- * Requests of a stat: the entry 1, the object 1 for each of its groups (daos_array_stat() asks twice); of a link none. Of dfs_osetattr(): those, and 1 update.
+ * Requests of a stat: the entry 1, the object 1 for each of its groups; of a link none. Of dfs_osetattr(): those, and 1 update.
  */
 #include "client/dfs/dfs_priv.h"
 

@@ -71,7 +71,7 @@ struct client_query {
     uint64_t epoch_max;
 };
 
-/** As daos_obj_query_key(); the dkey is asked of every group. Errors also: NONEXIST nothing there. */
+/** As daos_obj_query_key(); the dkey is asked of every group. Errors also: NONEXIST nothing there; then epoch_max alone is filled in. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_obj_query(struct client_obj *obj, uint64_t flags,
     const d_iov_t *dkey, const d_iov_t *akey, struct client_query *ret_query);
 /** Newest change of the object, 0: none. */

@@ -517,11 +517,12 @@ query_grp(void *arg, uint32_t i)
             rc = client_tgt_call(query->obj->cont, tgt_id, PROTO_OBJ_QUERY_KEY, &req, &rep, &arena);
     } while (rc == -DER_STALE && ++stale_nr < CLIENT_STALE_TRIES_NR_MAX);
     arena_fini(&arena);
+    if (rc == 0 || rc == -DER_NONEXIST)
+        query->epoch_max = MAX(query->epoch_max, rep.epoch_max); /* of what was there before, too */
     if (rc == -DER_NONEXIST)
         return 0; /* nothing in this group */
     if (rc != 0)
         return rc;
-    query->epoch_max = MAX(query->epoch_max, rep.epoch_max);
     if (is_better(query, &rep)) {
         query->best = (struct client_query){
             .dkey = rep.dkey,
@@ -554,11 +555,9 @@ client_obj_query(struct client_obj *obj, uint64_t flags, const d_iov_t *dkey, co
     }
     if (rc != 0)
         return rc;
-    if (!query.is_found)
-        return CAIRN_ERR(NONEXIST);
     query.best.epoch_max = query.epoch_max;
     *ret_query = query.best;
-    return 0;
+    return query.is_found ? 0 : CAIRN_ERR(NONEXIST);
 }
 
 int
