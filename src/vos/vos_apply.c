@@ -30,6 +30,7 @@ struct apply {
     uint32_t big_nr;
     uint32_t big_next;
     uint64_t resv_bytes;
+    struct vos_walk walk; /* of the modification at hand, at last the last one */
     uint64_t bound; /* of the clock, moved by the transaction */
 };
 
@@ -673,20 +674,20 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
 static int
 mod_apply(struct apply *a, struct vos_op *op, const struct vos_mod *mod)
 {
-    struct vos_walk w;
-    int rc = vos_walk_init(&w, a->cont, &mod->oid);
+    struct vos_walk *w = &a->walk;
+    int rc = vos_walk_init(w, a->cont, &mod->oid);
 
     if (rc != 0)
         return rc;
     switch (mod->op) {
     case VOS_MOD_UPDATE:
-        return mod_update(a, op, mod, &w);
+        return mod_update(a, op, mod, w);
     case VOS_MOD_PUNCH_OBJ:
-        return mod_punch_obj(a, op, mod, &w);
+        return mod_punch_obj(a, op, mod, w);
     case VOS_MOD_PUNCH_DKEY:
-        return mod_punch_dkey(a, op, mod, &w);
+        return mod_punch_dkey(a, op, mod, w);
     default:
-        return mod_punch_akeys(a, op, mod, &w);
+        return mod_punch_akeys(a, op, mod, w);
     }
 }
 
@@ -797,40 +798,55 @@ conflicts_check(struct apply *a, struct vos_op *op)
     return rc;
 }
 
-/* TS-1, TS-4: what this request has seen and changed. */
+/* TS-1, TS-4: what one modification has seen and changed. */
+static void
+stamp_mod(
+    struct vos_ts *ts, const struct vos_op *op, const struct vos_mod *mod, const struct vos_walk *w)
+{
+    const uint32_t dkey_conds = VOS_COND_DKEY_INSERT | VOS_COND_DKEY_UPDATE;
+    bool is_update = mod->op == VOS_MOD_UPDATE;
+    uint64_t h;
+
+    if (mod->op == VOS_MOD_PUNCH_OBJ) {
+        vos_ts_lo(ts, VOS_TS_OBJ, w->h_obj, op->epoch);
+        return;
+    }
+    vos_ts_hi(ts, VOS_TS_OBJ, w->h_obj, op->epoch);
+    h = vos_ts_hash(w->h_obj, vos_key_bytes(op, w->dkey_kind, &mod->dkey).hkey);
+    if (!is_update || (mod->cond & dkey_conds) != 0) {
+        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
+    } else {
+        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
+    }
+    for (uint32_t j = 0; mod->op != VOS_MOD_PUNCH_DKEY && j < mod->iod_nr; j++) {
+        uint64_t k = vos_ts_hash(h, vos_key_bytes(op, w->akey_kind, &mod->iods[j].akey).hkey);
+
+        if (!is_update || mod->cond != 0 || mod->iods[j].size == 0) {
+            vos_ts_lo(ts, VOS_TS_AKEY, k, op->epoch);
+        } else {
+            vos_ts_hi(ts, VOS_TS_AKEY, k, op->epoch);
+        }
+    }
+}
+
+/* After the transaction, whether it succeeded or not. */
 static void
 stamp(struct apply *a, const struct vos_op *op)
 {
     struct vos_ts *ts = &a->tgt->ts;
-    struct vos_walk w;
+    const struct vos_mod *mod = a->args->mods;
 
+    /* The plain update of one value: its hashes are at hand. */
+    if (a->args->mod_nr == 1 && mod->op == VOS_MOD_UPDATE && mod->iod_nr == 1 && mod->cond == 0 &&
+        mod->iods[0].size != 0 && a->walk.a.off != 0) {
+        vos_ts_hi(ts, VOS_TS_OBJ, a->walk.h_obj, op->epoch);
+        vos_ts_hi(ts, VOS_TS_DKEY, a->walk.h_dkey, op->epoch);
+        vos_ts_hi(ts, VOS_TS_AKEY, a->walk.h_akey, op->epoch);
+        return;
+    }
     for (uint32_t i = 0; i < a->args->mod_nr; i++) {
-        const struct vos_mod *mod = &a->args->mods[i];
-        bool is_update = mod->op == VOS_MOD_UPDATE;
-        uint64_t h;
-
-        if (vos_walk_init(&w, a->cont, &mod->oid) != 0)
-            continue;
-        if (mod->op == VOS_MOD_PUNCH_OBJ) {
-            vos_ts_lo(ts, VOS_TS_OBJ, w.h_obj, op->epoch);
-            continue;
-        }
-        vos_ts_hi(ts, VOS_TS_OBJ, w.h_obj, op->epoch);
-        h = vos_ts_hash(w.h_obj, vos_key_bytes(op, w.dkey_kind, &mod->dkey).hkey);
-        if (!is_update || (mod->cond & (VOS_COND_DKEY_INSERT | VOS_COND_DKEY_UPDATE)) != 0) {
-            vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
-        } else {
-            vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
-        }
-        for (uint32_t j = 0; mod->op != VOS_MOD_PUNCH_DKEY && j < mod->iod_nr; j++) {
-            uint64_t k = vos_ts_hash(h, vos_key_bytes(op, w.akey_kind, &mod->iods[j].akey).hkey);
-
-            if (!is_update || mod->cond != 0 || mod->iods[j].size == 0) {
-                vos_ts_lo(ts, VOS_TS_AKEY, k, op->epoch);
-            } else {
-                vos_ts_hi(ts, VOS_TS_AKEY, k, op->epoch);
-            }
-        }
+        if (vos_walk_init(&a->walk, a->cont, &mod[i].oid) == 0)
+            stamp_mod(ts, op, &mod[i], &a->walk);
     }
 }
 
@@ -913,7 +929,8 @@ apply_committed(struct apply *a, const struct vos_op *op, uint64_t lsn)
     vos_req_stored(pool, &a->req);
     a->cont->trim_nr += (a->args->flags & VOS_APPLY_NO_HISTORY) != 0;
     a->cont->lsn_last = lsn;
-    for (uint32_t i = 0; i < a->args->mod_nr; i++) {
+    *vos_obj_lsn(a->tgt, a->walk.h_obj) = lsn;
+    for (uint32_t i = 0; i + 1 < a->args->mod_nr; i++) {
         *vos_obj_lsn(a->tgt, vos_obj_hash(a->cont, &a->args->mods[i].oid)) = lsn;
     }
 }

@@ -176,6 +176,12 @@ search_single(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact)
     *ret_exact = false;
     if (t->df->root == 0)
         return 0;
+    if (t->kind->has_full_cmp) {
+        rc = t->kind->cmp(t->op, key, t->df->root, &cmp);
+        *ret_exact = rc == 0 && cmp == 0;
+        if (rc != 0 || cmp == 0)
+            return rc; /* found without a hash */
+    }
     rc = t->kind->ent(t->op, t->df->root, &e);
     if (rc != 0)
         return rc;

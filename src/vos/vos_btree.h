@@ -44,6 +44,7 @@ struct vos_btr_kind {
     uint8_t order;
     bool is_exact; /* the hkey is the whole key */
     bool is_inline; /* leaf entries are values, not records */
+    bool has_full_cmp; /* cmp() compares the whole key, the hkey's part too */
     /* Order of the key against a record with the same hkey: *ret_cmp < 0, 0, > 0. */
     int (*cmp)(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp);
     /* The entry of a record. */

@@ -9,6 +9,8 @@
 #include "base/util.h"
 #include "bio/umem.h"
 
+enum { VOS_FRESH_NR = 2 };
+
 struct vos_op {
     struct umem *um;
     struct umem_tx *tx; /* NULL: read only */
@@ -19,6 +21,11 @@ struct vos_op {
     int64_t meta_delta; /* bytes allocated less freed */
     int64_t data_delta;
     int64_t obj_delta;
+    struct {
+        uint64_t off;
+        uint32_t len;
+    } fresh[VOS_FRESH_NR]; /* the newest blocks of this transaction: need no covering (UM-2) */
+    uint32_t fresh_next;
     uint32_t steps_left; /* of bounded work (ST-9); 0: come back after a yield */
 };
 
@@ -68,6 +75,9 @@ vos_alloc(struct vos_op *op, uint32_t len, uint64_t *ret_off, void *ret_ptr)
     if (CAIRN_UNLIKELY(rc != 0))
         return rc;
     op->meta_delta += len;
+    op->fresh[op->fresh_next].off = *ret_off;
+    op->fresh[op->fresh_next].len = len;
+    op->fresh_next = (op->fresh_next + 1) % VOS_FRESH_NR;
     return vos_ptr(op, *ret_off, len, ret_ptr);
 }
 
@@ -76,12 +86,20 @@ CAIRN_MUST_CHECK static inline int
 vos_free(struct vos_op *op, uint64_t off, uint32_t len)
 {
     op->meta_delta -= len;
+    for (uint32_t i = 0; i < VOS_FRESH_NR; i++) {
+        if (op->fresh[i].off == off)
+            op->fresh[i].len = 0;
+    }
     return umem_free(op->tx, off);
 }
 
 CAIRN_MUST_CHECK static inline int
 vos_range(struct vos_op *op, uint64_t off, uint32_t len)
 {
+    for (uint32_t i = 0; i < VOS_FRESH_NR; i++) {
+        if (off - op->fresh[i].off < op->fresh[i].len)
+            return 0;
+    }
     return umem_tx_range(op->tx, off, len);
 }
 

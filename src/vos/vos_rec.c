@@ -422,20 +422,21 @@ CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER * 16 <= VOS_BTR_NODE_BYTE
 CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER_EXT * 32 <= VOS_BTR_NODE_BYTES, "order");
 
 const struct vos_btr_kind vos_kind_pool = {
-    VOS_TREE_POOL, 16, ORDER, false, false, pool_cmp, pool_ent};
+    VOS_TREE_POOL, 16, ORDER, false, false, true, pool_cmp, pool_ent};
 const struct vos_btr_kind vos_kind_cont = {
-    VOS_TREE_CONT, 16, ORDER, false, false, cont_cmp, cont_ent};
+    VOS_TREE_CONT, 16, ORDER, false, false, true, cont_cmp, cont_ent};
 const struct vos_btr_kind vos_kind_client = {
-    VOS_TREE_CLIENT, 16, ORDER, false, false, client_cmp, client_ent};
-const struct vos_btr_kind vos_kind_obj = {VOS_TREE_OBJ, 16, ORDER, false, false, obj_cmp, obj_ent};
+    VOS_TREE_CLIENT, 16, ORDER, false, false, true, client_cmp, client_ent};
+const struct vos_btr_kind vos_kind_obj = {
+    VOS_TREE_OBJ, 16, ORDER, false, false, true, obj_cmp, obj_ent};
 const struct vos_btr_kind vos_kind_key_hashed = {
-    VOS_TREE_KEY_HASHED, 16, ORDER, false, false, key_cmp, key_hashed_ent};
+    VOS_TREE_KEY_HASHED, 16, ORDER, false, false, true, key_cmp, key_hashed_ent};
 const struct vos_btr_kind vos_kind_key_uint = {
-    VOS_TREE_KEY_UINT, 16, ORDER, true, false, key_cmp, key_uint_ent};
+    VOS_TREE_KEY_UINT, 16, ORDER, true, false, true, key_cmp, key_uint_ent};
 const struct vos_btr_kind vos_kind_key_lex = {
-    VOS_TREE_KEY_LEX, 16, ORDER, false, false, key_cmp, key_lex_ent};
+    VOS_TREE_KEY_LEX, 16, ORDER, false, false, true, key_cmp, key_lex_ent};
 const struct vos_btr_kind vos_kind_single = {
-    VOS_TREE_SINGLE, 16, ORDER, false, false, ver_cmp, single_ent};
+    VOS_TREE_SINGLE, 16, ORDER, false, false, true, ver_cmp, single_ent};
 const struct vos_btr_kind vos_kind_ext = {
-    VOS_TREE_EXT, 32, ORDER_EXT, false, false, ver_cmp, ext_ent};
-const struct vos_btr_kind vos_kind_ilog = {VOS_TREE_ILOG, 16, ORDER, true, true, NULL, NULL};
+    VOS_TREE_EXT, 32, ORDER_EXT, false, false, false, ver_cmp, ext_ent};
+const struct vos_btr_kind vos_kind_ilog = {VOS_TREE_ILOG, 16, ORDER, true, true, false, NULL, NULL};

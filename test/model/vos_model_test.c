@@ -32,15 +32,15 @@ step(struct fix *f, struct model *m)
     struct twin_built built;
     struct vos_apply_args args = {.mods = built.mods};
     struct vos_apply_ret ret;
-    struct twin_state *after = malloc(sizeof(*after));
+    static struct twin_state after;
     uint64_t epoch;
     int rc, want;
 
     twin_random(&f->rng, &req);
     twin_build(&req, &built);
     args.mod_nr = req.mod_nr;
-    *after = m->twin->now;
-    want = twin_apply(after, &req);
+    after = m->twin->now;
+    want = twin_apply(&after, &req);
     rc = vos_apply(f->cont, &args, &ret);
     EXPECT_EQ(rc, want);
     if (rc == 0) {
@@ -49,7 +49,6 @@ step(struct fix *f, struct model *m)
         twin_add(m->twin, &req);
     }
     twin_built_free(&built);
-    free(after);
     epoch = some_epoch(f, m->twin);
     twin_at(m->twin, epoch, m->at);
     twin_compare_dkey(f, m->at, (uint32_t)rng_below(&f->rng, TWIN_OBJ_NR),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "vos_twin.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -108,7 +107,8 @@ apply_mod(struct twin_state *s, const struct twin_mod *mod)
 int
 twin_apply(struct twin_state *state, const struct twin_req *req)
 {
-    struct twin_state *copy = malloc(sizeof(*copy));
+    static struct twin_state scratch; /* large, and asked for again and again */
+    struct twin_state *copy = &scratch;
     int rc = 0;
 
     *copy = *state;
@@ -117,7 +117,6 @@ twin_apply(struct twin_state *state, const struct twin_req *req)
     }
     if (rc == 0)
         *state = *copy;
-    free(copy);
     return rc;
 }
 
