@@ -3,54 +3,15 @@
 
 enum { NAMES_NR_MAX = 256, READ_BYTES = 1 << 20 };
 
-static void
-attach_write(struct rig *rig)
-{
-    struct plat *plat = rig->client_plat;
-    struct uuid system = engine_system_uuid(RIG_SYSTEM);
-    enum { BYTES = 16384 };
-    char *text = calloc(1, BYTES), dir[256], path[300], uuid[CUUID_TEXT_BYTES];
-    size_t len = 0;
-
-    snprintf(dir, sizeof(dir), "%s/%s", rig->sim != NULL ? "/run" : rig->dir, RIG_SYSTEM);
-    snprintf(path, sizeof(path), "%s/attach.json", dir);
-    len += (size_t)snprintf(text + len, BYTES - len,
-        "{\"version\": 1, \"system\": \"%s\", \"uuid\": \"%s\", \"leader\": 0, \"ranks\": [",
-        RIG_SYSTEM, cuuid_format(&system, uuid));
-    for (uint32_t i = 0; i < rig->engine_nr; i++) {
-        struct engine *engine = rig->engines[i].engine;
-
-        if (engine == NULL)
-            continue;
-        len += (size_t)snprintf(text + len, BYTES - len,
-            "%s{\"rank\": %u, \"incarnation\": %llu, \"uris\": [\"%s\", \"%s\", \"%s\"]}",
-            text[len - 1] == '[' ? "" : ", ", i, (unsigned long long)engine_incarnation(engine),
-            engine_uri(engine, 0), engine_uri(engine, 1), engine_uri(engine, 2));
-    }
-    len += (size_t)snprintf(text + len, BYTES - len, "]}");
-    EXPECT_OK(plat->ops->dir_create(plat, dir));
-    EXPECT_OK(plat->ops->file_write(plat, path, text, len));
-    free(text);
-}
-
 static bool
 fix_init(struct fix *fix, struct rig *rig)
 {
-    struct client_opts opts = {.plat = rig->client_plat, .xs = rig->xs};
-
     *fix = (struct fix){.rig = rig};
-    attach_write(rig);
-    if (rig->sim != NULL) {
-        sim_node_env_set(rig->client_plat, "CAIRN_RUNTIME_DIR", "/run");
-    } else {
-        setenv("CAIRN_RUNTIME_DIR", rig->dir, 1);
-    }
-    if (!EXPECT_OK(rig_pool_create(rig, rig_uuid(rig), "tank")) ||
-        !EXPECT_OK(client_create(&opts, &fix->client)))
+    if (!app_init(&fix->app, rig))
         return false;
-    client_self_set(fix->client);
-    return EXPECT_OK(daos_pool_connect("tank", RIG_SYSTEM, DAOS_PC_RW, &fix->poh, NULL, NULL)) &&
-        EXPECT_EQ(dfs_cont_create_with_label(fix->poh, "tree", NULL, NULL, &fix->coh, &fix->dfs), 0);
+    fix->poh = fix->app.poh;
+    return EXPECT_EQ(
+        dfs_cont_create_with_label(fix->poh, "tree", NULL, NULL, &fix->coh, &fix->dfs), 0);
 }
 
 static void
@@ -60,10 +21,7 @@ fix_fini(struct fix *fix)
         EXPECT_EQ(dfs_umount(fix->dfs), 0);
     if (fix->coh.cookie != 0)
         EXPECT_OK(daos_cont_close(fix->coh, NULL));
-    if (fix->poh.cookie != 0)
-        EXPECT_OK(daos_pool_disconnect(fix->poh, NULL));
-    client_self_set(NULL);
-    client_destroy(fix->client);
+    app_fini(&fix->app);
 }
 
 /* The body of the running test travels beside the rig, which has no room for it. */

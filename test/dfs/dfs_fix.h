@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "client/core/client.h"
+#include "client/test/client_app.h"
 #include "daos.h"
 #include "daos_fs.h"
 #include "server/server_rig.h"
@@ -22,7 +23,7 @@
 
 struct fix {
     struct rig *rig;
-    struct daos_client *client;
+    struct app app; /* its client, pool, and a plain container */
     daos_handle_t poh, coh;
     dfs_t *dfs;
 };

@@ -501,7 +501,7 @@ racer(void *arg)
     struct race *race = arg;
     dfs_t *dfs = race->mounts[race->next++ % 2];
 
-    client_self_set(race->fix->client);
+    client_self_set(race->fix->app.client);
     for (int i = 0; i < RACES_NR; i++) {
         dfs_obj_t *obj;
         char name[32];
