@@ -335,7 +335,7 @@ key_cmp(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret
 
     if (rc != 0)
         return rc;
-    cmp = memcmp(key->buf, k + 1, MIN(key->len, (uint32_t)k->key_len));
+    cmp = key->len == 0 ? 0 : memcmp(key->buf, k + 1, MIN(key->len, (uint32_t)k->key_len));
     *ret_cmp = cmp != 0 ? cmp : key->len < k->key_len ? -1 : key->len > k->key_len ? 1 : 0;
     return 0;
 }
