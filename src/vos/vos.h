@@ -179,9 +179,14 @@ struct vos_apply_ret {
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret);
-/** The stored answer for a request id: NONEXIST when it was never applied here. */
+/** The stored answer for a request id: NONEXIST when it was never applied here. With is_replay the code is that of its final failure. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_req_lookup(struct vos_cont *cont, const struct vos_req_id *req, struct vos_apply_ret *ret);
+/**
+ * Remember, in memory, that the request ended with `failure` before it came to vos_apply(): copies of it that arrive later must not take effect.
+ * Errors: as of vos_req_lookup(); nothing is remembered then.
+ */
+CAIRN_YIELDS int vos_req_refuse(struct vos_cont *cont, const struct vos_req_id *req, int failure);
 
 /* ---- reads ---------------------------------------------------------------------------------------------------------- */
 

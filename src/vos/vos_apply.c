@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CSUM_CHUNK_BITS = 15, COND_ALL = 0xff, TRIM_NR_MAX = 16 };
+enum { CSUM_CHUNK_BITS = 15, COND_ALL = 0xff, TRIM_NR_MAX = 16, BULK_RECXS_NR = 32 };
 CAIRN_STATIC_ASSERT(1 << CSUM_CHUNK_BITS == VOS_CSUM_CHUNK_BYTES, "checksum chunk");
 
 /* A value in the data role. */
@@ -422,6 +422,76 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
     return rc;
 }
 
+/* One range of an array, and where its data are: in `data`, or in the values written before. */
+struct part {
+    struct recx recx;
+    const uint8_t *data;
+    uint32_t big_idx;
+};
+
+static int
+part_cmp(const void *a, const void *b)
+{
+    return recx_cmp(&((const struct part *)a)->recx, &((const struct part *)b)->recx);
+}
+
+/* The ranges of an iod in ascending order, so that many of them touch each node once. To be freed. */
+static struct part *
+parts_make(const struct apply *a, const struct vos_iod *iod)
+{
+    struct part *parts = vos_mem_get(iod->recx_nr * sizeof(*parts));
+    const uint8_t *data = iod->data.buf;
+    uint32_t big_idx = a->big_next;
+
+    for (uint32_t i = 0; parts != NULL && i < iod->recx_nr; i++) {
+        uint64_t len = iod->recxs[i].nr * iod->size;
+
+        parts[i] = (struct part){iod->recxs[i], data, big_idx};
+        big_idx += len > VOS_INLINE_BYTES_MAX;
+        if (len != 0)
+            data += len;
+    }
+    if (parts != NULL)
+        qsort(parts, iod->recx_nr, sizeof(*parts), part_cmp);
+    return parts;
+}
+
+static int
+part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct recx *recx,
+    const uint8_t *data, uint64_t size)
+{
+    struct vos_ver_df *ver;
+    struct vos_ext_df *ext;
+    uint64_t off;
+    int rc = ver_create(a, op, sizeof(*ext), data, recx->nr * size, &off, &ver);
+
+    if (rc != 0)
+        return rc;
+    ext = (struct vos_ext_df *)(void *)ver;
+    ext->lo = recx->idx;
+    ext->hi = recx->idx + recx->nr - 1;
+    return vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
+}
+
+static int
+parts_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
+{
+    struct part *parts = parts_make(a, iod);
+    uint32_t big_end = a->big_next;
+    int rc = parts == NULL ? CAIRN_ERR(NOMEM) : 0;
+
+    op->is_bulk = true;
+    for (uint32_t i = 0; rc == 0 && i < iod->recx_nr; i++) {
+        a->big_next = parts[i].big_idx;
+        rc = part_insert(a, op, w, &parts[i].recx, parts[i].data, iod->size);
+        big_end = MAX(big_end, a->big_next);
+    }
+    op->is_bulk = false;
+    a->big_next = big_end;
+    free(parts);
+    return rc;
+}
+
 static int
 array_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
 {
@@ -436,20 +506,12 @@ array_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struc
     }
     if (iod->size != 0 && w->akey->rec_size != iod->size)
         return CAIRN_ERR(REC_SIZE);
-    for (uint32_t i = 0; rc == 0 && i < iod->recx_nr; i++) {
-        uint64_t len = iod->recxs[i].nr * iod->size, off;
-        struct vos_ver_df *ver;
-        struct vos_ext_df *ext;
-
-        rc = ver_create(a, op, sizeof(*ext), data, len, &off, &ver);
-        if (rc != 0)
-            return rc;
-        ext = (struct vos_ext_df *)(void *)ver;
-        ext->lo = iod->recxs[i].idx;
-        ext->hi = iod->recxs[i].idx + iod->recxs[i].nr - 1;
-        rc = vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
-        if (len != 0)
-            data += len;
+    if (iod->recx_nr >= BULK_RECXS_NR)
+        rc = parts_insert(a, op, w, iod);
+    for (uint32_t i = 0; rc == 0 && iod->recx_nr < BULK_RECXS_NR && i < iod->recx_nr; i++) {
+        rc = part_insert(a, op, w, &iod->recxs[i], data, iod->size);
+        if (iod->size != 0)
+            data += iod->recxs[i].nr * iod->size;
     }
     return rc == -DER_EXIST ? CAIRN_ERR(TX_RESTART) : rc;
 }

@@ -387,8 +387,14 @@ node_free(struct vos_btr *t, uint64_t off, const struct vos_node_df *node)
 static int
 node_touch(struct vos_btr *t, uint64_t off, uint32_t from, uint32_t to)
 {
-    int rc = vos_range(t->op, off, sizeof(struct vos_node_df));
+    const struct vos_node_df *node;
+    int rc;
 
+    if (t->op->is_bulk) {
+        rc = vos_ptr(t->op, off, sizeof(*node), &node);
+        return rc != 0 ? rc : vos_range(t->op, off, node_bytes(t, node->cap));
+    }
+    rc = vos_range(t->op, off, sizeof(struct vos_node_df));
     if (rc == 0 && to > from) {
         rc = vos_range(t->op, off + sizeof(struct vos_node_df) + (uint64_t)from * t->kind->ent_bytes,
             (to - from) * t->kind->ent_bytes);

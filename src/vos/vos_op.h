@@ -26,6 +26,7 @@ struct vos_op {
         uint32_t len;
     } fresh[VOS_FRESH_NR]; /* the newest blocks of this transaction: need no covering (UM-2) */
     uint32_t fresh_next;
+    bool is_bulk; /* many inserts close together: cover whole nodes, once each */
     uint32_t steps_left; /* of bounded work (ST-9); 0: come back after a yield */
 };
 

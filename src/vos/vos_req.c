@@ -479,16 +479,21 @@ is_final(int rc)
     }
 }
 
+static void
+failure_note(struct vos_req *req, int rc)
+{
+    req->client->has_failure = true;
+    req->slot->failed_seq = req->id->seq;
+    req->slot->failed_rc = rc;
+}
+
 void
 vos_req_end(struct vos_pool *pool, struct vos_req *req, int rc)
 {
     if (req->client == NULL)
         return;
-    if (rc != 0 && is_final(rc)) {
-        req->client->has_failure = true;
-        req->slot->failed_seq = req->id->seq;
-        req->slot->failed_rc = rc;
-    }
+    if (rc != 0 && is_final(rc))
+        failure_note(req, rc);
     req->slot->is_busy = false;
     slot_put(pool, req->client);
     req->client = NULL;
@@ -508,11 +513,31 @@ vos_req_lookup(struct vos_cont *cont, const struct vos_req_id *id, struct vos_ap
     if (rc != 0)
         return rc;
     rc = vos_req_begin(cont->tgt, cont->pool, id, &req, &answer);
-    if (rc == 0 && !answer.is_replay) {
-        vos_req_end(cont->pool, &req, -DER_AGAIN);
-        rc = CAIRN_ERR(NONEXIST);
+    if (rc != 0) {
+        *ret = (struct vos_apply_ret){.is_replay = true}; /* tells a failure that is NONEXIST from none */
+        return rc;
     }
+    *ret = answer;
+    if (answer.is_replay)
+        return 0;
+    vos_req_end(cont->pool, &req, -DER_AGAIN);
+    return CAIRN_ERR(NONEXIST);
+}
+
+int
+vos_req_refuse(struct vos_cont *cont, const struct vos_req_id *id, int failure)
+{
+    struct vos_apply_ret answer = {0};
+    struct vos_req req;
+    int rc = vos_req_check(id);
+
+    if (rc == 0 && cuuid_is_nil(&id->client))
+        rc = CAIRN_ERR(INVAL);
     if (rc == 0)
-        *ret = answer;
-    return rc;
+        rc = vos_req_begin(cont->tgt, cont->pool, id, &req, &answer);
+    if (rc != 0 || answer.is_replay)
+        return rc;
+    failure_note(&req, failure);
+    vos_req_end(cont->pool, &req, -DER_AGAIN);
+    return 0;
 }

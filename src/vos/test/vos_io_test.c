@@ -245,3 +245,184 @@ TEST_ON(vos_io, listings, BACKEND_LINUX | BACKEND_SIM)
 {
     run(listings);
 }
+
+static void
+list_io(struct fix *f)
+{
+    static struct recx recxs[VOS_RECXS_NR_MAX];
+    static uint8_t data[VOS_RECXS_NR_MAX * 3], back[VOS_RECXS_NR_MAX * 10];
+    struct vos_iod iod = {.akey = IOV("a"),
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = VOS_RECXS_NR_MAX,
+        .recxs = recxs,
+        .data = {data, sizeof(data)}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod};
+    struct vos_oid oid = fix_oid(1);
+    struct iov dk = IOV("d");
+    struct vos_fetch *fetch;
+    bool same = true;
+
+    if (!fix_format(f))
+        return;
+    rng_bytes(&f->rng, data, sizeof(data));
+    for (uint64_t i = 0; i < VOS_RECXS_NR_MAX; i++) {
+        recxs[i] = (struct recx){(i * 7919) % VOS_RECXS_NR_MAX * 10, 3};
+    }
+    EXPECT_OK(fix_mod(f, &mod, NULL));
+    EXPECT_OK(fix_read(f, 1, "d", "a", VOS_EPOCH_MAX, 0, sizeof(back), 0xee, back));
+    for (uint64_t i = 0; i < VOS_RECXS_NR_MAX; i++) {
+        same = same && memcmp(back + recxs[i].idx, data + i * 3, 3) == 0 &&
+            back[recxs[i].idx + 3] == 0xee;
+    }
+    EXPECT(same);
+    if (EXPECT_OK(vos_fetch(f->cont, &oid, VOS_EPOCH_MAX, 0, &dk, &iod, 1, &fetch))) {
+        EXPECT_EQ(fetch->iods[0].seg_nr, VOS_RECXS_NR_MAX);
+        EXPECT_EQ(fetch->data_bytes, sizeof(data));
+        for (uint32_t i = 0; i < fetch->iods[0].seg_nr; i++) {
+            same = same && memcmp(fetch->iods[0].segs[i].buf, data + (size_t)i * 3, 3) == 0;
+        }
+        EXPECT(same);
+        vos_fetch_free(f->cont, fetch);
+    }
+    /* Again, over what is there, and beside it. */
+    for (uint64_t i = 0; i < VOS_RECXS_NR_MAX; i++) {
+        recxs[i].idx += i % 2 * 5;
+    }
+    EXPECT_OK(fix_mod(f, &mod, NULL));
+    EXPECT_OK(fix_read(f, 1, "d", "a", VOS_EPOCH_MAX, 0, sizeof(back), 0xee, back));
+    for (uint64_t i = 0; i < VOS_RECXS_NR_MAX; i++) {
+        same = same && memcmp(back + recxs[i].idx, data + i * 3, 3) == 0;
+    }
+    EXPECT(same);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    recxs[5] = recxs[4];
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL); /* they overlap */
+    iod.recx_nr++;
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL);
+    fix_close(f);
+}
+
+/* Many ranges of both sorts of values, not in order. */
+static void
+mixed_list_io(struct fix *f)
+{
+    enum { NR = 50, LEN = 6000 };
+    static uint8_t data[NR * LEN], back[NR * LEN];
+    struct recx recxs[NR];
+    struct vos_iod iod = {
+        .akey = IOV("a"), .type = VOS_IOD_ARRAY, .size = 1, .recx_nr = NR, .recxs = recxs};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod};
+    uint64_t at = 0;
+
+    if (!fix_format(f))
+        return;
+    rng_bytes(&f->rng, data, sizeof(data));
+    for (uint64_t i = 0; i < NR; i++) {
+        recxs[i] = (struct recx){i * 17 % NR * LEN, i % 3 == 0 ? LEN - 5 : 100 + i};
+        at += recxs[i].nr;
+    }
+    iod.data = (struct iov){data, at};
+    EXPECT_OK(fix_mod(f, &mod, NULL));
+    EXPECT_OK(fix_read(f, 1, "d", "a", VOS_EPOCH_MAX, 0, sizeof(back), 0, back));
+    at = 0;
+    for (uint64_t i = 0; i < NR; i++) {
+        EXPECT_MEM_EQ(back + recxs[i].idx, data + at, recxs[i].nr);
+        at += recxs[i].nr;
+    }
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_io, ranges_of_both_sorts, BACKEND_SIM)
+{
+    run(mixed_list_io);
+}
+
+TEST_ON(vos_io, as_many_ranges_as_allowed, BACKEND_SIM)
+{
+    run(list_io);
+}
+
+static int
+try_update(struct fix *f, struct iov dkey, struct iov akey, enum vos_iod_type type, uint64_t size,
+    size_t data_len)
+{
+    static uint8_t data[64];
+    struct recx recx = {0, 4};
+    struct vos_iod iod = {.akey = akey,
+        .type = type,
+        .size = size,
+        .recx_nr = 1,
+        .recxs = &recx,
+        .data = {data, data_len}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = dkey, .iod_nr = 1, .iods = &iod};
+
+    return fix_mod(f, &mod, NULL);
+}
+
+static void
+bad_arguments(struct fix *f)
+{
+    static char key[VOS_KEY_BYTES_MAX + 1];
+    struct iov k = IOV("k"), none = {NULL, 0}, empty = {key, 0}, longest = {key, VOS_KEY_BYTES_MAX},
+               over = {key, VOS_KEY_BYTES_MAX + 1};
+    struct vos_iod iods[2] = {{.akey = k, .type = VOS_IOD_SINGLE, .size = 1, .data = k},
+        {.akey = k, .type = VOS_IOD_SINGLE, .size = 1, .data = k}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = k, .iod_nr = 2, .iods = iods};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 0};
+    char buf[8];
+    size_t len;
+
+    if (!fix_format(f))
+        return;
+    memset(key, 'k', sizeof(key));
+    EXPECT_ERR(try_update(f, none, k, VOS_IOD_SINGLE, 1, 1), INVAL);
+    EXPECT_ERR(try_update(f, empty, k, VOS_IOD_SINGLE, 1, 1), INVAL);
+    EXPECT_ERR(try_update(f, k, none, VOS_IOD_SINGLE, 1, 1), INVAL);
+    EXPECT_ERR(try_update(f, over, k, VOS_IOD_SINGLE, 1, 1), KEY2BIG);
+    EXPECT_ERR(try_update(f, k, over, VOS_IOD_SINGLE, 1, 1), KEY2BIG);
+    EXPECT_OK(try_update(f, longest, longest, VOS_IOD_SINGLE, 1, 1));
+    EXPECT_ERR(try_update(f, k, k, VOS_IOD_SINGLE, 1, 2), INVAL);
+    EXPECT_ERR(try_update(f, k, k, VOS_IOD_SINGLE, VOS_VALUE_BYTES_MAX + 1, 0), REC2BIG);
+    EXPECT_ERR(try_update(f, k, k, VOS_IOD_ARRAY, VOS_VALUE_BYTES_MAX, 0), REC2BIG);
+    EXPECT_ERR(try_update(f, k, k, VOS_IOD_ARRAY, UINT64_MAX, 0), REC2BIG);
+    EXPECT_ERR(try_update(f, k, k, VOS_IOD_ARRAY, 2, 4), INVAL);
+    EXPECT_ERR(try_update(f, k, k, (enum vos_iod_type)7, 1, 1), INVAL);
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL); /* one akey twice */
+    mod.iod_nr = 0;
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL);
+    mod.iod_nr = 1;
+    mod.op = (enum vos_mod_op)9;
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL);
+    mod.op = VOS_MOD_UPDATE;
+    mod.cond = 256;
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL);
+    mod.cond = 0;
+    mod.oid.oid.hi = UINT64_C(200) << 56; /* no such type of objects */
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL);
+    mod.oid.oid.hi = UINT64_C(2) << 56; /* integer dkeys have 8 bytes */
+    EXPECT_ERR(fix_mod(f, &mod, NULL), INVAL);
+    mod.oid.oid.hi = UINT64_C(7) << 56; /* lexical ones at most 80 */
+    mod.dkey = (struct iov){key, VOS_KEY_LEXICAL_BYTES_MAX + 1};
+    EXPECT_ERR(fix_mod(f, &mod, NULL), KEY2BIG);
+    EXPECT_ERR(vos_apply(f->cont, &args, NULL), INVAL);
+    args.mod_nr = VOS_MODS_NR_MAX + 1;
+    EXPECT_ERR(vos_apply(f->cont, &args, NULL), INVAL);
+    /* An akey holds one kind of value. */
+    EXPECT_OK(try_update(f, k, k, VOS_IOD_SINGLE, 1, 1));
+    EXPECT_ERR(try_update(f, k, k, VOS_IOD_ARRAY, 1, 4), INVAL);
+    EXPECT_OK(fix_read(f, 1, "k", "k", VOS_EPOCH_MAX, 0, 4, 9, (uint8_t *)buf));
+    EXPECT_EQ(buf[0], 9);
+    EXPECT_ERR(fix_get_at(f, 1, "k", "k", VOS_EPOCH_MAX, 1 << 20, buf, 8, &len), INVAL);
+    fix_close(f);
+}
+
+TEST_ON(vos_io, bad_arguments, BACKEND_SIM)
+{
+    run(bad_arguments);
+}
