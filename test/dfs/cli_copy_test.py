@@ -257,7 +257,8 @@ def test_source_that_cannot_be_read(e):
         os.mkdir(e.path("src"))
         write(e.path("src/secret"), b"x", 0o000)
         e.copy(e.path("src"), e.place("/t")).fails("cannot open", "secret", "Permission denied")
-    e.copy(e.path("none"), e.place("/t")).fails("none", "No such file or directory")
+    e.copy(e.path("none"), "daos://tank/fresh/t").fails("none", "No such file or directory")
+    expect("fresh" not in e.daos("cont", "list", "tank").ok().out, "a container was made for nothing")
     e.copy(e.place("/none"), e.path("t")).fails("/none", "No such file or directory")
 
 

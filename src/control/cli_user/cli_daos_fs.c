@@ -61,14 +61,21 @@ place_parse(struct cli *cli, const char *text, struct place *ret_place)
     return 0;
 }
 
-/* Open the container of a place; a destination that is not there is created. */
+/* Open the container of a place; a destination that is not there is created, once the source was found. */
 static int
 place_open(struct cli *cli, struct place *place, bool is_dst)
 {
     int rc;
 
-    if (!place->is_daos)
+    if (!place->is_daos) {
+        struct stat st;
+
+        if (!is_dst && stat(place->path, &st) != 0) {
+            return cli_fail(
+                cli, err_from_errno(errno), "cannot look at %s: %s", place->path, strerror(errno));
+        }
         return 0;
+    }
     rc = cli_daos_pool_open(cli, place->pool, is_dst ? DAOS_PC_RW : DAOS_PC_RO, &place->poh);
     if (rc != 0)
         return rc;
@@ -136,8 +143,25 @@ places_check(struct cli *cli, const struct place *src, const struct place *dst)
     return 0;
 }
 
-int
-cli_daos_fs_copy(struct cli *cli, int argc, char **argv, json_t **ret_response)
+static int
+progress_parse(struct cli *cli, const char *text, enum copy_progress *ret_progress)
+{
+    if (text == NULL) {
+        *ret_progress =
+            !cli->is_json && isatty(STDERR_FILENO) ? COPY_PROGRESS_BAR : COPY_PROGRESS_NONE;
+    } else if (strcmp(text, "lines") == 0) {
+        *ret_progress = COPY_PROGRESS_LINES;
+    } else if (strcmp(text, "bar") == 0) {
+        *ret_progress = COPY_PROGRESS_BAR;
+    } else {
+        return cli_fail(cli, -DER_INVAL, "--progress %s: expected bar or lines", text);
+    }
+    return 0;
+}
+
+static int
+args_parse(struct cli *cli, int argc, char **argv, struct place *src, struct place *dst,
+    struct copy_opts *copy_opts)
 {
     const char *src_text = NULL, *dst_text = NULL, *progress = NULL, *workers = NULL, *words[1];
     bool preserve = false;
@@ -149,13 +173,8 @@ cli_daos_fs_copy(struct cli *cli, int argc, char **argv, json_t **ret_response)
         {.name = "preserve-props", .letter = 'm', .is_flag = true, .flag = &preserve},
         {0},
     };
-    struct place *src = calloc(1, sizeof(*src)), *dst = calloc(1, sizeof(*dst));
-    struct copy_opts copy_opts = {.progress_to = stderr, .retried_nr = client_retried_nr};
-    struct copy_stats stats = {0};
-    char err[CLI_ERR_BYTES - 64] = "", size[24];
     uint32_t nr;
-    int rc =
-        src != NULL && dst != NULL ? cli_parse(cli, argc, argv, opts, words, 0, &nr) : -DER_NOMEM;
+    int rc = cli_parse(cli, argc, argv, opts, words, 0, &nr);
 
     if (rc == 0 && (src_text == NULL || dst_text == NULL)) {
         rc = cli_fail(cli, -DER_INVAL,
@@ -164,49 +183,63 @@ cli_daos_fs_copy(struct cli *cli, int argc, char **argv, json_t **ret_response)
     if (rc == 0 && preserve)
         rc = cli_fail(cli, -DER_NOSYS, "--preserve-props is still to come");
     if (rc == 0 && workers != NULL)
-        rc = workers_parse(cli, workers, &copy_opts.workers_nr);
-    if (rc == 0 && progress != NULL && strcmp(progress, "lines") != 0 && strcmp(progress, "bar") != 0)
-        rc = cli_fail(cli, -DER_INVAL, "--progress %s: expected bar or lines", progress);
+        rc = workers_parse(cli, workers, &copy_opts->workers_nr);
+    if (rc == 0)
+        rc = progress_parse(cli, progress, &copy_opts->progress);
     if (rc == 0)
         rc = place_parse(cli, src_text, src);
     if (rc == 0)
         rc = place_parse(cli, dst_text, dst);
-    if (rc == 0)
-        rc = places_check(cli, src, dst);
+    return rc != 0 ? rc : places_check(cli, src, dst);
+}
+
+static json_t *
+report(const struct cli *cli, const struct place *src, const struct place *dst,
+    const struct copy_stats *stats)
+{
+    double seconds = stats->seconds > 0 ? stats->seconds : 1e-9;
+    char size[24];
+
+    if (!cli->is_json) {
+        (void)printf("Successfully copied %llu directories, %llu files, %llu links, %s in %.2f s: "
+                     "%.0f files/s, %.1f MB/s, %llu requests sent again\n",
+            (unsigned long long)stats->dirs_nr, (unsigned long long)stats->files_nr,
+            (unsigned long long)stats->links_nr, cli_size_text(stats->bytes, size, sizeof(size)),
+            seconds, (double)(stats->files_nr + stats->links_nr) / seconds,
+            (double)stats->bytes / seconds / 1e6, (unsigned long long)client_retried_nr());
+    }
+    return json_pack("{s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:I, s:f}", "source_type",
+        src->is_daos ? "DAOS" : "POSIX", "destination_type", dst->is_daos ? "DAOS" : "POSIX",
+        "copy_stats", "num_dirs", (json_int_t)stats->dirs_nr, "num_files",
+        (json_int_t)stats->files_nr, "num_links", (json_int_t)stats->links_nr, "fs_skipped",
+        (json_int_t)stats->skipped_nr, "bytes", (json_int_t)stats->bytes, "retried_requests",
+        (json_int_t)client_retried_nr(), "seconds", stats->seconds);
+}
+
+int
+cli_daos_fs_copy(struct cli *cli, int argc, char **argv, json_t **ret_response)
+{
+    struct place *src = calloc(1, sizeof(*src)), *dst = calloc(1, sizeof(*dst));
+    struct copy_opts opts = {.progress_to = stderr, .retried_nr = client_retried_nr};
+    struct copy_stats stats = {0};
+    char err[CLI_ERR_BYTES - 64] = "";
+    int rc = src == NULL || dst == NULL ? -DER_NOMEM : args_parse(cli, argc, argv, src, dst, &opts);
+
     if (rc == 0)
         rc = place_open(cli, src, false);
     if (rc == 0)
         rc = place_open(cli, dst, true);
     if (rc != 0)
         goto out;
-    copy_opts.src = (struct copy_side){.dfs = src->dfs, .path = src->path};
-    copy_opts.dst = (struct copy_side){.dfs = dst->dfs, .path = dst->path};
-    if (progress != NULL && strcmp(progress, "lines") == 0) {
-        copy_opts.progress = COPY_PROGRESS_LINES;
-    } else if (progress != NULL && strcmp(progress, "bar") == 0) {
-        copy_opts.progress = COPY_PROGRESS_BAR;
-    } else if (progress == NULL && !cli->is_json && isatty(STDERR_FILENO))
-        copy_opts.progress = COPY_PROGRESS_BAR;
-    rc = copy_run(&copy_opts, &stats, err, sizeof(err));
+    opts.src = (struct copy_side){.dfs = src->dfs, .path = src->path};
+    opts.dst = (struct copy_side){.dfs = dst->dfs, .path = dst->path};
+    rc = copy_run(&opts, &stats, err, sizeof(err));
     if (rc != 0) {
         rc = cli_fail(cli, err_from_errno(rc), "%s%s", err,
             rc == ENOSPC && dst->is_daos ? "; `daos pool query` shows what is left" : "");
         goto out;
     }
-    *ret_response = json_pack("{s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:I, s:f}", "source_type",
-        src->is_daos ? "DAOS" : "POSIX", "destination_type", dst->is_daos ? "DAOS" : "POSIX",
-        "copy_stats", "num_dirs", (json_int_t)stats.dirs_nr, "num_files",
-        (json_int_t)stats.files_nr, "num_links", (json_int_t)stats.links_nr, "fs_skipped",
-        (json_int_t)stats.skipped_nr, "bytes", (json_int_t)stats.bytes, "retried_requests",
-        (json_int_t)client_retried_nr(), "seconds", stats.seconds);
-    if (!cli->is_json) {
-        (void)printf("Successfully copied %llu directories, %llu files, %llu links, %s in %.2f s: "
-                     "%.0f files/s, %.1f MB/s, %llu requests sent again\n",
-            (unsigned long long)stats.dirs_nr, (unsigned long long)stats.files_nr,
-            (unsigned long long)stats.links_nr, cli_size_text(stats.bytes, size, sizeof(size)),
-            stats.seconds, (double)(stats.files_nr + stats.links_nr) / stats.seconds,
-            (double)stats.bytes / stats.seconds / 1e6, (unsigned long long)client_retried_nr());
-    }
+    *ret_response = report(cli, src, dst, &stats);
 out:
     if (src != NULL)
         place_close(src);
