@@ -39,6 +39,21 @@ engine_h_ping(struct rpc_req *req, void *rep)
     return 0;
 }
 
+/*
+ * After a request to a pool's service. Its failure is what later copies get, too (MS-2). A service that is being closed with the engine is
+ * not gone for good.
+ */
+static int
+svc_ended(const struct engine_xs *xs, const struct rpc_req *req, int rc)
+{
+    if (rc == 0)
+        return 0;
+    if (admit(xs) != 0)
+        return rc == -DER_NOTREPLICA ? CAIRN_ERR(SHUTDOWN) : rc;
+    pool_svcs_refuse(xs->engine->pools, req, rc);
+    return rc;
+}
+
 /* clang-format off */
 #define HANDLER(fn, check, what) \
     static int engine_h_##fn(struct rpc_req *req, void *rep) \
@@ -47,7 +62,13 @@ engine_h_ping(struct rpc_req *req, void *rep)
         int rc = check; \
         return rc != 0 ? rc : fn(what, req, rep); \
     }
-#define POOL(fn) HANDLER(fn, admit(xs), xs->engine->pools)
+#define POOL(fn) \
+    static int engine_h_##fn(struct rpc_req *req, void *rep) \
+    { \
+        struct engine_xs *xs = req->handler_arg; \
+        int rc = admit(xs); \
+        return rc != 0 ? rc : svc_ended(xs, req, fn(xs->engine->pools, req, rep)); \
+    }
 #define MGMT(fn) HANDLER(fn, admit(xs), xs->engine->mgmt)
 #define OBJ(fn) HANDLER(fn, admit(xs), xs->tgt)
 #define TGT(fn) HANDLER(fn, admit_engine(xs, req->hdr), xs->tgt)

@@ -325,7 +325,7 @@ id_of(const struct rpc_req *req, struct vos_req_id *buf)
 static int
 replayed(struct mgmt *mgmt, const struct vos_req_id *id)
 {
-    struct vos_apply_ret ret;
+    struct vos_apply_ret ret = {0};
 
     return id == NULL ? -DER_NONEXIST : rsvc_replay(mgmt->rsvc, id, &ret);
 }

@@ -119,6 +119,11 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int pool_call_begin_local(struct pool_svcs *svcs, 
     struct uuid pool, bool is_modifying, struct pool_call **ret_call);
 /** NULL is fine. */
 void pool_call_end(struct pool_call *call);
+/**
+ * A handler answered this request with an error: when it is final, copies that arrive later get the
+ * same answer and have no effect (MS-2). Before the reply.
+ */
+CAIRN_YIELDS void pool_svcs_refuse(struct pool_svcs *svcs, const struct rpc_req *req, int rc);
 
 /** Read a row. Errors: NONEXIST; NOTLEADER. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int

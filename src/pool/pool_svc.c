@@ -194,7 +194,7 @@ call_take_turn(struct pool_call *call)
 
         rc = rsvc_replay(svc->rsvc, &id, &call->answer);
         call->is_replay = rc == 0;
-        if (rc == -DER_NONEXIST)
+        if (rc == -DER_NONEXIST && !call->answer.is_replay)
             rc = 0;
     }
     if (rc != 0)
@@ -271,6 +271,37 @@ pool_call_begin_local(struct pool_svcs *svcs, struct arena *arena, struct uuid p
     if (svc == NULL)
         return CAIRN_ERR(NOTREPLICA);
     return pool_call_begin_svc(svc, NULL, arena, is_modifying, ret_call);
+}
+
+/* What the client does not ask again after: see is_worth_a_resend() there. */
+static bool
+is_final(int rc)
+{
+    enum err_class cls = err_class(rc);
+
+    return cls == ERR_CLASS_CALLER || cls == ERR_CLASS_ABSENT || cls == ERR_CLASS_NOSPACE ||
+        rc == -DER_BUSY;
+}
+
+void
+pool_svcs_refuse(struct pool_svcs *svcs, const struct rpc_req *req, int rc)
+{
+    const struct rpc_hdr *hdr = req->hdr;
+    struct vos_req_id id = {hdr->client, hdr->slot, hdr->seq, hdr->first_hlc};
+    const struct proto_op *op = proto_op_find(hdr->opcode);
+    struct pool_svc *svc;
+
+    if (!is_final(rc) || op == NULL || !op->is_modifying || hdr->seq == 0 ||
+        cuuid_is_nil(&hdr->client))
+        return;
+    svc = pool_svc_find(svcs, &hdr->pool);
+    if (svc == NULL || svc->is_stopping)
+        return;
+    svc->refs++;
+    rsvc_refuse(svc->rsvc, &id, rc);
+    svc->refs--;
+    if (svc->refs == 0)
+        ult_cond_broadcast(&svc->changed);
 }
 
 void

@@ -369,6 +369,17 @@ rsvc_replay(struct rsvc *rsvc, const struct vos_req_id *req, struct vos_apply_re
     return call_end(rsvc, term, rc);
 }
 
+void
+rsvc_refuse(struct rsvc *rsvc, const struct vos_req_id *req, int failure)
+{
+    uint64_t term;
+
+    if (cuuid_is_nil(&req->client) || call_begin(rsvc, &term) != 0)
+        return;
+    CAIRN_IGNORE(vos_req_refuse(rsvc->cont, req, failure)); /* without memory it stays as it is */
+    CAIRN_IGNORE(call_end(rsvc, term, 0));
+}
+
 static int
 get(struct rsvc *rsvc, const char *table, struct iov stored_key, struct arena *arena,
     struct iov *ret_stored)

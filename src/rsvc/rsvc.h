@@ -93,11 +93,17 @@ CAIRN_YIELDS void rsvc_resign(struct rsvc *rsvc);
 CAIRN_YIELDS CAIRN_MUST_CHECK int rsvc_propose(struct rsvc *rsvc, const struct rsvc_update *updates,
     uint32_t nr, const struct vos_req_id *req, struct iov result, struct vos_apply_ret *ret);
 /**
- * The stored answer of a request: NONEXIST when it was never committed. Ask before evaluating a
- * modifying request anew.
+ * The stored answer of a request: NONEXIST without ret->is_replay when it was never committed. With
+ * is_replay an error is that of its first execution. Ask before evaluating a modifying request anew.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 rsvc_replay(struct rsvc *rsvc, const struct vos_req_id *req, struct vos_apply_ret *ret);
+/**
+ * The request ended with `failure`, which its client takes for final: a copy that arrives later gets
+ * the same answer and has no effect. Remembered by this leader alone: its successor is another
+ * incarnation, or the client asks it with a new connection.
+ */
+CAIRN_YIELDS void rsvc_refuse(struct rsvc *rsvc, const struct vos_req_id *req, int failure);
 
 /**
  * Verified read: committed, and this member was leader after the read. Value lives in `arena`.

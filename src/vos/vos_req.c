@@ -514,7 +514,8 @@ vos_req_lookup(struct vos_cont *cont, const struct vos_req_id *id, struct vos_ap
         return rc;
     rc = vos_req_begin(cont->tgt, cont->pool, id, &req, &answer);
     if (rc != 0) {
-        *ret = (struct vos_apply_ret){.is_replay = true}; /* tells a failure that is NONEXIST from none */
+        *ret = (struct vos_apply_ret){
+            .is_replay = true}; /* tells a failure that is NONEXIST from none */
         return rc;
     }
     *ret = answer;
