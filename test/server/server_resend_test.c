@@ -261,6 +261,47 @@ TEST_ON(server_resend, service_requests, BACKEND_SIM)
     rig_run(2, body_services);
 }
 
+/* A failure that was told to the client stays one: a copy of the request that arrives later has no effect. */
+static void
+body_services_failed(struct rig *rig)
+{
+    struct proto_cont_destroy_req open_box = {.id = rig_str("box")}, crate = {.id = rig_str("crate")};
+    struct proto_prop label = {.type = 0x1001, .bytes = rig_str("crate")};
+    struct proto_cont_create_req create = {.props = {1, &label}};
+    struct proto_empty rep;
+    struct rig_id busy, absent, exists, other;
+
+    if (!rig_setup(rig))
+        return;
+    open_box.pool = crate.pool = create.pool = rig->pool;
+    absent = rig_id(rig);
+    EXPECT_ERR(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_DESTROY, &crate, &rep, &absent), NONEXIST);
+    other = rig_id(rig);
+    other.slot =
+        1; /* the first slot stays with its request, so that only the failure's memory protects */
+    create.cont = rig_uuid(rig);
+    EXPECT_OK(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_CREATE, &create, &rep, &other));
+    EXPECT_ERR(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_DESTROY, &crate, &rep, &absent), NONEXIST);
+    exists = rig_id(rig);
+    exists.slot = 2;
+    create.cont = rig_uuid(rig);
+    EXPECT_ERR(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_CREATE, &create, &rep, &exists), EXIST);
+    other.seq = rig_id(rig).seq;
+    EXPECT_OK(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_DESTROY, &crate, &rep, &other));
+    EXPECT_ERR(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_CREATE, &create, &rep, &exists), EXIST);
+    EXPECT_ERR(rig_cont_open(rig, "crate", 2, rig_uuid(rig)), NONEXIST);
+    busy = rig_id(rig);
+    busy.slot = 3;
+    EXPECT_ERR(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_DESTROY, &open_box, &rep, &busy), BUSY);
+    open_box.force = 1; /* what the copy says now does not matter */
+    EXPECT_ERR(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_DESTROY, &open_box, &rep, &busy), BUSY);
+}
+
+TEST_ON(server_resend, service_requests_that_failed, BACKEND_SIM)
+{
+    rig_run(2, body_services_failed);
+}
+
 /*
  * Handles are in the service's database: I/O and service requests go on with them after a restart
  * of every engine.
