@@ -239,7 +239,7 @@ body_check(struct fix *f)
     struct vos_pool_info info;
     struct fix_keys keys;
     char buf[8];
-    size_t len;
+    size_t len = 0;
 
     if (!fix_open(f))
         return;

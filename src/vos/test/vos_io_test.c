@@ -376,7 +376,7 @@ bad_arguments(struct fix *f)
         .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = k, .iod_nr = 2, .iods = iods};
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 0};
     char buf[8];
-    size_t len;
+    size_t len = 0;
 
     if (!fix_format(f))
         return;
