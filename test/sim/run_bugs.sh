@@ -5,7 +5,7 @@
 # usage: test/sim/run_bugs.sh [PATCH ...]      default: all of test/sim/bugs/; those of test/crash/bugs/ do, too
 #
 # The source tree is copied and built; each patch is applied (-p1, from the root of the tree), built, run until a seed fails, and taken
-# back. A patch that does not apply or does not build fails. Prints harness lines, `ok sim.bug.<name> <ms> seed ...`. BUGS_DIR: a
+# back. A line `# sim_run: OPTIONS` at the top of a patch adds options. A patch that does not apply or does not build fails. Prints harness lines, `ok sim.bug.<name> <ms> seed ...`. BUGS_DIR: a
 # directory to work in.
 set -u
 
@@ -27,6 +27,14 @@ build_it() {
     ninja -C "$build" -j2 test/sim/sim_run >"$work/build.log" 2>&1
 }
 
+# 0: no seed failed
+run_it() { # [patch]
+    more=
+    [ $# -eq 0 ] || more=$(sed -n 's/^# sim_run: //p' "$1")
+    # shellcheck disable=SC2086
+    "$build/test/sim/sim_run" --seeds "${SEEDS:-200}" --fails 1 --twice-every 0 $more >"$work/run.log" 2>&1
+}
+
 cleanup() {
     [ -n "${BUGS_DIR:-}" ] || rm -rf "$work"
 }
@@ -43,6 +51,12 @@ if ! meson setup "$build" "$tree" --buildtype=debugoptimized >"$work/setup.log" 
     report FAIL none "$start" "sim_run does not build"
     exit 1
 fi
+if ! SEEDS=40 run_it; then
+    cat "$work/run.log" >&2
+    report FAIL none "$start" "sim_run fails without any bug"
+    exit 1
+fi
+report ok none "$start" "40 seeds pass"
 
 for patch_file in "$@"; do
     name=$(basename "$patch_file" .patch)
@@ -59,7 +73,7 @@ for patch_file in "$@"; do
     if ! build_it; then
         cat "$work/build.log" >&2
         report FAIL "$name" "$start" "does not build with the patch"
-    elif "$build/test/sim/sim_run" --seeds "${SEEDS:-200}" --fails 1 --twice-every 0 >"$work/run.log" 2>&1; then
+    elif run_it "$patch_file"; then
         report FAIL "$name" "$start" "no seed of ${SEEDS:-200} noticed"
     else
         report ok "$name" "$start" "$(grep -A1 '^# seed' "$work/run.log" | tr '\n' ' ' | cut -c1-160)"

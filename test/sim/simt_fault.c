@@ -99,7 +99,8 @@ simt_cfg_draw(struct simt *t)
     cfg->think_ns = draw_log(&rng, SIMT_MS, 200 * SIMT_MS);
     cfg->ops = (uint32_t)rng_range(&rng, 40, 250);
     /* So many that each run sees some, and few enough that work is done between them. */
-    cfg->fault_gap_ns = MAX(cfg->ops * cfg->think_ns / rng_range(&rng, 4, 40), 30 * SIMT_MS);
+    cfg->fault_gap_ns = cfg->ops * cfg->think_ns / rng_range(&rng, 4, 40);
+    cfg->fault_gap_ns = MAX(cfg->fault_gap_ns, 30 * SIMT_MS);
     cfg->peace_ns = MAX(cfg->fault_gap_ns / 2, 200 * SIMT_MS);
     for (uint32_t i = 0; i < SIMT_CLIENTS; i++) {
         cfg->workers[i] = (uint32_t)rng_range(&rng, 1, SIMT_WORKERS_MAX);
@@ -189,6 +190,7 @@ do_link(struct simt *t)
 {
     const char *a = host_draw(t), *b = host_draw(t);
     bool both = rng_chance(&t->rng, 1, 2);
+    uint64_t ns;
 
     if (a == b)
         return false;
@@ -197,8 +199,8 @@ do_link(struct simt *t)
     if (both)
         sim_link_set(t->sim, b, a, false);
     /* Longer than packets are parked, shorter than calls are repeated. */
-    ult_sleep(MIN(
-        simt_exp(&t->rng, rng_chance(&t->rng, 1, 4) ? 15 * SIMT_S : 300 * SIMT_MS), 30 * SIMT_S));
+    ns = simt_exp(&t->rng, rng_chance(&t->rng, 1, 4) ? 15 * SIMT_S : 300 * SIMT_MS);
+    ult_sleep(MIN(ns, 30 * SIMT_S));
     sim_link_set(t->sim, a, b, true);
     sim_link_set(t->sim, b, a, true);
     simt_say(t, "link %s %s up", a, b);
@@ -268,6 +270,7 @@ do_stop(struct simt *t)
         return false;
     e->is_ready = false;
     e->down_ns = down_draw(t);
+    simt_say(t, "rank %u is to stop", e->rank);
     engine_stop_begin(e->engine);
     while (e->engine != NULL && e->life == life &&
         engine_state_get(e->engine, NULL, NULL) != ENGINE_STOPPED) {
