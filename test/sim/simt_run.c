@@ -12,7 +12,8 @@
 
 #define RUN_NS (4 * 3600 * SIMT_S)
 
-static const struct simt_work *const works[SIMT_WORKS_NR] = {&simt_work_obj, &simt_work_md, NULL};
+static const struct simt_work *const works[SIMT_WORKS_NR] = {
+    &simt_work_obj, &simt_work_md, &simt_work_dfs};
 
 /* ---- the keeper ------------------------------------------------------------------------------------------------------------------ */
 
