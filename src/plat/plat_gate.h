@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * A mutex with one condition, for the OS threads of an application that share one client (TH-3). Engine code has no use for it: an xstream is
- * entered by messages. Under simulation client calls run on ULTs and never come here.
+ * A mutex with one condition, and seats to wait on one by one, for the OS threads of an application that share one client (TH-3). Engine code has no use
+ * for it: an xstream is entered by messages. Under simulation client calls run on ULTs and never come here.
  */
 #ifndef CAIRN_PLAT_GATE_H
 #define CAIRN_PLAT_GATE_H
@@ -19,9 +19,17 @@ void plat_gate_lock(struct plat_gate *gate);
 void plat_gate_unlock(struct plat_gate *gate);
 /** Unlock, sleep until a broadcast (or spuriously), lock. */
 void plat_gate_wait(struct plat_gate *gate);
-/** The same for at most `ns` nanoseconds. */
-void plat_gate_wait_for(struct plat_gate *gate, uint64_t ns);
 void plat_gate_broadcast(struct plat_gate *gate); /* locked or not */
+
+/* Where one thread waits. Zero-initialised; guarded by the gate. */
+struct plat_seat {
+    uint32_t is_called;
+};
+
+/** Unlock, sleep until the seat is called, at most `ns` (UINT64_MAX: for ever; may end early), lock. A call from before counts. */
+void plat_gate_sit(struct plat_gate *gate, struct plat_seat *seat, uint64_t ns);
+/** With the gate locked: call the seat (NULL: nobody) and unlock. The sleeper may be gone before this returns. */
+void plat_gate_call_unlock(struct plat_gate *gate, struct plat_seat *seat);
 
 /** Call fn in every child that this process forks, before fork() returns there (TH-4). Once per process and fn. Errors: NOMEM. */
 int plat_gate_on_fork(void (*fn)(void));

@@ -97,15 +97,17 @@ struct daos_client {
     struct xstream *xs;
     bool owns_xs;
     uint32_t pid;
+    bool is_inherited; /* this process is a forked child of the one that made it */
     _Atomic uint32_t ref_nr; /* daos_init() minus daos_fini() */
     struct uuid id;
     uint64_t incarnation;
     struct hlc_clock clock;
     struct rng rng;
 
-    /* Application threads meet here; NULL when there are none (simulation). Guards `is_driven`, `is_attaching` and the `done` of every call. */
+    /* Application threads meet here; NULL when there are none (simulation). Guards `is_driven`, `watchers`, `is_attaching` and the `done` of every call. */
     struct plat_gate *gate;
     bool is_driven;
+    struct list_head watchers; /* threads that wait while another drives (client_core.c) */
     bool is_attaching;
 
     uint64_t call_ns; /* limit of a call with all its resends: CLIENT_CALL_NS, or $CRT_TIMEOUT seconds */

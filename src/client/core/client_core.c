@@ -3,7 +3,7 @@
  * The client's life and the way in: daos_client, the threads that drive it, and who "the client" of a caller is.
  *
  * Threads of the application (TH-3). A call is a ULT of the client's xstream. The first thread that comes drives (polls, steps, sleeps in the loop's one
- * wait) until its own call is done; others sleep at the gate. When the driver leaves, it wakes the others, and one of them takes over.
+ * wait) until its own call is done; others sleep, each on a seat of its own. When the driver leaves, it calls one of them, who takes over.
  * A call of another thread arrives as a post, which wakes the driver's wait. So there is no thread of ours, and a single-threaded program never
  * switches threads.
  */
@@ -22,12 +22,14 @@
 /* The one mutable global (rule 6): set by daos_init() and daos_fini(); these two do not race with other calls but may with each other. */
 static _Atomic(struct daos_client *) process_client;
 
-/* TH-4: directory locks of an embedded engine do not live on in a child. */
+/* TH-4: in a child the context is dead, and directory locks of an embedded engine do not live on. */
 static void
 forked(void)
 {
     struct daos_client *client = atomic_load_explicit(&process_client, memory_order_acquire);
 
+    if (client != NULL)
+        client->is_inherited = true;
     if (client != NULL && client->embedded != NULL && client->owns_plat)
         plat_linux_forked(client->plat);
 }
@@ -55,7 +57,7 @@ client_self(void)
             return client;
     }
     client = client_inherited();
-    if (client != NULL && client->pid != client->plat->ops->pid(client->plat))
+    if (client != NULL && client->is_inherited)
         return NULL; /* TH-4 */
     return client;
 }
@@ -122,6 +124,7 @@ client_create(const struct client_opts *opts, struct daos_client **ret_client)
             goto out;
         }
     }
+    list_init(&client->watchers);
     client->ref_nr = 1;
     client->call_ns = call_ns(client->plat);
     client->pid = client->plat->ops->pid(client->plat);
@@ -225,17 +228,31 @@ struct exec {
     bool is_done;
 };
 
+/* A thread that waits for its call while another one drives. Lives on its stack; on client->watchers, guarded by the gate. */
+struct watcher {
+    struct list_head link;
+    bool *done;
+    struct plat_seat seat;
+};
+
+/* Only the thread that the call belongs to is woken: with many threads everything else would be noise. */
 void
 client_done_set(struct daos_client *client, bool *done)
 {
+    struct plat_seat *seat = NULL;
+    struct watcher *watcher;
+
     if (client->gate == NULL) {
         *done = true;
         return;
     }
     plat_gate_lock(client->gate);
     *done = true;
-    plat_gate_broadcast(client->gate);
-    plat_gate_unlock(client->gate);
+    LIST_FOREACH(watcher, &client->watchers, struct watcher, link) {
+        if (watcher->done == done)
+            seat = &watcher->seat;
+    }
+    plat_gate_call_unlock(client->gate, seat);
 }
 
 static void
@@ -248,21 +265,41 @@ exec_ult(void *arg)
     client_done_set(exec->client, &exec->is_done); /* last: *exec may be gone after it */
 }
 
-/* With the gate locked: another thread drives; sleep until something changes or the deadline. */
+/* With the gate locked: another thread drives; sleep until the call is done, the other leaves, or the deadline. */
 static int
-watch(struct daos_client *client, uint64_t deadline_ns)
+watch(struct daos_client *client, bool *done, uint64_t deadline_ns)
 {
-    uint64_t now_ns;
+    struct watcher watcher = {.done = done};
+    int rc = 0;
 
-    if (deadline_ns == PLAT_NEVER_NS) {
-        plat_gate_wait(client->gate);
-        return 0;
+    list_add_tail(&watcher.link, &client->watchers);
+    while (!*done && client->is_driven && rc == 0) {
+        uint64_t now_ns = deadline_ns == PLAT_NEVER_NS ? 0 : plat_mono_ns(client->plat);
+
+        if (deadline_ns != PLAT_NEVER_NS && now_ns >= deadline_ns) {
+            rc = -DER_TIMEDOUT;
+        } else {
+            plat_gate_sit(client->gate, &watcher.seat,
+                deadline_ns == PLAT_NEVER_NS ? UINT64_MAX : deadline_ns - now_ns);
+        }
     }
-    now_ns = plat_mono_ns(client->plat);
-    if (now_ns >= deadline_ns)
-        return -DER_TIMEDOUT;
-    plat_gate_wait_for(client->gate, deadline_ns - now_ns);
-    return 0;
+    list_del(&watcher.link);
+    return rc;
+}
+
+/* With the gate locked: when nobody drives, the seat of one who shall. */
+static struct plat_seat *
+successor(struct daos_client *client)
+{
+    struct watcher *watcher;
+
+    if (client->is_driven)
+        return NULL;
+    LIST_FOREACH(watcher, &client->watchers, struct watcher, link) {
+        if (!*watcher->done)
+            return &watcher->seat;
+    }
+    return NULL;
 }
 
 int
@@ -274,7 +311,7 @@ client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
     plat_gate_lock(client->gate);
     while (!*done && rc == 0) {
         if (client->is_driven) {
-            rc = watch(client, deadline_ns);
+            rc = watch(client, done, deadline_ns);
             continue;
         }
         client->is_driven = true;
@@ -282,11 +319,11 @@ client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
         rc = xstream_drive(client->xs, done, deadline_ns);
         plat_gate_lock(client->gate);
         client->is_driven = false;
-        plat_gate_broadcast(client->gate);
     }
     if (*done)
         rc = 0;
-    plat_gate_unlock(client->gate);
+    /* Whoever leaves while nobody drives, driver or called to be one, sees to it that somebody does. */
+    plat_gate_call_unlock(client->gate, successor(client));
     return rc;
 }
 

@@ -3,13 +3,15 @@
 #include "plat/plat_gate.h"
 
 #include "base/assert.h"
-
 #include "base/err.h"
 
-#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { NS_PER_S = 1000000000 };
 
@@ -17,21 +19,6 @@ struct plat_gate {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
 };
-
-static int
-cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    int rc = pthread_condattr_init(&attr);
-
-    if (rc != 0)
-        return rc;
-    rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    if (rc == 0)
-        rc = pthread_cond_init(cond, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    return rc;
-}
 
 struct plat_gate *
 plat_gate_create(void)
@@ -44,7 +31,7 @@ plat_gate_create(void)
         free(gate);
         return NULL;
     }
-    if (cond_init(&gate->cond) != 0) {
+    if (pthread_cond_init(&gate->cond, NULL) != 0) {
         (void)pthread_mutex_destroy(&gate->mutex);
         free(gate);
         return NULL;
@@ -93,32 +80,39 @@ plat_gate_wait(struct plat_gate *gate)
 }
 
 void
-plat_gate_wait_for(struct plat_gate *gate, uint64_t ns)
-{
-    struct timespec at;
-    int rc = clock_gettime(CLOCK_MONOTONIC, &at);
-
-    CAIRN_ASSERT(rc == 0);
-    if (ns / NS_PER_S > INT32_MAX) {
-        plat_gate_wait(gate);
-        return;
-    }
-    at.tv_sec += (time_t)(ns / NS_PER_S);
-    at.tv_nsec += (long)(ns % NS_PER_S);
-    if (at.tv_nsec >= NS_PER_S) {
-        at.tv_nsec -= NS_PER_S;
-        at.tv_sec++;
-    }
-    rc = pthread_cond_timedwait(&gate->cond, &gate->mutex, &at);
-    CAIRN_ASSERT(rc == 0 || rc == ETIMEDOUT);
-}
-
-void
 plat_gate_broadcast(struct plat_gate *gate)
 {
     int rc = pthread_cond_broadcast(&gate->cond);
 
     CAIRN_ASSERT(rc == 0);
+}
+
+/*
+ * A futex of its own, woken after the unlock, so that the sleeper finds the gate open. Waking an address whose owner has left is harmless: whoever sleeps there now looks again.
+ */
+void
+plat_gate_sit(struct plat_gate *gate, struct plat_seat *seat, uint64_t ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+    bool is_for_ever = ns / NS_PER_S > INT32_MAX;
+
+    plat_gate_unlock(gate);
+    if (__atomic_load_n(&seat->is_called, __ATOMIC_ACQUIRE) == 0) {
+        (void)syscall(SYS_futex, &seat->is_called, FUTEX_WAIT_PRIVATE, 0,
+            is_for_ever ? NULL : &left, NULL, 0);
+    }
+    plat_gate_lock(gate);
+    seat->is_called = 0;
+}
+
+void
+plat_gate_call_unlock(struct plat_gate *gate, struct plat_seat *seat)
+{
+    if (seat != NULL)
+        __atomic_store_n(&seat->is_called, 1, __ATOMIC_RELEASE);
+    plat_gate_unlock(gate);
+    if (seat != NULL)
+        (void)syscall(SYS_futex, &seat->is_called, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 int
