@@ -105,6 +105,10 @@ simt_cfg_draw(struct simt *t)
     for (uint32_t i = 0; i < SIMT_CLIENTS; i++) {
         cfg->workers[i] = (uint32_t)rng_range(&rng, 1, SIMT_WORKERS_MAX);
     }
+    cfg->meta_bytes = UINT64_C(48) << 20;
+    cfg->data_bytes = UINT64_C(128) << 20;
+    if (rng_chance(&rng, 1, 6))
+        cfg->data_bytes = UINT64_C(1) << 20;
     rough_draw(&rng, cfg);
     if (t->opts.ops != 0)
         cfg->ops = t->opts.ops;
@@ -296,8 +300,6 @@ fault_do(struct simt *t, enum simt_fault fault)
         return do_client(t);
     case SIMT_LINK:
         return do_link(t);
-    case SIMT_EVICT:
-        return do_evict(t);
     case SIMT_SKEW:
         return do_skew(t);
     case SIMT_PAUSE:
@@ -305,8 +307,22 @@ fault_do(struct simt *t, enum simt_fault fault)
     case SIMT_STOP:
         return do_stop(t);
     default:
-        return true; /* rates, in force all the time */
+        return true; /* in force all the time */
     }
+}
+
+/* Pages go all the time, on whatever target (ST-11). */
+static void
+evictor(void *arg)
+{
+    struct simt *t = arg;
+
+    t->keepers_nr++;
+    while (t->rough_on) {
+        ult_sleep(simt_exp(&t->rng, 5 * SIMT_MS));
+        t->report->faults_nr[SIMT_EVICT] += do_evict(t);
+    }
+    t->keepers_nr--;
 }
 
 /* One of those that this run knows, if any. */
@@ -328,6 +344,8 @@ simt_fault_injector(void *arg)
 
     t->keepers_nr++;
     CAIRN_IGNORE(sim_opts_set(t->sim, &t->cfg.rough)); /* drawn to be valid */
+    if (t->cfg.faults[SIMT_EVICT] && ult_create(xstream_self(), ULT_SERVICE, evictor, t, NULL) != 0)
+        simt_fail(t, "no ULT");
     /* A run in which nothing gets done any more is not worth its time. */
     for (uint32_t nr = 0; t->rough_on && nr < FAULTS_MAX;) {
         enum simt_fault fault = fault_draw(t);
@@ -336,7 +354,7 @@ simt_fault_injector(void *arg)
         if (!t->rough_on || !t->cfg.faults[fault] || !fault_do(t, fault))
             continue;
         simt_say(t, "fault %s", simt_fault_name(fault));
-        t->report->faults_nr[fault]++;
+        t->report->faults_nr[fault] += fault != SIMT_EVICT;
         nr++;
     }
     t->keepers_nr--;

@@ -307,7 +307,7 @@ simt_pool_create(struct simt *t)
 {
     Cairn__Ctl__PoolCreateReq req = CAIRN__CTL__POOL_CREATE_REQ__INIT;
     Cairn__Ctl__Property label = CAIRN__CTL__PROPERTY__INIT, *props[1] = {&label};
-    uint64_t tiers[2] = {UINT64_C(48) << 20, UINT64_C(128) << 20};
+    uint64_t tiers[2] = {t->cfg.meta_bytes, t->cfg.data_bytes};
     char name[] = SIMT_POOL, user[] = "root@", none[] = "";
     struct uuid uuid = cuuid_from_random(rng_u64(&t->rng), rng_u64(&t->rng));
 
@@ -423,6 +423,7 @@ engine_seen(struct simt_engine *e)
 {
     e->is_ready = true;
     e->ready_ns = simt_now(e->t);
+    e->dead_incarnation = e->incarnation;
     e->incarnation = engine_incarnation(e->engine);
     for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
         snprintf(e->uris[tag], sizeof(e->uris[tag]), "%s", engine_uri(e->engine, tag));
@@ -467,6 +468,43 @@ engine_bring_up(struct simt_engine *e)
     return false; /* killed again */
 }
 
+/* The address that its predecessor had, and that process's incarnation (MS-1). */
+static int
+resolve_dead(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr)
+{
+    const struct simt_engine *e = arg;
+
+    snprintf(ret_addr->uri, sizeof(ret_addr->uri), "%s", e->uris[ep.tag]);
+    ret_addr->incarnation = e->dead_incarnation;
+    return 0;
+}
+
+/* A message for the process that died does not reach its successor, which inherited the address. */
+static void
+dead_check(struct simt_engine *e)
+{
+    struct simt *t = e->t;
+    struct rpc_ctx_opts opts = {.xs = t->procs[SIMT_PROCS - 1].xs,
+        .system = engine_system_uuid(SIMT_SYSTEM),
+        .rank = RPC_RANK_NONE,
+        .incarnation = 1,
+        .client = cuuid_from_random(rng_u64(&t->rng), rng_u64(&t->rng)),
+        .resolve = resolve_dead,
+        .arg = e};
+    struct rpc_call_opts call = {.deadline_ns = ult_now_ns() + 2 * SIMT_S};
+    struct rpc_call_info info = {.is_replied = false};
+    struct proto_empty none = {0};
+    struct rpc_ctx *ctx;
+
+    if (e->dead_incarnation == 0 || e->engine == NULL || rpc_ctx_create(&opts, &ctx) != 0)
+        return;
+    CAIRN_IGNORE(rpc_call(ctx, (struct rpc_ep){e->rank, (uint32_t)rng_below(&t->rng, SIMT_TAGS)},
+        PROTO_PING, &none, NULL, &call, &info)); /* refused, lost or cut: only an answer is wrong */
+    if (info.is_replied)
+        simt_fail(t, "rank %u answered a message for its dead predecessor", e->rank);
+    rpc_ctx_destroy(ctx);
+}
+
 /* A target that stopped (ST-1) comes back only with the process. */
 static bool
 engine_is_well(struct simt_engine *e)
@@ -492,6 +530,7 @@ simt_engine_keeper(void *arg)
             if (engine_bring_up(e)) {
                 group_push(t);
                 epochs_check(e);
+                dead_check(e);
             }
         } else if (e->engine != NULL && e->is_ready && !engine_is_well(e)) {
             simt_say(t, "rank %u: a target stopped", e->rank);

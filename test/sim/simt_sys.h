@@ -78,6 +78,7 @@ struct simt_cfg {
     uint32_t ops; /* of each worker */
     uint32_t workers[SIMT_CLIENTS];
     uint64_t think_ns; /* mean */
+    uint64_t meta_bytes, data_bytes; /* of the pool, for each rank; small ones fill up */
     struct sim_opts calm, rough;
 };
 
@@ -120,6 +121,7 @@ struct simt_engine {
     uint64_t ready_ns; /* since when it serves */
     /* Where it was last seen: stays known while it is down, as daos_server has it. */
     uint64_t incarnation; /* 0: never */
+    uint64_t dead_incarnation; /* the one before */
     char uris[SIMT_TAGS][NET_URI_MAX];
 };
 
