@@ -184,7 +184,7 @@ struct plat_ops {
     int (*dir_create)(
         struct plat *plat, const char *path); /* like mkdir -p, synced; present is no error */
     int (*dir_lock)(struct plat *plat, const char *path,
-        struct plat_dirlock **ret_lock); /* BUSY: another process */
+        struct plat_dirlock **ret_lock); /* of a directory or a device; BUSY: another process */
     void (*dir_unlock)(struct plat_dirlock *lock);
     int (*dir_list)(struct plat *plat, const char *path, void (*fn)(void *arg, const char *name),
         void *arg); /* names sorted; without . and .., and *.tmp, which are the backend's */

@@ -15,7 +15,11 @@ void plat_linux_destroy(struct plat *plat);
 /** How long loop_wait() polls before it sleeps (default PLAT_LINUX_SPIN_NS; 0: sleep at once). */
 void plat_linux_spin_set(struct plat *plat, uint64_t spin_ns);
 
-/** Use the helper threads for disks opened from now on, as where io_uring is forbidden. For tests, before any disk is open. */
+/**
+ * Use the helper threads for disks opened from now on, as where io_uring is forbidden. For tests, before any disk is open.
+ * CAIRN_DISK=threads in the environment does the same to every plat of the process, CAIRN_DISK=buffered as where O_DIRECT is
+ * refused; both: "threads,buffered".
+ */
 void plat_linux_uring_disable(struct plat *plat);
 
 /**

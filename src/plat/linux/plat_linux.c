@@ -207,6 +207,29 @@ static const struct plat_ops linux_ops = {
     .net = linux_net,
 };
 
+/* CAIRN_DISK: a list of what disks go without, to run everything as it is where that is forbidden. */
+static void
+linux_disk_env(struct plat_linux *pl)
+{
+    const char *text = getenv("CAIRN_DISK");
+
+    while (text != NULL && *text != '\0') {
+        size_t len = strcspn(text, ",");
+
+        if (len == 7 && strncmp(text, "threads", len) == 0) {
+            pl->uring_off = true;
+        } else if (len == 8 && strncmp(text, "buffered", len) == 0) {
+            pl->direct_off = true;
+        } else if (len > 0) {
+            LOG_WARN("CAIRN_DISK: %.*s is ignored: expected threads (no io_uring), buffered (no "
+                     "direct I/O), or both with a comma",
+                (int)len, text);
+        }
+        text += len;
+        text += *text == ',';
+    }
+}
+
 int
 plat_linux_create(struct plat **ret_plat)
 {
@@ -223,6 +246,7 @@ plat_linux_create(struct plat **ret_plat)
     pl->plat.ops = &linux_ops;
     pl->spin_ns = PLAT_LINUX_SPIN_NS;
     pl->cpu_nr = linux_cpus_allowed();
+    linux_disk_env(pl);
     pthread_mutex_init(&pl->lists_lock, NULL);
     list_init(&pl->dirlocks);
     list_init(&pl->loops);

@@ -4,7 +4,7 @@
  *
  * A directory is owned by flock() on its file LOCK, which the kernel drops when the last descriptor of the owner is gone, however it
  * died. The file holds the owner's pid for the message that the loser prints; it is never removed, since that would let two owners
- * lock two different files. A forked child gives the lock up through plat_linux_forked() (TH-4).
+ * lock two different files. A device, or a file that stands for one, carries the lock itself. A forked child gives the lock up through plat_linux_forked() (TH-4).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -113,15 +113,48 @@ dirlock_log_owner(int fd, const char *path)
     LOG_DEBUG("%s is in use by process %s: stop that process or choose another directory", path, pid);
 }
 
+/* The file that carries the lock; a device that is mounted, or that somebody has for himself, is BUSY. */
+static int
+dirlock_open(const char *path, int *ret_fd, bool *ret_is_dir)
+{
+    int oflags = O_RDWR | O_CLOEXEC;
+    char file[PATH_MAX];
+    struct stat st;
+    int fd;
+
+    if (stat(path, &st) != 0)
+        return PLAT_LINUX_ERR(errno);
+    *ret_is_dir = S_ISDIR(st.st_mode);
+    if (S_ISDIR(st.st_mode)) {
+        snprintf(file, sizeof(file), "%.*s/LOCK", PATH_MAX - 8, path);
+        fd = open(file, oflags | O_CREAT, 0600);
+    } else {
+        fd = open(path, oflags | (S_ISBLK(st.st_mode) ? O_EXCL : 0));
+    }
+    if (fd < 0)
+        return PLAT_LINUX_ERR(errno);
+    *ret_fd = fd;
+    return 0;
+}
+
+static int
+dirlock_pid_write(int fd)
+{
+    char pid[16];
+    int len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
+        return PLAT_LINUX_ERR(errno);
+    return 0;
+}
+
 int
 plat_linux_dir_lock(struct plat *plat, const char *path, struct plat_dirlock **ret_lock)
 {
     struct plat_linux *pl = plat_linux_of(plat);
     struct plat_dirlock *lock = NULL;
-    char file[PATH_MAX];
-    char pid[16];
+    bool is_dir = true;
     int fd = -1;
-    int len;
     int rc = path_check(path);
 
     if (rc != 0)
@@ -129,23 +162,18 @@ plat_linux_dir_lock(struct plat *plat, const char *path, struct plat_dirlock **r
     lock = calloc(1, sizeof(*lock));
     if (lock == NULL)
         return CAIRN_ERR(NOMEM);
-    snprintf(file, sizeof(file), "%.*s/LOCK", PATH_MAX - 8, path);
-    fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        rc = PLAT_LINUX_ERR(errno);
+    rc = dirlock_open(path, &fd, &is_dir);
+    if (rc != 0)
         goto out;
-    }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         rc = errno == EWOULDBLOCK ? CAIRN_ERR(BUSY) : PLAT_LINUX_ERR(errno);
-        if (errno == EWOULDBLOCK)
+        if (errno == EWOULDBLOCK && is_dir)
             dirlock_log_owner(fd, path);
         goto out;
     }
-    len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len) {
-        rc = PLAT_LINUX_ERR(errno);
+    rc = is_dir ? dirlock_pid_write(fd) : 0;
+    if (rc != 0)
         goto out;
-    }
     lock->pl = pl;
     lock->fd = fd;
     pthread_mutex_lock(&pl->lists_lock);

@@ -12,8 +12,10 @@
  *   DISK-2  A failed sync, or a failed write that promised durability, poisons the disk (ST-1), except for NOSPACE of a write.
  *   DISK-3  At most DISK_RING_INFLIGHT_MAX operations are with the kernel; the rest waits in a backlog, in order.
  *
- * Where the file system refuses O_DIRECT the file is used buffered; RWF_DSYNC and fdatasync keep the promises, at a price, and a
- * warning says so once. Where RWF_DSYNC is unknown (old kernels, sandboxes) HELPER follows the write with fdatasync.
+ * io_uring is refused by seccomp filters, by the sysctl io_uring_disabled, by old kernels (also those that lack an operation that
+ * is used here). Where the file system refuses O_DIRECT, when it is set or at a trial read, the file is used buffered; RWF_DSYNC and
+ * fdatasync keep the promises, at a price, and a warning says so once. Where RWF_DSYNC is unknown (old kernels, sandboxes)
+ * HELPER follows the write with fdatasync. CAIRN_DISK in the environment forces either (plat_linux.h).
  *
  * A file is created sparse: who wants its blocks allocated writes zeros. No IORING_SETUP_COOP_TASKRUN or SINGLE_ISSUER: the loop of a
  * client may be driven by different threads, of which the submitting one may not enter the kernel again for long.
@@ -410,6 +412,22 @@ disk_ring_readable(struct loop_src *src, uint32_t events)
     (void)events;
 }
 
+/* All that disk_ring_put() asks for. */
+static bool
+disk_ring_knows(struct io_uring *ring)
+{
+    static const int ops[] = {
+        IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_FSYNC};
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+    bool knows = probe != NULL;
+
+    for (uint32_t i = 0; knows && i < ARRAY_SIZE(ops); i++) {
+        knows = io_uring_opcode_supported(probe, ops[i]) != 0;
+    }
+    io_uring_free_probe(probe);
+    return knows;
+}
+
 static int
 disk_ring_init(struct disk_engine *engine)
 {
@@ -424,6 +442,11 @@ disk_ring_init(struct disk_engine *engine)
         return PLAT_LINUX_ERR(-rc);
     }
     io_uring_ring_dontfork(&engine->ring);
+    if (!disk_ring_knows(&engine->ring)) {
+        LOG_INFO("io_uring of this kernel is too old: disks use helper threads");
+        io_uring_queue_exit(&engine->ring);
+        return CAIRN_ERR(NOSYS);
+    }
     engine->ring_src =
         (struct loop_src){.fd = engine->ring.ring_fd, .events = EPOLLIN, .fn = disk_ring_readable};
     rc = loop_src_add(engine->loop, &engine->ring_src);
@@ -532,12 +555,29 @@ disk_size_get(struct plat_disk *disk)
     return 0;
 }
 
+/* Some file systems take O_DIRECT and refuse the I/O; some devices have sectors above ours. */
+static int
+disk_direct_try(struct plat_disk *disk)
+{
+    void *buf = NULL;
+    int err = 0;
+
+    if (disk->size_bytes < PLAT_SECTOR_BYTES)
+        return 0;
+    if (posix_memalign(&buf, PLAT_SECTOR_BYTES, PLAT_SECTOR_BYTES) != 0)
+        return ENOMEM;
+    if (pread(disk->fd, buf, PLAT_SECTOR_BYTES, 0) < 0 && (errno == EINVAL || errno == EOPNOTSUPP))
+        err = errno; /* other errors are for who reads */
+    free(buf);
+    return err;
+}
+
 static void
 disk_direct_set(struct plat_disk *disk, const char *path, uint32_t flags)
 {
     struct plat_linux *pl = disk->loop->pl;
     struct statfs sfs;
-    int fl;
+    int fl, err;
 
     if (fstatfs(disk->fd, &sfs) == 0)
         disk->is_volatile = sfs.f_type == TMPFS_MAGIC || sfs.f_type == RAMFS_MAGIC;
@@ -548,11 +588,16 @@ disk_direct_set(struct plat_disk *disk, const char *path, uint32_t flags)
     if ((flags & PLAT_DISK_NODIRECT) != 0)
         return;
     fl = fcntl(disk->fd, F_GETFL);
-    if (fl >= 0 && fcntl(disk->fd, F_SETFL, fl | O_DIRECT) == 0)
+    err = pl->direct_off || fl < 0 || fcntl(disk->fd, F_SETFL, fl | O_DIRECT) != 0
+        ? EINVAL
+        : disk_direct_try(disk);
+    if (err == 0)
         return;
+    if (fl >= 0)
+        CAIRN_IGNORE(fcntl(disk->fd, F_SETFL, fl));
     if (!atomic_exchange(&pl->direct_warned, true)) {
-        LOG_WARN("%s: the file system refuses direct I/O (%s); going on buffered, which is slower",
-            path, strerror(errno));
+        LOG_WARN("%s: direct I/O is refused (%s); going on buffered, which is slower", path,
+            strerror(err));
     }
 }
 

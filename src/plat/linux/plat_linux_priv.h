@@ -20,7 +20,7 @@ struct plat_linux {
     struct plat plat; /* first */
     uint64_t spin_ns;
     uint32_t cpu_nr; /* CPUs that this process may use */
-    bool uring_off; /* tests, and after the kernel refused a ring once */
+    bool uring_off, direct_off; /* go without, as where it is forbidden: CAIRN_DISK, tests */
     atomic_bool direct_warned; /* the one warning about O_DIRECT was printed */
     atomic_uint spinners_nr; /* loops that poll in loop_wait() now; at most cpu_nr */
     struct inproc_hub *inproc;

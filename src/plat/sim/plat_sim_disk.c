@@ -811,18 +811,20 @@ sim_dir_lock(struct plat *plat, const char *path, struct plat_dirlock **ret_lock
     struct sim_node *node = sim_node_of(plat);
     struct plat_dirlock *lock;
     char name[SIM_PATH_BYTES], file[SIM_PATH_BYTES + 8];
+    bool is_dir;
     int rc = sim_path(path, name);
 
     if (rc != 0)
         return rc;
-    if (name[0] != '\0' && dir_find(node->host, name) == NULL)
+    is_dir = name[0] == '\0' || dir_find(node->host, name) != NULL;
+    if (!is_dir && file_find(node->host, name) == NULL)
         return CAIRN_ERR(NONEXIST);
     LIST_FOREACH(lock, &node->host->locks, struct plat_dirlock, link) {
         if (strcmp(lock->path, name) == 0)
             return CAIRN_ERR(BUSY);
     }
     snprintf(file, sizeof(file), "%s/LOCK", name);
-    if (file_find(node->host, file) == NULL)
+    if (is_dir && file_find(node->host, file) == NULL)
         file_create(node->host, file, 0);
     lock = sim_alloc(sizeof(*lock));
     lock->node = node;

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Goal: the disk contract of plat.h, the same on each engine (SM-4): io_uring, helper threads, copies on tmpfs, sim.
+ * Goal: the disk contract of plat.h, the same on each engine (SM-4): io_uring, helper threads, both buffered, copies on tmpfs, sim.
  * Method: every case runs on all engines that the backend has; contents are compared with a model in memory.
  */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/util.h"
 
 #include "plat/test/plat_test_fix.h"
 
@@ -81,17 +89,18 @@ pages_alloc(size_t nr, uint8_t fill)
 static void
 each_engine(void (*body)(struct fix *f, const char *path))
 {
-    enum { RING, HELPER, COPY, NR };
+    enum { RING, HELPER, RING_BUFFERED, HELPER_BUFFERED, COPY, NR };
+    static const char *const envs[NR] = {"", "threads", "buffered", "threads,buffered", ""};
     char path[256];
 
     for (int kind = 0; kind < (test_backend() == BACKEND_SIM ? 1 : NR); kind++) {
         struct fix f;
         const char *dir;
 
+        setenv("CAIRN_DISK", envs[kind], 1);
         if (!fix_init(&f))
             return;
-        if (f.sim == NULL && kind == HELPER)
-            plat_linux_uring_disable(f.plat);
+        unsetenv("CAIRN_DISK");
         dir = fix_dir(&f);
         if (f.sim == NULL && kind == COPY) {
             if (access("/dev/shm", W_OK) != 0) {
@@ -375,4 +384,99 @@ body_buffered(struct fix *f, const char *path)
 TEST_ON(plat_disk, buffered, BACKEND_LINUX | BACKEND_SIM)
 {
     each_engine(body_buffered);
+}
+
+/* ---- where io_uring is forbidden ------------------------------------------------------------------------------------ */
+
+/* From here on, in this process, io_uring_setup fails with `err`. */
+static bool
+uring_forbid(uint32_t err)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {.len = ARRAY_SIZE(code), .filter = code};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0 &&
+        syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno == (int)err;
+}
+
+/* 0 when a disk serves although there is no io_uring, else which step failed. */
+static int
+forbidden_main(const char *path, uint32_t err)
+{
+    struct plat_disk *disk = NULL;
+    uint8_t *p = pages_alloc(2, 0x31), *r = pages_alloc(2, 0);
+    struct fix f;
+
+    if (!uring_forbid(err))
+        return 1;
+    if (!fix_init(&f) ||
+        f.plat->ops->disk_open(f.plat, f.loop, path, PLAT_DISK_CREATE, 8 * SECTOR, &disk) != 0)
+        return 2;
+    if (disk_rw(&f, disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, SECTOR, p, 2 * SECTOR) != 0 ||
+        disk_rw(&f, disk, PLAT_IO_SYNC, 0, 0, NULL, 0) != 0)
+        return 3;
+    if (disk_rw(&f, disk, PLAT_IO_READ, 0, SECTOR, r, 2 * SECTOR) != 0 ||
+        memcmp(p, r, 2 * SECTOR) != 0)
+        return 4;
+    f.plat->ops->disk_close(disk);
+    fix_fini(&f);
+    free(p);
+    free(r);
+    return 0;
+}
+
+/* Method: a child with a seccomp filter, as containers have them (EPERM, ENOSYS), and as the sysctl io_uring_disabled answers (EPERM). */
+TEST_LINUX(plat_disk, uring_forbidden, "a seccomp filter is Linux's")
+{
+    static const uint32_t errs[] = {EPERM, ENOSYS, ENOMEM};
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/disk", test_tmpdir());
+    for (uint32_t i = 0; i < ARRAY_SIZE(errs); i++) {
+        int status = -1;
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(forbidden_main(path, errs[i]));
+        EXPECT_GT(pid, 0);
+        EXPECT_EQ(waitpid(pid, &status, 0), pid);
+        EXPECT_EQ(status, 0);
+    }
+}
+
+/* A device, or a file that stands for one, has one owner, and opening it is not owning it. */
+static void
+body_device_lock(struct fix *f, const char *path)
+{
+    struct plat_disk *disk = disk_new(f, path, 8), *other = NULL;
+    struct plat_dirlock *lock = NULL, *lock2 = NULL;
+    uint8_t *p = pages_alloc(1, 7);
+
+    if (disk == NULL)
+        goto out;
+    EXPECT_OK(f->plat->ops->dir_lock(f->plat, path, &lock));
+    EXPECT_ERR(f->plat->ops->dir_lock(f->plat, path, &lock2), BUSY);
+    EXPECT_OK(f->plat->ops->disk_open(f->plat, f->loop, path, 0, 0, &other));
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, 0, p, SECTOR));
+    p[0] = 0;
+    EXPECT_OK(disk_rw(f, other, PLAT_IO_READ, 0, 0, p, SECTOR));
+    EXPECT_EQ(p[0], 7); /* the lock wrote nothing into it */
+    f->plat->ops->disk_close(other);
+    f->plat->ops->disk_close(disk);
+    f->plat->ops->dir_unlock(lock);
+    EXPECT_OK(f->plat->ops->dir_lock(f->plat, path, &lock2));
+    f->plat->ops->dir_unlock(lock2);
+out:
+    free(p);
+}
+
+TEST_ON(plat_disk, device_lock, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_device_lock);
 }
