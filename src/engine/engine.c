@@ -18,7 +18,6 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "engine_priv.h"
 #include "proto/ctl/ctl.pb-c.h"
@@ -41,14 +40,6 @@ engine_cfg_init(struct engine_cfg *cfg)
     memset(cfg, 0, sizeof(*cfg));
     cfg->struct_bytes = sizeof(*cfg);
     cfg->cpu_first = UINT32_MAX;
-}
-
-struct uuid
-engine_system_uuid(const char *name)
-{
-    struct uuid nil = {{0}};
-
-    return cuuid_derive(&nil, hash_str64(name));
 }
 
 static void
@@ -317,7 +308,6 @@ engine_start(struct plat *plat, const struct engine_cfg *cfg, char *err, struct 
         return CAIRN_ERR(NOMEM);
     engine->plat = plat;
     engine->cfg = *cfg;
-    engine->system = engine_system_uuid(cfg->system);
     engine->xs_nr = 1 + cfg->tgt_nr;
     engine->state = ENGINE_STARTING;
     list_init(&engine->ctls);
@@ -496,6 +486,12 @@ uint64_t
 engine_incarnation(const struct engine *engine)
 {
     return engine->incarnation;
+}
+
+struct uuid
+engine_system_uuid(const struct engine *engine)
+{
+    return engine->system;
 }
 
 uint32_t

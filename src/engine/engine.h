@@ -8,17 +8,16 @@
  *
  * Storage of an engine, below cfg.dir:
  *      LOCK            held by the process that owns the directory (a second one is told BUSY)
- *      identity        system, rank, number of targets, last incarnation; written before anything
- *      is
- *                      formatted and at each start
+ *      identity        system, rank, number of targets, last incarnation (docs/format/identity.md);
+ *                      written before anything is formatted and at each start
  *      sys/            store of the system xstream: databases of the services
  *      tgt0/ tgt1/ ..  stores of the targets
  *
  *   ENG-1  Nothing is served before every store of the engine is open and its services
  *          lead; requests
  *          that come earlier are told AGAIN. A target that stops later answers for itself alone.
- *   ENG-2  A directory belongs to one system, rank and number of targets; opening it as another is
- *          refused by name, and nothing is changed in it.
+ *   ENG-2  A directory belongs to one system (name and uuid), rank and number of targets; opening it
+ *          as another is refused by name, and nothing is changed in it.
  *   ENG-3  Incarnations of a directory strictly grow, also when the clock does not (MS-1).
  *   ENG-4  The map of ranks that RPC resolves by is copied to every xstream; no two share it.
  *   ENG-5  An engine serves when its clock leads the wall clock by at most half of what
@@ -52,7 +51,12 @@ enum {
 struct engine_cfg {
     uint32_t struct_bytes; /* sizeof(struct engine_cfg): an embedded engine is another binary */
     uint32_t rank;
-    char system[ENGINE_SYSTEM_NAME_BYTES]; /* its uuid: cuuid_derive(nil, hash_str64(name)) */
+    char system[ENGINE_SYSTEM_NAME_BYTES];
+    /*
+     * Of the installation: nil means the one that the directory belongs to; a new directory draws
+     * one. Otherwise a directory of another one is refused, a new one joins this one.
+     */
+    struct uuid system_uuid;
     char dir[ENGINE_DIR_BYTES];
     uint32_t tgt_nr; /* 1..ENGINE_TGTS_NR_MAX */
     /* Sizes of one target, used when it is formatted. 0: defaults of bio. */
@@ -81,9 +85,6 @@ struct engine_cfg {
 /** Fill with defaults: everything 0 but struct_bytes and cpu_first. */
 void engine_cfg_init(struct engine_cfg *cfg);
 
-/** Identity of a system by its name. */
-struct uuid engine_system_uuid(const char *name);
-
 /**
  * Take the directory, create the xstreams and start them; opening (and, the first time,
  * formatting) goes on on them. Does not wait. `*ret_engine` returns
@@ -91,7 +92,7 @@ struct uuid engine_system_uuid(const char *name);
  * xstream, or under plat/sim by the test.
  * Errors: BUSY another process owns the directory; MISMATCH it is another system's, rank's, or has
  * another number of targets; INVAL cfg;
- * DF_INVAL, DF_INCOMPT identity damaged or of another version; those of plat. `err` (may be NULL;
+ * DF_INVAL, DF_INCOMPT identity damaged, missing beside stores, or of another version; those of plat. `err` (may be NULL;
  * ENGINE_TEXT_BYTES) gets one line with cause and remedy.
  */
 CAIRN_MUST_CHECK int
@@ -153,6 +154,8 @@ CAIRN_MUST_CHECK int engine_ctl_submit(struct engine *engine, const void *req, s
 /** Where tag listens; "" while starting. The engine's own memory, constant once READY. */
 const char *engine_uri(struct engine *engine, uint32_t tag);
 uint64_t engine_incarnation(const struct engine *engine);
+/** The installation it belongs to. Constant from engine_start() on. */
+struct uuid engine_system_uuid(const struct engine *engine);
 uint32_t engine_tgt_nr(const struct engine *engine);
 
 /**
@@ -189,6 +192,7 @@ struct cairn_engine_entry_v1 {
     void (*buf_free)(void *buf);
     const char *(*uri)(struct engine *engine, uint32_t tag);
     uint64_t (*incarnation)(const struct engine *engine);
+    struct uuid (*system_uuid)(const struct engine *engine);
 };
 
 #endif

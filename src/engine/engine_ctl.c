@@ -196,7 +196,8 @@ ctl_group_update(struct ctl *ctl)
         return ctl_fail(ctl, CAIRN_ERR(AGAIN), "the engine is not ready: send the group again");
     rc = group_check(in, engine, &uri_nr);
     if (rc != 0)
-        return ctl_fail(ctl, rc, "this group is not one of system '%s'", engine->cfg.system);
+        return ctl_fail(ctl, rc, "this group is not one of system '%s' of this directory: %s",
+            engine->cfg.system, engine->cfg.dir);
     group = group_build(in, uri_nr);
     rc = group == NULL ? CAIRN_ERR(NOMEM) : engine_group_set(engine, group);
     if (rc == 0 && engine->mgmt != NULL)

@@ -1,77 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * The engine's directory: one owner at a time, one identity for ever.
+ * The engine's directory: one owner at a time, one identity for ever (proto/proto_ident.h has its bytes).
  *
- * File "identity", 64 bytes, little-endian:
- *      off  bytes
- *        0      8  magic "CRNENGID"
- *        8      4  format version, 1
- *       12      4  rank
- *       16      4  number of targets
- *       20      4  0
- *       24      8  last incarnation
- *       32     16  uuid of the system
- *       48     12  0
- *       60      4  CRC-32C of bytes 0..59
+ * A new directory joins the system that it is told, or, told none, is the first of a new one: the identity is written durably before anything is formatted,
+ * so that stores without one are a loss that is told, never the beginning of another system.
  *
  * Tested by test/engine_dir_test.c.
  */
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "base/codec.h"
-#include "base/crc.h"
 #include "engine_priv.h"
+#include "proto/proto_ident.h"
 
-enum { IDENTITY_BYTES = 64, IDENTITY_VERSION = 1, PATH_BYTES = ENGINE_DIR_BYTES + 32 };
-static const char identity_magic[8] = {'C', 'R', 'N', 'E', 'N', 'G', 'I', 'D'};
-
-struct identity {
-    uint32_t rank, tgt_nr;
-    uint64_t incarnation;
-    struct uuid system;
-};
-
-static void
-identity_encode(const struct identity *id, uint8_t *buf)
-{
-    memset(buf, 0, IDENTITY_BYTES);
-    memcpy(buf, identity_magic, sizeof(identity_magic));
-    le32_put(buf + 8, IDENTITY_VERSION);
-    le32_put(buf + 12, id->rank);
-    le32_put(buf + 16, id->tgt_nr);
-    le64_put(buf + 24, id->incarnation);
-    memcpy(buf + 32, id->system.b, sizeof(id->system.b));
-    le32_put(buf + 60, crc32c(0, buf, 60));
-}
-
-static int
-identity_decode(const uint8_t *buf, size_t len, struct identity *ret_id)
-{
-    if (len != IDENTITY_BYTES || memcmp(buf, identity_magic, sizeof(identity_magic)) != 0)
-        return CAIRN_ERR(DF_INVAL);
-    if (le32_get(buf + 60) != crc32c(0, buf, 60))
-        return CAIRN_ERR(DF_INVAL);
-    if (le32_get(buf + 8) != IDENTITY_VERSION)
-        return CAIRN_ERR(DF_INCOMPT);
-    ret_id->rank = le32_get(buf + 12);
-    ret_id->tgt_nr = le32_get(buf + 16);
-    ret_id->incarnation = le64_get(buf + 24);
-    memcpy(ret_id->system.b, buf + 32, sizeof(ret_id->system.b));
-    return 0;
-}
+enum { PATH_BYTES = ENGINE_DIR_BYTES + 32 };
+_Static_assert(PROTO_IDENT_NAME_BYTES == (int)ENGINE_SYSTEM_NAME_BYTES, "names of systems");
 
 /* Errors: MISMATCH. */
 static int
-identity_match(const struct engine *engine, const struct identity *id, char *err)
+identity_match(const struct engine *engine, const struct proto_ident *id, char *err)
 {
     const struct engine_cfg *cfg = &engine->cfg;
-    char text[CUUID_TEXT_BYTES];
+    char theirs[CUUID_TEXT_BYTES], ours[CUUID_TEXT_BYTES];
 
-    if (cuuid_cmp(&id->system, &engine->system) != 0) {
+    if (!proto_ident_has_name(id, cfg->system)) {
         engine_text(
-            err, "%s belongs to another system (uuid %s), not to '%s': use its system name, or another directory",
-            cfg->dir, cuuid_format(&id->system, text), cfg->system);
+            err, "%s belongs to another system %s%s%s(uuid %s), not to '%s': use its system name, or another directory",
+            cfg->dir, id->name[0] != '\0' ? "'" : "", id->name, id->name[0] != '\0' ? "' " : "",
+            cuuid_format(&id->system, theirs), cfg->system);
+        return CAIRN_ERR(MISMATCH);
+    }
+    if (!cuuid_is_nil(&cfg->system_uuid) && cuuid_cmp(&id->system, &cfg->system_uuid) != 0) {
+        engine_text(
+            err, "%s belongs to another system of the name '%s': its uuid is %s, not %s: use directories of one system",
+            cfg->dir, cfg->system, cuuid_format(&id->system, theirs),
+            cuuid_format(&cfg->system_uuid, ours));
         return CAIRN_ERR(MISMATCH);
     }
     if (id->rank != cfg->rank) {
@@ -88,40 +51,68 @@ identity_match(const struct engine *engine, const struct identity *id, char *err
     return 0;
 }
 
+/* The identity of a directory that has none. Errors: DF_INVAL it is not new. */
+static int
+identity_make(struct engine *engine, struct proto_ident *ret_id, char *err)
+{
+    const struct engine_cfg *cfg = &engine->cfg;
+    struct proto_ident id = {.rank = cfg->rank, .tgt_nr = cfg->tgt_nr, .system = cfg->system_uuid};
+    char path[PATH_BYTES];
+    uint64_t r[2];
+
+    (void)snprintf(path, sizeof(path), "%s/sys", cfg->dir);
+    if (bio_is_formatted(engine->plat, path)) {
+        engine_text(
+            err, "%s/identity is missing, but %s holds data: restore it from a copy, or use another directory",
+            cfg->dir, path);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    if (cuuid_is_nil(&id.system)) {
+        engine->plat->ops->random(engine->plat, r, sizeof(r));
+        id.system = cuuid_from_random(r[0], r[1]);
+    }
+    *ret_id = id;
+    return 0;
+}
+
 /* Read the identity (of a new directory: make it), draw an incarnation above the last, write it. */
 static int
 identity_renew(struct engine *engine, char *err)
 {
     const struct engine_cfg *cfg = &engine->cfg;
-    struct identity id = {.rank = cfg->rank, .tgt_nr = cfg->tgt_nr, .system = engine->system};
     struct plat *plat = engine->plat;
-    uint8_t buf[IDENTITY_BYTES + 1];
+    uint8_t buf[PROTO_IDENT_BYTES_MAX];
+    struct proto_ident id;
     char path[PATH_BYTES];
     size_t len;
     int rc;
 
     (void)snprintf(path, sizeof(path), "%s/identity", cfg->dir);
     rc = plat->ops->file_read(plat, path, buf, sizeof(buf), &len);
-    if (rc == 0) {
-        rc = identity_decode(buf, len, &id);
-        if (rc != 0) {
-            engine_text(err, "%s: %s: restore it from a copy, or format another directory", path,
-                err_text(rc));
-            return rc;
-        }
-        rc = identity_match(engine, &id, err);
-        if (rc != 0)
-            return rc;
-    } else if (rc != -DER_NONEXIST) {
+    if (rc == -DER_NONEXIST) {
+        rc = identity_make(engine, &id, err);
+    } else if (rc != 0 && rc != -DER_TRUNC) {
         engine_text(
             err, "%s cannot be read: %s: check its owner and permissions", path, err_text(rc));
-        return rc;
+    } else {
+        rc = rc != 0 ? CAIRN_ERR(DF_INVAL) : proto_ident_decode(buf, len, &id);
+        if (rc != 0) {
+            engine_text(err, "%s: %s: %s", path, err_text(rc),
+                rc == -DER_DF_INCOMPT ? "use the software that wrote it"
+                                      : "restore it from a copy, or format another directory");
+        } else {
+            rc = identity_match(engine, &id, err);
+        }
     }
+    if (rc != 0)
+        return rc;
+    engine->system = id.system;
+    memcpy(id.name, cfg->system, sizeof(id.name));
     engine->incarnation =
         MAX(cfg->incarnation != 0 ? cfg->incarnation : plat_wall_ns(plat), id.incarnation + 1);
     id.incarnation = engine->incarnation;
-    identity_encode(&id, buf);
-    rc = plat->ops->file_write(plat, path, buf, IDENTITY_BYTES);
+    proto_ident_encode(&id, buf);
+    rc = plat->ops->file_write(plat, path, buf, PROTO_IDENT_BYTES);
     if (rc != 0) {
         engine_text(err, "%s cannot be written: %s: check space and permissions of the directory",
             path, err_text(rc));

@@ -26,4 +26,5 @@ __attribute__((visibility("default"))) const struct cairn_engine_entry_v1 cairn_
     .buf_free = engine_buf_free,
     .uri = engine_uri,
     .incarnation = engine_incarnation,
+    .system_uuid = engine_system_uuid,
 };

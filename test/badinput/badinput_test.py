@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cluster"))
 from cluster import (Failure, Programs, Skip, Suite, System, acked, expect, processes_of, read, rss_bytes, until)  # noqa: E402
@@ -126,14 +127,16 @@ def test_one_process_a_directory(s):
     until("the first application works", lambda: acked(out) > 100)
     done = s.client("get", 0, 1, 1000)
     expect(done.rc == 1 and "DER_BUSY" in done.err, done.text())
+    same = System(s.programs, s.dir, engines=1, targets=1, name="embedded")
+    same.storage[0] = store
+    refuses(same, "engine rank 0 did not start", f"{store} is in use by process {first.pid}", "another directory")
     other = System(s.programs, s.dir, engines=1, targets=1, name="other")
     other.storage[0] = store
-    refuses(other, "engine rank 0 did not start", f"{store} is in use by process {first.pid}", "another directory")
     expect(first.poll() is None, "the first one goes on")
     first.kill()
     first.wait()
     s.client("get", 0, acked(out), 1000).ok()
-    refuses(other, f"{store} belongs to another system")
+    refuses(other, f"{store} belongs to another system 'embedded'")
 
 
 @suite.test
@@ -155,8 +158,8 @@ def test_wrong_owner_or_version(s):
         good = f.read()
     newer = bytearray(good)
     newer[8:12] = struct.pack("<I", struct.unpack("<I", good[8:12])[0] + 1)
-    newer[60:64] = struct.pack("<I", crc32c(bytes(newer[:60])))
-    for data, says in ((bytes(newer), "version"), (good[:30], "identity"), (b"\0" * 64, "identity"),
+    newer[92:96] = struct.pack("<I", crc32c(bytes(newer[:92])))
+    for data, says in ((bytes(newer), "version"), (good[:30], "identity"), (b"\0" * 96, "identity"),
                        (good[:20] + bytes([good[20] ^ 1]) + good[21:], "identity")):
         with open(identity, "wb") as f:
             f.write(data)
@@ -168,6 +171,77 @@ def test_wrong_owner_or_version(s):
     s.start()
     s.client("get", 0, 20, 10000).ok()
     s.stop()
+
+
+@suite.test
+def test_two_installations(s):
+    """Two systems of one name: storage and clients of one are strangers to the other."""
+    s.start()
+    s.pool()
+    s.client("put", 0, 20, 1000).ok()
+    old = s.attach()
+    attach = os.path.join(s.sys_dir, "attach.json")
+    shutil.copy(attach, os.path.join(s.dir, "old.json"))
+    s.stop()
+    new = System(s.programs, s.dir)
+    new.log = os.path.join(s.dir, "new.log")
+    new.storage = [os.path.join(s.dir, f"new{i}") for i in range(2)]
+    new.start()
+    expect(new.attach()["uuid"] != old["uuid"], "another installation")
+    new.pool()
+    new.client("put", 0, 1, 1000).ok()
+    os.rename(attach, os.path.join(s.dir, "new.json"))
+    shutil.copy(os.path.join(s.dir, "old.json"), attach)
+    begun = time.monotonic()
+    for command in (("pool", "query", "tank"), ("pool", "list"), ("container", "list", "tank")):
+        s.daos(*command).fails("another installation of system test", attach, "daos_server", "CAIRN_RUNTIME_DIR", "DER_MISMATCH")
+    expect(s.daos("-j", "pool", "query", "tank").json()["status"] == -1031, "the code, too")
+    done = s.client("get", 0, 1, 1000)
+    expect(done.rc == 1 and "daos_pool_connect: DER_MISMATCH" in done.err, done.text())
+    expect(time.monotonic() - begun < 20, "at once, not when a time is over")
+    os.rename(os.path.join(s.dir, "new.json"), attach)
+    new.client("get", 0, 1, 1000).ok()
+
+    # A client at work while the other installation takes the place of its own.
+    new.stop()
+    s.start()
+    proc, out = s.client_start("put", 0, 1000000, 1000)
+    until("the client works", lambda: acked(out) > 100)
+    s.stop()
+    new.start()
+    expect(proc.wait(timeout=60) == 1, "the client ends")
+    expect(read(out).strip().splitlines()[-1].endswith("DER_MISMATCH"), read(out)[-200:])
+    new.stop()
+
+    mixed = System(s.programs, s.dir)
+    mixed.storage = [s.storage[0], new.storage[1]]
+    refuses(mixed, f"{new.storage[1]} belongs to another system of the name 'test'", s.storage[0], "use directories of one system",
+            "DER_MISMATCH")
+    s.start()
+    expect(s.attach()["uuid"] == old["uuid"], "a restart keeps the uuid")
+    s.client("get", 0, 20, 1000).ok()
+    s.stop()
+
+
+@suite.test
+def test_engine_of_another_installation(s):
+    """daos_engine by hand: a foreign or unknown place is refused, and nothing in it is changed."""
+    uuid = s.start().attach()["uuid"]
+    s.stop()
+    identity = os.path.join(s.storage[0], "identity")
+    other = "11111111-2222-4333-8444-555555555555"
+    args = ["--system", "test", "--rank", "0", "--targets", "2", "--dir", s.storage[0], "--uri", f"unix://{s.dir}"]
+    with open(identity, "rb") as f:
+        before = f.read()
+    done = s.run("daos_engine", *args, "--system-uuid", other)
+    done.fails(f"{s.storage[0]} belongs to another system of the name 'test'", uuid, other, "use directories of one system")
+    done = s.run("daos_engine", *args, "--system-uuid", "nonsense")
+    expect(done.rc == 2 and "expected a uuid" in done.err, done.text())
+    with open(identity, "rb") as f:
+        expect(f.read() == before, "nothing was changed")
+    os.unlink(identity)
+    refuses(s, "engine rank 0 did not start", f"{identity} is missing", "restore it")
+    expect(not os.path.exists(identity), "nor made")
 
 
 def used_ranges(path):

@@ -211,6 +211,11 @@ class System:
         self.extra = [""] * engines  # more YAML lines of an engine's storage tier
         self.engine_extra = [""] * engines
 
+    def set_run_dir(self, path):
+        self.run_dir = path
+        self.sys_dir = os.path.join(path, self.name)
+        self.env["CAIRN_RUNTIME_DIR"] = path
+
     def config(self):
         lines = [f"name: {self.name}", f"provider: {self.net}", f"socket_dir: {self.run_dir}", "engines:"]
         for i in range(self.engines):

@@ -28,6 +28,7 @@ rig_cfg(struct rig *rig, uint32_t rank, struct engine_cfg *cfg)
 {
     engine_cfg_init(cfg);
     snprintf(cfg->system, sizeof(cfg->system), RIG_SYSTEM);
+    cfg->system_uuid = RIG_SYSTEM_UUID;
     cfg->rank = rank;
     cfg->tgt_nr = RIG_TGTS;
     cfg->wal_bytes = cfg->sys_wal_bytes = UINT64_C(16) << 20;
@@ -155,7 +156,7 @@ rig_group_push(struct rig *rig)
     Cairn__Ctl__GroupUpdateReq req = CAIRN__CTL__GROUP_UPDATE_REQ__INIT;
     Cairn__Ctl__Rank ranks[RIG_ENGINES_MAX], *ptrs[RIG_ENGINES_MAX];
     char *uris[RIG_ENGINES_MAX][1 + RIG_TGTS];
-    struct uuid system = engine_system_uuid(RIG_SYSTEM);
+    struct uuid system = RIG_SYSTEM_UUID;
     int rc = 0;
 
     for (uint32_t i = 0; i < rig->engine_nr; i++) {
@@ -210,7 +211,7 @@ static int
 client_start(struct rig *rig)
 {
     struct xstream_opts xopts = {.name = "client", .cpu = UINT32_MAX};
-    struct rpc_ctx_opts opts = {.system = engine_system_uuid(RIG_SYSTEM),
+    struct rpc_ctx_opts opts = {.system = RIG_SYSTEM_UUID,
         .rank = RPC_RANK_NONE,
         .incarnation = 1,
         .resolve = client_resolve,

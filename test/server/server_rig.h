@@ -18,6 +18,7 @@
 
 enum { RIG_ENGINES_MAX = 4, RIG_TGTS = 2 };
 #define RIG_SYSTEM "rig"
+#define RIG_SYSTEM_UUID ((struct uuid){{0x1d, 0, 0, 0, 0, 0, 0x40, 0, 0x80}})
 #define RIG_CALL_NS UINT64_C(3000000000)
 #define RIG_META_BYTES (UINT64_C(24) << 20)
 #define RIG_DATA_BYTES (UINT64_C(64) << 20)

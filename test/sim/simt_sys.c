@@ -204,7 +204,7 @@ static void
 group_fill(struct simt *t, struct group_msg *m)
 {
     cairn__ctl__group_update_req__init(&m->req);
-    m->system = engine_system_uuid(SIMT_SYSTEM);
+    m->system = SIMT_SYSTEM_UUID;
     for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
         struct simt_engine *e = &t->engines[i];
         Cairn__Ctl__Rank *rank = &m->ranks[i];
@@ -235,7 +235,7 @@ group_fill(struct simt *t, struct group_msg *m)
 static size_t
 attach_text(struct simt *t, char *buf)
 {
-    struct uuid system = engine_system_uuid(SIMT_SYSTEM);
+    struct uuid system = SIMT_SYSTEM_UUID;
     char uuid[CUUID_TEXT_BYTES];
     size_t len;
     bool first = true;
@@ -365,6 +365,7 @@ simt_engine_start(struct simt_engine *e)
     sim_node_on_kill(e->plat, engine_reap, e);
     engine_cfg_init(&cfg);
     snprintf(cfg.system, sizeof(cfg.system), SIMT_SYSTEM);
+    cfg.system_uuid = SIMT_SYSTEM_UUID;
     snprintf(cfg.dir, sizeof(cfg.dir), "/store");
     snprintf(cfg.uri_base, sizeof(cfg.uri_base), "sim://%s", e->name);
     cfg.rank = e->rank;
@@ -485,7 +486,7 @@ dead_check(struct simt_engine *e)
 {
     struct simt *t = e->t;
     struct rpc_ctx_opts opts = {.xs = t->procs[SIMT_PROCS - 1].xs,
-        .system = engine_system_uuid(SIMT_SYSTEM),
+        .system = SIMT_SYSTEM_UUID,
         .rank = RPC_RANK_NONE,
         .incarnation = 1,
         .client = cuuid_from_random(rng_u64(&t->rng), rng_u64(&t->rng)),

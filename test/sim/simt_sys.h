@@ -35,6 +35,7 @@ enum {
     SIMT_OPS_MAX = 8, /* things that one request is about */
 };
 #define SIMT_SYSTEM "sim"
+#define SIMT_SYSTEM_UUID ((struct uuid){{0x51, 0, 0, 0, 0, 0, 0x40, 0, 0x80}})
 #define SIMT_POOL "tank"
 #define SIMT_MS UINT64_C(1000000)
 #define SIMT_S UINT64_C(1000000000)

@@ -117,6 +117,7 @@ struct daos_client {
     uint32_t task_nr; /* calls with an event that run */
     char attach_path[256]; /* "" when embedded or given by the test */
     uint64_t refresh_ns; /* when it was read last */
+    bool is_foreign; /* another installation of the system's name has taken its place */
     struct client_sys sys; /* name and uuid are constant once attached */
     struct rpc_ctx *rpc;
     struct client_embedded *embedded;

@@ -3,6 +3,7 @@
  * Requests of the client: slots, resends, leaders. One attempt is rpc_call(); this loop decides what its end means.
  *
  *   answered            -> done, unless the answer asks for another try (NOTLEADER, OVERLOAD_RETRY, AGAIN)
+ *   refused as another system's, or another installation has its name now -> MISMATCH, at once
  *   connection lost, no answer in time, another incarnation -> look where the peer is now, wait a little, send again with the same id
  *
  * A resend of a modifying request is safe because the server stores id and answer with the effect (MS-2); a read is safe anyway.
@@ -91,6 +92,8 @@ client_call(struct daos_client *client, struct client_call *call)
         rc = rpc_call(client->rpc, call->ep, call->opcode, call->req, call->rep, &opts, &info);
         if (info.is_replied)
             call->rep_map_ver = info.map_ver;
+        if (rc == -DER_MISMATCH && !info.is_replied)
+            client_sys_foreign(client);
         if (!is_worth_a_resend(rc, &info))
             break;
         if (info.is_replied && rc == -DER_NOTLEADER && call->follow_leader &&
@@ -104,6 +107,10 @@ client_call(struct daos_client *client, struct client_call *call)
         client->retried_nr++;
         if (!info.is_replied)
             client_sys_refresh(client);
+        if (client->is_foreign) { /* it will never be back: at once, not when the time is over */
+            rc = CAIRN_ERR(MISMATCH);
+            break;
+        }
         ult_sleep_until(MIN(end_ns, now_ns + backoff_ns(client, call->attempts_nr)));
     }
     if (slot != UINT32_MAX)

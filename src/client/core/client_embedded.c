@@ -4,7 +4,6 @@
  * libdaos never links the engine: the only bond is one versioned table of functions (engine.h), whose sizes are checked before use.
  */
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "client/core/client_priv.h"
 #include "client/core/client_tools.h"
@@ -70,7 +69,7 @@ sys_describe(const struct client_embedded *embedded, const struct engine_cfg *cf
     if (rank == NULL)
         return CAIRN_ERR(NOMEM);
     memcpy(sys.name, cfg->system, sizeof(sys.name));
-    sys.uuid = cuuid_derive(&(struct uuid){{0}}, hash_str64(cfg->system));
+    sys.uuid = embedded->entry->system_uuid(embedded->engine);
     sys.ranks = rank;
     sys.rank_nr = 1;
     rank->rank = cfg->rank;

@@ -145,6 +145,17 @@ client_log_set(log_sink_fn fn, void *arg, enum log_level level)
     log_sink_set(fn, arg, level);
 }
 
+bool
+client_tools_foreign(char *buf, size_t buf_bytes)
+{
+    struct daos_client *client = client_self();
+
+    if (client == NULL || !client->is_foreign)
+        return false;
+    CAIRN_IGNORE(snprintf(buf, buf_bytes, "%s", client->attach_path)); /* cut when longer */
+    return true;
+}
+
 int
 client_tools_run(struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes)
 {

@@ -15,6 +15,8 @@ void client_hdl_fini_all(struct daos_client *client);
 
 /** Read the attach file again: ranks may have moved or restarted. Keeps what is known when it cannot be read. */
 void client_sys_refresh(struct daos_client *client);
+/** A peer refused us as another system's: say so, once. */
+void client_sys_foreign(struct daos_client *client);
 
 /**
  * Embedded mode: load the engine library and start the engine on `dir` inside this process. `*ret_embedded` returns owned.

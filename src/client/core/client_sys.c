@@ -186,6 +186,20 @@ sys_read(struct daos_client *client, struct client_sys *ret_sys)
 }
 
 void
+client_sys_foreign(struct daos_client *client)
+{
+    char uuid[CUUID_TEXT_BYTES];
+
+    if (!client->is_foreign) {
+        LOG_ERROR(
+            "system %s: this process uses installation %s, and another one answers now: start it "
+            "again, with the attach file of the daos_server that runs (%s)",
+            client->sys.name, cuuid_format(&client->sys.uuid, uuid), client->attach_path);
+    }
+    client->is_foreign = true;
+}
+
+void
 client_sys_refresh(struct daos_client *client)
 {
     uint64_t now_ns = plat_mono_ns(client->plat);
@@ -199,10 +213,11 @@ client_sys_refresh(struct daos_client *client)
     if (sys_read(client, &sys) != 0)
         return; /* the server may be down: what is known stays */
     if (cuuid_cmp(&sys.uuid, &client->sys.uuid) != 0) {
-        LOG_WARN("system %s was formatted anew: this process must start again", sys.name);
+        client_sys_foreign(client);
         client_sys_fini(&sys);
         return;
     }
+    client->is_foreign = false;
     SWAP(sys.ranks, client->sys.ranks);
     SWAP(sys.rank_nr, client->sys.rank_nr);
     client->sys.leader_rank = sys.leader_rank;

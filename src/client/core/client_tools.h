@@ -27,6 +27,12 @@ struct daos_event;
 CLIENT_TOOLS_API int
 client_tools_run(struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes);
 
+/**
+ * True when a call has failed with MISMATCH because another installation of the system's name answers (or has written the attach file) than the one this process
+ * is attached to; `buf` gets the path of the attach file.
+ */
+CLIENT_TOOLS_API bool client_tools_foreign(char *buf, size_t buf_bytes);
+
 /** Wall time (ns since 1970) and a fresh value of the hybrid clock, above every epoch this client has seen. Either may be NULL. Errors: UNINIT. */
 CLIENT_TOOLS_API int client_tools_now(uint64_t *ret_wall_ns, uint64_t *ret_hlc);
 

@@ -11,7 +11,7 @@ void
 app_attach_write(struct rig *rig)
 {
     struct plat *plat = rig->client_plat;
-    struct uuid system = engine_system_uuid(RIG_SYSTEM);
+    struct uuid system = RIG_SYSTEM_UUID;
     char *text = calloc(1, 16384), dir[256], path[300], uuid[CUUID_TEXT_BYTES];
     size_t len = 0;
 

@@ -6,6 +6,7 @@
 #include "control/cli_user/cli_daos.h"
 
 #include "base/err.h"
+#include "client/core/client_tools.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,7 @@ static int
 run(struct cli *cli, const struct command *command, int argc, char **argv)
 {
     json_t *response = NULL;
+    char path[256];
     int rc = 0;
 
     if (command->run != run_version) {
@@ -144,6 +146,12 @@ run(struct cli *cli, const struct command *command, int argc, char **argv)
         }
     }
     rc = command->run(cli, argc, argv, &response);
+    if (rc == -DER_MISMATCH && client_tools_foreign(path, sizeof(path))) {
+        rc = cli_fail(cli, rc,
+            "another installation of system %s answers than the one in %s: remove that file and "
+            "restart the daos_server that you mean, or set CAIRN_RUNTIME_DIR to where it runs",
+            cli->sys_name != NULL ? cli->sys_name : "daos_server", path);
+    }
     if (command->run != run_version)
         CAIRN_IGNORE(daos_fini()); /* the outcome is known */
     return cli_finish(cli, rc, response);

@@ -12,6 +12,8 @@
  *
  *   SRV-4  One server for each system and runtime directory: it holds a lock there. Engines end with their server, also when that is killed; their storage
  *          is locked by themselves.
+ *   SRV-5  A system's uuid is that of the installation, not of the name: drawn when all directories are new, found in them at every later start. Directories of two
+ *          installations are never served together.
  *
  * Threads: one for each engine (spawns, waits for ready, reaps), one for the control socket, one for each of its connections (at most
  * SERVER_CONNS_NR_MAX), and main, which waits for signals. All state is guarded by one mutex, never held over a wait.
@@ -29,6 +31,7 @@
 
 enum { SERVER_CONNS_NR_MAX = 32, SERVER_URIS_NR_MAX = 65, SERVER_URI_BYTES = 128 };
 
+struct cli;
 struct server;
 
 struct server_engine {
@@ -55,7 +58,7 @@ struct server {
     struct server_cfg cfg;
     char sys_dir[SERVER_PATH_BYTES]; /* runtime_dir/name */
     char engine_path[SERVER_PATH_BYTES]; /* of daos_engine */
-    uint8_t system_uuid[16];
+    uint8_t system_uuid[16]; /* SRV-5; constant once engines run */
     int lock_fd; /* SRV-4; -1: none */
     int listen_fd;
     atomic_bool is_stopping;
@@ -78,6 +81,11 @@ CAIRN_MUST_CHECK int server_engines_start(struct server *server);
 uint32_t server_engines_signal(struct server *server, int sig);
 /** After is_stopping was set and all engines have ended: end their threads, remove their sockets. */
 void server_engines_join(struct server *server);
+
+/* server_ident.c */
+/** Find or draw the system's uuid. Under the lock (SRV-4), before engines start. Errors, with cli->err: MISMATCH the directories belong to several systems or to one
+ * of another name; DF_INVAL, DF_INCOMPT a damaged or later identity; those of reading it. */
+CAIRN_MUST_CHECK int server_ident_find(struct cli *cli, struct server *server);
 
 /* server_group.c */
 /** After a change: higher version, attach file, GROUP_UPDATE to every engine that is there. Takes the mutex. */

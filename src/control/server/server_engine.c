@@ -5,6 +5,7 @@
  */
 #include "control/server/server.h"
 
+#include "base/ids.h"
 #include "control/ctl/ctl_chan.h"
 
 #include <errno.h>
@@ -92,7 +93,7 @@ child_run(char *const *args, int log_fd, pid_t parent)
 }
 
 struct command {
-    char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32];
+    char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32], uuid[CUUID_TEXT_BYTES];
     char *args[24];
 };
 
@@ -107,8 +108,11 @@ command_fill(struct command *cmd, const struct server_engine *engine)
 {
     const struct server *server = engine->server;
     const struct server_engine_cfg *cfg = engine->cfg;
+    struct uuid system;
     uint32_t nr = 0;
 
+    memcpy(system.b, server->system_uuid, sizeof(system.b));
+    (void)cuuid_format(&system, cmd->uuid);
     (void)snprintf(cmd->rank, sizeof(cmd->rank), "%u", engine->rank);
     (void)snprintf(cmd->targets, sizeof(cmd->targets), "%u", cfg->targets);
     (void)snprintf(cmd->meta, sizeof(cmd->meta), "%llu", (unsigned long long)cfg->meta_bytes);
@@ -123,6 +127,8 @@ command_fill(struct command *cmd, const struct server_engine *engine)
     cmd->args[nr++] = arg(server->engine_path);
     cmd->args[nr++] = arg("--system");
     cmd->args[nr++] = arg(server->cfg.name);
+    cmd->args[nr++] = arg("--system-uuid");
+    cmd->args[nr++] = cmd->uuid;
     cmd->args[nr++] = arg("--rank");
     cmd->args[nr++] = cmd->rank;
     cmd->args[nr++] = arg("--targets");
@@ -298,8 +304,6 @@ status_take(struct server_engine *engine, const Cairn__Ctl__EngineStatusRep *rep
         (void)snprintf(engine->uris[i], SERVER_URI_BYTES, "%s", rep->self->uris[i]);
         engine->uri_nr++;
     }
-    if (rep->system_uuid.len == sizeof(server->system_uuid))
-        memcpy(server->system_uuid, rep->system_uuid.data, sizeof(server->system_uuid));
     engine->state = CAIRN__CTL__RANK_STATE__RANK_JOINED;
     engine->was_ready = true;
     engine->info[0] = '\0';

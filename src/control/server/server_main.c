@@ -148,6 +148,9 @@ prepare(struct cli *cli, struct server *server, const char *path)
     }
     if (rc != 0)
         return cli_fail(cli, rc, "cannot listen on %s: %s", sock, err_text(rc));
+    rc = server_ident_find(cli, server);
+    if (rc != 0)
+        return rc;
     server_group_withdraw(server); /* of an earlier life */
     server_engines_init(server);
     return 0;

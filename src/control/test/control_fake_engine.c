@@ -13,9 +13,10 @@
  *      short             ready, then ends after 20 ms
  *      stubborn          ready, ignores SIGTERM
  *
- * It appends one line to the file `groups` for each group it is told, and one to `starts` for each start.
+ * It writes its identity file like daos_engine, and appends one line to the file `groups` for each group it is told, and one to `starts` for each start.
  */
 #include "control/ctl/ctl_chan.h"
+#include "proto/proto_ident.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,8 @@
 enum { SHORT_LIFE_MS = 20, PATH_BYTES = 512, TEXT_BYTES = 256 };
 
 struct fake {
-    const char *dir, *ctl, *uri;
+    const char *dir, *ctl, *uri, *system;
+    struct uuid system_uuid;
     uint32_t rank, targets;
     uint64_t incarnation;
     bool is_ready, is_short, is_silent, is_garbage;
@@ -105,12 +107,13 @@ status_send(const struct fake *fake, struct ctl_chan *chan, Cairn__Ctl__Envelope
     Cairn__Ctl__EngineStatusRep status = CAIRN__CTL__ENGINE_STATUS_REP__INIT;
     Cairn__Ctl__Rank self = CAIRN__CTL__RANK__INIT;
     char uris[8][TEXT_BYTES], *list[8];
-    uint8_t uuid[16] = {1, 2, 3}, body[4096];
+    uint8_t uuid[16], body[4096];
 
     for (uint32_t i = 0; i <= fake->targets && i < 8; i++) {
         (void)snprintf(uris[i], sizeof(uris[i]), "%s/%u.%u", fake->uri, fake->rank, i);
         list[i] = uris[i];
     }
+    memcpy(uuid, fake->system_uuid.b, sizeof(uuid));
     self.rank = fake->rank;
     self.incarnation = fake->incarnation;
     self.pid = (uint32_t)getpid();
@@ -207,6 +210,28 @@ lock_take(const struct fake *fake)
     }
 }
 
+/* As daos_engine does: joined, for ever. */
+static void
+identity_write(const struct fake *fake)
+{
+    struct proto_ident id = {.rank = fake->rank,
+        .tgt_nr = fake->targets,
+        .incarnation = fake->incarnation,
+        .system = fake->system_uuid};
+    uint8_t buf[PROTO_IDENT_BYTES];
+    char path[PATH_BYTES];
+    FILE *file;
+
+    (void)snprintf(id.name, sizeof(id.name), "%s", fake->system);
+    proto_ident_encode(&id, buf);
+    (void)snprintf(path, sizeof(path), "%s/identity", fake->dir);
+    file = fopen(path, "we");
+    if (file == NULL)
+        return;
+    (void)fwrite(buf, 1, sizeof(buf), file);
+    (void)fclose(file);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -217,6 +242,10 @@ main(int argc, char **argv)
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--dir") == 0)
             fake.dir = argv[i + 1];
+        if (strcmp(argv[i], "--system") == 0)
+            fake.system = argv[i + 1];
+        if (strcmp(argv[i], "--system-uuid") == 0 && cuuid_parse(argv[i + 1], &fake.system_uuid) != 0)
+            return 2;
         if (strcmp(argv[i], "--ctl") == 0)
             fake.ctl = argv[i + 1];
         if (strcmp(argv[i], "--uri") == 0)
@@ -226,7 +255,8 @@ main(int argc, char **argv)
         if (strcmp(argv[i], "--targets") == 0)
             fake.targets = (uint32_t)strtoul(argv[i + 1], NULL, 10);
     }
-    if (fake.dir == NULL || fake.ctl == NULL || fake.uri == NULL)
+    if (fake.dir == NULL || fake.ctl == NULL || fake.uri == NULL || fake.system == NULL ||
+        cuuid_is_nil(&fake.system_uuid))
         return 2;
     lock_take(&fake);
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -234,6 +264,7 @@ main(int argc, char **argv)
     (void)snprintf(line, sizeof(line), "%d", (int)getpid());
     append(&fake, "starts", line);
     mode_read(&fake, mode);
+    identity_write(&fake);
     (void)fprintf(stderr, "daos_engine: fake starts\n");
     (void)signal(SIGTERM, strcmp(mode, "stubborn") == 0 ? SIG_IGN : on_term);
     if (strncmp(mode, "die ", 4) == 0) {

@@ -14,6 +14,7 @@ import signal
 import socket
 import stat
 import sys
+from uuid import UUID as uuid_of
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../test/cluster"))
 from cluster import Programs, Suite, System, expect, processes_of, read, until  # noqa: E402
@@ -29,6 +30,12 @@ def mode(system, rank, text):
 
 def lines(system, rank, name):
     return read(os.path.join(system.storage[rank], name)).splitlines()
+
+
+def identity(system, rank):
+    """The system's uuid as the identity file has it (docs/format/identity.md)."""
+    with open(os.path.join(system.storage[rank], "identity"), "rb") as f:
+        return str(uuid_of(bytes=f.read()[32:48]))
 
 
 def groups(system, rank):
@@ -58,7 +65,8 @@ def test_start_and_stop(s):
     s.start()
     at = s.attach()
     expect((at["version"], at["system"], at["leader"], len(at["ranks"])) == (1, "test", 0, 2), f"attach file {at}")
-    expect(at["uuid"].startswith("01020300-"), "the system's uuid is the one the engine told")
+    ids = {identity(s, i) for i in range(2)}
+    expect(ids == {at["uuid"]} and at["uuid"][14] == "4", f"one random uuid for all: {ids}, {at['uuid']}")
     for i, rank in enumerate(at["ranks"]):
         expect(rank["rank"] == i and rank["incarnation"] > 0, f"rank {rank}")
         expect(rank["uris"] == [f"unix://{s.sys_dir}/{i}.{t}" for t in range(3)], f"URIs {rank['uris']}")
@@ -76,7 +84,40 @@ def test_start_and_stop(s):
     s.stop()
     left = sorted(os.listdir(s.sys_dir))
     expect(left == ["daos_server.lock", "engine0.log", "engine1.log"], f"left behind: {left}")
-    s.start().stop()  # again, on what the first run left
+    s.start()  # again, on what the first run left
+    expect(s.attach()["uuid"] == at["uuid"], "the same system")
+    s.stop()
+
+
+@suite.test
+def test_installation(s):
+    """The uuid is of the installation: a new directory joins, two that disagree are refused, another installation of the name is another system."""
+    s.start()
+    uuid = s.attach()["uuid"]
+    s.stop()
+    shutil.rmtree(s.storage[0])
+    s.start()
+    expect(s.attach()["uuid"] == uuid == identity(s, 0), "the engine with new storage joined the others")
+    s.stop()
+    other = System(s.programs, s.dir, env={"CAIRN_ENGINE": s.env["CAIRN_ENGINE"]})
+    other.log = os.path.join(s.dir, "other.log")
+    other.storage = [os.path.join(s.dir, f"other{i}") for i in range(2)]
+    other.start()
+    theirs = other.attach()["uuid"]
+    expect(theirs != uuid, "another installation of the same name")
+    other.stop()
+    other.storage[1] = s.storage[1]
+    fails_to_start(other, f"{s.storage[1]} belongs to another system of the name 'test' (uuid {uuid})", f"{other.storage[0]} of rank 0",
+                   theirs, "use directories of one system", "DER_MISMATCH")
+    expect(identity(s, 1) == uuid, "and is not touched")
+    path = os.path.join(s.storage[0], "identity")
+    good = open(path, "rb").read()
+    with open(path, "wb") as f:
+        f.write(good[:40] + b"x" + good[41:])
+    fails_to_start(s, "engine rank 0 did not start", path, "restore it", "DER_DF_INVAL")
+    with open(path, "wb") as f:
+        f.write(good)
+    s.start().stop()
 
 
 @suite.test
@@ -206,7 +247,11 @@ def test_twice(s):
     expect("a daos_server of system test runs already" in read(second.log), read(second.log))
     expect(s.attach()["ranks"], "the first one's attach file is as it was")
     other = System(s.programs, s.dir, name="other", env={"CAIRN_ENGINE": s.env["CAIRN_ENGINE"]})
-    fails_to_start(other, "engine rank", "is in use by process 4711")
+    fails_to_start(other, "engine rank 0 did not start", "belongs to another system 'test'", "another directory", "DER_MISMATCH")
+    third = System(s.programs, s.dir, env={"CAIRN_ENGINE": s.env["CAIRN_ENGINE"]})
+    third.set_run_dir(os.path.join(s.dir, "run3"))
+    third.log = os.path.join(s.dir, "third.log")
+    fails_to_start(third, "engine rank", "is in use by process 4711")
     other.storage = [os.path.join(s.dir, f"other{i}") for i in range(2)]
     other.start()
     expect(s.pids() != other.pids(), "two systems on one host")

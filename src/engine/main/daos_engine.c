@@ -26,6 +26,7 @@ enum { EXIT_USE = 2 };
 
 enum option_id {
     OPT_SYSTEM = 256,
+    OPT_SYSTEM_UUID,
     OPT_RANK,
     OPT_DIR,
     OPT_TARGETS,
@@ -44,6 +45,7 @@ enum option_id {
 
 static const struct option options[] = {
     {"system", required_argument, NULL, OPT_SYSTEM},
+    {"system-uuid", required_argument, NULL, OPT_SYSTEM_UUID},
     {"rank", required_argument, NULL, OPT_RANK},
     {"dir", required_argument, NULL, OPT_DIR},
     {"targets", required_argument, NULL, OPT_TARGETS},
@@ -64,6 +66,7 @@ static const struct option options[] = {
 static const char usage[] =
     "usage: daos_engine --dir DIR --rank N --targets N --uri BASE [options]\n"
     "  --system NAME       name of the system (daos_server)\n"
+    "  --system-uuid UUID  the installation (that of the directory; a new one draws its own)\n"
     "  --rank N            number of this engine in it\n"
     "  --dir DIR           where it keeps its storage (absolute path; formatted on first start)\n"
     "  --targets N         number of targets\n"
@@ -117,6 +120,15 @@ text_into(const char *option, const char *text, char *buf, size_t buf_bytes)
 }
 
 static void
+uuid_into(const char *option, const char *text, struct uuid *ret_id)
+{
+    if (cuuid_parse(text, ret_id) != 0) {
+        (void)fprintf(stderr, "daos_engine: --%s %s: expected a uuid\n", option, text);
+        exit(EXIT_USE);
+    }
+}
+
+static void
 ctl_into(const char *text, char *buf, size_t buf_bytes)
 {
     char uri[NET_URI_MAX * 2];
@@ -144,6 +156,9 @@ option_take(struct engine_cfg *cfg, int opt)
     switch (opt) {
     case OPT_SYSTEM:
         text_into("system", optarg, cfg->system, sizeof(cfg->system));
+        break;
+    case OPT_SYSTEM_UUID:
+        uuid_into("system-uuid", optarg, &cfg->system_uuid);
         break;
     case OPT_RANK:
         cfg->rank = (uint32_t)number("rank", optarg, ENGINE_RANKS_NR_MAX - 1);

@@ -8,10 +8,12 @@
 
 #include "base/codec.h"
 #include "base/crc.h"
+#include "base/hash.h"
 #include "engine/engine.h"
 #include "harness/harness.h"
 #include "plat/plat_linux.h"
 #include "plat/plat_sim.h"
+#include "proto/proto_ident.h"
 
 struct env {
     struct sim *sim;
@@ -106,7 +108,8 @@ TEST_ON(engine_dir, identity, BACKEND_LINUX | BACKEND_SIM)
     struct engine *engine = NULL, *second = NULL;
     struct engine_cfg cfg;
     uint64_t first, len_before;
-    uint8_t id[80];
+    struct uuid system;
+    uint8_t id[128];
     size_t len;
     struct env env;
 
@@ -116,6 +119,7 @@ TEST_ON(engine_dir, identity, BACKEND_LINUX | BACKEND_SIM)
     if (!EXPECT_OK(life_begin(&env, &cfg, err, &engine)))
         return;
     first = engine_incarnation(engine);
+    system = engine_system_uuid(engine);
 
     /* A second owner, in this process or another. */
     EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), BUSY);
@@ -131,25 +135,24 @@ TEST_ON(engine_dir, identity, BACKEND_LINUX | BACKEND_SIM)
 
     snprintf(path, sizeof(path), "%s/identity", env.dir);
     EXPECT_OK(env.plat->ops->file_read(env.plat, path, id, sizeof(id), &len));
-    EXPECT_EQ(len, 64);
+    EXPECT_EQ(len, PROTO_IDENT_BYTES);
     len_before = len;
-    /* The format, byte by byte (engine_dir.c). */
-    EXPECT_MEM_EQ(id, "CRNENGID", 8);
-    EXPECT_EQ(le32_get(id + 8), 1);
     EXPECT_EQ(le32_get(id + 12), 0);
     EXPECT_EQ(le32_get(id + 16), 1);
     EXPECT_EQ(le64_get(id + 24), first);
-    {
-        struct uuid system = engine_system_uuid("one");
-
-        EXPECT_MEM_EQ(id + 32, system.b, 16);
-    }
-    EXPECT_EQ(le32_get(id + 60), crc32c(0, id, 60));
+    EXPECT(!cuuid_is_nil(&system));
+    EXPECT_MEM_EQ(id + 32, system.b, 16);
+    EXPECT_MEM_EQ(id + 48, "one", 4);
 
     /* Another system, rank, number of targets. */
     snprintf(cfg.system, sizeof(cfg.system), "two");
     EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), MISMATCH);
-    EXPECT(strstr(err, "another system") != NULL);
+    EXPECT(strstr(err, "another system 'one'") != NULL);
+    cfg_of(&env, &cfg);
+    cfg.system_uuid = system;
+    cfg.system_uuid.b[15] ^= 1;
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), MISMATCH);
+    EXPECT(strstr(err, "another system of the name 'one'") != NULL);
     cfg_of(&env, &cfg);
     cfg.rank = 4;
     EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), MISMATCH);
@@ -159,36 +162,100 @@ TEST_ON(engine_dir, identity, BACKEND_LINUX | BACKEND_SIM)
     EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), MISMATCH);
     EXPECT(strstr(err, "1 targets, not 2") != NULL);
     {
-        uint8_t now[80];
+        uint8_t now[128];
 
         EXPECT_OK(env.plat->ops->file_read(env.plat, path, now, sizeof(now), &len));
         EXPECT_EQ(len, len_before);
-        EXPECT_MEM_EQ(now, id, 64); /* ENG-2: nothing was changed */
+        EXPECT_MEM_EQ(now, id, PROTO_IDENT_BYTES); /* ENG-2: nothing was changed */
     }
 
     /* The same again is a new incarnation, above the last whatever the clock says (ENG-3). */
     cfg_of(&env, &cfg);
     cfg.incarnation = 5;
     if (EXPECT_OK(life_begin(&env, &cfg, err, &engine))) {
+        struct uuid again = engine_system_uuid(engine);
+
         EXPECT_EQ(engine_incarnation(engine), first + 1);
+        EXPECT_EQ(cuuid_cmp(&again, &system), 0);
         life_end(&env, engine);
     }
 
     /* Any flipped bit; a file cut short; a later format. */
     cfg_of(&env, &cfg);
-    for (int bit = 0; bit < 64 * 8; bit += 7) {
+    for (int bit = 0; bit < PROTO_IDENT_BYTES * 8; bit += 7) {
         id[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 64));
+        EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, PROTO_IDENT_BYTES));
         EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INVAL);
         id[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     EXPECT(strstr(err, "identity") != NULL);
-    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 63));
+    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, PROTO_IDENT_BYTES - 1));
     EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INVAL);
-    le32_put(id + 8, 2);
-    le32_put(id + 60, crc32c(0, id, 60));
-    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 64));
+    le32_put(id + 8, 3);
+    le32_put(id + 92, crc32c(0, id, 92));
+    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, PROTO_IDENT_BYTES));
     EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INCOMPT);
+    /* Lost, beside stores: not the beginning of another system. */
+    EXPECT_OK(env.plat->ops->file_remove(env.plat, path));
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &second), DF_INVAL);
+    EXPECT(strstr(err, "identity is missing") != NULL);
+    EXPECT_ERR(env.plat->ops->file_read(env.plat, path, id, sizeof(id), &len), NONEXIST);
+    env_fini(&env);
+}
+
+/* New directories: two installations of one name differ; one that is told a system joins it. */
+TEST_ON(engine_dir, installations, BACKEND_LINUX | BACKEND_SIM)
+{
+    char err[ENGINE_TEXT_BYTES], path[300];
+    struct engine *engine = NULL;
+    struct uuid systems[2], joined;
+    uint8_t id[PROTO_IDENT_BYTES];
+    struct proto_ident v1 = {.tgt_nr = 1, .incarnation = 77};
+    struct engine_cfg cfg;
+    struct env env;
+
+    if (!env_init(&env))
+        return;
+    for (int i = 0; i < 2; i++) {
+        cfg_of(&env, &cfg);
+        snprintf(cfg.dir, sizeof(cfg.dir), "%.100s.%d", env.dir, i);
+        if (!EXPECT_OK(life_begin(&env, &cfg, err, &engine)))
+            return;
+        systems[i] = engine_system_uuid(engine);
+        life_end(&env, engine);
+    }
+    EXPECT(cuuid_cmp(&systems[0], &systems[1]) != 0);
+    snprintf(cfg.dir, sizeof(cfg.dir), "%.100s.2", env.dir);
+    cfg.system_uuid = systems[0];
+    if (EXPECT_OK(life_begin(&env, &cfg, err, &engine))) {
+        joined = engine_system_uuid(engine);
+        EXPECT_EQ(cuuid_cmp(&joined, &systems[0]), 0);
+        life_end(&env, engine);
+    }
+    cfg.system_uuid = systems[1];
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &engine), MISMATCH);
+
+    /* A directory of format version 1, whose system has the uuid derived from its name, keeps it. */
+    cfg_of(&env, &cfg);
+    snprintf(cfg.dir, sizeof(cfg.dir), "%.100s.3", env.dir);
+    v1.system = cuuid_derive(&(struct uuid){{0}}, hash_str64("one"));
+    proto_ident_encode(&v1, id);
+    le32_put(id + 8, 1);
+    le32_put(id + 60, crc32c(0, id, 60));
+    snprintf(path, sizeof(path), "%s/identity", cfg.dir);
+    EXPECT_OK(env.plat->ops->dir_create(env.plat, cfg.dir));
+    EXPECT_OK(env.plat->ops->file_write(env.plat, path, id, 64));
+    snprintf(cfg.system, sizeof(cfg.system), "two");
+    EXPECT_ERR(engine_start(env.plat, &cfg, err, &engine), MISMATCH);
+    snprintf(cfg.system, sizeof(cfg.system), "one");
+    for (int life = 0; life < 2; life++) { /* the second one from version 2 */
+        if (!EXPECT_OK(life_begin(&env, &cfg, err, &engine)))
+            break;
+        joined = engine_system_uuid(engine);
+        EXPECT_EQ(cuuid_cmp(&joined, &v1.system), 0);
+        EXPECT(engine_incarnation(engine) > 77);
+        life_end(&env, engine);
+    }
     env_fini(&env);
 }
 

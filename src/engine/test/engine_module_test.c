@@ -50,7 +50,7 @@ ping(struct plat *plat, const struct cairn_engine_entry_v1 *entry, struct engine
 {
     struct client c = {.entry = entry, .engine = engine};
     struct xstream_opts xopts = {.name = "app", .cpu = UINT32_MAX};
-    struct rpc_ctx_opts opts = {.system = engine_system_uuid("embedded"),
+    struct rpc_ctx_opts opts = {.system = entry->system_uuid(engine),
         .rank = RPC_RANK_NONE,
         .incarnation = 1,
         .client = {{5}},
