@@ -195,9 +195,10 @@ ctl_group_update(struct ctl *ctl)
     if (engine_state_load(engine) != ENGINE_READY)
         return ctl_fail(ctl, CAIRN_ERR(AGAIN), "the engine is not ready: send the group again");
     rc = group_check(in, engine, &uri_nr);
-    if (rc != 0)
-        return ctl_fail(ctl, rc, "this group is not one of system '%s' of this directory: %s",
+    if (rc != 0) {
+        return ctl_fail(ctl, rc, "this group is not one of system '%s' that %s belongs to",
             engine->cfg.system, engine->cfg.dir);
+    }
     group = group_build(in, uri_nr);
     rc = group == NULL ? CAIRN_ERR(NOMEM) : engine_group_set(engine, group);
     if (rc == 0 && engine->mgmt != NULL)
