@@ -42,19 +42,28 @@ int daos_event_fini(daos_event_t *ev);
 /** The child after *child* (NULL: the first), NULL at the end. */
 daos_event_t *daos_event_next(daos_event_t *parent, daos_event_t *child);
 
-/** Wait up to *timeout* for an event without queue; *flag* becomes true when it has completed. */
+/**
+ * Wait up to *timeout* for an event; *flag* becomes true when it has completed, and the event is then taken out of its queue. -DER_NO_PERM: a child, for which its
+ * parent stands.
+ */
 int daos_event_test(struct daos_event *ev, int64_t timeout, bool *flag);
 
 /** Called at completion with its argument, the event and the result; what it returns becomes the result. */
 typedef int (*daos_event_comp_cb_t)(void *, daos_event_t *, int);
 
-/** Register a callback, before the operation is started. */
+/**
+ * Register a callback for the next completion; several are called in order, each once. They run on the thread that makes progress, which may be the library's own, and must
+ * not block. The first error they return becomes the result of an operation that had none.
+ */
 int daos_event_register_comp_cb(struct daos_event *ev, daos_event_comp_cb_t cb, void *arg);
 
-/** Let a parent complete once all children that were started have. */
+/** Let a parent complete once all its children have; -DER_NO_PERM: one of them was not started. */
 int daos_event_parent_barrier(struct daos_event *ev);
 
-/** Ask a running operation to end early; it may complete all the same. */
+/**
+ * Ask a running operation to end early: it sends nothing any more, and completes with -DER_CANCELED, or with its result when that came first. What had been sent may take
+ * effect. -DER_NO_PERM: it does not run.
+ */
 int daos_event_abort(daos_event_t *ev);
 
 #pragma GCC visibility pop

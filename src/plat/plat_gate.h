@@ -31,7 +31,20 @@ void plat_gate_sit(struct plat_gate *gate, struct plat_seat *seat, uint64_t ns);
 /** With the gate locked: call the seat (NULL: nobody) and unlock. The sleeper may be gone before this returns. */
 void plat_gate_call_unlock(struct plat_gate *gate, struct plat_seat *seat);
 
-/** Call fn in every child that this process forks, before fork() returns there (TH-4). Once per process and fn. Errors: NOMEM. */
-int plat_gate_on_fork(void (*fn)(void));
+/**
+ * Around every fork() of this process from now on: `prepare` before it, then `parent` and `child` on the same thread before fork() returns there (TH-4).
+ * Errors: NOMEM.
+ */
+int plat_gate_on_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+
+/*
+ * A thread of the library's own among those of the application, with all signals blocked (TH-3). `fn` meets the others at the gate and returns when it is told to.
+ * Errors: NOMEM, also for any other reason why there can be no thread.
+ */
+struct plat_gate_thread;
+int plat_gate_thread_start(
+    const char *name, void (*fn)(void *arg), void *arg, struct plat_gate_thread **ret_thread);
+/** Wait until fn has returned, and free. NULL-safe. Not in a forked child, which has no such thread. */
+void plat_gate_thread_join(struct plat_gate_thread *thread);
 
 #endif

@@ -100,7 +100,7 @@ uint64_t ult_now_ns(
     void); /* monotonic time of the current step: cheap, same within a step; in a step only (asserted) */
 
 /* Per-ULT storage: a few named slots; inherited by ULTs that the ULT creates. */
-enum ult_slot { ULT_SLOT_CLIENT, ULT_SLOT_TRACE, ULT_SLOT_NR };
+enum ult_slot { ULT_SLOT_CLIENT, ULT_SLOT_TRACE, ULT_SLOT_CALL, ULT_SLOT_NR };
 void *ult_slot_get(enum ult_slot slot);
 void ult_slot_set(enum ult_slot slot, void *value);
 

@@ -4,6 +4,7 @@
  *
  * Every public call runs as straight-line code on a ULT of the client's xstream, so nothing in here needs a lock:
  *   - an application thread posts the call and, if no other thread does so already, drives the xstream until its call is done (TH-3);
+ *   - calls with an event go on while no application thread is inside: a helper thread drives then (client_helper.c);
  *   - on a ULT (simulator, or libdfs calling libdaos) the call just runs and yields.
  *
  *   CLI-1  Handles are type, generation and index in one context, reached by client_hdl_get() alone (TH-5).
@@ -91,6 +92,19 @@ struct client_hdl_slot {
 
 struct client_embedded; /* client_embedded.c */
 
+/* The helper thread (client_helper.c). Guarded by the gate, but for `is_leaving`, which belongs to whoever drives. */
+struct client_helper {
+    struct plat_gate_thread *thread; /* NULL: no call with an event yet */
+    struct plat_seat seat;
+    struct plat_post leave; /* queued while is_asked */
+    uint32_t looks_nr; /* looks since it drove last */
+    bool is_driving;
+    bool is_leaving; /* ends its drive */
+    bool is_asked; /* to leave: `leave` is posted */
+    bool is_asleep; /* looks no more: must be called when there is something to drive */
+    bool is_stopping;
+};
+
 struct daos_client {
     struct plat *plat;
     bool owns_plat;
@@ -104,9 +118,15 @@ struct daos_client {
     struct hlc_clock clock;
     struct rng rng;
 
-    /* Application threads meet here; NULL when there are none (simulation). Guards `is_driven`, `watchers`, `is_attaching` and the `done` of every call. */
+    /*
+     * Application threads meet here; NULL when there are none (simulation). Guards `is_driven`, `drives_nr`, `watchers`, `is_attaching`, `helper` and the `done` of every
+     * call. While nobody drives it guards `task_nr`, too.
+     */
     struct plat_gate *gate;
     bool is_driven;
+    bool is_forking; /* the gate is locked by a thread inside fork() */
+    uint64_t drives_nr; /* how often application threads came to drive */
+    struct client_helper helper;
     struct list_head watchers; /* threads that wait while another drives (client_core.c) */
     bool is_attaching;
 

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/util.h"
+#include "client/core/client_event.h"
 #include "client/core/client_priv.h"
 
 /*
@@ -84,8 +85,8 @@ client_call(struct daos_client *client, struct client_call *call)
         struct rpc_call_info info = {0};
         uint64_t now_ns = plat_mono_ns(client->plat);
 
-        if (client->is_closing) {
-            rc = CAIRN_ERR(SHUTDOWN);
+        if (client->is_closing || client_is_aborted()) {
+            rc = client->is_closing ? CAIRN_ERR(SHUTDOWN) : CAIRN_ERR(CANCELED);
             break;
         }
         opts.deadline_ns = MIN(end_ns, now_ns + CLIENT_ATTEMPT_NS);

@@ -4,8 +4,8 @@
  *
  * Threads of the application (TH-3). A call is a ULT of the client's xstream. The first thread that comes drives (polls, steps, sleeps in the loop's one
  * wait) until its own call is done; others sleep, each on a seat of its own. When the driver leaves, it calls one of them, who takes over.
- * A call of another thread arrives as a post, which wakes the driver's wait. So there is no thread of ours, and a single-threaded program never
- * switches threads.
+ * A call of another thread arrives as a post, which wakes the driver's wait. So a program that makes blocking calls from one thread never switches threads,
+ * and there is no thread of ours until a call has an event (client_helper.c).
  */
 #include "client/core/client.h"
 
@@ -22,22 +22,56 @@
 /* The one mutable global (rule 6): set by daos_init() and daos_fini(); these two do not race with other calls but may with each other. */
 static _Atomic(struct daos_client *) process_client;
 
-/* TH-4: in a child the context is dead, and directory locks of an embedded engine do not live on. */
+/*
+ * TH-4. A fork() keeps the helper out of the loop and holds the gate, so that the child's copy is in a known state: either nobody drove, or another thread of the
+ * application was inside (is_driven) and the copy can only be left alone. A fork() on a ULT (a completion callback) is made by the driver itself.
+ */
 static void
-forked(void)
+fork_prepare(void)
 {
     struct daos_client *client = atomic_load_explicit(&process_client, memory_order_acquire);
 
-    if (client != NULL)
-        client->is_inherited = true;
-    if (client != NULL && client->embedded != NULL && client->owns_plat)
+    if (client == NULL || client->is_inherited || client->gate == NULL || ult_self() != NULL)
+        return;
+    plat_gate_lock(client->gate);
+    client->is_forking = true;
+    while (client->helper.is_driving) {
+        client_helper_ask(client);
+        plat_gate_wait(client->gate);
+    }
+}
+
+static void
+fork_parent(void)
+{
+    struct daos_client *client = atomic_load_explicit(&process_client, memory_order_acquire);
+
+    if (client == NULL || client->gate == NULL || ult_self() != NULL || !client->is_forking)
+        return;
+    client->is_forking = false;
+    plat_gate_unlock(client->gate);
+}
+
+/* In the child the context is dead; directory locks of an embedded engine do not live on, and the parent's connections are the parent's. */
+static void
+fork_child(void)
+{
+    struct daos_client *client = atomic_load_explicit(&process_client, memory_order_acquire);
+
+    if (client == NULL)
+        return;
+    fork_parent();
+    client->is_inherited = true;
+    client->helper.thread = NULL;
+    if (client->owns_plat && (client->embedded != NULL || !client->is_driven))
         plat_linux_forked(client->plat);
 }
 
 __attribute__((constructor)) static void
 forked_register(void)
 {
-    CAIRN_IGNORE(plat_gate_on_fork(forked)); /* no memory at program start: nothing will work */
+    CAIRN_IGNORE(plat_gate_on_fork(
+        fork_prepare, fork_parent, fork_child)); /* no memory at program start: nothing will work */
 }
 
 struct daos_client *
@@ -65,11 +99,20 @@ client_self(void)
 void
 client_self_set(struct daos_client *client)
 {
+    struct daos_client *old;
+
     if (ult_self() != NULL) {
         ult_slot_set(ULT_SLOT_CLIENT, client);
-    } else {
-        atomic_store_explicit(&process_client, client, memory_order_release);
+        return;
     }
+    old = client_inherited();
+    if (old == NULL || old->gate == NULL || old->is_inherited) {
+        atomic_store_explicit(&process_client, client, memory_order_release);
+        return;
+    }
+    plat_gate_lock(old->gate); /* not between a fork's two ends */
+    atomic_store_explicit(&process_client, client, memory_order_release);
+    plat_gate_unlock(old->gate);
 }
 
 bool
@@ -186,6 +229,7 @@ client_destroy(struct daos_client *client)
 {
     if (client == NULL)
         return;
+    client_helper_stop(client);
     if (client->rpc != NULL) {
         CAIRN_IGNORE(client_exec(client, close_ult, client)); /* always 0 */
     } else {
@@ -200,6 +244,8 @@ client_abandon(struct daos_client *client)
 {
     if (client == NULL)
         return;
+    if (client->is_inherited && client->is_driven)
+        return; /* the fork caught a thread at work in it: nothing in there can be relied on */
     if (client->rpc != NULL)
         rpc_ctx_abandon(client->rpc);
     if (client->owns_xs)
@@ -287,9 +333,8 @@ watch(struct daos_client *client, bool *done, uint64_t deadline_ns)
     return rc;
 }
 
-/* With the gate locked: when nobody drives, the seat of one who shall. */
-static struct plat_seat *
-successor(struct daos_client *client)
+struct plat_seat *
+client_successor(struct daos_client *client)
 {
     struct watcher *watcher;
 
@@ -305,12 +350,15 @@ successor(struct daos_client *client)
 int
 client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
 {
+    struct plat_seat *seat;
     int rc = 0;
 
     CAIRN_ASSERT(client->gate != NULL);
     plat_gate_lock(client->gate);
+    client->drives_nr++;
     while (!*done && rc == 0) {
         if (client->is_driven) {
+            client_helper_ask(client);
             rc = watch(client, done, deadline_ns);
             continue;
         }
@@ -323,7 +371,8 @@ client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
     if (*done)
         rc = 0;
     /* Whoever leaves while nobody drives, driver or called to be one, sees to it that somebody does. */
-    plat_gate_call_unlock(client->gate, successor(client));
+    seat = client_successor(client);
+    plat_gate_call_unlock(client->gate, seat != NULL ? seat : client_helper_seat(client));
     return rc;
 }
 

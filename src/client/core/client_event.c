@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/util.h"
+#include "client/core/client_priv.h"
 #include "daos_event.h"
 
 #include <stdlib.h>
@@ -21,9 +22,16 @@ enum { EV_MAGIC = 0x45764361, EQ_POLL_NR_MAX = 65536 };
 
 struct eq {
     struct daos_client *client;
+    bool is_ending; /* launches nothing any more */
     struct list_head running, completed; /* of struct ev */
     uint32_t running_nr, completed_nr;
     struct list_head waiters;
+};
+
+struct ev_cb {
+    struct ev_cb *next;
+    daos_event_comp_cb_t fn;
+    void *arg;
 };
 
 /* In the private bytes of a daos_event_t. */
@@ -38,9 +46,10 @@ struct ev {
     struct list_head children, sibling;
     uint32_t child_nr, child_running_nr;
     bool is_barrier; /* a parent waits for its children */
+    bool is_aborted; /* while RUNNING */
+    bool is_errno; /* ev_error is a positive errno */
     int32_t child_rc;
-    daos_event_comp_cb_t cb;
-    void *cb_arg;
+    struct ev_cb *cbs; /* oldest first (EV-4) */
     daos_event_t *self;
 };
 CAIRN_STATIC_ASSERT(
@@ -92,11 +101,21 @@ deadline_of(struct daos_client *client, int64_t timeout_us)
 static int
 ev_prepare(struct daos_client *client, struct ev *ev)
 {
+    struct ev *child;
+
+    if (ev->magic != EV_MAGIC)
+        return CAIRN_ERR(INVAL);
+    if (ev->state != EV_INIT)
+        return CAIRN_ERR(NO_PERM);
+    LIST_FOREACH(child, &ev->children, struct ev, sibling) {
+        if (child->state == EV_INIT)
+            return CAIRN_ERR(NO_PERM); /* EV-2 */
+    }
     ev->eq = NULL;
     if (ev->eqh == 0 || ev->parent != NULL)
         return 0;
     ev->eq = client_hdl_get(client, CLIENT_HDL_EQ, ev->eqh);
-    return ev->eq == NULL ? CAIRN_ERR(NO_HDL) : 0;
+    return ev->eq == NULL || ev->eq->is_ending ? CAIRN_ERR(NONEXIST) : 0;
 }
 
 /* Ready for another launch: the caller has seen the result. */
@@ -115,10 +134,23 @@ ev_reset(struct ev *ev)
     }
 }
 
+/* The caller has collected a completed event. */
+static void
+ev_take(struct ev *ev)
+{
+    if (ev->eq != NULL) {
+        list_del(&ev->link);
+        ev->eq->completed_nr--;
+    }
+    ev_reset(ev);
+}
+
 static void
 ev_launch(struct ev *ev)
 {
     ev->state = EV_RUNNING;
+    ev->is_aborted = false;
+    ev->is_errno = false;
     if (ev->parent != NULL)
         ev->parent->child_running_nr++;
     if (ev->eq != NULL) {
@@ -127,35 +159,72 @@ ev_launch(struct ev *ev)
     }
 }
 
+static int
+cbs_run(struct ev *ev, int rc)
+{
+    int result = rc;
+
+    while (ev->cbs != NULL) {
+        struct ev_cb *cb = ev->cbs;
+        int cb_rc;
+
+        ev->cbs = cb->next;
+        cb_rc = cb->fn(cb->arg, ev->self, rc);
+        free(cb);
+        if (result == 0)
+            result = cb_rc;
+    }
+    return result;
+}
+
+static void
+cbs_free(struct ev *ev)
+{
+    while (ev->cbs != NULL) {
+        struct ev_cb *cb = ev->cbs;
+
+        ev->cbs = cb->next;
+        free(cb);
+    }
+}
+
+static void
+waiters_of_wake(struct daos_client *client, struct ev *ev)
+{
+    if (ev->eq != NULL)
+        waiters_wake(client, &ev->eq->waiters);
+    waiters_wake(client, &ev->waiters);
+}
+
 static void
 ev_complete(struct daos_client *client, struct ev *ev, int rc)
 {
     struct ev *parent = ev->parent;
 
     CAIRN_ASSERT(ev->state == EV_RUNNING);
-    ev->self->ev_error = rc;
-    if (ev->cb != NULL) {
-        int cb_rc = ev->cb(ev->cb_arg, ev->self, rc);
-
-        if (rc == 0)
-            ev->self->ev_error = cb_rc;
-    }
+    rc = cbs_run(ev, rc);
+    ev->self->ev_error = ev->is_errno ? err_to_errno(rc) : rc;
     ev->state = EV_DONE;
     if (ev->eq != NULL) {
         list_del(&ev->link);
         ev->eq->running_nr--;
         list_add_tail(&ev->link, &ev->eq->completed);
         ev->eq->completed_nr++;
-        waiters_wake(client, &ev->eq->waiters);
     }
-    waiters_wake(client, &ev->waiters);
+    if (ev->child_running_nr == 0)
+        waiters_of_wake(client, ev);
     if (parent == NULL)
         return;
     if (parent->child_rc == 0)
-        parent->child_rc = ev->self->ev_error;
+        parent->child_rc = rc;
     parent->child_running_nr--;
-    if (parent->is_barrier && parent->child_running_nr == 0)
+    if (parent->child_running_nr > 0)
+        return;
+    if (parent->is_barrier) {
         ev_complete(client, parent, parent->child_rc);
+    } else if (parent->state == EV_DONE) {
+        waiters_of_wake(client, parent);
+    }
 }
 
 /* ---- running calls --------------------------------------------------------------------------------------------------- */
@@ -163,6 +232,7 @@ ev_complete(struct daos_client *client, struct ev *ev, int rc)
 struct task {
     struct daos_client *client;
     struct ev *ev;
+    bool is_errno;
     int (*fn)(void *args);
     max_align_t args[];
 };
@@ -171,24 +241,30 @@ static void
 task_ult(void *arg)
 {
     struct task *task = arg;
+    struct daos_client *client = task->client;
 
-    ult_slot_set(ULT_SLOT_CLIENT, task->client);
-    ev_complete(task->client, task->ev, task->fn(task->args));
-    task->client->task_nr--;
+    ult_slot_set(ULT_SLOT_CLIENT, client);
+    ult_slot_set(ULT_SLOT_CALL, task->ev);
+    ev_complete(client, task->ev, task->fn(task->args));
     free(task);
+    if (--client->task_nr == 0)
+        client_helper_idle(client);
+}
+
+bool
+client_is_aborted(void)
+{
+    const struct ev *ev = ult_slot_get(ULT_SLOT_CALL);
+
+    return ev != NULL && ev->is_aborted;
 }
 
 static int
 task_launch(void *arg)
 {
     struct task *task = arg;
-    int rc;
+    int rc = ev_prepare(task->client, task->ev);
 
-    if (task->ev->magic != EV_MAGIC)
-        return CAIRN_ERR(INVAL);
-    if (task->ev->state != EV_INIT || task->ev->child_nr > 0)
-        return CAIRN_ERR(BUSY);
-    rc = ev_prepare(task->client, task->ev);
     if (rc != 0)
         return rc;
     rc = ult_create(
@@ -197,11 +273,12 @@ task_launch(void *arg)
         return rc;
     task->client->task_nr++;
     ev_launch(task->ev);
+    task->ev->is_errno = task->is_errno;
     return 0;
 }
 
-int
-client_run(struct daos_event *event, int (*fn)(void *args), void *args, size_t args_bytes)
+static int
+run(struct daos_event *event, bool is_errno, int (*fn)(void *args), void *args, size_t args_bytes)
 {
     struct daos_client *client = client_self();
     struct task *task;
@@ -216,12 +293,26 @@ client_run(struct daos_event *event, int (*fn)(void *args), void *args, size_t a
         return CAIRN_ERR(NOMEM);
     task->client = client;
     task->ev = ev_of(event);
+    task->is_errno = is_errno;
     task->fn = fn;
     memcpy(task->args, args, args_bytes);
+    client_helper_start(client);
     rc = client_exec(client, task_launch, task);
     if (rc != 0)
         free(task);
     return rc;
+}
+
+int
+client_run(struct daos_event *event, int (*fn)(void *args), void *args, size_t args_bytes)
+{
+    return run(event, false, fn, args, args_bytes);
+}
+
+int
+client_run_errno(struct daos_event *event, int (*fn)(void *args), void *args, size_t args_bytes)
+{
+    return err_to_errno(run(event, true, fn, args, args_bytes));
 }
 
 int
@@ -271,7 +362,7 @@ eq_of(daos_handle_t eqh, struct eq **ret_eq)
     struct eq *eq = client_hdl_get(client_self(), CLIENT_HDL_EQ, eqh.cookie);
 
     if (eq == NULL)
-        return CAIRN_ERR(NO_HDL);
+        return CAIRN_ERR(NONEXIST);
     *ret_eq = eq;
     return 0;
 }
@@ -326,8 +417,7 @@ eq_destroy_ult(void *arg)
     if (eq->completed_nr > 0 && (args->flags & DAOS_EQ_DESTROY_FORCE) == 0)
         return CAIRN_ERR(BUSY);
     LIST_FOREACH_SAFE(ev, next, &eq->completed, struct ev, link) {
-        list_del(&ev->link);
-        ev_reset(ev);
+        ev_take(ev);
     }
     CAIRN_IGNORE(client_hdl_del(eq->client, CLIENT_HDL_EQ, args->eqh.cookie)); /* it is `eq` */
     free(eq);
@@ -345,6 +435,7 @@ eq_drain_ult(void *arg)
         return rc;
     if (eq->running_nr == 0)
         return 0;
+    eq->is_ending = true;
     list_add_tail(&args->waiter->link, &eq->waiters);
     args->ret_nr = 1;
     return 0;
@@ -405,9 +496,9 @@ eq_take_ult(void *arg)
     LIST_FOREACH_SAFE(ev, next, &eq->completed, struct ev, link) {
         if ((unsigned int)args->ret_nr == args->nr)
             break;
-        list_del(&ev->link);
-        eq->completed_nr--;
-        ev_reset(ev);
+        if (ev->child_running_nr > 0)
+            continue; /* EV-2 */
+        ev_take(ev);
         args->events[args->ret_nr++] = ev->self;
     }
     if (args->ret_nr == 0 && args->waiter != NULL && (args->wait_running == 0 || eq->running_nr > 0)) {
@@ -522,15 +613,17 @@ event_init_ult(void *arg)
     struct ev *ev = ev_of(args->event);
     struct eq *eq;
 
-    if (args->eqh.cookie != 0) {
+    if (args->parent != NULL) {
+        if (ev_of(args->parent)->magic != EV_MAGIC || ev_of(args->parent)->state != EV_INIT)
+            return CAIRN_ERR(INVAL);
+        if (ev_of(args->parent)->parent != NULL)
+            return CAIRN_ERR(NO_PERM); /* no grandchildren */
+        args->eqh.cookie = ev_of(args->parent)->eqh;
+    } else if (args->eqh.cookie != 0) {
         int rc = eq_of(args->eqh, &eq);
 
         if (rc != 0)
             return rc;
-    }
-    if (args->parent != NULL) {
-        if (ev_of(args->parent)->magic != EV_MAGIC || ev_of(args->parent)->state != EV_INIT)
-            return CAIRN_ERR(INVAL);
     }
     memset(args->event, 0, sizeof(*args->event));
     ev->magic = EV_MAGIC;
@@ -574,12 +667,13 @@ event_fini_ult(void *arg)
         return CAIRN_ERR(INVAL);
     if (ev->state == EV_RUNNING || ev->child_running_nr > 0)
         return CAIRN_ERR(BUSY);
-    if (ev->state == EV_DONE && ev->eq != NULL) {
-        list_del(&ev->link);
-        ev->eq->completed_nr--;
-    }
+    if (ev->parent != NULL && ev->parent->state != EV_INIT)
+        return CAIRN_ERR(INVAL);
+    if (ev->state == EV_DONE)
+        ev_take(ev);
     if (ev->parent != NULL)
         child_unlink(ev);
+    cbs_free(ev);
     LIST_FOREACH_SAFE(child, next, &ev->children, struct ev, sibling) {
         child_unlink(child);
     }
@@ -603,16 +697,19 @@ event_test_ult(void *arg)
 
     if (ev->magic != EV_MAGIC)
         return CAIRN_ERR(INVAL);
-    if (ev->eqh != 0)
-        return CAIRN_ERR(NO_PERM); /* of a queue: daos_eq_poll() */
-    if (ev->state == EV_RUNNING) {
+    if (ev->parent != NULL)
+        return CAIRN_ERR(NO_PERM); /* its parent tells */
+    if (ev->eqh != 0 && client_hdl_get(client_self(), CLIENT_HDL_EQ, ev->eqh) == NULL)
+        return CAIRN_ERR(NONEXIST);
+    if (ev->state == EV_RUNNING || (ev->state == EV_DONE && ev->child_running_nr > 0)) {
         if (args->waiter != NULL)
             list_add_tail(&args->waiter->link, &ev->waiters);
         return 0;
     }
     args->waiter = NULL;
     args->is_taken = true;
-    ev_reset(ev);
+    if (ev->state == EV_DONE)
+        ev_take(ev);
     return 0;
 }
 
@@ -655,8 +752,6 @@ parent_barrier_ult(void *arg)
 
     if (ev->magic != EV_MAGIC || ev->child_nr == 0)
         return CAIRN_ERR(INVAL);
-    if (ev->state != EV_INIT)
-        return CAIRN_ERR(BUSY);
     rc = ev_prepare(client_self(), ev);
     if (rc != 0)
         return rc;
@@ -675,33 +770,44 @@ daos_event_parent_barrier(struct daos_event *ev)
     return client_run_sync(parent_barrier_ult, ev);
 }
 
+struct cb_args {
+    struct ev *ev;
+    struct ev_cb *cb;
+};
+
 static int
 comp_cb_ult(void *arg)
 {
-    struct ev_args *args = arg;
-    struct ev *ev = ev_of(args->event);
+    struct cb_args *args = arg;
+    struct ev_cb **link = &args->ev->cbs;
 
-    if (ev->magic != EV_MAGIC || ev->state != EV_INIT)
+    if (args->ev->magic != EV_MAGIC)
         return CAIRN_ERR(INVAL);
-    if (ev->cb != NULL)
-        return CAIRN_ERR(EXIST);
+    while (*link != NULL) {
+        link = &(*link)->next;
+    }
+    *link = args->cb;
     return 0;
 }
 
 int
 daos_event_register_comp_cb(struct daos_event *ev, daos_event_comp_cb_t cb, void *arg)
 {
-    struct ev_args args = {.event = ev};
+    struct cb_args args;
     int rc;
 
     if (ev == NULL || cb == NULL)
         return CAIRN_ERR(INVAL);
+    args.ev = ev_of(ev);
+    args.cb = calloc(1, sizeof(*args.cb));
+    if (args.cb == NULL)
+        return CAIRN_ERR(NOMEM);
+    args.cb->fn = cb;
+    args.cb->arg = arg;
     rc = client_run_sync(comp_cb_ult, &args);
     if (rc != 0)
-        return rc;
-    ev_of(ev)->cb = cb;
-    ev_of(ev)->cb_arg = arg;
-    return 0;
+        free(args.cb);
+    return rc;
 }
 
 daos_event_t *
@@ -721,9 +827,29 @@ daos_event_next(daos_event_t *parent, daos_event_t *child)
     return ev == NULL ? NULL : ev->self;
 }
 
+static int
+abort_ult(void *arg)
+{
+    struct ev *ev = ev_of(arg);
+    struct ev *child;
+
+    if (ev->magic != EV_MAGIC)
+        return CAIRN_ERR(INVAL);
+    if (ev->eqh != 0 && client_hdl_get(client_self(), CLIENT_HDL_EQ, ev->eqh) == NULL)
+        return CAIRN_ERR(NONEXIST);
+    if (ev->state != EV_RUNNING)
+        return CAIRN_ERR(NO_PERM);
+    ev->is_aborted = true; /* EV-5 */
+    LIST_FOREACH(child, &ev->children, struct ev, sibling) {
+        child->is_aborted = true;
+    }
+    return 0;
+}
+
 int
 daos_event_abort(daos_event_t *ev)
 {
-    (void)ev;
-    return CAIRN_ERR(NOSYS); /* an operation ends by its answer or its deadline */
+    if (ev == NULL)
+        return CAIRN_ERR(INVAL);
+    return client_run_sync(abort_ult, ev);
 }

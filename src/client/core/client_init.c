@@ -159,7 +159,7 @@ client_tools_foreign(char *buf, size_t buf_bytes)
 int
 client_tools_run(struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes)
 {
-    return client_run(ev, fn, args, args_bytes);
+    return client_run_errno(ev, fn, args, args_bytes);
 }
 
 struct now_args {

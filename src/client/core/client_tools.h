@@ -20,8 +20,8 @@ CLIENT_TOOLS_API uint64_t client_retried_nr(void);
 CLIENT_TOOLS_API void client_log_set(log_sink_fn fn, void *arg, enum log_level level);
 
 /**
- * Run fn(args) as the public calls run: blocking when `ev` is NULL; else args are copied, 0 is returned and what fn returns becomes ev_error. fn runs on a ULT of the
- * client and may call the public API. Errors before launch: as those of client_run().
+ * Run fn(args) as the public calls run: blocking when `ev` is NULL; else args are copied, 0 is returned and what fn returns ends the event. fn runs on a ULT of the
+ * client and may call the public API; it returns 0 or -DER. The result here and ev_error are positive errno values. Errors before launch: those of client_run().
  */
 struct daos_event;
 CLIENT_TOOLS_API int

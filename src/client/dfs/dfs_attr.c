@@ -178,7 +178,7 @@ ostat_run(void *arg)
 {
     struct ostat_args *args = arg;
 
-    return dfs_ostat(args->dfs, args->obj, args->stbuf);
+    return err_from_errno(dfs_ostat(args->dfs, args->obj, args->stbuf));
 }
 
 int
@@ -188,7 +188,7 @@ dfs_ostatx(dfs_t *dfs, dfs_obj_t *obj, struct stat *stbuf, daos_event_t *ev)
 
     if (ev == NULL)
         return dfs_ostat(dfs, obj, stbuf);
-    return err_to_errno(client_tools_run(ev, ostat_run, &args, sizeof(args)));
+    return client_tools_run(ev, ostat_run, &args, sizeof(args));
 }
 
 /* ---- changes ---------------------------------------------------------------------------------------------------------- */

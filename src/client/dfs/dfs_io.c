@@ -42,7 +42,7 @@ sgl_bytes(const d_sg_list_t *sgl, uint64_t *ret_bytes)
     return 0;
 }
 
-/* The array's calls go by a buffer's room when they read: give them the valid bytes as room, and leave the caller's list as it is. */
+/* Returns 0 or -DER. The array's calls go by a buffer's room when they read: give them the valid bytes as room, and leave the caller's list as it is. */
 static int
 io_run(void *arg)
 {
@@ -66,7 +66,7 @@ io_run(void *arg)
     }
     sgl.sg_iovs = calloc(sgl.sg_nr, sizeof(*sgl.sg_iovs));
     if (sgl.sg_iovs == NULL)
-        return ENOMEM;
+        return CAIRN_ERR(NOMEM);
     for (uint32_t i = 0; i < sgl.sg_nr; i++) {
         d_iov_set(&sgl.sg_iovs[i], io->sgl->sg_iovs[i].iov_buf, io->sgl->sg_iovs[i].iov_len);
     }
@@ -78,15 +78,15 @@ io_run(void *arg)
             *io->read_size = asked - iod.arr_nr_short_read;
     }
     free(sgl.sg_iovs);
-    return err_to_errno(rc);
+    return rc;
 }
 
 static int
 io_start(struct io *io, daos_event_t *ev)
 {
     if (ev == NULL)
-        return io_run(io); /* its calls block by themselves */
-    return err_to_errno(client_tools_run(ev, io_run, io, sizeof(*io)));
+        return err_to_errno(io_run(io)); /* its calls block by themselves */
+    return client_tools_run(ev, io_run, io, sizeof(*io));
 }
 
 static int

@@ -560,9 +560,8 @@ sys_io_run(void *arg)
     d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
 
     d_iov_set(&iov, io->buf, *io->size);
-    if (io->is_write)
-        return dfs_write(io->dfs, io->obj, &sgl, io->off, NULL);
-    return dfs_read(io->dfs, io->obj, &sgl, io->off, io->size, NULL);
+    return err_from_errno(io->is_write ? dfs_write(io->dfs, io->obj, &sgl, io->off, NULL)
+                                       : dfs_read(io->dfs, io->obj, &sgl, io->off, io->size, NULL));
 }
 
 static int
@@ -571,8 +570,8 @@ sys_io_start(struct sys_io *io, daos_event_t *ev)
     if (io->obj == NULL || io->size == NULL || (io->buf == NULL && *io->size > 0))
         return EINVAL;
     if (ev == NULL)
-        return sys_io_run(io);
-    return err_to_errno(client_tools_run(ev, sys_io_run, io, sizeof(*io)));
+        return err_to_errno(sys_io_run(io));
+    return client_tools_run(ev, sys_io_run, io, sizeof(*io));
 }
 
 int

@@ -7,8 +7,10 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,7 +118,61 @@ plat_gate_call_unlock(struct plat_gate *gate, struct plat_seat *seat)
 }
 
 int
-plat_gate_on_fork(void (*fn)(void))
+plat_gate_on_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
-    return pthread_atfork(NULL, NULL, fn) == 0 ? 0 : CAIRN_ERR(NOMEM);
+    return pthread_atfork(prepare, parent, child) == 0 ? 0 : CAIRN_ERR(NOMEM);
+}
+
+struct plat_gate_thread {
+    pthread_t pthread;
+    void (*fn)(void *arg);
+    void *arg;
+    char name[16];
+};
+
+static void *
+gate_thread_main(void *arg)
+{
+    struct plat_gate_thread *thread = arg;
+
+    (void)pthread_setname_np(pthread_self(), thread->name);
+    thread->fn(thread->arg);
+    return NULL;
+}
+
+int
+plat_gate_thread_start(
+    const char *name, void (*fn)(void *arg), void *arg, struct plat_gate_thread **ret_thread)
+{
+    struct plat_gate_thread *thread = calloc(1, sizeof(*thread));
+    sigset_t all, old;
+    int rc;
+
+    if (thread == NULL)
+        return CAIRN_ERR(NOMEM);
+    thread->fn = fn;
+    thread->arg = arg;
+    strncpy(thread->name, name, sizeof(thread->name) - 1);
+    sigfillset(&all); /* TH-3: the new thread inherits the mask */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&thread->pthread, NULL, gate_thread_main, thread);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0) {
+        free(thread);
+        return CAIRN_ERR(NOMEM);
+    }
+    *ret_thread = thread;
+    return 0;
+}
+
+void
+plat_gate_thread_join(struct plat_gate_thread *thread)
+{
+    int rc;
+
+    if (thread == NULL)
+        return;
+    rc = pthread_join(thread->pthread, NULL);
+    CAIRN_ASSERT(rc == 0);
+    free(thread);
 }
