@@ -175,7 +175,8 @@ services_start(struct engine *engine)
         .rpc = sys->rpc,
         .self_rank = engine->cfg.rank,
         .is_engine = is_engine,
-        .arg = engine};
+        .arg = engine,
+        .revokes_nr_max = engine->cfg.limits.pool_revokes_nr};
     struct mgmt_env menv = {.plat = engine->plat,
         .sys = sys->vos,
         .rpc = sys->rpc,

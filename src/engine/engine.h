@@ -48,6 +48,14 @@ enum {
     ENGINE_CTL_BYTES_MAX = 1 << 20, /* one packed Envelope */
 };
 
+/* Smaller limits than the usual ones, for tests: what happens at a limit is reached with little work. 0: the usual. */
+struct engine_limits {
+    uint32_t rpc_backlog_nr; /* messages that wait for one peer */
+    uint32_t tgt_hdls_nr, tgt_conts_nr; /* in the tables of a target */
+    uint32_t pool_revokes_nr; /* revocations waiting */
+    uint32_t ckpt_pct; /* a checkpoint begins when the log is that full */
+};
+
 struct engine_cfg {
     uint32_t struct_bytes; /* sizeof(struct engine_cfg): an embedded engine is another binary */
     uint32_t rank;
@@ -80,6 +88,7 @@ struct engine_cfg {
     /* Called on the system xstream when the first stop is asked for, however. May be NULL. */
     void (*on_stop)(void *arg);
     void *on_stop_arg;
+    struct engine_limits limits;
 };
 
 /** Fill with defaults: everything 0 but struct_bytes and cpu_first. */

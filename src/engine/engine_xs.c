@@ -32,6 +32,7 @@ store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
     cfg->system = xs->engine->system;
     cfg->rank = e->rank;
     cfg->pending = &xs->bio; /* for engine_xs_abandon() */
+    cfg->ckpt_pct = e->limits.ckpt_pct;
     cfg->device = cuuid_derive(&cfg->system, (uint64_t)e->rank << 16 | xs->tag);
     if (xs->tag == RPC_TAG_SYSTEM) {
         (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/sys", e->dir);
@@ -101,7 +102,12 @@ static int
 target_create(struct engine_xs *xs)
 {
     struct pool_tgt_opts popts = {.rpc = NULL, .sys_rank = sys_rank, .arg = xs};
-    struct tgt_opts topts = {.idx = xs->tag - 1, .bio = xs->bio, .vos = xs->vos};
+    const struct engine_limits *limits = &xs->engine->cfg.limits;
+    struct tgt_opts topts = {.idx = xs->tag - 1,
+        .bio = xs->bio,
+        .vos = xs->vos,
+        .hdls_nr_max = limits->tgt_hdls_nr,
+        .conts_nr_max = limits->tgt_conts_nr};
     int rc;
 
     rc = pool_tgt_create(&popts, &xs->pool_tgt);
@@ -244,7 +250,8 @@ engine_xs_listen(void *arg)
         .resolve = resolve,
         .hlc_get = clock_get,
         .hlc_recv = clock_recv,
-        .arg = xs};
+        .arg = xs,
+        .backlog_nr_max = engine->cfg.limits.rpc_backlog_nr};
     int rc;
 
     opts.handlers = xs->tag == RPC_TAG_SYSTEM ? engine_rpc_sys(&opts.handler_nr)

@@ -204,8 +204,9 @@ fetch_give(struct tgt *tgt, struct rpc_req *req, const struct vos_fetch *fetch,
     rc = describe(req, fetch, iods, out, &bytes);
     if (rc != 0 || (in->flags & VOS_FETCH_SIZE_ONLY) != 0 || fetch->data_bytes == 0)
         return rc;
+    /* Who expects little names no region; its reply may be long all the same, by the number of its ranges, and then travels as payload. */
     if (fetch->data_bytes <= PROTO_INLINE_BYTES_MAX &&
-        bytes + fetch->data_bytes <= NET_HDR_BYTES_MAX - REPLY_FIXED_BYTES)
+        (in->bulk.id == 0 || bytes + fetch->data_bytes <= NET_HDR_BYTES_MAX - REPLY_FIXED_BYTES))
         return give_inline(req, fetch, out);
     return give_pushed(tgt, req, fetch, out);
 }

@@ -15,6 +15,9 @@ struct sim_opts {
     uint64_t seed;
     uint64_t net_lat_lo_ns, net_lat_hi_ns;
     uint32_t net_loss_ppm, net_dup_ppm, net_reorder_ppm, net_cut_ppm; /* cut: the connection drops */
+    uint64_t net_part_hi_ns; /* how late the second part of a payload may come; 0: as any packet */
+    uint32_t net_window_bytes; /* of one direction, unread; 0: 256 KiB */
+    uint32_t net_sendq_nr; /* messages that a peer may have queued before send() says BUSY; 0: NET_SENDQ_MSGS_MAX */
     uint64_t disk_lat_lo_ns, disk_lat_hi_ns;
     uint32_t disk_error_ppm, disk_stall_ppm;
     uint64_t disk_stall_ns;

@@ -56,6 +56,7 @@ struct pool_env {
     /* May the sender of this message act as an engine? */
     bool (*is_engine)(void *arg, const struct rpc_hdr *hdr);
     void *arg;
+    uint32_t revokes_nr_max; /* 0: POOL_REVOKES_NR_MAX; less for tests */
 };
 
 struct pool_call;

@@ -25,6 +25,8 @@ pool_svcs_create(
     if (svcs == NULL)
         return CAIRN_ERR(NOMEM);
     svcs->env = *env;
+    if (svcs->env.revokes_nr_max == 0)
+        svcs->env.revokes_nr_max = POOL_REVOKES_NR_MAX;
     if (hooks != NULL)
         svcs->hooks = *hooks;
     list_init(&svcs->svcs);

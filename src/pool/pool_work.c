@@ -140,7 +140,7 @@ pool_revoke(struct pool_call *call, struct uuid hdl)
     struct pool_svc *svc = call->svc;
     struct pool_revoke *r;
 
-    if (svc->revoke_nr == POOL_REVOKES_NR_MAX) {
+    if (svc->revoke_nr >= call->svcs->env.revokes_nr_max) {
         CAIRN_PROBE("pool.revoke.dropped"); /* TGT-5 ends the handle at the targets */
         return;
     }

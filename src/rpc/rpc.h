@@ -121,6 +121,7 @@ struct rpc_ctx_opts {
     uint64_t (*hlc_get)(void *arg);
     int (*hlc_recv)(void *arg, uint64_t hlc);
     void *arg; /* of the three above */
+    uint32_t backlog_nr_max; /* 0: RPC_BACKLOG_NR_MAX; less for tests */
 };
 
 /** Call on the xstream or before it runs. Errors: BUSY the address is in use; INVAL; NOMEM. */

@@ -148,7 +148,7 @@ rpc_msg_send(struct rpc_conn *conn, struct rpc_msg *msg)
     }
     if (rc == 0)
         return;
-    if (rc == -DER_BUSY && conn->backlog_nr < RPC_BACKLOG_NR_MAX) {
+    if (rc == -DER_BUSY && conn->backlog_nr < conn->ctx->opts.backlog_nr_max) {
         CAIRN_PROBE("rpc.conn.backlog");
         list_add_tail(&msg->backlog_link, &conn->backlog);
         conn->backlog_nr++;

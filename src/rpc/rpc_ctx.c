@@ -21,6 +21,8 @@ ctx_init(struct rpc_ctx *ctx, const struct rpc_ctx_opts *opts)
     int rc;
 
     ctx->opts = *opts;
+    if (ctx->opts.backlog_nr_max == 0)
+        ctx->opts.backlog_nr_max = RPC_BACKLOG_NR_MAX;
     ctx->plat = xstream_plat(opts->xs);
     list_init(&ctx->conns);
     list_init(&ctx->msgs);

@@ -37,6 +37,10 @@ tgt_create(const struct tgt_opts *opts, struct tgt **ret_tgt)
     if (tgt == NULL)
         return CAIRN_ERR(NOMEM);
     tgt->opts = *opts;
+    if (tgt->opts.hdls_nr_max == 0)
+        tgt->opts.hdls_nr_max = TGT_HDLS_NR_MAX;
+    if (tgt->opts.conts_nr_max == 0)
+        tgt->opts.conts_nr_max = TGT_CONTS_NR_MAX;
     tgt->xs = xstream_self();
     sm_init(&tgt->sm, &tgt_sm, TGT_SERVING);
     list_init(&tgt->hdl_lru);
@@ -210,7 +214,7 @@ cont_make_room(struct tgt *tgt)
 {
     struct tgt_cont *tc;
 
-    if (tgt->conts.nr < TGT_CONTS_NR_MAX)
+    if (tgt->conts.nr < tgt->opts.conts_nr_max)
         return 0;
     LIST_FOREACH(tc, &tgt->cont_lru, struct tgt_cont, lru) {
         if (tc->ops_nr == 0 && tc->refs == 0 && sm_is(&tc->sm, TGT_CONT_OPEN)) {

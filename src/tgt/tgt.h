@@ -72,6 +72,7 @@ struct tgt_opts {
     CAIRN_YIELDS int (*hdl_lookup)(
         void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info);
     void *arg;
+    uint32_t hdls_nr_max, conts_nr_max; /* 0: TGT_HDLS_NR_MAX, TGT_CONTS_NR_MAX; less for tests */
 };
 
 /** On the target's xstream. Borrows bio and vos until tgt_destroy(). Errors: NOMEM. */

@@ -69,7 +69,7 @@ hdl_make_room(struct tgt *tgt)
 {
     struct tgt_hdl *hdl;
 
-    if (tgt->hdls.nr < TGT_HDLS_NR_MAX)
+    if (tgt->hdls.nr < tgt->opts.hdls_nr_max)
         return 0;
     LIST_FOREACH(hdl, &tgt->hdl_lru, struct tgt_hdl, lru) {
         if (hdl->refs == 0) {

@@ -5,8 +5,9 @@
 # usage: test/sim/run_bugs.sh [PATCH ...]      default: all of test/sim/bugs/; those of test/crash/bugs/ do, too
 #
 # The source tree is copied and built; each patch is applied (-p1, from the root of the tree), built, run until a seed fails, and taken
-# back. A line `# sim_run: OPTIONS` at the top of a patch adds options. A patch that does not apply or does not build fails. Prints harness lines, `ok sim.bug.<name> <ms> seed ...`. BUGS_DIR: a
-# directory to work in.
+# back. The tree without it must pass that same seed, else the run shows something else than the bug. A line `# sim_run: OPTIONS` at the
+# top of a patch adds options. A patch that does not apply or does not build fails. Prints harness lines, `ok sim.bug.<name> <ms> seed ...`.
+# BUGS_DIR: a directory to work in.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,11 +29,16 @@ build_it() {
 }
 
 # 0: no seed failed
-run_it() { # [patch]
-    more=
-    [ $# -eq 0 ] || more=$(sed -n 's/^# sim_run: //p' "$1")
+run_it() { # patch
+    more=$(sed -n 's/^# sim_run: //p' "$1")
     # shellcheck disable=SC2086
     "$build/test/sim/sim_run" --seeds "${SEEDS:-200}" --fails 1 --twice-every 0 $more >"$work/run.log" 2>&1
+}
+
+# The same seed without the patch.
+clean_passes() { # patch seed
+    # shellcheck disable=SC2046
+    "$work/sim_run_clean" --seed "$2" --twice-every 0 $(sed -n 's/^# sim_run: //p' "$1") >"$work/clean.log" 2>&1
 }
 
 cleanup() {
@@ -51,7 +57,8 @@ if ! meson setup "$build" "$tree" --buildtype=debugoptimized >"$work/setup.log" 
     report FAIL none "$start" "sim_run does not build"
     exit 1
 fi
-if ! SEEDS=40 run_it; then
+cp "$build/test/sim/sim_run" "$work/sim_run_clean"
+if ! "$work/sim_run_clean" --seeds 40 --fails 1 --twice-every 0 >"$work/run.log" 2>&1; then
     cat "$work/run.log" >&2
     report FAIL none "$start" "sim_run fails without any bug"
     exit 1
@@ -75,6 +82,9 @@ for patch_file in "$@"; do
         report FAIL "$name" "$start" "does not build with the patch"
     elif run_it "$patch_file"; then
         report FAIL "$name" "$start" "no seed of ${SEEDS:-200} noticed"
+    elif ! clean_passes "$patch_file" "$(sed -n 's/^# seed \([0-9]*\) failed.*/\1/p' "$work/run.log" | head -n 1)"; then
+        cat "$work/clean.log" >&2
+        report FAIL "$name" "$start" "the seed that fails with it fails without it, too"
     else
         report ok "$name" "$start" "$(grep -A1 '^# seed' "$work/run.log" | tr '\n' ' ' | cut -c1-160)"
     fi

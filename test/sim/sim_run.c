@@ -5,7 +5,9 @@
  * the same trace (SM-1). Prints harness lines; a failure is followed by the command that replays it.
  *
  * usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work obj,md,dfs] [--fault NAME|none]
- *                [--trace] [--verbose] [--no-fork] [--name NAME] [--fails N]
+ *                [--trace] [--verbose] [--no-fork] [--name NAME] [--fails N] [--list FILE]
+ *
+ * A line of FILE is "SEED [OPTION VALUE] ...   # why"; each is run once.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -39,6 +41,7 @@ static struct {
     uint64_t fails_max;
     bool no_fork, trace;
     const char *name;
+    const char *list;
     const char *extra; /* options to repeat in the replay command */
 } opts = {
     .run = {.only_fault = -1}, .seeds = 1, .twice_every = 4, .fails_max = 20, .name = "run", .extra = ""};
@@ -276,7 +279,7 @@ usage(void)
         "usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work "
         "obj,md,dfs]\n"
         "               [--fault NAME|none] [--trace] [--verbose] [--no-fork] [--name NAME]\n"
-        "               [--fails N]\n");
+        "               [--fails N] [--list FILE]\n");
     exit(2);
 }
 
@@ -300,7 +303,7 @@ static void
 option(const char *name, const char *value)
 {
     static char extra[256];
-    size_t len = strlen(extra);
+    size_t len = strlen(opts.extra);
 
     if (strcmp(name, "--seed") == 0) {
         opts.run.seed = strtoull(value, NULL, 0);
@@ -315,6 +318,8 @@ option(const char *name, const char *value)
         opts.fails_max = strtoull(value, NULL, 0);
     } else if (strcmp(name, "--name") == 0) {
         opts.name = value;
+    } else if (strcmp(name, "--list") == 0) {
+        opts.list = value;
     } else {
         if (strcmp(name, "--ops") == 0) {
             opts.run.ops = (uint32_t)strtoul(value, NULL, 0);
@@ -326,9 +331,43 @@ option(const char *name, const char *value)
         } else {
             usage();
         }
+        if (len == 0)
+            extra[0] = '\0';
         snprintf(extra + len, sizeof(extra) - len, " %s %s", name, value);
         opts.extra = extra;
     }
+}
+
+/* Seeds of a file, each with its own options. */
+static void
+list_run(const char *self)
+{
+    static char line[512];
+    const struct simt_opts base = opts.run;
+    FILE *file = fopen(opts.list, "r");
+    char *save, *word, *value;
+
+    if (file == NULL) {
+        perror(opts.list);
+        exit(2);
+    }
+    while (fgets(line, sizeof(line), file) != NULL && sum.fails < opts.fails_max) {
+        line[strcspn(line, "#\n")] = '\0';
+        word = strtok_r(line, " ", &save);
+        if (word == NULL)
+            continue;
+        opts.run = base;
+        opts.extra = "";
+        opts.run.seed = strtoull(word, NULL, 0);
+        while ((word = strtok_r(NULL, " ", &save)) != NULL) {
+            value = strtok_r(NULL, " ", &save);
+            if (value == NULL)
+                usage();
+            option(word, value);
+        }
+        seed_run(self, opts.run.seed);
+    }
+    fclose(file);
 }
 
 int
@@ -350,6 +389,10 @@ main(int argc, char **argv)
         } else {
             usage();
         }
+    }
+    if (opts.list != NULL) {
+        list_run(argv[0]);
+        opts.seeds = 0;
     }
     for (uint64_t i = 0; i < opts.seeds && sum.fails < opts.fails_max; i++) {
         if (opts.minutes > 0 && (double)(now_ms() - start_ms) > opts.minutes * 60000)

@@ -9,7 +9,10 @@
 #include "base/util.h"
 #include "sim/simt_sys.h"
 
-enum { FAULTS_MAX = 150 }; /* of a run */
+enum {
+    FAULTS_MAX = 150,
+    DEATHS_MAX = 60
+}; /* of a run; of engines, so that a call can end well within its time */
 
 static const char *const names[SIMT_FAULTS_NR] = {
     "kill", "power", "power_at", "client", "link", "net", "disk", "evict", "skew", "pause", "stop"};
@@ -55,6 +58,39 @@ rough_draw(struct rng *rng, struct simt_cfg *cfg)
     }
 }
 
+/*
+ * Swarm testing: what the usual sizes would need days for happens at once where some limits are small. Each run has a few of these.
+ * From a generator of its own, so that one more draw here leaves the rest of a run what it was.
+ */
+static void
+narrow_draw(struct rng *rng, struct simt_cfg *cfg)
+{
+    struct engine_limits *limits = &cfg->limits;
+    struct sim_opts *r = &cfg->rough;
+
+    if (rng_chance(rng, 1, 4)) {
+        r->net_window_bytes = (uint32_t)draw_log(rng, 2048, 65536);
+        r->net_sendq_nr = (uint32_t)draw_log(rng, 1, 16);
+        limits->rpc_backlog_nr = (uint32_t)rng_range(rng, 4, 16);
+    }
+    if (cfg->faults[SIMT_NET] && rng_chance(rng, 1, 3))
+        r->net_part_hi_ns = draw_log(rng, 50 * SIMT_MS, 30 * SIMT_S);
+    if (rng_chance(rng, 1, 5))
+        limits->tgt_conts_nr = (uint32_t)rng_range(rng, 2, 4);
+    if (rng_chance(rng, 1, 5))
+        limits->tgt_hdls_nr = (uint32_t)rng_range(rng, 3, 8);
+    if (rng_chance(rng, 1, 4))
+        limits->pool_revokes_nr = (uint32_t)rng_range(rng, 1, 2);
+    if (rng_chance(rng, 1, 4))
+        limits->ckpt_pct = (uint32_t)(rng_chance(rng, 1, 2) ? rng_range(rng, 1, 5) : 90);
+    cfg->is_hot = rng_chance(rng, 1, 8);
+    cfg->wide = rng_chance(rng, 1, 5);
+    cfg->restless = rng_chance(rng, 1, 6);
+    cfg->pools = rng_chance(rng, 1, 4);
+    if (rng_chance(rng, 1, 8))
+        cfg->meta_bytes = UINT64_C(8) << 20;
+}
+
 static void
 cfg_say(struct simt *t)
 {
@@ -76,6 +112,15 @@ cfg_say(struct simt *t)
         (double)r->net_lat_hi_ns / 1e6, r->net_loss_ppm, r->net_dup_ppm, r->net_reorder_ppm,
         r->net_cut_ppm, (double)r->disk_lat_hi_ns / 1e6, r->disk_stall_ppm,
         (double)r->disk_stall_ns / 1e6);
+    fprintf(stderr,
+        "window %u, send queue %u, second parts %.0f ms; limits: backlog %u handles %u containers "
+        "%u revocations %u checkpoints %u%%; "
+        "pool %llu + %llu MiB%s%s%s%s\n",
+        r->net_window_bytes, r->net_sendq_nr, (double)r->net_part_hi_ns / 1e6,
+        cfg->limits.rpc_backlog_nr, cfg->limits.tgt_hdls_nr, cfg->limits.tgt_conts_nr,
+        cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct, (unsigned long long)cfg->meta_bytes >> 20,
+        (unsigned long long)cfg->data_bytes >> 20, cfg->is_hot ? " hot" : "",
+        cfg->wide ? " wide" : "", cfg->restless ? " restless" : "", cfg->pools ? " pools" : "");
 }
 
 void
@@ -120,6 +165,8 @@ simt_cfg_draw(struct simt *t)
     }
     if (!cfg->faults[SIMT_NET] && !cfg->faults[SIMT_DISK])
         cfg->rough = cfg->calm;
+    rng_init(&rng, t->opts.seed ^ UINT64_C(0x5aa4));
+    narrow_draw(&rng, cfg);
     cfg_say(t);
 }
 
@@ -337,6 +384,12 @@ fault_draw(struct simt *t)
     return (enum simt_fault)fault;
 }
 
+static bool
+is_death(enum simt_fault fault)
+{
+    return fault == SIMT_KILL || fault == SIMT_POWER || fault == SIMT_POWER_AT || fault == SIMT_STOP;
+}
+
 void
 simt_fault_injector(void *arg)
 {
@@ -347,12 +400,14 @@ simt_fault_injector(void *arg)
     if (t->cfg.faults[SIMT_EVICT] && ult_create(xstream_self(), ULT_SERVICE, evictor, t, NULL) != 0)
         simt_fail(t, "no ULT");
     /* A run in which nothing gets done any more is not worth its time. */
-    for (uint32_t nr = 0; t->rough_on && nr < FAULTS_MAX;) {
+    for (uint32_t nr = 0, deaths = 0; t->rough_on && nr < FAULTS_MAX;) {
         enum simt_fault fault = fault_draw(t);
 
         ult_sleep(simt_exp(&t->rng, t->cfg.fault_gap_ns));
-        if (!t->rough_on || !t->cfg.faults[fault] || !fault_do(t, fault))
+        if (!t->rough_on || !t->cfg.faults[fault] || (is_death(fault) && deaths >= DEATHS_MAX) ||
+            !fault_do(t, fault))
             continue;
+        deaths += is_death(fault);
         simt_say(t, "fault %s", simt_fault_name(fault));
         t->report->faults_nr[fault] += fault != SIMT_EVICT;
         nr++;

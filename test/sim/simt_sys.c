@@ -375,6 +375,7 @@ simt_engine_start(struct simt_engine *e)
     cfg.data_bytes = UINT64_C(256) << 20;
     cfg.sys_meta_bytes = UINT64_C(128) << 20;
     cfg.sys_data_bytes = UINT64_C(64) << 20;
+    cfg.limits = e->t->cfg.limits;
     rc = engine_start(e->plat, &cfg, err, &e->engine);
     if (rc != 0)
         simt_fail(e->t, "rank %u does not start: %s: %s", e->rank, err_name(rc), err);

@@ -80,6 +80,11 @@ struct simt_cfg {
     uint32_t workers[SIMT_CLIENTS];
     uint64_t think_ns; /* mean */
     uint64_t meta_bytes, data_bytes; /* of the pool, for each rank; small ones fill up */
+    struct engine_limits limits;
+    bool is_hot; /* all want the same key */
+    bool wide; /* arrays come in many small ranges */
+    bool restless; /* buffers change while they are being written */
+    bool pools; /* other pools come and go */
     struct sim_opts calm, rough;
 };
 

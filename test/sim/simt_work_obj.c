@@ -50,6 +50,7 @@ struct oper {
     uint8_t seen_mask; /* K_SEE_AKEY, K_SEE_CELLS: of those in `akeys`, of cells */
     uint32_t id; /* what an update writes */
     uint32_t len[SINGLES_NR];
+    uint32_t piece; /* the array in ranges of so many records; 0: in one */
     int rc;
     uint32_t got[SINGLES_NR + CELLS_NR];
     char who[40];
@@ -260,7 +261,8 @@ state_print(const void *state, char *buf, size_t len)
 /* ---- values ---------------------------------------------------------------------------------------------------------------------- */
 
 struct value_head {
-    uint32_t magic, id, len, place, crc, pad;
+    uint32_t magic, id, len, place, crc;
+    uint32_t restless; /* changes while it is being written (MS-4); anything is right */
 };
 #define VALUE_MAGIC 0x5133a11eu
 
@@ -306,6 +308,7 @@ value_id(struct simt *t, uint8_t *buf, uint64_t len, uint32_t place)
         memcpy(&head, buf, sizeof(head));
         crc = head.crc;
         head.crc = 0;
+        head.restless = 0;
         memcpy(buf, &head, sizeof(head));
         if (head.magic == VALUE_MAGIC && head.len == len && head.place == place &&
             crc == crc32c(0, buf, len))
@@ -393,7 +396,8 @@ oper_new(struct ctx *c, enum kind kind)
 struct io {
     struct key dkey, akeys[AKEYS_NR];
     daos_iod_t iods[AKEYS_NR];
-    daos_recx_t recxs[AKEYS_NR];
+    daos_recx_t recxs[RECS_NR]; /* of the array */
+    uint64_t recs; /* in all of them */
     d_iov_t iovs[AKEYS_NR];
     d_sg_list_t sgls[AKEYS_NR];
     uint32_t akey_of[AKEYS_NR];
@@ -404,6 +408,22 @@ static uint8_t *
 akey_buf(struct ctx *c, uint32_t a)
 {
     return c->w->buf + (a == ARRAY ? ARRAY_OFF : a * SINGLE_ROOM);
+}
+
+/* The ranges of the array: one, or many small ones that lie side by side. */
+static void
+recxs_build(struct io *io, daos_iod_t *iod, const struct oper *o)
+{
+    uint64_t at = cell_at[o->cell_lo], end = cell_at[o->cell_hi + 1];
+
+    io->recs = end - at;
+    iod->iod_recxs = io->recxs;
+    for (iod->iod_nr = 0; at < end; iod->iod_nr++) {
+        uint64_t nr = o->piece != 0 ? MIN(o->piece, end - at) : end - at;
+
+        io->recxs[iod->iod_nr] = (daos_recx_t){at, nr};
+        at += nr;
+    }
 }
 
 static void
@@ -422,11 +442,8 @@ io_build(struct ctx *c, struct io *io, uint32_t obj, uint32_t k, const struct op
         iod->iod_type = a == ARRAY ? DAOS_IOD_ARRAY : DAOS_IOD_SINGLE;
         iod->iod_nr = 1;
         iod->iod_flags = o->acond[a];
-        if (a == ARRAY) {
-            io->recxs[io->nr] =
-                (daos_recx_t){cell_at[o->cell_lo], cell_at[o->cell_hi + 1] - cell_at[o->cell_lo]};
-            iod->iod_recxs = &io->recxs[io->nr];
-        }
+        if (a == ARRAY)
+            recxs_build(io, iod, o);
         io->sgls[io->nr] = (d_sg_list_t){1, 0, &io->iovs[io->nr]};
         d_iov_set(&io->iovs[io->nr], akey_buf(c, a), 0);
         io->akey_of[io->nr++] = a;
@@ -455,6 +472,13 @@ cells_draw(struct simt_worker *w, struct oper *o)
 {
     o->cell_lo = (uint8_t)simt_pick(w, CELLS_NR);
     o->cell_hi = (uint8_t)(o->cell_lo + simt_pick(w, CELLS_NR - o->cell_lo));
+}
+
+static void
+piece_draw(struct simt_worker *w, struct oper *o)
+{
+    if (w->proc->t->cfg.wide && simt_pick(w, 2) == 0)
+        o->piece = (uint32_t)(1 + simt_pick(w, 8));
 }
 
 static void
@@ -489,9 +513,49 @@ settle(struct ctx *c, const char *what, int rc)
     return outcome;
 }
 
+/* ---- an application that changes its buffer too early (MS-4) ---- */
+
+struct restless {
+    struct simt_worker *w;
+    uint8_t *at;
+    bool is_over;
+};
+
+static void
+restless_main(void *arg)
+{
+    struct restless *r = arg;
+
+    while (!r->is_over) {
+        ult_sleep(simt_exp(&r->w->rng, SIMT_MS / 2));
+        if (!r->is_over)
+            (*r->at)++;
+    }
+}
+
+/* Change a byte of the first large value, that no check looks at, from now on. NULL: not this time. */
+static struct ult *
+restless_start(struct ctx *c, struct restless *r, const struct oper *o)
+{
+    struct ult *ult;
+    uint32_t a = 0;
+
+    while (a < SINGLES_NR && ((o->akeys & ~o->holes) >> a & 1) == 0) {
+        a++;
+    }
+    if (!c->t->cfg.restless || a == SINGLES_NR || simt_pick(c->w, 3) != 0)
+        return NULL;
+    *r = (struct restless){.w = c->w, .at = akey_buf(c, a) + offsetof(struct value_head, restless)};
+    if (ult_create(xstream_self(), ULT_IO, restless_main, r, &ult) != 0)
+        return NULL;
+    return ult;
+}
+
 static void
 do_update(struct ctx *c, uint32_t obj, uint32_t k)
 {
+    struct restless restless;
+    struct ult *ult;
     struct oper *o = oper_new(c, K_UPDATE);
     struct io *io = simt_alloc(sizeof(*io));
 
@@ -501,6 +565,7 @@ do_update(struct ctx *c, uint32_t obj, uint32_t k)
             o->holes |= (uint8_t)(1u << a);
     }
     cells_draw(c->w, o);
+    piece_draw(c->w, o);
     conds_draw(c->w, o);
     if (defs[obj].is_kv)
         o->cond &= DAOS_COND_DKEY_INSERT | DAOS_COND_DKEY_UPDATE;
@@ -514,7 +579,7 @@ do_update(struct ctx *c, uint32_t obj, uint32_t k)
         if (a == ARRAY) {
             io->iods[i].iod_size = REC_BYTES;
             records_fill(akey_buf(c, a), cell_at[o->cell_lo], cell_at[o->cell_hi + 1], o->id, place);
-            d_iov_set(&io->iovs[i], akey_buf(c, a), io->recxs[i].rx_nr * REC_BYTES);
+            d_iov_set(&io->iovs[i], akey_buf(c, a), io->recs * REC_BYTES);
         } else {
             o->len[a] = len_draw(c->w);
             io->iods[i].iod_size = o->len[a];
@@ -523,6 +588,7 @@ do_update(struct ctx *c, uint32_t obj, uint32_t k)
         }
     }
     simt_doing(c->w, "update");
+    ult = restless_start(c, &restless, o);
     simt_ask(c->w, &o->base, &c->work->things[obj][k]);
     if (defs[obj].is_kv) {
         o->rc = daos_kv_put(
@@ -531,7 +597,14 @@ do_update(struct ctx *c, uint32_t obj, uint32_t k)
         o->rc = daos_obj_update(
             c->ohs[obj], DAOS_TX_NONE, o->cond, &io->dkey.iov, io->nr, io->iods, io->sgls, NULL);
     }
+    if (ult != NULL) {
+        restless.is_over = true;
+        if (o->rc == -DER_CSUM) /* it never held still: no attempt had an effect */
+            o->rc = -DER_TX_UNCERTAIN;
+    }
     settle(c, "update", o->rc);
+    if (ult != NULL)
+        ult_join(ult);
     free(io);
 }
 
@@ -562,7 +635,7 @@ fetch(struct ctx *c, uint32_t obj, uint32_t k, struct oper *o)
     io_build(c, io, obj, k, o);
     for (uint32_t i = 0; i < io->nr; i++) {
         uint32_t a = io->akey_of[i];
-        uint64_t room = a == ARRAY ? io->recxs[i].rx_nr * REC_BYTES : SINGLE_ROOM;
+        uint64_t room = a == ARRAY ? io->recs * REC_BYTES : SINGLE_ROOM;
 
         memset(akey_buf(c, a), 0, room);
         io->iods[i].iod_size = a == ARRAY ? REC_BYTES : DAOS_REC_ANY;
@@ -593,6 +666,7 @@ do_fetch(struct ctx *c, uint32_t obj, uint32_t k)
     o->akeys = defs[obj].is_kv ? 1 : (uint8_t)(1 + simt_pick(c->w, (1 << AKEYS_NR) - 1));
     o->cond = conds[simt_pick(c->w, defs[obj].is_kv ? 4 : 5)];
     cells_draw(c->w, o);
+    piece_draw(c->w, o);
     fetch(c, obj, k, o);
 }
 
@@ -905,7 +979,8 @@ ctx_close(struct ctx *c)
 static void
 one_request(struct ctx *c)
 {
-    uint32_t obj = (uint32_t)simt_pick(c->w, OBJS_NR), k = (uint32_t)simt_pick(c->w, KEYS_NR);
+    uint32_t obj = (uint32_t)simt_pick(c->w, c->t->cfg.is_hot ? 1 : OBJS_NR);
+    uint32_t k = (uint32_t)simt_pick(c->w, c->t->cfg.is_hot ? 1 : KEYS_NR);
     uint64_t roll = simt_pick(c->w, 100);
 
     if (roll < 40) {

@@ -373,6 +373,33 @@ TEST_ON(objsrv, many_segments_are_gathered, BACKEND_SIM)
     run(body_gather);
 }
 
+/* Little data in so many ranges that the reply is longer than a header: it comes all the same, without a region to put it. */
+static void
+body_thin(struct env *env)
+{
+    enum { SEGS = 3000, EACH = 5 };
+    struct proto_recx *recxs = arena_alloc(&env->arena, SEGS * sizeof(*recxs));
+    uint8_t *data = arena_alloc(&env->arena, SEGS * EACH);
+    struct proto_recx all = {0, (uint64_t)SEGS * 2 * EACH};
+    struct proto_obj_fetch_rep rep;
+
+    for (uint32_t i = 0; i < SEGS; i++) {
+        recxs[i] = (struct proto_recx){(uint64_t)i * 2 * EACH, EACH};
+        memset(data + i * EACH, (int)(1 + i % 255), EACH);
+    }
+    EXPECT_OK(put(env, recxs, SEGS, 1, data, SEGS * EACH));
+    if (!EXPECT_OK(get(env, &all, 1, NULL, all.nr, &rep)))
+        return;
+    EXPECT_EQ(((struct proto_fetch_iod *)rep.iods.items)[0].segs.nr, 2 * SEGS);
+    EXPECT_EQ(rep.data.len, SEGS * EACH);
+    EXPECT_MEM_EQ(rep.data.buf, data, SEGS * EACH);
+}
+
+TEST_ON(objsrv, little_data_in_many_ranges, BACKEND_SIM)
+{
+    run(body_thin);
+}
+
 static void
 body_lies(struct env *env)
 {

@@ -6,7 +6,7 @@
  *
  *   SNET-1  Packets of one direction of a connection arrive in order, each after a random latency; one chosen for reordering arrives out
  *           of order; a duplicated one twice; a lost one never. None of this happens to the packets that open and close a connection.
- *   SNET-2  A direction holds SNET_WINDOW_BYTES that the receiver has not consumed; beyond them a tx stays pending. So a stopped
+ *   SNET-2  A direction holds SNET_WINDOW_BYTES (or sim_opts) that the receiver has not consumed; beyond them a tx stays pending. So a stopped
  *           peer pushes back, as sockets do (MS-6).
  *   SNET-3  A packet that meets a link which is down, or a host without power, is parked, and those behind it too. They go on when
  *           the link heals or the host is back. After SNET_DEAD_NS the connection drops at both ends.
@@ -477,9 +477,11 @@ end_runs(const struct net_peer *peer)
 static void
 end_pump(struct net_peer *peer)
 {
+    const struct sim_opts *opts = &peer->conn->sim->opts;
+    uint32_t window = opts->net_window_bytes != 0 ? opts->net_window_bytes : SNET_WINDOW_BYTES;
     struct snet_tx *stx;
 
-    while (peer->state == SNET_UP && end_runs(peer) && peer->inflight_bytes < SNET_WINDOW_BYTES &&
+    while (peer->state == SNET_UP && end_runs(peer) && peer->inflight_bytes < window &&
         (stx = LIST_FIRST(&peer->sendq, struct snet_tx, link)) != NULL) {
         data_send(peer, net_tx_of(stx));
         end_tx_told(peer, stx, 0);
@@ -496,6 +498,17 @@ end_recv(struct net_peer *peer, struct snet_pkt *pkt, const uint8_t *payload)
     net->loop->cbs_nr++;
     net->cbs.recv(net->arg, peer, pkt->bytes, pkt->head_len, payload, pkt->payload_len);
     pkt_free(pkt);
+}
+
+/* The second part of a payload: as any packet, or much later. */
+static uint64_t
+part_latency_ns(struct sim *sim, size_t len)
+{
+    uint64_t ns = pkt_latency_ns(sim, len);
+
+    if (sim->opts.net_part_hi_ns != 0 && rng_below(&sim->net_rng, 4) == 0)
+        ns += rng_below(&sim->net_rng, sim->opts.net_part_hi_ns);
+    return ns;
 }
 
 static void
@@ -534,7 +547,7 @@ end_rx_one(struct net_peer *peer, struct snet_pkt *pkt)
         memcpy(dst.buf, payload, pkt->payload_len / 2);
         peer->rx_part = pkt;
         peer->rx_dst = dst.buf;
-        sim_ev_set(sim, &peer->rx_ev, sim->now_ns + pkt_latency_ns(sim, pkt->payload_len));
+        sim_ev_set(sim, &peer->rx_ev, sim->now_ns + part_latency_ns(sim, pkt->payload_len));
         return false;
     }
     memcpy(dst.buf, payload, pkt->payload_len);
@@ -769,12 +782,15 @@ snet_connect(struct net *net, const char *uri, struct net_peer **ret_peer)
 static int
 snet_send(struct net_peer *peer, struct net_tx *tx)
 {
+    const struct sim_opts *opts;
+
     if (tx->head.len == 0 || tx->head.len > NET_HDR_BYTES_MAX ||
         tx->payload.len > NET_PAYLOAD_BYTES_MAX)
         return CAIRN_ERR(INVAL);
     if (peer->state != SNET_OPENING && peer->state != SNET_UP)
         return CAIRN_ERR(UNREACH);
-    if (peer->sendq_nr >= NET_SENDQ_MSGS_MAX)
+    opts = &peer->net->node->sim->opts;
+    if (peer->sendq_nr >= (opts->net_sendq_nr != 0 ? opts->net_sendq_nr : NET_SENDQ_MSGS_MAX))
         return CAIRN_ERR(BUSY);
     list_add_tail(&snet_tx_of(tx)->link, &peer->sendq);
     peer->sendq_nr++;
