@@ -48,7 +48,8 @@ static struct {
 
 /* What all runs together did. */
 static struct {
-    uint64_t runs, fails, sim_ns, ops, unknown, gave_up, restarts, evicted, retried, listed, trace;
+    uint64_t runs, fails, sim_ns, ops, unknown, gave_up, restarts, evicted, retried, listed, pools,
+        trace;
     uint64_t faults[SIMT_FAULTS_NR];
     uint64_t hits[PROBES_MAX];
 } sum;
@@ -193,6 +194,7 @@ add(const struct result *result)
     sum.restarts += r->restarts_nr;
     sum.evicted += r->evicted_nr;
     sum.retried += r->retried_nr;
+    sum.pools += r->pools_nr;
     sum.listed += r->list_nr;
     sum.trace = (sum.trace ^ r->trace_hash) * UINT64_C(0x9e3779b97f4a7c15);
     for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
@@ -250,9 +252,10 @@ sum_print(uint64_t start_ms)
         (double)sum.sim_ns / 3.6e12, (unsigned long long)sum.ops, (unsigned long long)sum.unknown,
         (unsigned long long)sum.listed);
     printf("# starts of engines %llu, requests sent again %llu, pages evicted %llu, histories "
-           "given up %llu\n# faults:",
+           "given up %llu, pools made or destroyed %llu\n# faults:",
         (unsigned long long)sum.restarts, (unsigned long long)sum.retried,
-        (unsigned long long)sum.evicted, (unsigned long long)sum.gave_up);
+        (unsigned long long)sum.evicted, (unsigned long long)sum.gave_up,
+        (unsigned long long)sum.pools);
     for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
         printf(" %s %llu", simt_fault_name((enum simt_fault)i), (unsigned long long)sum.faults[i]);
     }

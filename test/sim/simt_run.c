@@ -69,6 +69,8 @@ final_reads(struct simt *t)
         if (t->works_on[i])
             t->works[i]->final(w, t->states[i], own_proc(t)->poh);
     }
+    if (t->pools != NULL)
+        simt_pools_check(t);
 }
 
 /* All hosts lose power, or all engines are killed, or stopped. */
@@ -119,11 +121,17 @@ test_body(struct simt *t)
         ult_start(t, simt_client_keeper, &t->procs[i]);
     }
     ult_start(t, simt_fault_injector, t);
+    t->pools_over = t->pools == NULL;
+    if (t->pools != NULL)
+        ult_start(t, simt_pools_main, t);
     clients_wait(t);
     simt_calm(t);
     simt_say(t, "calm");
     ult_sleep(SIMT_S);
     simt_engines_wait(t);
+    while (!t->pools_over) {
+        ult_sleep(SIMT_S);
+    }
     if (t->report->unknown_nr > 0)
         ult_sleep(SIMT_EXPIRY_NS);
     final_reads(t);
@@ -218,6 +226,7 @@ run_free(struct simt *t)
             t->works[i]->destroy(t->states[i]);
     }
     simt_asks_free(t);
+    free(t->pools);
     free(t);
 }
 
@@ -238,6 +247,8 @@ simt_run(const struct simt_opts *opts, struct simt_report *report)
     simt_engines_init(t);
     simt_procs_init(t);
     works_draw(t);
+    if (t->cfg.pools)
+        t->pools = simt_pools_create();
     rc = simt_proc_start(own_proc(t), keeper_main);
     CAIRN_ASSERT(rc == 0);
     rc = sim_run_until(t->sim, is_done, t, RUN_NS);

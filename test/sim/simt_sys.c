@@ -158,9 +158,9 @@ ctl_done(void *arg, int rc, const void *rep, size_t len)
     ask->is_done = true;
 }
 
-/* One request to an engine: the code of the way there, else of the answer. */
-static int
-ctl(struct simt_engine *e, Cairn__Ctl__Method method, const ProtobufCMessage *body)
+int
+simt_ctl(
+    struct simt_engine *e, int method, const ProtobufCMessage *body, ProtobufCBinaryData *ret_body)
 {
     Cairn__Ctl__Envelope req = CAIRN__CTL__ENVELOPE__INIT, *rep;
     struct ask *ask = ask_new(e->t);
@@ -171,7 +171,7 @@ ctl(struct simt_engine *e, Cairn__Ctl__Method method, const ProtobufCMessage *bo
     req.body = (ProtobufCBinaryData){protobuf_c_message_pack(body, buf), buf};
     req.version = 1;
     req.id = ++e->t->seq;
-    req.method = method;
+    req.method = (Cairn__Ctl__Method)method;
     packed = malloc(cairn__ctl__envelope__get_packed_size(&req));
     len = cairn__ctl__envelope__pack(&req, packed);
     rc = engine_ctl_submit(e->engine, packed, len, ctl_done, ask);
@@ -189,6 +189,12 @@ ctl(struct simt_engine *e, Cairn__Ctl__Method method, const ProtobufCMessage *bo
     rc = rep->rc;
     if (rc != 0)
         simt_say(e->t, "control %d to rank %u: %s", method, e->rank, rep->error);
+    if (rc == 0 && ret_body != NULL) {
+        ret_body->data = malloc(rep->body.len + 1);
+        CAIRN_ASSERT(ret_body->data != NULL);
+        memcpy(ret_body->data, rep->body.data, rep->body.len);
+        ret_body->len = rep->body.len;
+    }
     cairn__ctl__envelope__free_unpacked(rep, NULL);
     return rc;
 }
@@ -293,7 +299,7 @@ group_push(struct simt *t)
             continue;
         m = calloc(1, sizeof(*m));
         group_fill(t, m);
-        rc = ctl(e, CAIRN__CTL__METHOD__GROUP_UPDATE, &m->req.base);
+        rc = simt_ctl(e, CAIRN__CTL__METHOD__GROUP_UPDATE, &m->req.base, NULL);
         free(m);
         is_told = is_told && rc == 0;
     }
@@ -321,7 +327,7 @@ simt_pool_create(struct simt *t)
     req.user = user;
     req.group = user;
     (void)none;
-    return ctl(&t->engines[0], CAIRN__CTL__METHOD__POOL_CREATE, &req.base);
+    return simt_ctl(&t->engines[0], CAIRN__CTL__METHOD__POOL_CREATE, &req.base, NULL);
 }
 
 /* ---- life of an engine ------------------------------------------------------------------------------------------------------ */

@@ -60,6 +60,9 @@ const char *simt_fault_name(enum simt_fault fault);
 
 struct simt;
 struct simt_proc;
+struct simt_pools;
+struct ProtobufCMessage;
+struct ProtobufCBinaryData;
 
 /* Given by the user of the program. */
 struct simt_opts {
@@ -91,7 +94,7 @@ struct simt_cfg {
 /* What a run tells its parent. Plain data. */
 struct simt_report {
     uint64_t seed, trace_hash, sim_ns, ops_nr, answered_nr, unknown_nr, list_nr, gave_up_nr;
-    uint64_t restarts_nr, evicted_nr, retried_nr;
+    uint64_t restarts_nr, evicted_nr, retried_nr, pools_nr;
     uint64_t faults_nr[SIMT_FAULTS_NR];
     bool is_done;
     bool is_failed;
@@ -193,6 +196,8 @@ struct simt {
     const struct simt_work *works[SIMT_WORKS_NR];
     void *states[SIMT_WORKS_NR];
     bool works_on[SIMT_WORKS_NR];
+    struct simt_pools *pools; /* NULL: no other pools in this run */
+    bool pools_over; /* nobody makes or unmakes any */
 };
 
 /** One run. `report` is filled also when it fails on the way. */
@@ -218,6 +223,9 @@ CAIRN_YIELDS int simt_pool_create(struct simt *t);
 /** Run fn(xs) on a ULT of tag's xstream of an engine: 0 it ran, -DER_UNREACH the engine died, -DER_TIMEDOUT. */
 CAIRN_YIELDS int simt_engine_run(struct simt_engine *e, uint32_t tag,
     int (*fn)(struct engine_xs *xs, void *arg), void *arg, uint64_t limit_ns, int *ret_rc);
+/** One control message: the code of the way there, else of the answer. *ret_body (may be NULL) is to be freed when 0 is returned. */
+CAIRN_YIELDS int simt_ctl(struct simt_engine *e, int method, const struct ProtobufCMessage *body,
+    struct ProtobufCBinaryData *ret_body);
 CAIRN_YIELDS void simt_stores_check(struct simt *t);
 void simt_asks_free(struct simt *t);
 
@@ -226,6 +234,11 @@ CAIRN_MUST_CHECK int simt_proc_start(struct simt_proc *proc, void (*main_fn)(voi
 void simt_proc_kill(struct simt_proc *proc, uint64_t down_ns);
 void simt_client_main(void *arg); /* of a client: its workers until they are done */
 void simt_client_keeper(void *arg);
+
+/* simt_pools.c */
+struct simt_pools *simt_pools_create(void);
+void simt_pools_main(void *arg);
+CAIRN_YIELDS void simt_pools_check(struct simt *t);
 
 void simt_fault_injector(void *arg);
 void simt_calm(struct simt *t); /* end every fault that lasts */
