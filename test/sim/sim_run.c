@@ -259,6 +259,11 @@ sum_print(uint64_t start_ms)
     for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
         printf(" %s %llu", simt_fault_name((enum simt_fault)i), (unsigned long long)sum.faults[i]);
     }
+    printf("\n# probes:");
+    for (uint32_t i = 0; i < MIN(probe_nr(), (size_t)PROBES_MAX); i++) {
+        if (!probe_at(i)->is_fault && sum.hits[i] > 0)
+            printf(" %s %llu", probe_at(i)->name, (unsigned long long)sum.hits[i]);
+    }
     printf("\n# probes not reached:");
     for (uint32_t i = 0; i < MIN(probe_nr(), (size_t)PROBES_MAX); i++) {
         probes += !probe_at(i)->is_fault;

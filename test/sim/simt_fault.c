@@ -70,13 +70,13 @@ narrow_draw(struct rng *rng, struct simt_cfg *cfg)
 
     if (rng_chance(rng, 1, 4)) {
         r->net_window_bytes = (uint32_t)draw_log(rng, 2048, 65536);
-        r->net_sendq_nr = (uint32_t)draw_log(rng, 1, 16);
-        limits->rpc_backlog_nr = (uint32_t)rng_range(rng, 4, 16);
+        r->net_sendq_nr = (uint32_t)draw_log(rng, 1, 4);
+        limits->rpc_backlog_nr = (uint32_t)rng_range(rng, 3, 8);
     }
     if (cfg->faults[SIMT_NET] && rng_chance(rng, 1, 3))
-        r->net_part_hi_ns = draw_log(rng, 50 * SIMT_MS, 30 * SIMT_S);
+        r->net_part_hi_ns = rng_range(rng, 1, 60) * SIMT_S;
     if (rng_chance(rng, 1, 5))
-        limits->tgt_conts_nr = (uint32_t)rng_range(rng, 2, 4);
+        limits->tgt_conts_nr = 1;
     if (rng_chance(rng, 1, 5))
         limits->tgt_hdls_nr = (uint32_t)rng_range(rng, 3, 8);
     if (rng_chance(rng, 1, 4))
@@ -85,6 +85,8 @@ narrow_draw(struct rng *rng, struct simt_cfg *cfg)
         limits->ckpt_pct = (uint32_t)(rng_chance(rng, 1, 2) ? rng_range(rng, 1, 5) : 90);
     cfg->is_hot = rng_chance(rng, 1, 8);
     cfg->wide = rng_chance(rng, 1, 5);
+    cfg->is_big = rng_chance(rng, 1, 4);
+    cfg->long_pauses = rng_chance(rng, 1, 2);
     cfg->restless = rng_chance(rng, 1, 6);
     cfg->pools = rng_chance(rng, 1, 4);
     if (rng_chance(rng, 1, 8))
@@ -115,12 +117,13 @@ cfg_say(struct simt *t)
     fprintf(stderr,
         "window %u, send queue %u, second parts %.0f ms; limits: backlog %u handles %u containers "
         "%u revocations %u checkpoints %u%%; "
-        "pool %llu + %llu MiB%s%s%s%s\n",
+        "pool %llu + %llu MiB%s%s%s%s%s%s\n",
         r->net_window_bytes, r->net_sendq_nr, (double)r->net_part_hi_ns / 1e6,
         cfg->limits.rpc_backlog_nr, cfg->limits.tgt_hdls_nr, cfg->limits.tgt_conts_nr,
         cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct, (unsigned long long)cfg->meta_bytes >> 20,
         (unsigned long long)cfg->data_bytes >> 20, cfg->is_hot ? " hot" : "",
-        cfg->wide ? " wide" : "", cfg->restless ? " restless" : "", cfg->pools ? " pools" : "");
+        cfg->wide ? " wide" : "", cfg->is_big ? " big" : "", cfg->long_pauses ? " long pauses" : "",
+        cfg->restless ? " restless" : "", cfg->pools ? " pools" : "");
 }
 
 void
@@ -304,7 +307,11 @@ do_pause(struct simt *t)
     if (plat == NULL)
         return false;
     sim_node_pause(plat, true);
-    ult_sleep(simt_exp(&t->rng, rng_chance(&t->rng, 1, 8) ? 8 * SIMT_S : 200 * SIMT_MS));
+    if (t->cfg.long_pauses && rng_chance(&t->rng, 1, 4)) {
+        ult_sleep(rng_range(&t->rng, 15, 30) * SIMT_S); /* around the time of one attempt */
+    } else {
+        ult_sleep(simt_exp(&t->rng, rng_chance(&t->rng, 1, 8) ? 8 * SIMT_S : 200 * SIMT_MS));
+    }
     sim_node_pause(plat, false); /* a dead one's memory lasts as long as the simulation */
     return true;
 }

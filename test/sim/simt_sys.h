@@ -86,6 +86,8 @@ struct simt_cfg {
     struct engine_limits limits;
     bool is_hot; /* all want the same key */
     bool wide; /* arrays come in many small ranges */
+    bool is_big; /* most values are large */
+    bool long_pauses; /* a process may stand still for as long as one attempt of a call */
     bool restless; /* buffers change while they are being written */
     bool pools; /* other pools come and go */
     struct sim_opts calm, rough;

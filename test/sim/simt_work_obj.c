@@ -453,7 +453,7 @@ io_build(struct ctx *c, struct io *io, uint32_t obj, uint32_t k, const struct op
 static uint32_t
 len_draw(struct simt_worker *w)
 {
-    switch (simt_pick(w, 10)) {
+    switch (simt_pick(w, w->proc->t->cfg.is_big ? 3 : 10)) {
     case 0:
         return (uint32_t)(VALUE_BYTES_MIN + simt_pick(w, SINGLE_ROOM - VALUE_BYTES_MIN));
     case 1:
@@ -478,7 +478,7 @@ static void
 piece_draw(struct simt_worker *w, struct oper *o)
 {
     if (w->proc->t->cfg.wide && simt_pick(w, 2) == 0)
-        o->piece = (uint32_t)(1 + simt_pick(w, 8));
+        o->piece = (uint32_t)(1 + simt_pick(w, 3));
 }
 
 static void
