@@ -95,7 +95,7 @@ def test_port_in_use(s):
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", s.port + 4))  # of the second engine's first target
         taken.listen()
-        refuses(s, "engine rank 1 did not start", f"127.0.0.1:{s.port + 4}", "in use")
+        refuses(s, "engine rank 1 did not start", f"127.0.0.1:{s.port + 4}", "in use", "DER_BUSY")
     s.start()
     s.pool()
     s.client("put", 0, 10, 100).ok()
@@ -150,9 +150,9 @@ def test_wrong_owner_or_version(s):
     refuses(other, f"{s.dir}/engine", "belongs to another system", "another directory")  # whichever was first
     swapped = System(s.programs, s.dir)
     swapped.storage = s.storage[::-1]
-    refuses(swapped, "belongs to rank")
+    refuses(swapped, "belongs to rank", "DER_MISMATCH")
     fewer = System(s.programs, s.dir, targets=1)
-    refuses(fewer, "was formatted with 2 targets, not 1", "set targets to 2")
+    refuses(fewer, "was formatted with 2 targets, not 1", "set targets to 2", "DER_MISMATCH")
     identity = os.path.join(s.storage[0], "identity")
     with open(identity, "rb") as f:
         good = f.read()

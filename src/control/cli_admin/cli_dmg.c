@@ -5,6 +5,7 @@
  */
 #include "base/err.h"
 #include "base/ids.h"
+#include "base/util.h"
 #include "client/core/client_tools.h"
 #include "control/cli/cli.h"
 #include "control/ctl/ctl_chan.h"
@@ -524,7 +525,8 @@ run_pool_destroy(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 static int
 run_system_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 {
-    static const char *const states[] = {"unknown", "joined", "stopped", "unresponsive", "starting"};
+    static const char *const states[] = {
+        "unknown", "joined", "stopped", "unresponsive", "starting", "errored"};
     Cairn__Ctl__Empty req = CAIRN__CTL__EMPTY__INIT;
     bool verbose = false;
     const struct cli_opt opts[] = {
@@ -549,16 +551,20 @@ run_system_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     }
     for (size_t i = 0; i < rep->n_members; i++) {
         const Cairn__Ctl__Rank *rank = rep->members[i];
-        const char *state = (size_t)rank->state < 5 ? states[rank->state] : "unknown";
+        const char *state =
+            (size_t)rank->state < ARRAY_SIZE(states) ? states[rank->state] : "unknown";
 
         json_array_append_new(members,
-            json_pack("{s:s, s:i, s:I, s:i, s:i, s:s, s:s}", "state", state, "rank",
+            json_pack("{s:s, s:i, s:I, s:i, s:i, s:s, s:s, s:i}", "state", state, "rank",
                 (int)rank->rank, "incarnation", (json_int_t)rank->incarnation, "pid",
                 (int)rank->pid, "targets", (int)rank->targets, "fabric_uri",
-                rank->n_uris > 0 ? rank->uris[0] : "", "info", rank->info));
+                rank->n_uris > 0 ? rank->uris[0] : "", "info", rank->info, "rc", (int)rank->rc));
         if (!dmg->cli.is_json) {
-            (void)printf("rank %u: %s, %u targets, pid %u%s%s\n", rank->rank, state, rank->targets,
+            (void)printf("rank %u: %s, %u targets, pid %u%s%s", rank->rank, state, rank->targets,
                 rank->pid, rank->info[0] != '\0' ? ": " : "", rank->info);
+            if (rank->rc != 0)
+                (void)printf(" (%s %d)", err_name(rank->rc), rank->rc);
+            (void)printf("\n");
         }
     }
     *ret_response = json_pack(

@@ -5,6 +5,7 @@
  *   engine, as the server sees it (server_engine.c):
  *      STOPPED --spawn--> STARTING --it says ready--> JOINED --it ends--> STOPPED (again, after a pause that grows with each quick death)
  *                            |--it ends before it was ever ready--> STOPPED for good: the server says why and ends
+ *                            |--it says that it cannot start, for a cause that another start does not mend--> ERRORED, until the server is started again
  *
  *   SRV-1  The server is the parent: a death is known at once, for certain, and told to the others (MB-2).
  *   SRV-2  Each change of the group gets a higher version; the attach file and the engines' group maps come from the same table.
@@ -41,6 +42,7 @@ struct server_engine {
     char ctl_path[SERVER_PATH_BYTES];
     char log_path[SERVER_PATH_BYTES];
     off_t log_off; /* its thread's: where the lines of the present life begin */
+    int status_fd; /* its thread's: where the present life says why it does not start; -1: no life */
     pthread_t thread;
     bool has_thread;
     /* guarded by the server's mutex */
@@ -48,10 +50,11 @@ struct server_engine {
     Cairn__Ctl__RankState state;
     uint64_t incarnation;
     bool was_ready;
-    bool has_failed; /* it never got ready and is not tried again */
+    bool has_failed; /* it is not tried again */
     uint32_t uri_nr;
     char uris[SERVER_URIS_NR_MAX][SERVER_URI_BYTES];
     char info[SERVER_ERR_BYTES]; /* why it is not there */
+    int rc; /* and its code; 0: it is there */
 };
 
 struct server {

@@ -30,30 +30,64 @@ struct conn {
 
 /* ---- answers ---------------------------------------------------------------------------------------------------------------- */
 
+static int64_t
+now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Why the leader's engine is not there: its code and line; 0: it said nothing. */
+static int
+leader_cause(struct server *server, bool *ret_is_final, char *err, size_t err_bytes)
+{
+    const struct server_engine *engine = &server->engines[LEADER_RANK];
+    int rc;
+
+    (void)pthread_mutex_lock(&server->mutex);
+    *ret_is_final = engine->has_failed;
+    rc = engine->rc;
+    if (rc != 0) {
+        (void)snprintf(
+            err, err_bytes, "engine rank %d does not start: %.400s", LEADER_RANK, engine->info);
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+    return rc;
+}
+
 /* Ask the leader's engine; while it restarts, wait: every pool method may be repeated (its request carries its own identity). */
 static int
 relay(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t err_bytes,
     uint8_t **ret_body, size_t *ret_len)
 {
     const struct timespec pause = {.tv_nsec = RELAY_PAUSE_MS * 1000000};
-    uint32_t tries_max = RELAY_TIMEOUT_MS / RELAY_PAUSE_MS;
-    /* The body is passed on as it is: an Envelope's bytes need no unpacking here. */
-    int rc = CAIRN_ERR(UNREACH);
+    int64_t end_ms = now_ms() + RELAY_TIMEOUT_MS;
+    bool is_final = false;
+    int rc;
 
-    for (uint32_t i = 0; i < tries_max && !atomic_load(&server->is_stopping); i++) {
+    /* The body is passed on as it is: an Envelope's bytes need no unpacking here. */
+    while (!is_final && now_ms() < end_ms && !atomic_load(&server->is_stopping)) {
         struct ctl_chan *chan = NULL;
 
+        err[0] = '\0';
         rc = ctl_chan_connect(server->engines[LEADER_RANK].ctl_path, &chan);
         if (rc == 0)
             rc = ctl_relay(chan, req, RELAY_TIMEOUT_MS, err, err_bytes, ret_body, ret_len);
         ctl_chan_close(chan);
-        if (rc != -DER_UNREACH)
+        if (rc != -DER_UNREACH || err[0] != '\0') /* a line: the engine's own answer */
             return rc;
-        (void)nanosleep(&pause, NULL);
+        rc = leader_cause(server, &is_final, err, err_bytes);
+        if (!is_final)
+            (void)nanosleep(&pause, NULL);
     }
+    rc = leader_cause(server, &is_final, err, err_bytes);
+    if (rc != 0)
+        return rc;
     (void)snprintf(err, err_bytes,
         "the engine of rank %d does not answer: `dmg system query` shows why", LEADER_RANK);
-    return rc;
+    return CAIRN_ERR(UNREACH);
 }
 
 static int
@@ -82,6 +116,7 @@ system_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
         ranks[i].targets = engine->cfg->targets;
         ranks[i].info = engine->info;
         ranks[i].pid = (uint32_t)engine->pid;
+        ranks[i].rc = engine->rc;
         list[i] = &ranks[i];
     }
     rep.n_members = nr;

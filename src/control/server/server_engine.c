@@ -31,6 +31,7 @@ enum {
     DIR_POLL_MS = 50,
     DIR_TRIES_NR_MAX = 8, /* starts that found it held */
     LOG_TAIL_BYTES = 2048,
+    EXIT_USE = 2, /* of an engine: wrong options */
 };
 
 static double
@@ -64,10 +65,11 @@ pause_ms(struct server *server, uint32_t ms)
 }
 
 static void
-info_set(struct server_engine *engine, const char *text)
+info_set(struct server_engine *engine, int rc, const char *text)
 {
     (void)pthread_mutex_lock(&engine->server->mutex);
     (void)snprintf(engine->info, sizeof(engine->info), "%s", text);
+    engine->rc = rc;
     (void)pthread_mutex_unlock(&engine->server->mutex);
 }
 
@@ -75,7 +77,7 @@ info_set(struct server_engine *engine, const char *text)
 
 /* In the child, between fork and exec: async-signal-safe calls only. */
 static void
-child_run(char *const *args, int log_fd, pid_t parent)
+child_run(char *const *args, int log_fd, int status_fd, pid_t parent)
 {
     sigset_t none;
 
@@ -88,13 +90,15 @@ child_run(char *const *args, int log_fd, pid_t parent)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)dup2(log_fd, STDOUT_FILENO);
     (void)dup2(log_fd, STDERR_FILENO);
+    (void)fcntl(status_fd, F_SETFD, 0); /* goes with it */
     (void)execv(args[0], args);
     _exit(127);
 }
 
 struct command {
-    char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32], uuid[CUUID_TEXT_BYTES];
-    char *args[24];
+    char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32], uuid[CUUID_TEXT_BYTES],
+        status[16];
+    char *args[28];
 };
 
 static char *
@@ -104,7 +108,7 @@ arg(const char *text)
 }
 
 static void
-command_fill(struct command *cmd, const struct server_engine *engine)
+command_fill(struct command *cmd, const struct server_engine *engine, int status_fd)
 {
     const struct server *server = engine->server;
     const struct server_engine_cfg *cfg = engine->cfg;
@@ -129,6 +133,9 @@ command_fill(struct command *cmd, const struct server_engine *engine)
     cmd->args[nr++] = arg(server->cfg.name);
     cmd->args[nr++] = arg("--system-uuid");
     cmd->args[nr++] = cmd->uuid;
+    (void)snprintf(cmd->status, sizeof(cmd->status), "%d", status_fd);
+    cmd->args[nr++] = arg("--status-fd");
+    cmd->args[nr++] = cmd->status;
     cmd->args[nr++] = arg("--rank");
     cmd->args[nr++] = cmd->rank;
     cmd->args[nr++] = arg("--targets");
@@ -163,7 +170,7 @@ log_open(struct server_engine *engine, int *ret_fd)
 
         (void)snprintf(text, sizeof(text), "its log_file %s cannot be opened: %s", engine->log_path,
             strerror(errno));
-        info_set(engine, text);
+        info_set(engine, rc, text);
         return rc;
     }
     engine->log_off = fstat(fd, &st) == 0 ? st.st_size : 0;
@@ -177,17 +184,23 @@ spawn(struct server_engine *engine, pid_t *ret_pid)
     struct server *server = engine->server;
     struct command cmd;
     pid_t parent = getpid(), pid;
-    int log_fd = -1, rc;
+    int log_fd = -1, status_fds[2], rc;
 
     rc = log_open(engine, &log_fd);
     if (rc != 0)
         return rc;
-    command_fill(&cmd, engine);
+    if (pipe2(status_fds, O_CLOEXEC | O_NONBLOCK) != 0) {
+        (void)close(log_fd);
+        info_set(engine, CAIRN_ERR(NOMEM),
+            "no pipe could be made for it: the system has too many files open");
+        return CAIRN_ERR(NOMEM);
+    }
+    command_fill(&cmd, engine, status_fds[1]);
     (void)unlink(engine->ctl_path); /* of an earlier life, which may still answer there */
     (void)pthread_mutex_lock(&server->mutex);
     pid = atomic_load(&server->is_stopping) ? 0 : fork();
     if (pid == 0 && getpid() != parent)
-        child_run(cmd.args, log_fd, parent);
+        child_run(cmd.args, log_fd, status_fds[1], parent);
     if (pid > 0) {
         engine->pid = pid;
         engine->state = CAIRN__CTL__RANK_STATE__RANK_STARTING;
@@ -195,12 +208,17 @@ spawn(struct server_engine *engine, pid_t *ret_pid)
     }
     (void)pthread_mutex_unlock(&server->mutex);
     (void)close(log_fd);
+    (void)close(status_fds[1]);
+    if (pid <= 0)
+        (void)close(status_fds[0]);
     if (pid < 0) {
-        info_set(engine, "no process could be made for it: the system has too many");
+        info_set(
+            engine, CAIRN_ERR(NOMEM), "no process could be made for it: the system has too many");
         return CAIRN_ERR(NOMEM);
     }
     if (pid == 0)
         return -DER_CANCELED;
+    engine->status_fd = status_fds[0];
     *ret_pid = pid;
     return 0;
 }
@@ -252,6 +270,27 @@ log_last_line(const struct server_engine *engine, char *buf, size_t buf_bytes)
     (void)snprintf(buf, buf_bytes, "%.400s", line);
 }
 
+/* What this life said about its start: "CODE LINE\n" (daos_engine.c). 0: nothing, or no such thing. */
+static int
+status_read(struct server_engine *engine, char *buf, size_t buf_bytes)
+{
+    char text[SERVER_ERR_BYTES + 64], *end;
+    ssize_t nr = read(engine->status_fd, text, sizeof(text) - 1);
+    long rc;
+
+    (void)close(engine->status_fd);
+    engine->status_fd = -1;
+    if (nr <= 0)
+        return 0;
+    text[nr] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    rc = strtol(text, &end, 10);
+    if (*end != ' ' || rc >= 0 || rc < -99999 || strcmp(err_name((int)rc), "DER_UNKNOWN") == 0)
+        return 0;
+    (void)snprintf(buf, buf_bytes, "%.400s", end + 1);
+    return (int)rc;
+}
+
 /* Reap it, and say why it ended. */
 static void
 end_take(struct server_engine *engine, pid_t pid)
@@ -259,9 +298,10 @@ end_take(struct server_engine *engine, pid_t pid)
     struct server *server = engine->server;
     char line[SERVER_ERR_BYTES - 64], how[64], text[SERVER_ERR_BYTES];
     bool is_expected, was_ready;
-    int status = 0;
+    int status = 0, rc;
 
     log_last_line(engine, line, sizeof(line));
+    rc = status_read(engine, line, sizeof(line));
     (void)pthread_mutex_lock(&server->mutex);
     (void)waitpid(pid, &status, 0);
     if (WIFSIGNALED(status)) {
@@ -271,12 +311,18 @@ end_take(struct server_engine *engine, pid_t pid)
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127 && line[0] == '\0') {
         (void)snprintf(text, sizeof(text), "%s cannot be run", server->engine_path);
+        rc = CAIRN_ERR(NONEXIST);
     } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && line[0] != '\0') {
         (void)snprintf(text, sizeof(text), "%s", line);
     } else {
         (void)snprintf(text, sizeof(text), "ended by %s; its log is %.300s", how, engine->log_path);
     }
     (void)snprintf(engine->info, sizeof(engine->info), "%s", text);
+    if (rc == 0) { /* it did not say */
+        rc = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_USE ? CAIRN_ERR(INVAL)
+                                                                  : CAIRN_ERR(SHUTDOWN);
+    }
+    engine->rc = rc;
     is_expected = atomic_load(&server->is_stopping);
     was_ready = engine->was_ready;
     engine->pid = 0;
@@ -307,6 +353,7 @@ status_take(struct server_engine *engine, const Cairn__Ctl__EngineStatusRep *rep
     engine->state = CAIRN__CTL__RANK_STATE__RANK_JOINED;
     engine->was_ready = true;
     engine->info[0] = '\0';
+    engine->rc = 0;
     (void)pthread_cond_broadcast(&server->changed);
     (void)pthread_mutex_unlock(&server->mutex);
 }
@@ -411,10 +458,17 @@ static void
 failed_set(struct server_engine *engine)
 {
     (void)pthread_mutex_lock(&engine->server->mutex);
-    engine->state = CAIRN__CTL__RANK_STATE__RANK_STOPPED;
+    engine->state = CAIRN__CTL__RANK_STATE__RANK_ERRORED;
     engine->has_failed = true;
     (void)pthread_cond_broadcast(&engine->server->changed);
     (void)pthread_mutex_unlock(&engine->server->mutex);
+}
+
+/* Does the same start come to the same end, until somebody changes the configuration or the storage? */
+static bool
+is_final(int rc)
+{
+    return rc == -DER_INVAL || rc == -DER_MISMATCH || rc == -DER_DF_INCOMPT || rc == -DER_DF_INVAL;
 }
 
 static void *
@@ -447,6 +501,13 @@ engine_thread(void *thread_arg)
             failed_set(engine);
             break;
         }
+        if (is_final(engine->rc)) { /* only this thread writes it */
+            (void)fprintf(stderr, "daos_server: engine rank %u is not started again: %s\n",
+                engine->rank, engine->info);
+            failed_set(engine);
+            server_group_publish(server);
+            break;
+        }
         server_group_publish(server);
         if (now_s() - start_s >= QUICK_DEATH_S) {
             pause = 0;
@@ -468,6 +529,7 @@ server_engines_init(struct server *server)
         engine->server = server;
         engine->cfg = &server->cfg.engines[i];
         engine->rank = i;
+        engine->status_fd = -1;
         engine->state = CAIRN__CTL__RANK_STATE__RANK_STARTING;
         (void)snprintf(
             engine->ctl_path, sizeof(engine->ctl_path), "%.150s/engine%u.ctl", server->sys_dir, i);

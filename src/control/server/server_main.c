@@ -169,7 +169,7 @@ engines_look(struct server *server, struct server_engine **ret_failed)
 
         ready_nr += engine->was_ready;
         if (engine->has_failed && *ret_failed == NULL)
-            *ret_failed = engine; /* its text does not change any more */
+            *ret_failed = engine; /* its text and code do not change any more */
     }
     (void)pthread_mutex_unlock(&server->mutex);
     return ready_nr;
@@ -187,8 +187,8 @@ engines_wait(struct cli *cli, struct server *server, const sigset_t *signals)
         uint32_t ready_nr = engines_look(server, &failed);
 
         if (failed != NULL) {
-            return cli_fail(cli, -DER_SHUTDOWN, "engine rank %u did not start: %.400s",
-                failed->rank, failed->info);
+            return cli_fail(cli, failed->rc, "engine rank %u did not start: %.400s", failed->rank,
+                failed->info);
         }
         if (ready_nr == server->cfg.engine_nr)
             return 0;

@@ -9,6 +9,7 @@
  *      silent            accepts, never answers
  *      garbage           answers with bytes that are no message
  *      die TEXT          prints TEXT on standard error, exit status 1
+ *      fail CODE TEXT    says so to --status-fd, exit status 1
  *      abort             kills itself
  *      short             ready, then ends after 20 ms
  *      stubborn          ready, ignores SIGTERM
@@ -37,6 +38,7 @@ struct fake {
     const char *dir, *ctl, *uri, *system;
     struct uuid system_uuid;
     uint32_t rank, targets;
+    int status_fd;
     uint64_t incarnation;
     bool is_ready, is_short, is_silent, is_garbage;
 };
@@ -250,6 +252,8 @@ main(int argc, char **argv)
             fake.ctl = argv[i + 1];
         if (strcmp(argv[i], "--uri") == 0)
             fake.uri = argv[i + 1];
+        if (strcmp(argv[i], "--status-fd") == 0)
+            fake.status_fd = (int)strtol(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--rank") == 0)
             fake.rank = (uint32_t)strtoul(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--targets") == 0)
@@ -270,6 +274,10 @@ main(int argc, char **argv)
     if (strncmp(mode, "die ", 4) == 0) {
         (void)fprintf(stderr, "daos_engine: %s\n", mode + 4);
         return 1;
+    }
+    if (strncmp(mode, "fail ", 5) == 0) {
+        (void)fprintf(stderr, "daos_engine: not this line\n");
+        return write(fake.status_fd, mode + 5, strlen(mode + 5)) > 0 ? 1 : 3;
     }
     if (strcmp(mode, "abort") == 0)
         abort();

@@ -78,7 +78,7 @@ def test_start_and_stop(s):
         expect(all(v[2] == 3 for v in ranks.values()), "with all URIs")
     members = s.members()
     expect([m["state"] for m in members.values()] == ["joined", "joined"], f"members {members}")
-    expect(set(members[0]) == {"state", "rank", "incarnation", "pid", "targets", "fabric_uri", "info"}, f"fields {members[0]}")
+    expect(set(members[0]) == {"state", "rank", "incarnation", "pid", "targets", "fabric_uri", "info", "rc"}, f"fields {members[0]}")
     text = s.dmg("system", "query").ok().out
     expect(text.count("\n") == 2 and f"rank 1: joined, 2 targets, pid {members[1]['pid']}" in text, text)
     s.stop()
@@ -165,11 +165,39 @@ def test_restart_fails(s):
     mode(s, 0, "always die the disk is gone: replace it")
     os.kill(s.pids()[0], signal.SIGKILL)
     until("the cause is shown", lambda: s.members()[0]["info"] == "the disk is gone: replace it")
-    expect("the disk is gone: replace it" in s.dmg("system", "query").ok().out, "in the text, too")
+    expect("the disk is gone: replace it (DER_SHUTDOWN -2017)" in s.dmg("system", "query").ok().out, "in the text, too")
     os.unlink(os.path.join(s.storage[0], "mode"))
     s.wait_joined()
-    expect(s.members()[0]["info"] == "", "and is forgotten when it is back")
+    expect((s.members()[0]["info"], s.members()[0]["rc"]) == ("", 0), "and is forgotten when it is back")
+    mode(s, 0, "always fail -1007 no space: make some")
+    os.kill(s.pids()[0], signal.SIGKILL)
+    until("code and line are shown", lambda: (s.members()[0]["rc"], s.members()[0]["info"]) == (-1007, "no space: make some"))
+    begun = len(lines(s, 0, "starts"))
+    until("it is tried again: somebody may make space", lambda: len(lines(s, 0, "starts")) > begun)
+    os.unlink(os.path.join(s.storage[0], "mode"))
+    s.wait_joined()
     s.stop()
+
+
+@suite.test
+def test_restart_is_hopeless(s):
+    """An engine that cannot start for a cause that another start does not mend is not started again and again; the cause is what everybody hears."""
+    for code, name in ((-1003, "DER_INVAL"), (-1031, "DER_MISMATCH"), (-2022, "DER_DF_INVAL"), (-2023, "DER_DF_INCOMPT")):
+        s.start()
+        told = len(groups(s, 1))
+        begun = len(lines(s, 0, "starts"))
+        mode(s, 0, f"always fail {code} it is not yours: mend it")
+        os.kill(s.pids()[0], signal.SIGKILL)
+        until("it is given up", lambda: s.members()[0]["state"] == "errored")
+        expect((s.members()[0]["rc"], s.members()[0]["info"]) == (code, "it is not yours: mend it"), f"{s.members()[0]}")
+        until("the other is told", lambda: any(g[1][0][0] == 5 for g in groups(s, 1)[told:]))
+        s.dmg("pool", "list").fails("engine rank 0 does not start: it is not yours: mend it", f"({name} {code})")
+        expect(s.dmg("-j", "pool", "list").json()["status"] == code, "at once, with the code")
+        expect(f"rank 0: errored, 2 targets, pid 0: it is not yours: mend it ({name} {code})" in s.dmg("system", "query").ok().out, "as text")
+        expect(s.members()[1]["state"] == "joined", "the other goes on")
+        expect(len(lines(s, 0, "starts")) == begun + 1, "one try")
+        s.stop()
+        os.unlink(os.path.join(s.storage[0], "mode"))
 
 
 @suite.test
@@ -177,6 +205,11 @@ def test_first_start_fails(s):
     mode(s, 1, "die WAL damaged: restore a copy")
     fails_to_start(s, "engine rank 1 did not start: WAL damaged: restore a copy")
     expect(len(lines(s, 1, "starts")) == 1, "it is not tried again")
+    for text, says in (("fail -1020 no way: build one", "engine rank 1 did not start: no way: build one (DER_HG -1020)"),
+                       ("fail 17 x", "(DER_SHUTDOWN"), ("fail -99999 x", "(DER_SHUTDOWN"), ("fail nonsense", "not this line (DER_SHUTDOWN"),
+                       ("fail -1003", "(DER_SHUTDOWN")):
+        mode(s, 1, text)
+        fails_to_start(s, says)
     mode(s, 1, "abort")
     fails_to_start(s, "engine rank 1 did not start: ended by signal 6", "engine1.log")
     s.start().stop()

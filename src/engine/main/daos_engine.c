@@ -4,7 +4,8 @@
  * the other ranks and asks it to stop over the control
  * socket; SIGTERM and SIGINT stop it in an orderly way, too. Exit status: 0 stopped as asked, 1 it
  * could not start or go on, 2 wrong use.
- * Everything that goes wrong is one line on standard error, with cause and remedy.
+ * Everything that goes wrong is one line on standard error, with cause and remedy; a failed start
+ * is also told to --status-fd, for daos_server: "CODE LINE\n", the code as a negative number.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -38,6 +39,7 @@ enum option_id {
     OPT_CPU,
     OPT_SVC_RANK,
     OPT_ALONE,
+    OPT_STATUS_FD,
     OPT_LOG,
     OPT_VERSION,
     OPT_HELP,
@@ -57,6 +59,7 @@ static const struct option options[] = {
     {"first-cpu", required_argument, NULL, OPT_CPU},
     {"svc-rank", required_argument, NULL, OPT_SVC_RANK},
     {"alone", no_argument, NULL, OPT_ALONE},
+    {"status-fd", required_argument, NULL, OPT_STATUS_FD},
     {"log", required_argument, NULL, OPT_LOG},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -79,6 +82,7 @@ static const char usage[] =
     "  --first-cpu N       pin its threads to CPUs from this one on\n"
     "  --svc-rank N        rank of the system service (0)\n"
     "  --alone             this rank is the whole system\n"
+    "  --status-fd N       descriptor that is told why the engine does not start\n"
     "  --log LEVEL         error, warn, info (default), debug, trace\n"
     "  --version, --help\n";
 
@@ -151,7 +155,7 @@ log_level_option(const char *text)
 }
 
 static void
-option_take(struct engine_cfg *cfg, int opt)
+option_take(struct engine_cfg *cfg, int *status_fd, int opt)
 {
     switch (opt) {
     case OPT_SYSTEM:
@@ -194,6 +198,9 @@ option_take(struct engine_cfg *cfg, int opt)
         cfg->is_alone = 1;
         cfg->svc_rank = cfg->rank;
         break;
+    case OPT_STATUS_FD:
+        *status_fd = (int)number("status-fd", optarg, 65535);
+        break;
     case OPT_LOG:
         log_level_option(optarg);
         break;
@@ -210,12 +217,12 @@ option_take(struct engine_cfg *cfg, int opt)
 }
 
 static void
-options_take(int argc, char **argv, struct engine_cfg *cfg)
+options_take(int argc, char **argv, struct engine_cfg *cfg, int *status_fd)
 {
     int opt;
 
     while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        option_take(cfg, opt);
+        option_take(cfg, status_fd, opt);
     }
     if (optind < argc) {
         (void)fprintf(stderr, "daos_engine: '%s' is no option: --help tells them\n", argv[optind]);
@@ -238,9 +245,22 @@ on_stop(void *arg)
     (void)kill(getpid(), SIGTERM);
 }
 
+/* It does not start: tell everybody. The line is shorter than what a pipe takes at once. */
+static void
+start_failed(int status_fd, int rc, const char *err)
+{
+    char line[ENGINE_TEXT_BYTES + 32];
+    int len;
+
+    (void)fprintf(stderr, "daos_engine: %s\n", err);
+    len = snprintf(line, sizeof(line), "%d %s\n", rc, err);
+    if (status_fd >= 0)
+        (void)!write(status_fd, line, (size_t)len); /* without a reader there is nobody to tell */
+}
+
 /* Until a signal, or the control socket, asks for the end. */
 static int
-serve(struct engine *engine, const sigset_t *signals)
+serve(struct engine *engine, const sigset_t *signals, int status_fd)
 {
     char err[ENGINE_TEXT_BYTES];
     int rc, sig;
@@ -248,7 +268,7 @@ serve(struct engine *engine, const sigset_t *signals)
     rc = engine_wait_ready(engine);
     if (rc != 0 && rc != -DER_SHUTDOWN) {
         (void)engine_state_get(engine, err, NULL);
-        (void)fprintf(stderr, "daos_engine: %s\n", err);
+        start_failed(status_fd, rc, err);
         engine_stop(engine);
         return 1;
     }
@@ -268,12 +288,12 @@ main(int argc, char **argv)
     struct plat *plat = NULL;
     struct engine_cfg cfg;
     sigset_t signals;
-    int rc;
+    int rc, status_fd = -1;
 
     engine_cfg_init(&cfg);
     (void)snprintf(cfg.system, sizeof(cfg.system), "daos_server");
     log_sink_set(log_sink, cfg.system, LOG_LEVEL_INFO);
-    options_take(argc, argv, &cfg);
+    options_take(argc, argv, &cfg, &status_fd);
     cfg.on_stop = on_stop;
     /*
      * Before there are threads: they inherit it. A peer that closes its end is an error code, not
@@ -288,11 +308,11 @@ main(int argc, char **argv)
     if (rc == 0)
         rc = engine_start(plat, &cfg, err, &engine);
     if (rc != 0) {
-        (void)fprintf(stderr, "daos_engine: %s\n", err[0] != '\0' ? err : err_text(rc));
+        start_failed(status_fd, rc, err[0] != '\0' ? err : err_text(rc));
         plat_linux_destroy(plat);
         return 1;
     }
-    rc = serve(engine, &signals);
+    rc = serve(engine, &signals, status_fd);
     plat_linux_destroy(plat);
     return rc;
 }
