@@ -28,6 +28,7 @@ enum {
     BIO_EXT_BLKS_MAX = 4096, /* one extent: 16 MiB */
     BIO_RESV_NR_MAX = 4096, /* live reservations of a target */
     BIO_BUF_BYTES_MAX = 16 << 20,
+    BIO_WHY_BYTES = 320,
     BIO_STREAM_RECLAIM = 1 << 30, /* flag of a stream number: may use the reserve (ST-8) */
 };
 
@@ -45,6 +46,11 @@ struct bio_cfg {
     /* Not NULL: gets the target while bio_format() or bio_open() works on it, for who may have to bio_abandon() it (simulated kill). */
     struct bio_tgt **pending;
     uint64_t ckpt_interval_ns; /* and at least so often when dirty; 0: 5 s */
+    /*
+     * Not NULL: BIO_WHY_BYTES that live as long as the target; get what is damaged, with file and offset, when bio_open() finds it or the target stops
+     * later. Whoever gives it logs it. NULL: logged here.
+     */
+    char *why;
 };
 
 /** Create the files (WAL filled with zeros) and their headers; nothing half-formatted is ever accepted by bio_open(). Errors: EXIST, NOSPACE, NVME_IO. */

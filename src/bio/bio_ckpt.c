@@ -160,7 +160,8 @@ header_load(struct bio_tgt *tgt)
             best = &both[place];
     }
     if (best == NULL) {
-        LOG_ERROR("meta: both checkpoint headers (file offsets 4096 and 8192) are damaged");
+        bio_damage(
+            &tgt->cfg, "meta: both checkpoint headers (file offsets 4096 and 8192) are damaged");
         rc = CAIRN_ERR(CSUM);
         goto out;
     }
@@ -191,8 +192,8 @@ map_load(struct bio_tgt *tgt)
             MIN(full - off, (uint64_t)CKPT_MAP_IO_BYTES));
     }
     if (rc == 0 && crc32c(0, map, bytes) != ck->hdr->map_crc) {
-        LOG_ERROR(
-            "meta: the slot map at file offset %lu is damaged", (unsigned long)ck->hdr->map_off);
+        bio_damage(&tgt->cfg, "meta: the slot map at file offset %lu is damaged",
+            (unsigned long)ck->hdr->map_off);
         rc = CAIRN_ERR(CSUM);
     }
     for (uint64_t page = 0; rc == 0 && page < ck->hdr->map_nr; page++) {
@@ -201,7 +202,7 @@ map_load(struct bio_tgt *tgt)
         if (slot == BIO_SLOT_NONE)
             continue;
         if (slot > ck->slot_nr || bitmap_test(ck->used_map, slot - 1)) {
-            LOG_ERROR("meta: page %lu has impossible slot %u", (unsigned long)page, slot);
+            bio_damage(&tgt->cfg, "meta: page %lu has impossible slot %u", (unsigned long)page, slot);
             rc = CAIRN_ERR(DF_INVAL);
             break;
         }
@@ -222,7 +223,7 @@ page_verify(struct bio_tgt *tgt, uint64_t page, const uint8_t *mem)
 {
     if (crc32c(0, mem, UMEM_PAGE_BYTES) == tgt->um->vol[page].crc)
         return 0;
-    LOG_ERROR("meta: page %lu at file offset %lu is damaged", (unsigned long)page,
+    bio_damage(&tgt->cfg, "meta: page %lu at file offset %lu is damaged", (unsigned long)page,
         (unsigned long)slot_off(&tgt->ckpt, tgt->um->pub.pages[page].slot));
     return CAIRN_ERR(CSUM);
 }

@@ -128,6 +128,7 @@ struct bio_replay_io {
     uint64_t salt;
     uint8_t *win; /* memory to read into: at least BIO_REPLAY_WIN_BLKS, or the whole ring */
     uint32_t win_blks;
+    const struct bio_cfg *cfg; /* for bio_damage(); may be NULL */
     void *arg;
     int (*read)(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf);
     int (*range)(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
@@ -263,6 +264,10 @@ struct bio_tgt {
     int stop_rc;
     uint64_t replayed_nr;
 };
+
+/* What is damaged and where, for bio_cfg.why, or for the log. `cfg` may be NULL. */
+void
+bio_damage(const struct bio_cfg *cfg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The target can't go on (BIO-5): everybody who waits hears it. The first cause stays. */
 void bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what);

@@ -154,7 +154,7 @@ beyond_end_check(struct replay *rp, uint64_t end, uint64_t generation)
             return rc;
         if (buf == NULL || (hdr.pos == end && hdr.generation < generation))
             continue;
-        LOG_ERROR(
+        bio_damage(rp->io->cfg,
             "wal: the log is damaged at block %lu (file offset %lu): a valid group follows at "
             "block %lu",
             (unsigned long)end,
@@ -218,7 +218,7 @@ replay_walk(
         end->groups_nr++;
     }
     if (si + 1 < seg_nr) {
-        LOG_ERROR("wal: the log ends at block %lu, it was recorded up to block %lu",
+        bio_damage(rp->io->cfg, "wal: the log ends at block %lu, it was recorded up to block %lu",
             (unsigned long)end->pos, (unsigned long)segs[si + 1].start_pos);
         return CAIRN_ERR(CSUM);
     }

@@ -9,6 +9,7 @@
  * Open: superblocks -> newest checkpoint header -> all pages, verified -> replay of the log -> volatile state of the arena and the
  * extent space -> a header that records the new generation -> ULTs.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,25 +93,25 @@ sb_seal(struct bio_sb_df *sb, enum bio_role role)
 }
 
 static int
-sb_check(const struct bio_sb_df *sb, enum bio_role role, const char *path)
+sb_check(const struct bio_cfg *cfg, const struct bio_sb_df *sb, enum bio_role role, const char *path)
 {
     if (sb->magic != BIO_SB_MAGIC) {
-        LOG_ERROR("%s: not a file of a target, or its superblock is damaged (offset 0)", path);
+        bio_damage(cfg, "%s: not a file of a target, or its superblock is damaged (offset 0)", path);
         return CAIRN_ERR(DF_INVAL);
     }
     if (sb->crc != crc32c(0, sb, sizeof(*sb) - 4)) {
-        LOG_ERROR("%s: the superblock (offset 0) is damaged", path);
+        bio_damage(cfg, "%s: the superblock (offset 0) is damaged", path);
         return CAIRN_ERR(CSUM);
     }
     if (sb->version != BIO_FORMAT_VERSION || (sb->incompat & ~BIO_FEAT_INCOMPAT) != 0 ||
         (sb->ro_compat & ~BIO_FEAT_RO_COMPAT) != 0) {
-        LOG_ERROR(
+        bio_damage(cfg,
             "%s: format version %u, features %#lx %#lx: another version of this program made it",
             path, sb->version, (unsigned long)sb->incompat, (unsigned long)sb->ro_compat);
         return CAIRN_ERR(DF_INCOMPT);
     }
     if (sb->role != role) {
-        LOG_ERROR("%s: has role %u instead of %u", path, sb->role, role);
+        bio_damage(cfg, "%s: has role %u instead of %u", path, sb->role, role);
         return CAIRN_ERR(DF_INVAL);
     }
     return 0;
@@ -248,13 +249,31 @@ tgt_init(struct bio_tgt *tgt)
 }
 
 void
+bio_damage(const struct bio_cfg *cfg, const char *fmt, ...)
+{
+    char text[BIO_WHY_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (cfg != NULL && cfg->why != NULL) {
+        memcpy(cfg->why, text, sizeof(text));
+    } else {
+        LOG_ERROR("%s", text);
+    }
+}
+
+void
 bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what)
 {
     if (tgt->stop_rc != 0)
         return;
-    LOG_ERROR(
-        "target %u in %s stops: %s failed with %s; nothing is acknowledged any more, open it anew",
+    LOG_ERROR("target %u in %s stops: %s failed with %s; nothing is acknowledged any more: check "
+              "the device, then open it anew",
         tgt->cfg.tgt_idx, tgt->cfg.dir, what, err_name(rc));
+    if (tgt->cfg.why != NULL)
+        (void)snprintf(tgt->cfg.why, BIO_WHY_BYTES, "%s failed with %s", what, err_name(rc));
     tgt->stop_rc = CAIRN_ERR(NVME_IO);
     for (uint32_t i = 0; i < 2; i++) {
         ult_cond_broadcast(&tgt->wal.groups[i].durable);
@@ -420,7 +439,7 @@ identity_check(const struct bio_tgt *tgt, const struct bio_cfg *want)
 
     if (ok)
         return 0;
-    LOG_ERROR("%s belongs to system %s, rank %u, target %u", tgt->cfg.dir,
+    bio_damage(&tgt->cfg, "%s belongs to system %s, rank %u, target %u", tgt->cfg.dir,
         cuuid_format(&sb->system, text), sb->rank, sb->tgt_idx);
     return CAIRN_ERR(MISMATCH);
 }
@@ -437,10 +456,10 @@ marker_load(struct bio_tgt *tgt)
     if (rc != 0)
         return rc;
     if (len != sizeof(tgt->sb)) {
-        LOG_ERROR("%s: has %zu bytes instead of %zu", path, len, sizeof(tgt->sb));
+        bio_damage(&tgt->cfg, "%s: has %zu bytes instead of %zu", path, len, sizeof(tgt->sb));
         return CAIRN_ERR(DF_INVAL);
     }
-    rc = sb_check(&tgt->sb, BIO_ROLE_TARGET, path);
+    rc = sb_check(&tgt->cfg, &tgt->sb, BIO_ROLE_TARGET, path);
     return rc != 0 ? rc : sb_sizes_check(&tgt->sb);
 }
 
@@ -456,13 +475,14 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, const char *name, enum bio
     path_of(tgt->cfg.dir, name, path);
     rc = disk_open(tgt, disk, name, 0, 0);
     if (rc == -DER_NONEXIST) {
-        LOG_ERROR("%s: missing", path);
+        bio_damage(&tgt->cfg, "%s: missing", path);
         return CAIRN_ERR(DF_INVAL);
     }
     if (rc != 0)
         return rc;
     if (tgt->plat->ops->disk_size(disk->disk) < bytes) {
-        LOG_ERROR("%s: shorter than the %lu bytes of its format", path, (unsigned long)bytes);
+        bio_damage(
+            &tgt->cfg, "%s: shorter than the %lu bytes of its format", path, (unsigned long)bytes);
         return CAIRN_ERR(DF_INVAL);
     }
     sb = bio_tmp_get(tgt, sizeof(*sb));
@@ -470,11 +490,11 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, const char *name, enum bio
         return CAIRN_ERR(NOMEM);
     rc = bio_disk_rw(disk, PLAT_IO_READ, 0, 0, sb, sizeof(*sb));
     if (rc == 0)
-        rc = sb_check(sb, role, path);
+        rc = sb_check(&tgt->cfg, sb, role, path);
     if (rc == 0) {
         sb_seal(sb, BIO_ROLE_TARGET);
         if (memcmp(sb, &tgt->sb, sizeof(*sb)) != 0) {
-            LOG_ERROR("%s: belongs to another target or another format", path);
+            bio_damage(&tgt->cfg, "%s: belongs to another target or another format", path);
             rc = CAIRN_ERR(MISMATCH);
         }
     }
@@ -515,6 +535,7 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
         .ring_blks = wal->ring_blks,
         .salt = wal->salt,
         .win_blks = BIO_REPLAY_WIN_BLKS,
+        .cfg = &tgt->cfg,
         .arg = tgt,
         .read = replay_read,
         .range = replay_range,
@@ -533,7 +554,7 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
     for (uint64_t page = 0; page < hdr->map_nr; page++) {
         if ((tgt->um->pub.pages[page].flags & UMEM_PF_SLOT) != 0 &&
             tgt->um->vol[page].lsn > end.last_lsn) {
-            LOG_ERROR(
+            bio_damage(&tgt->cfg,
                 "wal: the log ends at transaction %lu, page %lu holds %lu: the log is damaged",
                 (unsigned long)end.last_lsn, (unsigned long)page,
                 (unsigned long)tgt->um->vol[page].lsn);

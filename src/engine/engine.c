@@ -8,8 +8,8 @@
  *      stop:  services -> targets in parallel: drain, endpoint, stores -> system: endpoint, stores
  *      -> STOPPED
  *
- * A failure on the way leaves what was opened; the stop closes whatever is there. Tested by
- * test/engine_life_test.c and test/server.
+ * A store that cannot be opened does not keep the others from it (ENG-6). A failure on the way leaves
+ * what was opened; the stop closes whatever is there. Tested by test/server.
  */
 #include "engine/engine.h"
 
@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "engine_priv.h"
 #include "proto/ctl/ctl.pb-c.h"
 
@@ -160,6 +161,8 @@ pools_start(struct engine *engine)
             rc = pool_svc_start(engine->pools, batch[i]);
             if (rc == -DER_NONEXIST)
                 rc = 0; /* a creation that a crash cut short: the system service completes or undoes it */
+            if (rc != 0 && rc != -DER_NOMEM)
+                rc = pool_svc_damaged(engine->pools, batch[i], rc);
         }
     } while (rc == 0 && nr == ARRAY_SIZE(batch));
     return rc;
@@ -188,15 +191,62 @@ services_start(struct engine *engine)
         .arg = engine};
     int rc;
 
+    if (sys->fault_rc != 0) {
+        engine->mgmt_rc = sys->fault_rc;
+        memcpy(engine->err, sys->err, sizeof(engine->err));
+        return 0;
+    }
     rc = pool_svcs_create(&penv, &hooks, &engine->pools);
     if (rc == 0)
         rc = pools_start(engine);
     menv.pools = engine->pools;
-    if (rc == 0)
+    if (rc == 0) {
         rc = mgmt_start(&menv, &engine->mgmt);
+        if (rc != 0 && rc != -DER_NOMEM) {
+            engine_text(engine->err,
+                "the system's service in %s/sys: %s: restore it from a copy, then start again",
+                engine->cfg.dir, err_text(rc));
+            LOG_ERROR("rank %u: %s", engine->cfg.rank, engine->err);
+            engine->mgmt_rc = pool_is_fault(rc) ? rc : CAIRN_ERR(NVME_IO);
+            return 0;
+        }
+    }
     if (rc != 0)
         engine_text(engine->err, "services of %s: %s: see the log", engine->cfg.dir, err_text(rc));
     return rc;
+}
+
+int
+engine_svc_fault(const struct engine *engine)
+{
+    int rc = engine_xs_fault(&engine->xs[0]);
+
+    return rc != 0 ? rc : engine->mgmt_rc;
+}
+
+/* Say what was not opened; an error when nothing was. */
+static int
+faults_tell(struct engine *engine)
+{
+    uint32_t nr = 0;
+
+    for (uint32_t i = 0; i < engine->xs_nr; i++) {
+        const struct engine_xs *xs = &engine->xs[i];
+
+        if (xs->fault_rc == 0)
+            continue;
+        nr++;
+        CAIRN_PROBE("engine.store.fault");
+        if (i == RPC_TAG_SYSTEM) {
+            LOG_ERROR("rank %u: the services are out of service: %s", engine->cfg.rank, xs->err);
+        } else {
+            LOG_ERROR("rank %u: target %u is out of service: %s", engine->cfg.rank, i - 1, xs->err);
+        }
+    }
+    if (nr < engine->xs_nr)
+        return 0;
+    memcpy(engine->err, engine_sys(engine)->err, sizeof(engine->err));
+    return engine_sys(engine)->fault_rc;
 }
 
 static int
@@ -208,6 +258,10 @@ open_all(struct engine *engine)
     rc = task_here(engine, engine_xs_open);
     if (rc == 0)
         rc = engine_each_tgt(engine, engine_xs_open);
+    if (rc == 0)
+        rc = faults_tell(engine);
+    if (rc == 0)
+        rc = engine_dir_formatted(engine);
     if (rc == 0)
         rc = task_here(engine, engine_xs_listen);
     if (rc == 0)
@@ -514,7 +568,7 @@ resign_task(void *arg)
     struct engine *engine = r->engine;
     struct rsvc *rsvc = NULL;
 
-    if (engine_state_load(engine) == ENGINE_READY) {
+    if (engine_state_load(engine) == ENGINE_READY && engine_svc_fault(engine) == 0) {
         rsvc = cuuid_is_nil(&r->pool) ? mgmt_rsvc(engine->mgmt)
                                       : pool_svc_rsvc(engine->pools, r->pool);
     }

@@ -13,9 +13,8 @@
  *      sys/            store of the system xstream: databases of the services
  *      tgt0/ tgt1/ ..  stores of the targets
  *
- *   ENG-1  Nothing is served before every store of the engine is open and its services
- *          lead; requests
- *          that come earlier are told AGAIN. A target that stops later answers for itself alone.
+ *   ENG-1  Nothing is served before every store of the engine is open, or known to be damaged, and its
+ *          services lead; requests that come earlier are told AGAIN.
  *   ENG-2  A directory belongs to one system (name and uuid), rank and number of targets; opening it
  *          as another is refused by name, and nothing is changed in it.
  *   ENG-3  Incarnations of a directory strictly grow, also when the clock does not (MS-1).
@@ -24,6 +23,11 @@
  *          others accept:
  *          epochs start at the bound of the store, and quick restarts would push them ever further.
  *          A clock that was set back further than a short wait mends is refused (HLC_SYNC).
+ *   ENG-6  A store that cannot be opened, or stops later (ST-1), is out of service until the next start:
+ *          every request to its target, or to the services when it is theirs, gets the cause as
+ *          final answer, at once; the others serve. An engine of which nothing is left does not start.
+ *   ENG-7  A store is formatted only while the directory is new: one that was formatted and is not
+ *          there any more is damaged, never made anew.
  *
  * States: STARTING -> READY | FAILED -> STOPPING -> STOPPED. Tested by test/engine_*_test.c and
  * test/server.

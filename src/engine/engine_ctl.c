@@ -230,6 +230,8 @@ status_targets(struct ctl *ctl, Cairn__Ctl__EngineStatusRep *rep)
         st[i].data_free = xs->space.data_free;
         st[i].pools = xs->pool_nr;
         st[i].rc = xs->task_rc;
+        if (xs->task_rc != 0)
+            st[i].error = ctl_str(ctl, pool_key_str(xs->err));
         rep->targets[i] = &st[i];
     }
     (void)rc; /* told for each target */
@@ -260,6 +262,16 @@ status_self(struct ctl *ctl, Cairn__Ctl__Rank *self)
     return 0;
 }
 
+static const char *
+svc_fault_text(const struct engine *engine)
+{
+    const struct engine_xs *sys = &engine->xs[0];
+
+    if (sys->err[0] != '\0')
+        return sys->err;
+    return engine->err[0] != '\0' ? engine->err : err_text(engine_svc_fault(engine));
+}
+
 static int
 ctl_status(struct ctl *ctl)
 {
@@ -282,9 +294,31 @@ ctl_status(struct ctl *ctl)
     rep.storage = (Cairn__Ctl__StorageState)__atomic_load_n(&engine->storage, __ATOMIC_RELAXED);
     rep.error = err;
     rep.version = (char *)(uintptr_t)CAIRN_SOFTWARE_VERSION;
+    if (state == ENGINE_READY && engine_svc_fault(engine) != 0) {
+        rep.rc = engine_svc_fault(engine);
+        (void)snprintf(err, sizeof(err), "services out of service: %.480s", svc_fault_text(engine));
+    }
     if (state == ENGINE_READY)
         rep.group_version = engine_sys(engine)->group->version;
     return ctl_reply(ctl, &rep.base);
+}
+
+/* Of this rank: what is out of service. */
+static int
+bad_targets(struct ctl *ctl, Cairn__Ctl__Rank *self)
+{
+    Cairn__Ctl__EngineStatusRep st = CAIRN__CTL__ENGINE_STATUS_REP__INIT;
+    int rc;
+
+    rc = status_targets(ctl, &st);
+    if (rc != 0)
+        return rc;
+    self->bad_targets = st.targets;
+    for (size_t i = 0; i < st.n_targets; i++) {
+        if (st.targets[i]->rc != 0)
+            self->bad_targets[self->n_bad_targets++] = st.targets[i];
+    }
+    return 0;
 }
 
 static int
@@ -317,6 +351,11 @@ ctl_system_query(struct ctl *ctl)
         m[i].uris[0] = (char *)(uintptr_t)ranks[i].uri;
         m[i].n_uris = 1;
         rep.members[i] = &m[i];
+        if (m[i].rank == engine->cfg.rank) {
+            rc = bad_targets(ctl, &m[i]);
+            if (rc != 0)
+                return rc;
+        }
     }
     rep.n_members = nr;
     rep.leader = engine->cfg.svc_rank;
@@ -358,6 +397,16 @@ pool_fail(struct ctl *ctl, int rc, const char *id)
         return ctl_fail(ctl, rc,
             "pool '%s': a property asks for what this version cannot do: rd_fac and svc_rf are 0",
             id);
+    case DER_CSUM:
+    case DER_DF_INVAL:
+    case DER_DF_INCOMPT:
+    case DER_DATA_LOSS:
+    case DER_NVME_IO:
+        return ctl_fail(ctl, rc,
+            "pool '%s': storage that it needs is out of service (%s): `dmg system query` shows "
+            "which; "
+            "restore that, or use other ranks",
+            id, err_text(rc));
     case DER_UNREACH:
     case DER_TIMEDOUT:
         return ctl_fail(ctl,
@@ -749,6 +798,19 @@ ctl_needs_ready(struct ctl *ctl, int (*fn)(struct ctl *ctl))
 }
 
 static int
+ctl_needs_services(struct ctl *ctl, int (*fn)(struct ctl *ctl))
+{
+    struct engine *engine = ctl->engine;
+    int rc = engine_state_load(engine) == ENGINE_READY ? engine_svc_fault(engine) : 0;
+
+    if (rc != 0) {
+        return ctl_fail(ctl, rc, "rank %u: services out of service: %.400s", engine->cfg.rank,
+            svc_fault_text(engine));
+    }
+    return ctl_needs_ready(ctl, fn);
+}
+
+static int
 ctl_dispatch(struct ctl *ctl)
 {
     if (ctl->req->version != CTL_VERSION) {
@@ -766,15 +828,15 @@ ctl_dispatch(struct ctl *ctl)
     case CAIRN__CTL__METHOD__GROUP_UPDATE:
         return ctl_needs_ready(ctl, ctl_group_update);
     case CAIRN__CTL__METHOD__POOL_CREATE:
-        return ctl_needs_ready(ctl, ctl_pool_create);
+        return ctl_needs_services(ctl, ctl_pool_create);
     case CAIRN__CTL__METHOD__POOL_DESTROY:
-        return ctl_needs_ready(ctl, ctl_pool_destroy);
+        return ctl_needs_services(ctl, ctl_pool_destroy);
     case CAIRN__CTL__METHOD__POOL_LIST:
-        return ctl_needs_ready(ctl, ctl_pool_list);
+        return ctl_needs_services(ctl, ctl_pool_list);
     case CAIRN__CTL__METHOD__POOL_QUERY:
-        return ctl_needs_ready(ctl, ctl_pool_query);
+        return ctl_needs_services(ctl, ctl_pool_query);
     case CAIRN__CTL__METHOD__SYSTEM_QUERY:
-        return ctl_needs_ready(ctl, ctl_system_query);
+        return ctl_needs_services(ctl, ctl_system_query);
     default:
         return ctl_fail(ctl, CAIRN_ERR(NOSYS), "control method %d is not known to this engine",
             (int)ctl->req->method);

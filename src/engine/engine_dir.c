@@ -11,7 +11,6 @@
 
 #include "base/assert.h"
 #include "engine_priv.h"
-#include "proto/proto_ident.h"
 
 enum { PATH_BYTES = ENGINE_DIR_BYTES + 32 };
 _Static_assert(PROTO_IDENT_NAME_BYTES == (int)ENGINE_SYSTEM_NAME_BYTES, "names of systems");
@@ -75,6 +74,38 @@ identity_make(struct engine *engine, struct proto_ident *ret_id, char *err)
     return 0;
 }
 
+static int
+identity_write(struct engine *engine, char *err)
+{
+    uint8_t buf[PROTO_IDENT_BYTES];
+    char path[PATH_BYTES];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "%s/identity", engine->cfg.dir);
+    proto_ident_encode(&engine->ident, buf);
+    rc = engine->plat->ops->file_write(engine->plat, path, buf, PROTO_IDENT_BYTES);
+    if (rc != 0) {
+        engine_text(err, "%s cannot be written: %s: check space and permissions of the directory",
+            path, err_text(rc));
+    }
+    return rc;
+}
+
+bool
+engine_dir_is_formatted(const struct engine *engine)
+{
+    return (engine->ident.flags & PROTO_IDENT_FORMATTED) != 0;
+}
+
+int
+engine_dir_formatted(struct engine *engine)
+{
+    if (engine_dir_is_formatted(engine))
+        return 0;
+    engine->ident.flags |= PROTO_IDENT_FORMATTED;
+    return identity_write(engine, engine->err);
+}
+
 /* Read the identity (of a new directory: make it), draw an incarnation above the last, write it. */
 static int
 identity_renew(struct engine *engine, char *err)
@@ -111,13 +142,8 @@ identity_renew(struct engine *engine, char *err)
     engine->incarnation =
         MAX(cfg->incarnation != 0 ? cfg->incarnation : plat_wall_ns(plat), id.incarnation + 1);
     id.incarnation = engine->incarnation;
-    proto_ident_encode(&id, buf);
-    rc = plat->ops->file_write(plat, path, buf, PROTO_IDENT_BYTES);
-    if (rc != 0) {
-        engine_text(err, "%s cannot be written: %s: check space and permissions of the directory",
-            path, err_text(rc));
-    }
-    return rc;
+    engine->ident = id;
+    return identity_write(engine, err);
 }
 
 /* Who has the directory, for the message. */

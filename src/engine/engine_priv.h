@@ -9,6 +9,7 @@
 #include "mgmt/mgmt.h"
 #include "objsrv/objsrv.h"
 #include "pool/pool.h"
+#include "proto/proto_ident.h"
 #include "rpc/rpc.h"
 #include "tgt/tgt.h"
 #include "ult/ult.h"
@@ -74,6 +75,9 @@ struct engine_xs {
     char uri[NET_URI_MAX]; /* written before READY, constant after */
     int task_rc;
     char err[ENGINE_TEXT_BYTES];
+    char why[BIO_WHY_BYTES]; /* from bio: what is damaged, and where */
+    int fault_rc; /* why its store was not opened (ENG-6); constant once READY */
+    bool is_new; /* its store is being formatted */
     /* Answers of the status task. */
     struct bio_space space;
     uint32_t pool_nr;
@@ -85,6 +89,8 @@ void engine_xs_listen(void *arg);
 void engine_xs_close(void *arg);
 void engine_xs_status(void *arg);
 void engine_xs_abandon(struct engine_xs *xs);
+/** 0 while its store serves, else the cause that every request gets (ENG-6). On its xstream. */
+int engine_xs_fault(const struct engine_xs *xs);
 
 /* Handlers (engine_rpc.c). */
 const struct rpc_handler *engine_rpc_sys(uint32_t *ret_nr);
@@ -104,8 +110,10 @@ struct engine {
     int storage; /* atomic: StorageState of ctl.proto */
     int fail_rc; /* written before state FAILED */
     char err[ENGINE_TEXT_BYTES];
+    struct proto_ident ident; /* as it stands in the identity file */
     struct pool_svcs *pools;
-    struct mgmt *mgmt;
+    struct mgmt *mgmt; /* NULL: mgmt_rc says why */
+    int mgmt_rc;
     struct engine_ctl_net *ctl_net;
     struct list_head ctls; /* control requests at work */
     uint32_t ctl_nr;
@@ -140,6 +148,13 @@ bool engine_is_member(const struct engine_group *group, const struct rpc_hdr *hd
 
 /* engine_dir.c: take the directory, check and renew its identity. */
 CAIRN_MUST_CHECK int engine_dir_take(struct engine *engine, char *err);
+/** All stores have been formatted once (ENG-7)? */
+bool engine_dir_is_formatted(const struct engine *engine);
+/** Record that they have. Text in engine->err. */
+CAIRN_MUST_CHECK int engine_dir_formatted(struct engine *engine);
+
+/** Why the services do not serve; 0 when they do. On the system xstream; the text is in engine_sys()->err or engine->err. */
+int engine_svc_fault(const struct engine *engine);
 
 /* engine_ctl.c: answer a packed Envelope by at most len_max bytes; *ret_rep lives in the arena. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int engine_ctl_answer(struct engine *engine, struct arena *arena,

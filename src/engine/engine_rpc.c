@@ -21,10 +21,27 @@ admit(const struct engine_xs *xs)
     }
 }
 
+/* What needs the store of this xstream (ENG-6). */
+static int
+admit_store(const struct engine_xs *xs)
+{
+    int rc = admit(xs);
+
+    return rc != 0 ? rc : engine_xs_fault(xs);
+}
+
+static int
+admit_mgmt(const struct engine_xs *xs)
+{
+    int rc = admit(xs);
+
+    return rc != 0 ? rc : engine_svc_fault(xs->engine);
+}
+
 static int
 admit_engine(const struct engine_xs *xs, const struct rpc_hdr *hdr)
 {
-    int rc = admit(xs);
+    int rc = admit_store(xs);
 
     if (rc == 0 && !engine_is_member(xs->group, hdr))
         rc = CAIRN_ERR(NO_PERM);
@@ -66,11 +83,11 @@ svc_ended(const struct engine_xs *xs, const struct rpc_req *req, int rc)
     static int engine_h_##fn(struct rpc_req *req, void *rep) \
     { \
         struct engine_xs *xs = req->handler_arg; \
-        int rc = admit(xs); \
+        int rc = admit_store(xs); \
         return rc != 0 ? rc : svc_ended(xs, req, fn(xs->engine->pools, req, rep)); \
     }
-#define MGMT(fn) HANDLER(fn, admit(xs), xs->engine->mgmt)
-#define OBJ(fn) HANDLER(fn, admit(xs), xs->tgt)
+#define MGMT(fn) HANDLER(fn, admit_mgmt(xs), xs->engine->mgmt)
+#define OBJ(fn) HANDLER(fn, admit_store(xs), xs->tgt)
 #define TGT(fn) HANDLER(fn, admit_engine(xs, req->hdr), xs->tgt)
 /* clang-format on */
 

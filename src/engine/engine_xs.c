@@ -33,6 +33,7 @@ store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
     cfg->rank = e->rank;
     cfg->pending = &xs->bio; /* for engine_xs_abandon() */
     cfg->ckpt_pct = e->limits.ckpt_pct;
+    cfg->why = xs->why;
     cfg->device = cuuid_derive(&cfg->system, (uint64_t)e->rank << 16 | xs->tag);
     if (xs->tag == RPC_TAG_SYSTEM) {
         (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/sys", e->dir);
@@ -59,12 +60,13 @@ store_text(struct engine_xs *xs, const char *dir, int rc)
     } else if (rc == -DER_DF_INCOMPT) {
         remedy = "it was written by another version: use the software that wrote it";
     } else if (rc == -DER_CSUM || rc == -DER_DF_INVAL) {
-        remedy = "the log names file and offset: restore this target from a copy";
+        remedy = "restore it from a copy, then start again";
     } else if (rc == -DER_NOSPACE) {
         remedy = "free space there, or configure smaller sizes";
     } else if (rc == -DER_NVME_IO)
         remedy = "check the device and its cables, then start again";
-    engine_text(xs->err, "store %s: %s: %s", dir, err_text(rc), remedy);
+    engine_text(xs->err, "store %s: %s%s%s: %s", dir, xs->why, xs->why[0] != '\0' ? ": " : "",
+        err_text(rc), remedy);
 }
 
 static int
@@ -74,7 +76,13 @@ store_open(struct engine_xs *xs)
     int rc = 0;
 
     store_cfg(xs, &cfg);
-    if (!bio_is_formatted(xs->engine->plat, cfg.dir)) {
+    if (bio_is_formatted(xs->engine->plat, cfg.dir)) {
+        ;
+    } else if (engine_dir_is_formatted(xs->engine)) {
+        (void)snprintf(xs->why, sizeof(xs->why), "its file 'target' is not there any more");
+        rc = CAIRN_ERR(DF_INVAL);
+    } else {
+        xs->is_new = true;
         __atomic_store_n(
             &xs->engine->storage, CAIRN__CTL__STORAGE_STATE__STORAGE_FORMATTING, __ATOMIC_RELAXED);
         rc = xs->engine->plat->ops->dir_create(xs->engine->plat, cfg.dir);
@@ -85,8 +93,6 @@ store_open(struct engine_xs *xs)
         rc = bio_open(xs->xs, &cfg, &xs->bio);
     if (rc == 0)
         rc = vos_tgt_open(xs->bio, &xs->vos);
-    if (rc != 0)
-        store_text(xs, cfg.dir, rc);
     return rc;
 }
 
@@ -145,16 +151,72 @@ clock_settle(struct engine_xs *xs)
     }
 }
 
+/* Of the store itself, and not of this start, of the whole host, or of a first format that could not be made. */
+static bool
+is_of_store(const struct engine_xs *xs, int rc)
+{
+    return !xs->is_new && rc != -DER_NOMEM && rc != -DER_HLC_SYNC && rc != -DER_SHUTDOWN;
+}
+
+/*
+ * What requests get for it: a code that nobody takes for an answer about what they asked for. NONEXIST,
+ * say, would tell that a value is not there.
+ */
+static int
+fault_of(int rc)
+{
+    if (pool_is_fault(rc))
+        return rc;
+    return rc == -DER_MISMATCH || rc == -DER_NONEXIST ? CAIRN_ERR(DF_INVAL) : CAIRN_ERR(NVME_IO);
+}
+
+/* Close what is open of the store; its endpoint, if it has one, goes on answering. */
+static void
+store_close(struct engine_xs *xs)
+{
+    tgt_destroy(xs->tgt);
+    xs->tgt = NULL;
+    pool_tgt_destroy(xs->pool_tgt);
+    xs->pool_tgt = NULL;
+    if (xs->vos != NULL)
+        vos_tgt_close(xs->vos);
+    xs->vos = NULL;
+    if (xs->bio != NULL)
+        bio_close(xs->bio);
+    xs->bio = NULL;
+}
+
 void
 engine_xs_open(void *arg)
 {
     struct engine_xs *xs = arg;
+    struct bio_cfg cfg;
+    int rc;
 
-    xs->task_rc = store_open(xs);
-    if (xs->task_rc == 0)
-        xs->task_rc = clock_settle(xs);
-    if (xs->task_rc == 0 && xs->tag != RPC_TAG_SYSTEM)
-        xs->task_rc = target_create(xs);
+    rc = store_open(xs);
+    if (rc == 0)
+        rc = clock_settle(xs);
+    if (rc == 0 && xs->tag != RPC_TAG_SYSTEM)
+        rc = target_create(xs);
+    if (rc != 0) {
+        store_cfg(xs, &cfg);
+        if (xs->err[0] == '\0')
+            store_text(xs, cfg.dir, rc);
+    }
+    if (rc != 0 && is_of_store(xs, rc)) {
+        store_close(xs);
+        xs->fault_rc = fault_of(rc);
+        rc = 0;
+    }
+    xs->task_rc = rc;
+}
+
+int
+engine_xs_fault(const struct engine_xs *xs)
+{
+    if (xs->fault_rc != 0)
+        return xs->fault_rc;
+    return xs->bio == NULL ? 0 : bio_status(xs->bio);
 }
 
 /* ---- rpc ------------------------------------------------------------------------------------ */
@@ -178,6 +240,8 @@ clock_get(void *arg)
     struct engine_xs *xs = arg;
     uint64_t epoch;
 
+    if (xs->vos == NULL)
+        return 0;
     return vos_epoch_next(xs->vos, &epoch) == 0 ? epoch : 0;
 }
 
@@ -186,7 +250,7 @@ clock_recv(void *arg, uint64_t hlc)
 {
     struct engine_xs *xs = arg;
 
-    return vos_epoch_recv(xs->vos, hlc);
+    return xs->vos == NULL ? 0 : vos_epoch_recv(xs->vos, hlc); /* nothing is dated there */
 }
 
 /* Where a tag listens, by the rules of engine_cfg.uri_base. Errors: INVAL. */
@@ -280,16 +344,7 @@ engine_xs_close(void *arg)
         tgt_drain(xs->tgt); /* look-ups use the rpc context */
     rpc_ctx_destroy(xs->rpc);
     xs->rpc = NULL;
-    tgt_destroy(xs->tgt);
-    xs->tgt = NULL;
-    pool_tgt_destroy(xs->pool_tgt);
-    xs->pool_tgt = NULL;
-    if (xs->vos != NULL)
-        vos_tgt_close(xs->vos);
-    xs->vos = NULL;
-    if (xs->bio != NULL)
-        bio_close(xs->bio);
-    xs->bio = NULL;
+    store_close(xs);
     free(xs->group);
     xs->group = NULL;
     xs->task_rc = 0;
@@ -320,9 +375,17 @@ engine_xs_status(void *arg)
 
     xs->pool_nr = 0;
     memset(&xs->space, 0, sizeof(xs->space));
-    xs->task_rc = xs->bio == NULL ? CAIRN_ERR(UNINIT) : bio_status(xs->bio);
-    if (xs->task_rc != 0)
+    xs->task_rc = engine_xs_fault(xs);
+    if (xs->task_rc == 0 && xs->bio == NULL)
+        xs->task_rc = CAIRN_ERR(UNINIT);
+    if (xs->task_rc != 0) {
+        struct bio_cfg cfg;
+
+        store_cfg(xs, &cfg);
+        if (xs->fault_rc == 0 && xs->err[0] == '\0') /* it stopped later */
+            store_text(xs, cfg.dir, xs->task_rc);
         return;
+    }
     bio_space_get(xs->bio, &xs->space);
     do {
         xs->task_rc = vos_pool_list(xs->vos, after, batch, ARRAY_SIZE(batch), &nr);

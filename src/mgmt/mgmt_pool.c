@@ -57,7 +57,8 @@ row_remove(struct mgmt *mgmt, const struct mgmt_pool *pool)
 /* ---- steps ---------------------------------------------------------------------------------- */
 
 static int
-tell_targets(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, struct arena *arena)
+ask_targets(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, uint64_t ns,
+    struct arena *arena, struct pool_bcast_item **ret_items, uint32_t *ret_nr)
 {
     struct proto_tgt_pool_req body = {pool->pool, pool->meta_bytes, pool->data_bytes};
     struct pool_bcast_item *items;
@@ -75,8 +76,21 @@ tell_targets(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, s
             items[k].tgt_idx = t;
         }
     }
-    pool_bcast_to(mgmt->env.rpc, arena, opcode, &body, ult_now_ns() + MGMT_STEP_NS, items, nr);
-    return pool_bcast_rc(items, nr);
+    pool_bcast_to(mgmt->env.rpc, arena, opcode, &body, ult_now_ns() + ns, items, nr);
+    *ret_items = items;
+    *ret_nr = nr;
+    return 0;
+}
+
+static int
+tell_targets(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, struct arena *arena)
+{
+    struct pool_bcast_item *items;
+    uint32_t nr;
+    int rc;
+
+    rc = ask_targets(mgmt, pool, opcode, MGMT_STEP_NS, arena, &items, &nr);
+    return rc != 0 ? rc : pool_bcast_rc(items, nr);
 }
 
 static int
@@ -341,12 +355,38 @@ create_again(const struct proto_sys_pool_create_req *args, const struct mgmt_poo
     return is_same ? 0 : CAIRN_ERR(EXIST);
 }
 
+/*
+ * A target that is out of service (ENG-6) would make the steps fail, and their undoing wait for it: no
+ * pool is begun there. What cannot be asked now is left to the steps.
+ */
 static int
-create(struct mgmt *mgmt, struct rpc_req *req, const struct proto_sys_pool_create_req *args,
-    struct arena *arena)
+targets_check(struct mgmt *mgmt, const struct proto_sys_pool_create_req *args, struct arena *arena)
 {
-    struct vos_req_id buf;
-    const struct vos_req_id *id = id_of(req, &buf);
+    struct mgmt_pool pool = {.state = MGMT_POOL_CREATING};
+    struct pool_bcast_item *items;
+    uint32_t nr;
+    int rc;
+
+    rc = create_check(args, &pool);
+    if (rc == 0)
+        rc = ranks_choose(mgmt, args, arena, &pool);
+    if (rc == 0)
+        rc = ask_targets(mgmt, &pool, PROTO_TGT_POOL_QUERY, POOL_BCAST_NS, arena, &items, &nr);
+    for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+        if (!pool_is_fault(items[i].rc))
+            continue;
+        LOG_WARN("no pool is made on rank %u, whose target %u is out of service: %s", items[i].rank,
+            items[i].tgt_idx, err_text(items[i].rc));
+        rc = items[i].rc;
+    }
+    return rc;
+}
+
+/* The decision; without may_begin only whether it was taken before (NONEXIST: it was not). */
+static int
+create_decide(struct mgmt *mgmt, const struct proto_sys_pool_create_req *args,
+    const struct vos_req_id *id, bool may_begin, struct arena *arena)
+{
     struct mgmt_pool pool;
     int rc;
 
@@ -356,10 +396,27 @@ create(struct mgmt *mgmt, struct rpc_req *req, const struct proto_sys_pool_creat
         rc = mgmt_row_get(mgmt, &args->pool, arena, &pool);
         if (rc == 0) {
             rc = create_again(args, &pool);
-        } else if (rc == -DER_NONEXIST)
+        } else if (rc == -DER_NONEXIST && may_begin)
             rc = create_begin(mgmt, args, id, arena);
     }
     ult_mutex_unlock(&mgmt->lock);
+    return rc;
+}
+
+static int
+create(struct mgmt *mgmt, struct rpc_req *req, const struct proto_sys_pool_create_req *args,
+    struct arena *arena)
+{
+    struct vos_req_id buf;
+    const struct vos_req_id *id = id_of(req, &buf);
+    int rc;
+
+    rc = create_decide(mgmt, args, id, false, arena);
+    if (rc == -DER_NONEXIST) {
+        rc = targets_check(mgmt, args, arena);
+        if (rc == 0)
+            rc = create_decide(mgmt, args, id, true, arena);
+    }
     return rc != 0 ? rc : mgmt_pool_drive(mgmt, args->pool, arena);
 }
 

@@ -313,10 +313,13 @@ work_unfinished(struct mgmt *mgmt)
     for (uint32_t i = 0; i < l.nr && !mgmt->is_stopping; i++) {
         arena_reset(&mgmt->arena);
         rc = mgmt_pool_drive(mgmt, pools[i], &mgmt->arena);
-        LOG_INFO("pool %s: unfinished change taken up: %s", cuuid_format(&pools[i], text),
-            rc == 0 ? "done" : err_text(rc));
-        if (rc != 0)
+        if (rc == 0)
+            LOG_INFO("pool %s: unfinished change taken up and done", cuuid_format(&pools[i], text));
+        if (rc != 0) {
+            LOG_DEBUG("pool %s: unfinished change taken up: %s", cuuid_format(&pools[i], text),
+                err_text(rc));
             mgmt->has_unfinished = true;
+        }
     }
 }
 

@@ -75,6 +75,8 @@ CAIRN_MUST_CHECK int pool_svcs_create(
     const struct pool_env *env, const struct pool_hooks *hooks, struct pool_svcs **ret_svcs);
 /** Open a service whose database is in the system store. Errors: those of rsvc_start(). */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_svc_start(struct pool_svcs *svcs, struct uuid pool);
+/** pool_svc_start() failed for good: requests to the service get `rc` until it is destroyed. Errors: NOMEM. */
+CAIRN_MUST_CHECK int pool_svc_damaged(struct pool_svcs *svcs, struct uuid pool, int rc);
 /** Stop all services, free. NULL is fine. */
 CAIRN_YIELDS void pool_svcs_destroy(struct pool_svcs *svcs);
 void pool_svcs_abandon(struct pool_svcs *svcs);
@@ -175,6 +177,14 @@ static inline struct iov
 pool_key_str(const char *str)
 {
     return (struct iov){(void *)(uintptr_t)str, strlen(str)};
+}
+
+/* A code that says that stored bytes or a device are bad: final, and told to the client (ENG-6). */
+static inline bool
+pool_is_fault(int rc)
+{
+    return rc == -DER_CSUM || rc == -DER_DF_INVAL || rc == -DER_DF_INCOMPT ||
+        rc == -DER_DATA_LOSS || rc == -DER_NVME_IO;
 }
 
 /* ---- targets of a pool ---------------------------------------------------------------------- */
@@ -312,7 +322,7 @@ void pool_tgt_destroy(struct pool_tgt *pt);
 void pool_tgt_rpc_set(struct pool_tgt *pt, struct rpc_ctx *rpc);
 /**
  * The look-up of tgt_opts; arg is a struct pool_tgt. Errors: NO_HDL; AGAIN the service could not be
- * asked; NOMEM.
+ * asked; those of pool_is_fault(): the service's storage is out of service; NOMEM.
  */
 CAIRN_YIELDS int
 pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info);

@@ -45,10 +45,18 @@ struct pool_svc {
     struct arena start_arena; /* of step_up() */
 };
 
+/* A service whose database cannot be opened. */
+struct pool_damaged {
+    struct list_head link;
+    struct uuid pool;
+    int rc;
+};
+
 struct pool_svcs {
     struct pool_env env;
     struct pool_hooks hooks;
     struct list_head svcs;
+    struct list_head damaged;
 };
 
 /* pool_svc.c */

@@ -30,6 +30,7 @@ pool_svcs_create(
     if (hooks != NULL)
         svcs->hooks = *hooks;
     list_init(&svcs->svcs);
+    list_init(&svcs->damaged);
     *ret_svcs = svcs;
     return 0;
 }
@@ -44,6 +45,64 @@ pool_svc_find(struct pool_svcs *svcs, const struct uuid *pool)
             return svc;
     }
     return NULL;
+}
+
+static struct pool_damaged *
+damaged_find(struct pool_svcs *svcs, const struct uuid *pool)
+{
+    struct pool_damaged *d;
+
+    LIST_FOREACH(d, &svcs->damaged, struct pool_damaged, link) {
+        if (cuuid_cmp(&d->pool, pool) == 0)
+            return d;
+    }
+    return NULL;
+}
+
+static void
+damaged_free(struct pool_damaged *d)
+{
+    if (d == NULL)
+        return;
+    list_del(&d->link);
+    free(d);
+}
+
+static void
+damaged_free_all(struct pool_svcs *svcs)
+{
+    struct pool_damaged *d, *tmp;
+
+    LIST_FOREACH_SAFE(d, tmp, &svcs->damaged, struct pool_damaged, link) {
+        damaged_free(d);
+    }
+}
+
+int
+pool_svc_damaged(struct pool_svcs *svcs, struct uuid pool, int rc)
+{
+    struct pool_damaged *d = calloc(1, sizeof(*d));
+    char text[CUUID_TEXT_BYTES];
+
+    if (d == NULL)
+        return CAIRN_ERR(NOMEM);
+    LOG_ERROR(
+        "pool %s: its service is out of service: %s: restore the engine's directory sys from a "
+        "copy, or destroy the pool",
+        cuuid_format(&pool, text), err_text(rc));
+    d->pool = pool;
+    d->rc = pool_is_fault(rc) || rc == -DER_NOSPACE ? rc : CAIRN_ERR(NVME_IO);
+    list_add(&d->link, &svcs->damaged);
+    return 0;
+}
+
+/* Why there is no service for this pool. */
+static int
+absent_rc(struct pool_svcs *svcs, const struct uuid *pool)
+{
+    const struct pool_damaged *d = damaged_find(svcs, pool);
+
+    return d != NULL ? d->rc : CAIRN_ERR(NOTREPLICA);
 }
 
 struct rsvc *
@@ -158,6 +217,7 @@ pool_svcs_destroy(struct pool_svcs *svcs)
     while ((svc = LIST_FIRST(&svcs->svcs, struct pool_svc, link)) != NULL) {
         svc_stop(svc);
     }
+    damaged_free_all(svcs);
     free(svcs);
 }
 
@@ -172,6 +232,7 @@ pool_svcs_abandon(struct pool_svcs *svcs)
         rsvc_abandon(svc->rsvc);
         svc_free(svc);
     }
+    damaged_free_all(svcs);
     free(svcs);
 }
 
@@ -260,7 +321,7 @@ pool_call_begin(struct pool_svcs *svcs, struct rpc_req *req, struct uuid pool, b
     struct pool_svc *svc = pool_svc_find(svcs, &pool);
 
     if (svc == NULL)
-        return CAIRN_ERR(NOTREPLICA);
+        return absent_rc(svcs, &pool);
     return pool_call_begin_svc(svc, req, req->arena, is_modifying, ret_call);
 }
 
@@ -271,7 +332,7 @@ pool_call_begin_local(struct pool_svcs *svcs, struct arena *arena, struct uuid p
     struct pool_svc *svc = pool_svc_find(svcs, &pool);
 
     if (svc == NULL)
-        return CAIRN_ERR(NOTREPLICA);
+        return absent_rc(svcs, &pool);
     return pool_call_begin_svc(svc, NULL, arena, is_modifying, ret_call);
 }
 
@@ -545,7 +606,11 @@ pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool)
     if (svc != NULL)
         svc_stop(svc);
     rc = rsvc_destroy(svcs->env.sys, pool);
-    return rc == -DER_NONEXIST ? 0 : rc;
+    if (rc == -DER_NONEXIST)
+        rc = 0;
+    if (rc == 0)
+        damaged_free(damaged_find(svcs, &pool));
+    return rc;
 }
 
 int

@@ -187,6 +187,8 @@ pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *r
             .map_ver = ask->hdl.map_ver};
     } else if (rc == -DER_NONEXIST || rc == -DER_NO_HDL) {
         rc = CAIRN_ERR(NO_HDL); /* no such handle, or no such pool any more */
+    } else if (pool_is_fault(rc)) {
+        ; /* its storage is out of service: the client is told so */
     } else {
         /*
          * The service did not say. What came instead is about the way there (no address yet, no

@@ -19,6 +19,7 @@ proto_ident_encode(const struct proto_ident *id, uint8_t *buf)
     le32_put(buf + 8, IDENT_VERSION);
     le32_put(buf + 12, id->rank);
     le32_put(buf + 16, id->tgt_nr);
+    le32_put(buf + 20, id->flags);
     le64_put(buf + 24, id->incarnation);
     memcpy(buf + 32, id->system.b, sizeof(id->system.b));
     memcpy(buf + 48, id->name, strlen(id->name));
@@ -43,6 +44,7 @@ proto_ident_decode(const uint8_t *buf, size_t len, struct proto_ident *ret_id)
         return CAIRN_ERR(DF_INVAL);
     id.rank = le32_get(buf + 12);
     id.tgt_nr = le32_get(buf + 16);
+    id.flags = le32_get(buf + 20);
     id.incarnation = le64_get(buf + 24);
     memcpy(id.system.b, buf + 32, sizeof(id.system.b));
     if (version > 1) {

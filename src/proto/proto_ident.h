@@ -21,10 +21,14 @@ enum {
     PROTO_IDENT_BYTES = 96, /* as written */
     PROTO_IDENT_BYTES_MAX = 512, /* of any version: a longer file is damaged */
     PROTO_IDENT_NAME_BYTES = 16, /* with terminator */
+    PROTO_IDENT_FORMATTED =
+        1, /* flag: every store was formatted once; none is ever formatted again (ENG-7) */
 };
 
 struct proto_ident {
     uint32_t rank, tgt_nr;
+    uint32_t flags; /* unknown ones are kept */
+    uint32_t reserved; /* 0; no padding */
     uint64_t incarnation; /* the last one */
     struct uuid system;
     char name[PROTO_IDENT_NAME_BYTES]; /* of the system; "": version 1 */

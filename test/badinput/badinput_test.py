@@ -276,11 +276,49 @@ def nonzero_place(path, rng):
     raise Failure(f"{path} holds zeros only")
 
 
+FAULTS = ("DER_CSUM", "DER_DF_INVAL", "DER_DF_INCOMPT", "DER_NVME_IO")
+
+
+def flip_in(path, rng):
+    """Flip a bit that is not among the file's own zeros; where."""
+    off = nonzero_place(path, rng)
+    with open(path, "r+b") as f:
+        f.seek(off)
+        byte = f.read(1)[0] ^ (1 << rng.randrange(8))
+        f.seek(off)
+        f.write(bytes([byte]))
+    return off
+
+
+def bad_targets(s):
+    """What the administrator sees of rank 0: (target, code) of those out of service, the same in both forms, each with what and where and what to do."""
+    bad = s.members()[0]["bad_targets"]
+    lines = [line for line in s.dmg("system", "query").ok().out.splitlines() if ": out of service: " in line]
+    expect(len(lines) == len(bad), f"{lines} and {bad}")
+    for line, b in zip(lines, bad):
+        expect(line.startswith(f"rank 0, target {b['target']}: out of service: ") and b["error"] in line and b["code"] in line, f"{line!r}: {b}")
+        expect(f"{s.storage[0]}/tgt{b['target']}" in line and "start again" in line, f"where and what to do: {line!r}")
+        expect(b["code"] in FAULTS and b["status"] < 0, f"{b}")
+    return [(b["target"], b["code"]) for b in bad]
+
+
+def read_beside_damage(s, where):
+    """Every value is right, or told to be damaged; at once. Returns (codes, how many are right)."""
+    begun = time.monotonic()
+    a, b = s.client("get", 0, 40, 20000), s.client("get", 40, 200, 100)
+    lines = (a.out + b.out).splitlines()
+    expect(time.monotonic() - begun < 30, f"{where}: the answers took {time.monotonic() - begun:.0f} s")
+    expect((a.rc == 0 and b.rc == 0) == (not lines), f"{where}: {a.text()} {b.text()}")
+    for line in lines:
+        expect(line.startswith("bad ") and line.split()[-1] in FAULTS, f"{where}: {line}")
+    return {line.split()[-1] for line in lines}, 240 - len(lines)
+
+
 @suite.test
 def test_flipped_bits(s):
-    """One flipped bit in any file of a target: a start that says so, or the right data, or CSUM; never a crash, never other data."""
+    """One flipped bit in any file of a target: it costs nothing, or values that answer CSUM, or that target alone; never the engine, never other data."""
     rng = random.Random(20240611)
-    s.engines = s.targets = 1
+    s.engines, s.targets = 1, 2
     s.start()
     s.pool(meta="128MiB", data="1GiB")
     s.client("put", 0, 40, 20000).ok()
@@ -292,32 +330,61 @@ def test_flipped_bits(s):
     os.unlink(s.log)
     outcomes = {}
     for name in ("target", "wal", "meta", "data") * 3:
-        path = os.path.join(s.storage[0], "tgt0", name)
+        victim = rng.randrange(2)
+        path = os.path.join(s.storage[0], f"tgt{victim}", name)
         saved = os.path.join(s.dir, "saved")
         subprocess.run(["cp", "-a", "--sparse=always", s.storage[0], saved], check=True)
-        off = nonzero_place(path, rng)
-        with open(path, "r+b") as f:
-            f.seek(off)
-            byte = f.read(1)[0] ^ (1 << rng.randrange(8))
-            f.seek(off)
-            f.write(bytes([byte]))
-        s.spawn()
-        until("ready or refused", lambda: s.process.poll() is not None or s.said(" ready: "))
-        if s.process.poll() is not None:
-            last = read(s.log).strip().splitlines()[-1]
-            expect(s.process.returncode == 1 and "engine rank 0 did not start" in last, f"{name} at {off}: {last}")
-            outcome = "refused"
-        else:
-            a, b = s.client("get", 0, 40, 20000), s.client("get", 40, 200, 100)
-            for line in (a.out + b.out).splitlines():
-                expect(line.endswith("DER_CSUM") or line.endswith("DER_IO"), f"{name} at {off}: {line}")
-            outcome = "right" if not a.out + b.out and a.rc == 0 and b.rc == 0 else "CSUM"
-            s.stop()
-        outcomes.setdefault(name, []).append(outcome)
+        where = f"{name} of target {victim} at {flip_in(path, rng)}"
+        s.start()
+        bad = bad_targets(s)
+        codes, right_nr = read_beside_damage(s, where)
+        expect(right_nr > 40, f"{where}: the neighbour has only {right_nr} values")
+        if bad:
+            expect(codes == {bad[0][1]} and bad[0][0] == victim and len(bad) == 1, f"{where}: {bad}, clients got {codes}")
+            expect(read(os.path.join(s.sys_dir, "engine0.log")).count(f"target {victim} is out of service") == 1, f"{where}: one line in the log")
+            s.dmg("pool", "create", "other", "--scm-size=64MiB").fails("out of service", "dmg system query", bad[0][1])
+        stored = [s.client("put", k, 1, 100).rc == 0 for k in range(240, 256)]
+        expect(any(stored) and (all(stored) or bad), f"{where}: {stored}")
+        outcomes.setdefault(name, []).append(f"target: {bad[0][1]}" if bad else "values: CSUM" if codes else "right")
+        s.stop()
         os.unlink(s.log)
         shutil.rmtree(s.storage[0])
         os.rename(saved, s.storage[0])
+    expect(all("target: " in o for o in outcomes["target"]), f"superblocks: {outcomes}")
+    expect(any("target: " in o for o in outcomes["wal"] + outcomes["meta"]), f"{outcomes}")
+    s.start()
+    expect(bad_targets(s) == [] and read_beside_damage(s, "undamaged") == (set(), 240), "the copy is whole")
+    s.stop()
     print(f"    {outcomes}", file=sys.stderr)
+
+
+@suite.test
+def test_damaged_services(s):
+    """The store of rank 0's services is damaged: who needs them is told the cause at once; its targets, and everything else, are there."""
+    rng = random.Random(5)
+    s.start()
+    s.pool()
+    s.client("put", 0, 20, 1000).ok()
+    s.stop()
+    path = os.path.join(s.storage[0], "sys", "target")
+    saved = open(path, "rb").read()
+    flip_in(path, rng)
+    s.start()
+    begun = time.monotonic()
+    for done in (s.dmg("pool", "list"), s.dmg("pool", "create", "other", "--scm-size=64MiB")):
+        done.fails("out of service", f"{s.storage[0]}/sys", "DER_CSUM")
+    done = s.client("get", 0, 20, 1000)
+    expect(done.rc == 1 and "daos_pool_connect: DER_CSUM" in done.err, done.text())
+    expect(time.monotonic() - begun < 30, f"the answers took {time.monotonic() - begun:.0f} s")
+    members = s.members()
+    expect("services out of service" in members[0]["info"] and f"{s.storage[0]}/sys" in members[0]["info"], f"{members[0]}")
+    expect(all(m["state"] == "joined" and m["bad_targets"] == [] for m in members.values()), f"{members}")
+    s.stop()
+    with open(path, "wb") as f:
+        f.write(saved)
+    s.start()
+    s.client("get", 0, 20, 1000).ok()
+    s.stop()
 
 
 def pool_full(s, bytes_each, pool_bytes):

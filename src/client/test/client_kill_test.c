@@ -160,3 +160,80 @@ TEST_ON(client_kill, a_dead_engine_costs_the_time_limit, BACKEND_SIM)
 {
     rig_run(2, dead_body);
 }
+
+/* ---- storage that is damaged ---------------------------------------------------------------------------------------------- */
+
+/* Goal: what a damaged store costs an application is an error code, at once, and only for what lies there. */
+static void
+fault_body(struct rig *rig)
+{
+    daos_obj_id_t oid = {.lo = 1};
+    uint32_t bad_nr = 0, nr = 0;
+    daos_key_desc_t kds[64];
+    daos_anchor_t anchor = {0};
+    daos_handle_t oh, poh;
+    char key[16], back[16], keys[1024];
+    d_iov_t iov = {.iov_buf = keys, .iov_buf_len = sizeof(keys), .iov_len = sizeof(keys)};
+    d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
+    uint64_t start_ns, resent_nr;
+    struct app app;
+
+    if (!app_init(&app, rig))
+        return;
+    EXPECT_OK(daos_obj_generate_oid(app.coh, &oid, DAOS_OT_KV_HASHED, OC_SX, 0, 0));
+    EXPECT_OK(daos_kv_open(app.coh, oid, DAOS_OO_RW, &oh, NULL));
+    for (int i = 0; i < 32; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, key, strlen(key), key, NULL));
+    }
+    rig_engine_kill(rig, 1);
+    EXPECT_OK(sim_file_flip_bit(rig->sim, rig->engines[1].host, "/store/tgt0/target", 163));
+    EXPECT_OK(rig_engine_start(rig, 1));
+    EXPECT_OK(rig_group_push(rig));
+    app_attach_write(rig);
+    EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, "find the way to the new engine", 1, "v", NULL));
+    for (int i = 0; i < 32; i++) {
+        daos_size_t size = sizeof(back);
+        int rc;
+
+        snprintf(key, sizeof(key), "%d", i);
+        start_ns = ult_now_ns();
+        rc = daos_kv_get(oh, DAOS_TX_NONE, 0, key, &size, back, NULL);
+        EXPECT(rc == 0 || rc == -DER_CSUM);
+        if (rc == 0)
+            EXPECT_MEM_EQ(back, key, strlen(key));
+        EXPECT_EQ(daos_kv_put(oh, DAOS_TX_NONE, 0, key, strlen(key), key, NULL), rc);
+        EXPECT_EQ(daos_kv_remove(oh, DAOS_TX_NONE, 0, key, NULL), rc);
+        EXPECT_LT(ult_now_ns() - start_ns, 3000000000);
+        bad_nr += rc != 0;
+    }
+    EXPECT_GT(bad_nr, 0);
+    EXPECT_LT(bad_nr, 24);
+    start_ns = ult_now_ns();
+    nr = 64;
+    EXPECT_ERR(daos_kv_list(oh, DAOS_TX_NONE, &nr, kds, &sgl, &anchor, NULL), CSUM);
+    EXPECT_LT(ult_now_ns() - start_ns, 1000000000);
+    /* The services of rank 0 as well. */
+    rig_engine_kill(rig, 0);
+    EXPECT_OK(sim_file_flip_bit(rig->sim, rig->engines[0].host, "/store/sys/wal", 163));
+    EXPECT_OK(rig_engine_start(rig, 0));
+    EXPECT_OK(rig_group_push(rig));
+    app_attach_write(rig);
+    start_ns = ult_now_ns();
+    resent_nr = client_retried_nr();
+    EXPECT_ERR(daos_pool_connect("tank", RIG_SYSTEM, DAOS_PC_RW, &poh, NULL, NULL), CSUM);
+    EXPECT_LT(ult_now_ns() - start_ns, 3000000000);
+    EXPECT_LT(client_retried_nr() - resent_nr, 4); /* the way to the new engine, at most */
+    EXPECT_OK(daos_kv_close(oh, NULL));
+    rig_engine_kill(rig, 0);
+    EXPECT_OK(sim_file_flip_bit(rig->sim, rig->engines[0].host, "/store/sys/wal", 163));
+    EXPECT_OK(rig_engine_start(rig, 0));
+    EXPECT_OK(rig_group_push(rig));
+    app_attach_write(rig);
+    app_fini(&app);
+}
+
+TEST_ON(client_kill, damage_is_told_at_once, BACKEND_SIM)
+{
+    rig_run(2, fault_body);
+}

@@ -554,17 +554,31 @@ run_system_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
         const char *state =
             (size_t)rank->state < ARRAY_SIZE(states) ? states[rank->state] : "unknown";
 
+        json_t *bad = json_array();
+
+        for (size_t t = 0; t < rank->n_bad_targets; t++) {
+            const Cairn__Ctl__TargetStatus *target = rank->bad_targets[t];
+
+            json_array_append_new(bad,
+                json_pack("{s:i, s:i, s:s, s:s}", "target", (int)target->target, "status",
+                    target->rc, "code", err_name(target->rc), "error", target->error));
+        }
         json_array_append_new(members,
-            json_pack("{s:s, s:i, s:I, s:i, s:i, s:s, s:s, s:i}", "state", state, "rank",
-                (int)rank->rank, "incarnation", (json_int_t)rank->incarnation, "pid",
-                (int)rank->pid, "targets", (int)rank->targets, "fabric_uri",
-                rank->n_uris > 0 ? rank->uris[0] : "", "info", rank->info, "rc", (int)rank->rc));
+            json_pack("{s:s, s:i, s:I, s:i, s:i, s:s, s:s, s:i, s:o}", "state", state, "rank",
+                (int)rank->rank, "incarnation", (json_int_t)rank->incarnation, "pid", (int)rank->pid,
+                "targets", (int)rank->targets, "fabric_uri", rank->n_uris > 0 ? rank->uris[0] : "",
+                "info", rank->info, "rc", (int)rank->rc, "bad_targets", bad));
         if (!dmg->cli.is_json) {
             (void)printf("rank %u: %s, %u targets, pid %u%s%s", rank->rank, state, rank->targets,
                 rank->pid, rank->info[0] != '\0' ? ": " : "", rank->info);
             if (rank->rc != 0)
                 (void)printf(" (%s %d)", err_name(rank->rc), rank->rc);
             (void)printf("\n");
+            for (size_t t = 0; t < rank->n_bad_targets; t++) {
+                (void)printf("rank %u, target %u: out of service: %s (%s)\n", rank->rank,
+                    rank->bad_targets[t]->target, rank->bad_targets[t]->error,
+                    err_name(rank->bad_targets[t]->rc));
+            }
         }
     }
     *ret_response = json_pack(

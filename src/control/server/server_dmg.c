@@ -16,6 +16,7 @@
 enum {
     ACCEPT_POLL_MS = 100,
     IDLE_TIMEOUT_MS = 60000,
+    STATUS_TIMEOUT_MS = 2000,
     RELAY_TIMEOUT_MS = 120000,
     RELAY_PAUSE_MS = 50,
     LEADER_RANK = 0,
@@ -90,6 +91,54 @@ relay(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t 
     return CAIRN_ERR(UNREACH);
 }
 
+/* What the engine of a rank says of its targets and services now; NULL: it does not answer. Free with _free_unpacked(). */
+static Cairn__Ctl__EngineStatusRep *
+engine_status(struct server *server, uint32_t rank)
+{
+    Cairn__Ctl__EngineStatusRep *rep = NULL;
+    struct ctl_chan *chan = NULL;
+    char err[SERVER_ERR_BYTES];
+    uint8_t *body = NULL;
+    bool is_joined;
+    size_t len = 0;
+    int rc;
+
+    (void)pthread_mutex_lock(&server->mutex);
+    is_joined = server->engines[rank].state == CAIRN__CTL__RANK_STATE__RANK_JOINED;
+    (void)pthread_mutex_unlock(&server->mutex);
+    if (!is_joined || ctl_chan_connect(server->engines[rank].ctl_path, &chan) != 0)
+        return NULL;
+    rc = ctl_call(chan, CAIRN__CTL__METHOD__ENGINE_STATUS, NULL, STATUS_TIMEOUT_MS, err,
+        sizeof(err), &body, &len);
+    if (rc == 0) {
+        rep = cairn__ctl__engine_status_rep__unpack(NULL, len, body);
+        free(body);
+    }
+    ctl_chan_close(chan);
+    return rep;
+}
+
+/* Put what is out of service into the answer; what is not NULL of `rep` stays borrowed. */
+static void
+status_show(Cairn__Ctl__Rank *rank, Cairn__Ctl__EngineStatusRep *rep)
+{
+    if (rep == NULL)
+        return;
+    rank->bad_targets = rep->targets;
+    for (size_t i = 0; i < rep->n_targets; i++) {
+        Cairn__Ctl__TargetStatus *target = rep->targets[i];
+
+        if (target->rc == 0)
+            continue;
+        rep->targets[i] = rep->targets[rank->n_bad_targets]; /* the bad ones come first */
+        rep->targets[rank->n_bad_targets++] = target;
+    }
+    if (rep->rc != 0 && rep->error[0] != '\0') {
+        rank->info = rep->error;
+        rank->rc = rep->rc;
+    }
+}
+
 static int
 system_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
 {
@@ -98,10 +147,14 @@ system_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
     Cairn__Ctl__Rank *ranks = calloc(nr, sizeof(*ranks));
     Cairn__Ctl__Rank **list = calloc(nr, sizeof(*list));
     char **uris = calloc(nr, sizeof(*uris));
+    Cairn__Ctl__EngineStatusRep **status = calloc(nr, sizeof(*status));
     int rc = CAIRN_ERR(NOMEM);
 
-    if (ranks == NULL || list == NULL || uris == NULL)
+    if (ranks == NULL || list == NULL || uris == NULL || status == NULL)
         goto out;
+    for (uint32_t i = 0; i < nr; i++) {
+        status[i] = engine_status(server, i);
+    }
     (void)pthread_mutex_lock(&server->mutex);
     for (uint32_t i = 0; i < nr; i++) {
         struct server_engine *engine = &server->engines[i];
@@ -117,6 +170,7 @@ system_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
         ranks[i].info = engine->info;
         ranks[i].pid = (uint32_t)engine->pid;
         ranks[i].rc = engine->rc;
+        status_show(&ranks[i], status[i]);
         list[i] = &ranks[i];
     }
     rep.n_members = nr;
@@ -134,6 +188,11 @@ system_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
     }
     (void)pthread_mutex_unlock(&server->mutex);
 out:
+    for (uint32_t i = 0; status != NULL && i < nr; i++) {
+        if (status[i] != NULL)
+            cairn__ctl__engine_status_rep__free_unpacked(status[i], NULL);
+    }
+    free(status);
     free(uris);
     free(list);
     free(ranks);

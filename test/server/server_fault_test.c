@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * A store that cannot be opened, or stops later, answers for itself (ENG-6): its target gives the cause
+ * at once as final answer, all its neighbours serve, the status tells, and the medium is left as it is:
+ * with the damage undone everything is there again.
+ */
+#include <stdio.h>
+
+#include "proto/ctl/ctl.pb-c.h"
+#include "server/server_rig.h"
+
+#define SOON_NS UINT64_C(1000000000)
+
+/* What a bit is flipped in; `at` is the file's offset. */
+struct place {
+    const char *file;
+    uint64_t at;
+    bool is_killed; /* the engine is killed and not stopped: its log is needed */
+};
+
+/*
+ * Of a store with the rig's sizes: the first group of the log while there is no later checkpoint; the four superblocks; the first page image of a
+ * checkpoint.
+ */
+#define SLOT_MAP_BYTES (UINT64_C(96) << 20 >> 14 << 4)
+static const struct place places[] = {
+    {"wal", 4096 + 100, true},
+    {"target", 20, false},
+    {"wal", 40, false},
+    {"meta", 40, true},
+    {"data", 40, false},
+    {"meta", 16384 + 2 * SLOT_MAP_BYTES + 1000, false},
+};
+
+static bool
+is_fault(int rc)
+{
+    return rc == -DER_CSUM || rc == -DER_DF_INVAL || rc == -DER_DF_INCOMPT || rc == -DER_NVME_IO;
+}
+
+static void
+flip(struct rig *rig, uint32_t rank, const char *store, const char *file, uint64_t at)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/store/%s/%s", store, file);
+    EXPECT_OK(sim_file_flip_bit(rig->sim, rig->engines[rank].host, path, at * 8 + 3));
+}
+
+static struct rig_value
+value_on(uint32_t rank, uint32_t tgt, const char *data)
+{
+    return (struct rig_value){
+        .oid = RIG_OID(1 + rank * 16 + tgt), .dkey = "d", .akey = "a", .data = data, .op = 1};
+}
+
+static void
+put_everywhere(struct rig *rig, const char *data, uint32_t bad_rank, uint32_t bad_tgt)
+{
+    for (uint32_t rank = 0; rank < rig->engine_nr; rank++) {
+        for (uint32_t t = 0; t < RIG_TGTS; t++) {
+            struct rig_value v = value_on(rank, t, data);
+
+            if (rank != bad_rank || t != bad_tgt)
+                EXPECT_OK(rig_apply(rig, rank, t, &v, NULL, NULL));
+        }
+    }
+}
+
+static void
+get_everywhere(struct rig *rig, const char *data, uint32_t bad_rank, uint32_t bad_tgt)
+{
+    char buf[32];
+
+    for (uint32_t rank = 0; rank < rig->engine_nr; rank++) {
+        for (uint32_t t = 0; t < RIG_TGTS; t++) {
+            if (rank == bad_rank && t == bad_tgt)
+                continue;
+            EXPECT_OK(
+                rig_fetch(rig, rank, t, value_on(rank, t, "").oid, "d", "a", 0, buf, sizeof(buf)));
+            EXPECT_STR_EQ(buf, data);
+        }
+    }
+}
+
+/* Read and write on a target: both get the same final answer, which is returned, soon. */
+static int
+answer_of(struct rig *rig, uint32_t rank, uint32_t tgt)
+{
+    struct rig_value v = value_on(rank, tgt, "x");
+    struct rig_apply *a = arena_alloc(&rig->arena, sizeof(*a));
+    struct rpc_call_info info = {.is_replied = false};
+    struct proto_obj_apply_rep rep;
+    uint64_t begun_ns = ult_now_ns();
+    char buf[32];
+    int rc, rc2;
+
+    rig_apply_fill(a, &v, 1);
+    rc = rig_call_once(rig, rank, 1 + tgt, PROTO_OBJ_APPLY, &a->req, &rep, NULL, RIG_CALL_NS, &info);
+    EXPECT(info.is_replied);
+    rc2 = rig_fetch(rig, rank, tgt, v.oid, "d", "a", 0, buf, sizeof(buf));
+    EXPECT_EQ(rc, rc2);
+    EXPECT_LT(ult_now_ns() - begun_ns, SOON_NS);
+    return rc;
+}
+
+static Cairn__Ctl__EngineStatusRep *
+status_of(struct rig *rig, uint32_t rank)
+{
+    Cairn__Ctl__EngineStatusRep *st;
+    struct iov body;
+
+    if (!EXPECT_OK(rig_ctl(rig, rank, CAIRN__CTL__METHOD__ENGINE_STATUS, NULL, &body)))
+        return NULL;
+    st = cairn__ctl__engine_status_rep__unpack(NULL, body.len, body.buf);
+    EXPECT(st != NULL);
+    return st;
+}
+
+/* The status of a rank names this target alone, with where and what to do. */
+static void
+status_check(struct rig *rig, uint32_t rank, uint32_t tgt, int rc, const char *where)
+{
+    Cairn__Ctl__EngineStatusRep *st = status_of(rig, rank);
+
+    if (st == NULL)
+        return;
+    EXPECT(st->ready);
+    EXPECT_EQ(st->rc, 0);
+    for (uint32_t t = 0; t < st->n_targets; t++) {
+        EXPECT_EQ(st->targets[t]->rc, t == tgt ? rc : 0);
+        EXPECT_EQ(st->targets[t]->error[0] != '\0', t == tgt);
+        EXPECT_EQ(st->targets[t]->pools, t == tgt ? 0 : 1);
+    }
+    if (!EXPECT(strstr(st->targets[tgt]->error, where) != NULL) ||
+        !EXPECT(strstr(st->targets[tgt]->error, "start again") != NULL))
+        printf("    %s\n", st->targets[tgt]->error);
+    cairn__ctl__engine_status_rep__free_unpacked(st, NULL);
+}
+
+static void
+engine_end(struct rig *rig, uint32_t rank, bool is_killed)
+{
+    if (!is_killed) {
+        engine_stop_begin(rig->engines[rank].engine);
+        engine_wait_stopped(rig->engines[rank].engine);
+    }
+    rig_engine_kill(rig, rank);
+}
+
+static void
+engine_back(struct rig *rig, uint32_t rank)
+{
+    EXPECT_OK(rig_engine_start(rig, rank));
+    EXPECT_OK(rig_group_push(rig));
+}
+
+/* Requests about pools with a target of rank 1 out of service. */
+static void
+pools_beside(struct rig *rig, int fault)
+{
+    struct proto_prop prop = {.type = 1, .bytes = rig_str("small")};
+    struct proto_rank only = {.rank = 0};
+    struct proto_sys_pool_create_req req = {.pool = rig_uuid(rig),
+        .meta_bytes = RIG_META_BYTES,
+        .data_bytes = RIG_DATA_BYTES,
+        .props = {1, &prop}};
+    struct proto_sys_pool_destroy_req dreq = {.pool = req.pool, .force = 1, .recursive = 1};
+    struct proto_pool_query_req qreq = {.pool = rig->pool};
+    struct proto_pool_query_rep qrep;
+    struct proto_sys_pool_create_rep rep;
+    struct proto_empty none;
+    uint64_t begun_ns = ult_now_ns();
+
+    EXPECT_EQ(rig_call(rig, 0, 0, PROTO_SYS_POOL_CREATE, &req, &rep, NULL), fault);
+    EXPECT_LT(ult_now_ns() - begun_ns, SOON_NS);
+    req.ranks = (struct proto_array){1, &only}; /* and nothing is left of it */
+    EXPECT_OK(rig_call(rig, 0, 0, PROTO_SYS_POOL_CREATE, &req, &rep, NULL));
+    EXPECT_OK(rig_call(rig, 0, 0, PROTO_SYS_POOL_DESTROY, &dreq, &none, NULL));
+    EXPECT_OK(rig_svc(rig, PROTO_POOL_QUERY, &qreq, &qrep));
+    EXPECT_EQ(qrep.space.tgt_nr, rig->engine_nr * RIG_TGTS - 1);
+}
+
+static void
+body_flipped(struct rig *rig)
+{
+    if (!rig_setup(rig))
+        return;
+    for (uint32_t i = 0; i < ARRAY_SIZE(places) && !test_failed(); i++) {
+        const struct place *p = &places[i];
+        char text[16], more[16];
+        int rc;
+
+        snprintf(text, sizeof(text), "value %u", i);
+        snprintf(more, sizeof(more), "more %u", i);
+        put_everywhere(rig, text, UINT32_MAX, 0);
+        engine_end(rig, 1, p->is_killed);
+        flip(rig, 1, "tgt1", p->file, p->at);
+        engine_back(rig, 1);
+        rc = answer_of(rig, 1, 1);
+        if (!EXPECT(is_fault(rc)))
+            printf("    %s at %llu: %s\n", p->file, (unsigned long long)p->at, err_name(rc));
+        status_check(rig, 1, 1, rc, p->file);
+        get_everywhere(rig, text, 1, 1);
+        put_everywhere(rig, more, 1, 1);
+        get_everywhere(rig, more, 1, 1);
+        pools_beside(rig, rc);
+        /* A start later finds the same. */
+        engine_end(rig, 1, false);
+        engine_back(rig, 1);
+        EXPECT_EQ(answer_of(rig, 1, 1), rc);
+        get_everywhere(rig, more, 1, 1);
+        engine_end(rig, 1, true);
+        flip(rig, 1, "tgt1", p->file, p->at);
+        engine_back(rig, 1);
+        get_everywhere(rig, more, 1, 1);
+        put_everywhere(rig, more, 0, 0);
+        get_everywhere(rig, more, UINT32_MAX, 0);
+    }
+}
+
+TEST_ON(server_fault, one_flipped_bit_costs_one_target, BACKEND_SIM)
+{
+    rig_run(2, body_flipped);
+}
+
+/* ---- the services' store -------------------------------------------------------------------- */
+
+/* Everything that needs a service gets the cause, at once; requests to targets do not reach one either, unless they need none. */
+static void
+body_services(struct rig *rig)
+{
+    struct proto_sys_resolve_req rreq = {.id = rig_str("tank")};
+    struct proto_sys_resolve_rep rrep;
+    struct proto_pool_query_req qreq;
+    struct proto_pool_query_rep qrep;
+    Cairn__Ctl__EngineStatusRep *st;
+    uint64_t begun_ns;
+    int rc;
+
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "before", UINT32_MAX, 0);
+    engine_end(rig, 0, false);
+    flip(rig, 0, "sys", "meta", 40);
+    engine_back(rig, 0);
+    begun_ns = ult_now_ns();
+    rc = rig_call(rig, 0, 0, PROTO_SYS_POOL_RESOLVE, &rreq, &rrep, NULL);
+    EXPECT(is_fault(rc));
+    qreq.pool = rig->pool;
+    if (rig->svc_rank == 0) {
+        EXPECT_EQ(rig_svc(rig, PROTO_POOL_QUERY, &qreq, &qrep), rc);
+    } else {
+        EXPECT_OK(rig_svc(rig, PROTO_POOL_QUERY, &qreq, &qrep));
+    }
+    EXPECT_EQ(answer_of(rig, 0, 0), rc); /* the handle cannot be asked about */
+    EXPECT_EQ(rig_ctl(rig, 0, CAIRN__CTL__METHOD__POOL_LIST, NULL, NULL), rc);
+    EXPECT(strstr(rig->err, "/store/sys") != NULL);
+    EXPECT_EQ(rig_ctl(rig, 0, CAIRN__CTL__METHOD__SYSTEM_QUERY, NULL, NULL), rc);
+    EXPECT_LT(ult_now_ns() - begun_ns, 2 * SOON_NS);
+    EXPECT_ERR(engine_resign(rig->engines[0].engine, rig->pool), NOTREPLICA);
+    st = status_of(rig, 0);
+    if (st != NULL) {
+        EXPECT(st->ready);
+        EXPECT_EQ(st->rc, rc);
+        EXPECT(strstr(st->error, "/store/sys") != NULL);
+        EXPECT_EQ(st->targets[0]->rc, 0);
+        EXPECT_EQ(st->targets[1]->rc, 0);
+        cairn__ctl__engine_status_rep__free_unpacked(st, NULL);
+    }
+    engine_end(rig, 0, false);
+    flip(rig, 0, "sys", "meta", 40);
+    engine_back(rig, 0);
+    get_everywhere(rig, "before", UINT32_MAX, 0);
+    put_everywhere(rig, "after", UINT32_MAX, 0);
+}
+
+TEST_ON(server_fault, damaged_services_say_so, BACKEND_SIM)
+{
+    rig_run(1, body_services);
+    rig_run(2, body_services);
+}
+
+/* ---- nothing left, and gone ----------------------------------------------------------------- */
+
+static void
+body_all(struct rig *rig)
+{
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "kept", UINT32_MAX, 0);
+    engine_end(rig, 0, false);
+    flip(rig, 0, "sys", "target", 20);
+    flip(rig, 0, "tgt0", "target", 20);
+    flip(rig, 0, "tgt1", "target", 20);
+    EXPECT_ERR(rig_engine_start(rig, 0), CSUM);
+    EXPECT_EQ(engine_state_get(rig->engines[0].engine, rig->err, NULL), ENGINE_FAILED);
+    EXPECT(strstr(rig->err, "/store/sys") != NULL);
+    engine_end(rig, 0, false);
+    flip(rig, 0, "sys", "target", 20); /* the services alone are worth a start */
+    engine_back(rig, 0);
+    EXPECT_ERR(answer_of(rig, 0, 0), CSUM);
+    EXPECT_ERR(answer_of(rig, 0, 1), CSUM);
+    engine_end(rig, 0, false);
+    flip(rig, 0, "tgt0", "target", 20);
+    flip(rig, 0, "tgt1", "target", 20);
+    engine_back(rig, 0);
+    get_everywhere(rig, "kept", UINT32_MAX, 0);
+}
+
+TEST_ON(server_fault, nothing_left_is_no_start, BACKEND_SIM)
+{
+    rig_run(1, body_all);
+}
+
+/* The marker of a store is gone (another device is mounted there, say): nothing is formatted in its place (ENG-7). */
+static void
+body_gone(struct rig *rig)
+{
+    struct plat *plat = rig->engines[0].plat;
+    uint8_t marker[8192];
+    size_t len;
+
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "kept", UINT32_MAX, 0);
+    engine_stop_begin(rig->engines[0].engine);
+    engine_wait_stopped(rig->engines[0].engine);
+    EXPECT_OK(plat->ops->file_read(plat, "/store/tgt1/target", marker, sizeof(marker), &len));
+    EXPECT_OK(plat->ops->file_remove(plat, "/store/tgt1/target"));
+    rig_engine_kill(rig, 0);
+    engine_back(rig, 0);
+    EXPECT_ERR(answer_of(rig, 0, 1), DF_INVAL);
+    status_check(rig, 0, 1, -DER_DF_INVAL, "not there any more");
+    get_everywhere(rig, "kept", 0, 1);
+    engine_stop_begin(rig->engines[0].engine);
+    engine_wait_stopped(rig->engines[0].engine);
+    plat = rig->engines[0].plat;
+    EXPECT_OK(plat->ops->file_write(plat, "/store/tgt1/target", marker, len));
+    rig_engine_kill(rig, 0);
+    engine_back(rig, 0);
+    get_everywhere(rig, "kept", UINT32_MAX, 0);
+}
+
+TEST_ON(server_fault, a_store_that_is_gone_is_not_made_anew, BACKEND_SIM)
+{
+    rig_run(1, body_gone);
+}
+
+/* ---- later ---------------------------------------------------------------------------------- */
+
+/* The device of one target fails while it serves (ST-1): the same answers, until the engine starts anew. */
+static void
+body_later(struct rig *rig)
+{
+    struct sim_opts opts = {.net_lat_lo_ns = 20000,
+        .net_lat_hi_ns = 200000,
+        .disk_lat_lo_ns = 20000,
+        .disk_lat_hi_ns = 400000};
+    struct rig_value v = value_on(1, 1, "lost");
+    struct rig_id id;
+
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "before", UINT32_MAX, 0);
+    opts.disk_error_ppm = 1000000;
+    EXPECT_OK(sim_opts_set(rig->sim, &opts));
+    id = rig_id(rig);
+    EXPECT_ERR(rig_apply(rig, 1, 1, &v, &id, NULL), NVME_IO);
+    opts.disk_error_ppm = 0;
+    EXPECT_OK(sim_opts_set(rig->sim, &opts));
+    EXPECT_ERR(answer_of(rig, 1, 1), NVME_IO);
+    status_check(rig, 1, 1, -DER_NVME_IO, "write of the log");
+    put_everywhere(rig, "beside", 1, 1);
+    get_everywhere(rig, "beside", 1, 1);
+    pools_beside(rig, -DER_NVME_IO);
+    engine_end(rig, 1, false);
+    engine_back(rig, 1);
+    EXPECT_OK(rig_apply(rig, 1, 1, &v, &id,
+        NULL)); /* its outcome was not known: the same request again settles it */
+    put_everywhere(rig, "after", UINT32_MAX, 0);
+    get_everywhere(rig, "after", UINT32_MAX, 0);
+}
+
+TEST_ON(server_fault, a_target_that_stops_later_answers_alike, BACKEND_SIM)
+{
+    rig_run(2, body_later);
+}
