@@ -78,7 +78,7 @@ struct engine_cfg {
     /*
      * Where it listens; the URI of each tag (0: services, 1 + i: target i) follows from it:
      *   unix:///dir         -> unix:///dir/<rank>.<tag>
-     *   tcp://a.b.c.d:port  -> port + tag (port 0: any)
+     *   tcp://a.b.c.d:port, ofi+PROVIDER://a.b.c.d:port  -> port + tag (port 0: any)
      *   inproc://name       -> inproc://name.<rank>.<tag>
      *   sim://node          -> sim://node/e<rank>.<tag>
      */

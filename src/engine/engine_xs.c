@@ -257,7 +257,7 @@ clock_recv(void *arg, uint64_t hlc)
 static int
 uri_make(const struct engine_cfg *cfg, uint32_t tag, char *uri)
 {
-    const char *base = cfg->uri_base, *colon;
+    const char *base = cfg->uri_base, *host, *colon;
     unsigned long port;
     char *end;
 
@@ -273,10 +273,11 @@ uri_make(const struct engine_cfg *cfg, uint32_t tag, char *uri)
         (void)snprintf(uri, NET_URI_MAX, "%s/e%u.%u", base, cfg->rank, tag);
         return 0;
     }
-    if (strncmp(base, "tcp://", 6) != 0)
+    host = strstr(base, "://");
+    if (host == NULL || (strncmp(base, "tcp://", 6) != 0 && strncmp(base, "ofi+", 4) != 0))
         return CAIRN_ERR(INVAL);
     colon = strrchr(base, ':');
-    if (colon == NULL || colon < base + 6)
+    if (colon == NULL || colon <= host)
         return CAIRN_ERR(INVAL);
     port = strtoul(colon + 1, &end, 10);
     if (end == colon + 1 || *end != '\0' || port + tag > 65535)

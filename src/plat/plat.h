@@ -124,6 +124,7 @@ struct net_cbs {
 /*
  * A network backend. Endpoints: open() makes one, bound to `listen_uri` or anonymous (NULL) for clients. URIs by backend:
  *   "tcp://a.b.c.d:port"  "unix:///path"  (plat/linux, backend sock)     "inproc://name" (same process)
+ *   "ofi+PROVIDER://a.b.c.d:port" (libfabric: "ofi+tcp;ofi_rxm", "ofi+verbs;ofi_rxm")
  *   "sim://node/name" (plat/sim)
  * connect() only starts: failure comes as down(). Sends may be queued at once.
  * A peer returned by connect() or given to accepted() holds one reference of the user's.

@@ -6,6 +6,7 @@
 #include "plat/plat.h"
 
 enum { PLAT_LINUX_SPIN_NS = 20000 };
+#define PLAT_LINUX_OFI_DEAD_NS UINT64_C(20000000000)
 
 /** `*ret_plat` returns owned: free with plat_linux_destroy(). May be created more than once in a process. */
 CAIRN_MUST_CHECK int plat_linux_create(struct plat **ret_plat);
@@ -14,6 +15,12 @@ void plat_linux_destroy(struct plat *plat);
 
 /** How long loop_wait() polls before it sleeps (default PLAT_LINUX_SPIN_NS; 0: sleep at once). */
 void plat_linux_spin_set(struct plat *plat, uint64_t spin_ns);
+
+/**
+ * For tests: how long a fabric may let nothing through, while the process at its other end is well, before the connection counts as
+ * lost (default PLAT_LINUX_OFI_DEAD_NS).
+ */
+void plat_linux_ofi_dead_set(struct plat *plat, uint64_t dead_ns);
 
 /**
  * Use the helper threads for disks opened from now on, as where io_uring is forbidden. For tests, before any disk is open.

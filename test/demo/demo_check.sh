@@ -36,6 +36,7 @@ python3 "$here/demo_tree.py" "$dir/tree" || exit 1
 for run in $(seq "$runs"); do
     demo system DEMO_SEED="$run"
     demo system_tcp DEMO_SEED="$run" DEMO_NET=tcp
+    demo system_ofi DEMO_SEED="$run" DEMO_NET=ofi
     demo embedded DEMO_SEED="$run" DEMO_EMBEDDED=1
     demo no_uring_no_direct DEMO_SEED="$run" CAIRN_DISK=threads,buffered
 done

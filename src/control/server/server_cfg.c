@@ -264,6 +264,25 @@ engines_read(struct reader *reader, const yaml_node_t *list, struct server_cfg *
 }
 
 static int
+provider_read(
+    struct reader *reader, const yaml_node_t *value, const char *text, struct server_cfg *ret_cfg)
+{
+    bool is_fabric = strncmp(text, "ofi+", 4) == 0 && text[4] != '\0';
+
+    if (strcmp(text, "unix") == 0) {
+        ret_cfg->provider[0] = '\0';
+        return 0;
+    }
+    if ((!is_fabric && strcmp(text, "tcp") != 0) || strlen(text) >= sizeof(ret_cfg->provider)) {
+        return mistake(reader, value,
+            "provider: %s: expected unix (this host only), tcp or a fabric as in ofi+tcp;ofi_rxm",
+            text);
+    }
+    memcpy(ret_cfg->provider, text, strlen(text) + 1);
+    return 0;
+}
+
+static int
 top_key(struct reader *reader, void *arg, const char *key, const yaml_node_t *node,
     const yaml_node_t *value)
 {
@@ -283,13 +302,7 @@ top_key(struct reader *reader, void *arg, const char *key, const yaml_node_t *no
         rc = read_text(reader, value, key, text, sizeof(text));
         if (rc != 0)
             return rc;
-        cfg->is_tcp = strcmp(text, "tcp") == 0 || strncmp(text, "ofi+tcp", 7) == 0 ||
-            strncmp(text, "ofi+sockets", 11) == 0;
-        if (!cfg->is_tcp && strcmp(text, "unix") != 0) {
-            return mistake(reader, value,
-                "provider: %s is still to come: use unix (this host only) or tcp", text);
-        }
-        return 0;
+        return provider_read(reader, value, text, cfg);
     }
     if (strcmp(key, "engines") == 0)
         return engines_read(reader, value, cfg);
@@ -317,7 +330,7 @@ server_runtime_dir(char *buf, size_t buf_bytes)
     return len < 0 || (size_t)len >= buf_bytes ? CAIRN_ERR(INVAL) : 0;
 }
 
-/* With tcp an engine takes one port for its services and one for each target. */
+/* Except with unix an engine takes one port for its services and one for each target. */
 static int
 ports_check(struct reader *reader, const struct server_cfg *cfg)
 {
@@ -325,8 +338,8 @@ ports_check(struct reader *reader, const struct server_cfg *cfg)
         const struct server_engine_cfg *a = &cfg->engines[i];
 
         if (a->port == 0) {
-            return mistake(
-                reader, NULL, "engines: with provider tcp each engine needs a fabric_iface_port");
+            return mistake(reader, NULL,
+                "engines: with provider %s each engine needs a fabric_iface_port", cfg->provider);
         }
         if (a->port + a->targets > UINT16_MAX) {
             return mistake(reader, NULL,
@@ -382,7 +395,7 @@ server_cfg_load(const char *path, struct server_cfg *ret_cfg, char *err, size_t 
         rc = mistake(&reader, NULL, "engines: expected a list of engines");
     if (rc == 0 && cfg->runtime_dir[0] == '\0')
         rc = server_runtime_dir(cfg->runtime_dir, sizeof(cfg->runtime_dir));
-    if (rc == 0 && cfg->is_tcp)
+    if (rc == 0 && cfg->provider[0] != '\0')
         rc = ports_check(&reader, cfg);
     if (rc == 0)
         *ret_cfg = *cfg;

@@ -5,11 +5,12 @@
  *
  *      name: daos_server              system name, at most 15 characters
  *      socket_dir: /run/user/0/cairn  runtime directory; default: $CAIRN_RUNTIME_DIR, $XDG_RUNTIME_DIR/cairn, /run/cairn
- *      provider: unix                 unix (default, this host only) or tcp (also in the original's form "ofi+tcp...")
+ *      provider: unix                 unix (default, this host only), tcp, or a libfabric provider as the original names it: "ofi+tcp;ofi_rxm",
+ *                                     "ofi+verbs;ofi_rxm"
  *      engines:
  *      - targets: 2                   1..64
- *        fabric_iface: lo             an interface's IPv4 address or lo; with tcp
- *        fabric_iface_port: 31316     with tcp: this port for services, the following ones for the targets
+ *        fabric_iface: lo             an interface's IPv4 address or lo; not with unix
+ *        fabric_iface_port: 31316     not with unix: this port for services, the following ones for the targets
  *        storage:
  *        - class: file                file: ordinary files; ram: the same on a tmpfs
  *          scm_mount: /var/lib/cairn/0   directory of this engine
@@ -46,7 +47,7 @@ struct server_engine_cfg {
 struct server_cfg {
     char name[SERVER_NAME_BYTES];
     char runtime_dir[SERVER_PATH_BYTES];
-    bool is_tcp;
+    char provider[32]; /* "tcp" or "ofi+..."; empty: unix */
     uint32_t engine_nr;
     struct server_engine_cfg engines[SERVER_ENGINES_NR_MAX];
 };

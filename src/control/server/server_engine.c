@@ -121,8 +121,8 @@ command_fill(struct command *cmd, const struct server_engine *engine, int status
     (void)snprintf(cmd->targets, sizeof(cmd->targets), "%u", cfg->targets);
     (void)snprintf(cmd->meta, sizeof(cmd->meta), "%llu", (unsigned long long)cfg->meta_bytes);
     (void)snprintf(cmd->data, sizeof(cmd->data), "%llu", (unsigned long long)cfg->data_bytes);
-    if (server->cfg.is_tcp) {
-        (void)snprintf(cmd->uri, sizeof(cmd->uri), "tcp://%s:%u",
+    if (server->cfg.provider[0] != '\0') {
+        (void)snprintf(cmd->uri, sizeof(cmd->uri), "%s://%s:%u", server->cfg.provider,
             cfg->iface[0] == '\0' || strcmp(cfg->iface, "lo") == 0 ? "127.0.0.1" : cfg->iface,
             cfg->port);
     } else {

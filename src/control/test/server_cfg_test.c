@@ -43,7 +43,7 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
     EXPECT_STR_EQ(err, "");
     EXPECT_STR_EQ(cfg->name, "lab");
     EXPECT_STR_EQ(cfg->runtime_dir, "/srv/run");
-    EXPECT(cfg->is_tcp);
+    EXPECT_STR_EQ(cfg->provider, "ofi+tcp;ofi_rxm");
     EXPECT_EQ(cfg->engine_nr, 2);
     EXPECT_EQ(cfg->engines[0].targets, 4);
     EXPECT_STR_EQ(cfg->engines[0].dir, "/mnt/a");
@@ -79,7 +79,7 @@ static const struct {
         ":5: scm_mnt: no such key in a storage tier"},
     {"engines:\n- targets: 1\n  storage: /a\n", ":3: storage: expected a list"},
     {"engines:\n- tragets: 1\n", ":2: tragets: no such key in an engine"},
-    {"provider: verbs\nengines: []\n", ":1: provider: verbs is still to come"},
+    {"provider: verbs\nengines: []\n", ":1: provider: verbs: expected unix"},
     {"provider: tcp\nengines:\n- targets: 1\n  storage:\n  - scm_mount: /a\n",
         "needs a fabric_iface_port"},
     {"engines:\n- targets: 1\n  storage:\n  - scm_mount: /a\n- targets: 1\n  storage:\n  - "

@@ -174,6 +174,8 @@ linux_net(struct plat *plat, const char *uri)
         return &plat_linux_sock_ops;
     if (strncmp(uri, "inproc://", 9) == 0)
         return &plat_linux_inproc_ops;
+    if (strncmp(uri, "ofi+", 4) == 0)
+        return &plat_linux_ofi_ops;
     return NULL;
 }
 
@@ -245,6 +247,7 @@ plat_linux_create(struct plat **ret_plat)
     }
     pl->plat.ops = &linux_ops;
     pl->spin_ns = PLAT_LINUX_SPIN_NS;
+    pl->ofi_dead_ns = PLAT_LINUX_OFI_DEAD_NS;
     pl->cpu_nr = linux_cpus_allowed();
     linux_disk_env(pl);
     pthread_mutex_init(&pl->lists_lock, NULL);
@@ -264,6 +267,7 @@ plat_linux_destroy(struct plat *plat)
     pl = plat_linux_of(plat);
     CAIRN_ASSERT(list_empty(&pl->dirlocks));
     plat_linux_inproc_hub_destroy(pl->inproc);
+    plat_linux_ofi_lib_destroy(pl->ofi);
     pthread_mutex_destroy(&pl->lists_lock);
     free(pl);
 }
@@ -272,6 +276,12 @@ void
 plat_linux_spin_set(struct plat *plat, uint64_t spin_ns)
 {
     plat_linux_of(plat)->spin_ns = spin_ns;
+}
+
+void
+plat_linux_ofi_dead_set(struct plat *plat, uint64_t dead_ns)
+{
+    plat_linux_of(plat)->ofi_dead_ns = dead_ns;
 }
 
 void

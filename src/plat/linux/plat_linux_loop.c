@@ -108,6 +108,7 @@ plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop)
     loop->pid = getpid();
     list_init(&loop->link);
     list_init(&loop->srcs);
+    list_init(&loop->pollers);
     loop->epfd = epoll_create1(EPOLL_CLOEXEC);
     loop->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     list_init(&loop->tasks);
@@ -195,6 +196,54 @@ plat_linux_loop_destroy(struct plat_loop *loop)
     free(loop);
 }
 
+/* ---- pollers -------------------------------------------------------------------------------------------------------- */
+
+void
+loop_poller_add(struct plat_loop *loop, struct loop_poller *poller)
+{
+    list_add_tail(&poller->link, &loop->pollers);
+}
+
+static struct loop_poller *
+poller_after(struct plat_loop *loop, struct loop_poller *poller)
+{
+    if (poller->link.next == &loop->pollers)
+        return NULL;
+    return CAIRN_CONTAINER_OF(poller->link.next, struct loop_poller, link);
+}
+
+void
+loop_poller_del(struct plat_loop *loop, struct loop_poller *poller)
+{
+    if (loop->poller_next == poller)
+        loop->poller_next = poller_after(loop, poller);
+    list_del(&poller->link);
+}
+
+static void
+loop_pollers_run(struct plat_loop *loop)
+{
+    struct loop_poller *poller = LIST_FIRST(&loop->pollers, struct loop_poller, link);
+
+    while (poller != NULL) {
+        loop->poller_next = poller_after(loop, poller);
+        poller->poll(poller); /* which may take any of them out */
+        poller = loop->poller_next;
+    }
+}
+
+static bool
+loop_pollers_may_sleep(struct plat_loop *loop)
+{
+    struct loop_poller *poller;
+
+    LIST_FOREACH(poller, &loop->pollers, struct loop_poller, link) {
+        if (!poller->may_sleep(poller))
+            return false;
+    }
+    return true;
+}
+
 /* ---- poll ----------------------------------------------------------------------------------------------------------- */
 
 /* One round: tasks that these add run in the next. */
@@ -261,6 +310,7 @@ plat_linux_loop_poll(struct plat_loop *loop)
     }
     loop->events_nr = 0;
     atomic_store(&loop->woken, false);
+    loop_pollers_run(loop);
     loop_posts_run(loop);
     if (loop->disk != NULL)
         disk_engine_reap(loop->disk);
@@ -317,7 +367,7 @@ loop_sleep(struct plat_loop *loop, uint64_t now_ns, uint64_t deadline_ns)
         timeout = &ts;
     }
     atomic_store(&loop->sleeping, true); /* LOOP-1 */
-    if (!loop_has_work(loop)) {
+    if (!loop_has_work(loop) && loop_pollers_may_sleep(loop)) {
         nr = epoll_pwait2(loop->epfd, loop->events, LOOP_EVENTS_MAX, timeout, NULL);
         if (nr < 0 && errno == ENOSYS) {
             int ms = timeout == NULL ? -1 : (int)MIN((deadline_ns - now_ns) / 1000000 + 1, 60000u);

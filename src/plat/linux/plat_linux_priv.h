@@ -15,6 +15,7 @@
 
 struct inproc_hub;
 struct disk_engine;
+struct ofi_lib;
 
 struct plat_linux {
     struct plat plat; /* first */
@@ -24,6 +25,8 @@ struct plat_linux {
     atomic_bool direct_warned; /* the one warning about O_DIRECT was printed */
     atomic_uint spinners_nr; /* loops that poll in loop_wait() now; at most cpu_nr */
     struct inproc_hub *inproc;
+    struct ofi_lib *ofi; /* made by the first use of a fabric; under lists_lock */
+    uint64_t ofi_dead_ns; /* a fabric that lets nothing through for so long is dead */
     pthread_mutex_t lists_lock;
     struct list_head dirlocks; /* live ones, for plat_linux_forked() */
     struct list_head loops; /* live ones, likewise */
@@ -43,6 +46,13 @@ struct loop_task {
     void (*fn)(struct loop_task *task);
 };
 
+/* What must be asked as well as the epoll set: a library's queue. */
+struct loop_poller {
+    struct list_head link; /* loop->pollers */
+    void (*poll)(struct loop_poller *poller); /* in every loop_poll() */
+    bool (*may_sleep)(struct loop_poller *poller); /* last thing before a sleep; false: poll again */
+};
+
 enum {
     LOOP_EVENTS_MAX = 64, /* descriptors dispatched by one poll */
     LOOP_LATER_NS = 1000000,
@@ -53,6 +63,8 @@ enum {
 struct plat_loop {
     struct plat_linux *pl;
     struct list_head link; /* pl->loops */
+    struct list_head pollers;
+    struct loop_poller *poller_next; /* the one after the one that runs now */
     struct list_head srcs; /* for plat_linux_forked() */
     pid_t pid; /* the process that made it: a forked child must not touch what the kernel shares with its parent */
     int epfd;
@@ -104,6 +116,9 @@ void loop_src_mod(struct plat_loop *loop, struct loop_src *src, uint32_t events)
 void loop_src_del(
     struct plat_loop *loop, struct loop_src *src); /* also events found but not yet dispatched */
 
+void loop_poller_add(struct plat_loop *loop, struct loop_poller *poller);
+void loop_poller_del(struct plat_loop *loop, struct loop_poller *poller);
+
 static inline void
 loop_task_add(struct plat_loop *loop, struct loop_task *task)
 {
@@ -114,7 +129,15 @@ loop_task_add(struct plat_loop *loop, struct loop_task *task)
 /* For a poll in LOOP_LATER_NS. */
 void loop_task_add_later(struct plat_loop *loop, struct loop_task *task);
 
+/* Addresses "a.b.c.d:port", and the options of a TCP socket that shall notice a dead host. */
+struct sockaddr_in;
+CAIRN_MUST_CHECK int plat_linux_tcp_addr(const char *text, struct sockaddr_in *ret_addr);
+void plat_linux_tcp_options(int fd);
+bool plat_linux_tcp_is_self(int fd); /* joined to its own port */
+
 extern const struct net_ops plat_linux_sock_ops;
+extern const struct net_ops plat_linux_ofi_ops;
+void plat_linux_ofi_lib_destroy(struct ofi_lib *lib); /* NULL-safe */
 extern const struct net_ops plat_linux_inproc_ops;
 CAIRN_MUST_CHECK int plat_linux_inproc_hub_create(struct inproc_hub **ret_hub);
 void plat_linux_inproc_hub_destroy(struct inproc_hub *hub); /* no endpoint listens any more */

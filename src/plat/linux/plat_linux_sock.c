@@ -144,8 +144,8 @@ sock_addr_unix(const char *path, struct sock_addr *ret_addr)
     return 0;
 }
 
-static int
-sock_addr_tcp(const char *text, struct sock_addr *ret_addr)
+int
+plat_linux_tcp_addr(const char *text, struct sockaddr_in *ret_addr)
 {
     const char *colon = strrchr(text, ':');
     char host[INET_ADDRSTRLEN];
@@ -160,12 +160,17 @@ sock_addr_tcp(const char *text, struct sock_addr *ret_addr)
     if (end == colon + 1 || *end != '\0' || colon[1] < '0' || colon[1] > '9' || port > 65535)
         return CAIRN_ERR(INVAL);
     memset(ret_addr, 0, sizeof(*ret_addr));
-    ret_addr->u.in.sin_family = AF_INET;
-    ret_addr->u.in.sin_port = htons((uint16_t)port);
+    ret_addr->sin_family = AF_INET;
+    ret_addr->sin_port = htons((uint16_t)port);
+    return inet_pton(AF_INET, host, &ret_addr->sin_addr) == 1 ? 0 : CAIRN_ERR(INVAL);
+}
+
+static int
+sock_addr_tcp(const char *text, struct sock_addr *ret_addr)
+{
+    memset(ret_addr, 0, sizeof(*ret_addr));
     ret_addr->len = sizeof(ret_addr->u.in);
-    if (inet_pton(AF_INET, host, &ret_addr->u.in.sin_addr) != 1)
-        return CAIRN_ERR(INVAL);
-    return 0;
+    return plat_linux_tcp_addr(text, &ret_addr->u.in);
 }
 
 static int
@@ -180,17 +185,13 @@ sock_addr_parse(const char *uri, struct sock_addr *ret_addr)
     return CAIRN_ERR(INVAL);
 }
 
-static void
-sock_fd_options(int fd, int family)
+/* Each is an improvement only: without it the socket works, so failures do not matter. */
+void
+plat_linux_tcp_options(int fd)
 {
     const int on = 1, idle_s = SOCK_DEAD_S / 2, interval_s = SOCK_DEAD_S / 8, probes = 4;
-    const int dead_ms = SOCK_DEAD_S * 1000, syns = SOCK_SYN_NR, buf_bytes = SOCK_BUF_BYTES;
+    const int dead_ms = SOCK_DEAD_S * 1000, syns = SOCK_SYN_NR;
 
-    /* Each is an improvement only: without it the socket works, so failures do not matter. */
-    if (family == AF_UNIX) {
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buf_bytes, sizeof(buf_bytes));
-        return;
-    }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
@@ -198,6 +199,18 @@ sock_fd_options(int fd, int family)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms, sizeof(dead_ms));
     setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &syns, sizeof(syns));
+}
+
+static void
+sock_fd_options(int fd, int family)
+{
+    const int buf_bytes = SOCK_BUF_BYTES;
+
+    if (family == AF_UNIX) {
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buf_bytes, sizeof(buf_bytes));
+    } else {
+        plat_linux_tcp_options(fd);
+    }
 }
 
 /* ---- the end of a peer ---------------------------------------------------------------------------------------------- */
@@ -494,8 +507,8 @@ peer_watch(struct net_peer *peer, uint32_t events)
     return rc;
 }
 
-static bool
-sock_is_self(int fd)
+bool
+plat_linux_tcp_is_self(int fd)
 {
     struct sock_addr here = {.len = sizeof(here.u)}, there = {.len = sizeof(there.u)};
 
@@ -515,7 +528,7 @@ peer_connected(struct net_peer *peer)
 
     if (getsockopt(peer->src.fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
         err = errno;
-    if (err != 0 || sock_is_self(peer->src.fd)) {
+    if (err != 0 || plat_linux_tcp_is_self(peer->src.fd)) {
         peer_fail(peer, CAIRN_ERR(UNREACH));
         return;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Goal: every network backend keeps the contract of net_ops: tcp, unix and inproc on linux, sim on sim (SM-4).
+ * Goal: every network backend keeps the contract of net_ops: tcp, unix, inproc and ofi on linux, sim on sim (SM-4).
  * Method: a server and a client endpoint, driven by one thread; each case runs on every transport of the backend. Heads carry a sequence
  * number, payloads a pattern that follows from it, so that loss, order and mix-ups show.
  */
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/codec.h"
+#include "base/util.h"
 #include "plat/test/plat_test_fix.h"
 
 enum { SIDES = 2, SERVER = 0, CLIENT = 1, HEAD_BYTES = 24, PEERS_MAX = 8 };
@@ -198,6 +199,8 @@ nf_init(struct nf *nf, const char *scheme)
         snprintf(uri, sizeof(uri), "sim://n0/tag0");
     } else if (strcmp(scheme, "tcp") == 0) {
         snprintf(uri, sizeof(uri), "tcp://127.0.0.1:0");
+    } else if (strcmp(scheme, "ofi") == 0) {
+        snprintf(uri, sizeof(uri), "ofi+tcp;ofi_rxm://127.0.0.1:0");
     } else if (strcmp(scheme, "unix") == 0) {
         snprintf(uri, sizeof(uri), "unix:///tmp/cairn-plat-%d.sock", (int)getpid());
     } else {
@@ -233,9 +236,9 @@ nf_fini(struct nf *nf)
 static void
 each_transport(void (*body)(struct nf *nf))
 {
-    static const char *const schemes[] = {"tcp", "unix", "inproc"};
+    static const char *const schemes[] = {"tcp", "unix", "inproc", "ofi"};
 
-    for (size_t i = 0; i < (test_backend() == BACKEND_SIM ? 1 : 3); i++) {
+    for (size_t i = 0; i < (test_backend() == BACKEND_SIM ? 1u : ARRAY_SIZE(schemes)); i++) {
         struct nf nf;
 
         if (nf_init(&nf, schemes[i]))
@@ -551,6 +554,8 @@ body_cross(struct nf *nf)
         snprintf(uri, sizeof(uri), "sim://n1/b");
     } else if (strncmp(uri, "tcp://", 6) == 0) {
         snprintf(uri, sizeof(uri), "tcp://127.0.0.1:0");
+    } else if (strncmp(uri, "ofi+", 4) == 0) {
+        snprintf(uri, sizeof(uri), "ofi+tcp;ofi_rxm://127.0.0.1:0");
     } else {
         snprintf(uri + strlen(uri), sizeof(uri) - strlen(uri), "-b");
     }
@@ -653,7 +658,7 @@ body_refuses(struct nf *nf)
     uint8_t byte = 1;
     const char *bad[] = {"", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:x", "tcp://host:1",
         "tcp://1.2.3.4:70000", "unix://relative", "inproc://", "sim://", "sim://n", "sim:///x",
-        "http://x"};
+        "http://x", "ofi+://127.0.0.1:1", "ofi+tcp://host:1", "ofi+tcp:/127.0.0.1:1"};
 
     EXPECT_ERR(side_send(client, peer, &tx), INVAL); /* no head */
     tx.head = (struct iov){&byte, NET_HDR_BYTES_MAX + 1};

@@ -92,6 +92,8 @@ raw_listen(struct raw *raw, struct rig *rig, char *ret_uri)
         snprintf(uri, sizeof(uri), "tcp://127.0.0.1:0");
     } else if (strcmp(rig->transport, "inproc") == 0) {
         snprintf(uri, sizeof(uri), "inproc://raw");
+    } else if (strcmp(rig->transport, "ofi") == 0) {
+        snprintf(uri, sizeof(uri), "ofi+tcp;ofi_rxm://127.0.0.1:0");
     } else {
         snprintf(uri, sizeof(uri), "unix://%s/raw", test_tmpdir());
     }

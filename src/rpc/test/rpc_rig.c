@@ -271,7 +271,7 @@ client_start(struct rig *rig)
 const char *const *
 rig_transports(void)
 {
-    static const char *const on_linux[] = {"unix", "tcp", "inproc", NULL};
+    static const char *const on_linux[] = {"unix", "tcp", "inproc", "ofi", NULL};
     static const char *const on_sim[] = {"sim", NULL};
 
     return test_backend() == BACKEND_SIM ? on_sim : on_linux;
@@ -284,6 +284,8 @@ uri_make(struct rig *rig, const char *who, char *ret_uri)
         snprintf(ret_uri, NET_URI_MAX, "unix://%s/%s", test_tmpdir(), who);
     } else if (strcmp(rig->transport, "tcp") == 0) {
         snprintf(ret_uri, NET_URI_MAX, "tcp://127.0.0.1:0");
+    } else if (strcmp(rig->transport, "ofi") == 0) {
+        snprintf(ret_uri, NET_URI_MAX, "ofi+tcp;ofi_rxm://127.0.0.1:0");
     } else if (strcmp(rig->transport, "inproc") == 0) {
         snprintf(ret_uri, NET_URI_MAX, "inproc://%s", who);
     } else {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Two processes for tests of rpc: a server and a client, each an xstream with a context; on plat/linux two threads of one process joined by
- * AF_UNIX, TCP or inproc, on plat/sim two nodes on two hosts. A test is a function that runs on a ULT of the client's xstream.
+ * AF_UNIX, TCP, inproc or libfabric, on plat/sim two nodes on two hosts. A test is a function that runs on a ULT of the client's xstream.
  *
  * The server's handlers do what `mode` (and the request) says; what they count is read by the test over rig_on_server().
  */

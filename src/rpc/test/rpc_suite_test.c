@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Goal: RPC-1 to RPC-6, as callers and handlers see them, are the same over every transport.
- * Method: each test is a function on a ULT of the client; SUITE runs it over AF_UNIX, TCP and inproc on plat/linux and over the simulated
+ * Method: each test is a function on a ULT of the client; SUITE runs it over AF_UNIX, TCP, inproc and libfabric on plat/linux and over the simulated
  * network on plat/sim. Calls, handlers and regions; hostile peers are in rpc_hostile_test.c.
  */
 #define RPC_SUITE rpc_suite

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The fabric under backend `ofi`: one libfabric endpoint with its packets, and nothing of connections (plat_linux_ofi.c has those).
+ *
+ *   OFIF-1  libfabric is loaded when the first URI of this backend is used, and never unloaded: a program that does not use it does not
+ *           pay for its providers, and runs where it is not installed.
+ *   OFIF-2  An endpoint belongs to one loop: FI_THREAD_DOMAIN, a domain of its own, no locks. The loop sleeps on the wait descriptor of the
+ *           completion queue, after fi_trywait() agreed.
+ *   OFIF-3  What is sent is copied into packets: nothing of the user's memory is lent to the provider, because a send cannot be taken back.
+ */
+#ifndef CAIRN_PLAT_LINUX_OFI_H
+#define CAIRN_PLAT_LINUX_OFI_H
+
+#include <rdma/fabric.h>
+
+#include "base/hash.h"
+#include "plat/linux/plat_linux_priv.h"
+
+enum {
+    OFI_PKT_BYTES = 8192, /* with header; below the eager limit of every provider in use */
+    OFI_PKT_HDR_BYTES = 32,
+    OFI_NAME_BYTES_MAX = 128, /* a fabric address */
+    OFI_PROV_BYTES_MAX = 32,
+    OFI_RX_NR = 64, /* receives posted */
+    OFI_FREE_NR_MAX = 128, /* packets kept for the next sends */
+};
+#define OFI_ADDR_NONE UINT64_MAX
+
+/* What completions carry. */
+enum ofi_op { OFI_OP_SEND, OFI_OP_RECV };
+
+struct ofi_pkt {
+    struct fi_context ctx; /* first: the provider's */
+    enum ofi_op op;
+    struct list_head link; /* free list; or the sender's list of those that the provider had no room for */
+    void *owner; /* who sent it; NULL: nobody cares any more */
+    size_t len;
+    uint8_t bytes[OFI_PKT_BYTES];
+};
+
+/* A peer endpoint's address in the address vector, shared by the connections to it. */
+struct ofi_addr {
+    struct hmap_link link;
+    uint64_t fi_addr;
+    uint32_t refs_nr;
+    uint32_t name_len;
+    uint8_t name[OFI_NAME_BYTES_MAX];
+};
+
+struct ofi_ep;
+
+struct ofi_ep_cbs {
+    void (*sent)(void *arg, struct ofi_pkt *pkt, int rc); /* the packet is the callee's again */
+    void (*recv)(void *arg, struct ofi_ep *ep, const uint8_t *bytes, size_t len);
+};
+
+struct ofi_lib;
+
+struct ofi_ep {
+    struct list_head link; /* the owner's */
+    struct ofi_lib *lib;
+    struct plat_loop *loop;
+    const struct ofi_ep_cbs *cbs;
+    void *arg;
+    char prov[OFI_PROV_BYTES_MAX];
+    uint32_t ip; /* of the interface, network order */
+    struct fi_info *info;
+    struct fid_fabric *fabric;
+    struct fid_domain *domain;
+    struct fid_av *av;
+    struct fid_cq *cq;
+    struct fid_ep *ep;
+    struct loop_src src;
+    struct loop_poller poller;
+    bool is_signalled; /* the descriptor was readable */
+    struct ofi_pkt *rx; /* OFI_RX_NR of them */
+    struct list_head free;
+    uint32_t free_nr;
+    uint32_t flying_nr; /* sends without a completion */
+    struct hmap addrs;
+    uint32_t name_len;
+    uint8_t name[OFI_NAME_BYTES_MAX];
+};
+
+/** Errors: NOSYS libfabric or the provider is not there; NOMEM; INVAL. */
+CAIRN_MUST_CHECK int ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip,
+    const struct ofi_ep_cbs *cbs, void *arg, struct ofi_ep **ret_ep);
+/** Sends without a completion are dropped without a word. NULL-safe. */
+void ofi_ep_destroy(struct ofi_ep *ep);
+/** Run what has completed. How many completions there were. */
+uint32_t ofi_ep_poll(struct ofi_ep *ep);
+
+/** NULL: no memory. */
+struct ofi_pkt *ofi_pkt_get(struct ofi_ep *ep);
+void ofi_pkt_put(struct ofi_ep *ep, struct ofi_pkt *pkt);
+/** 0: sent() will follow. BUSY: no room, or the way there is not open yet: later. Else: it cannot be sent. */
+CAIRN_MUST_CHECK int ofi_pkt_send(struct ofi_ep *ep, const struct ofi_addr *to, struct ofi_pkt *pkt);
+
+CAIRN_MUST_CHECK int
+ofi_addr_get(struct ofi_ep *ep, const void *name, size_t name_len, struct ofi_addr **ret_addr);
+void ofi_addr_put(struct ofi_ep *ep, struct ofi_addr *addr); /* NULL-safe */
+
+#endif

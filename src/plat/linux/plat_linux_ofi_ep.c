@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* See plat_linux_ofi.h. Tested by plat_net_test.c and plat_ofi_test.c. */
+#include "plat/linux/plat_linux_ofi.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <rdma/fi_cm.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_endpoint.h>
+#include <rdma/fi_eq.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+enum {
+    OFI_CQ_ENTRIES = 4096,
+    OFI_CQ_READ_NR = 32,
+    OFI_CQ_ROUNDS_MAX = 8, /* in one poll */
+    OFI_ADDRS_BITS = 4,
+};
+#define OFI_API_VERSION FI_VERSION(1, 11)
+
+/* ---- the library ---------------------------------------------------------------------------------------------------- */
+
+struct ofi_lib {
+    void *so;
+    int (*getinfo)(uint32_t version, const char *node, const char *service, uint64_t flags,
+        const struct fi_info *hints, struct fi_info **ret_info);
+    void (*freeinfo)(struct fi_info *info);
+    struct fi_info *(*dupinfo)(const struct fi_info *info);
+    int (*fabric)(struct fi_fabric_attr *attr, struct fid_fabric **ret_fabric, void *context);
+    const char *(*strerror)(int err);
+};
+
+static bool
+lib_symbols(struct ofi_lib *lib)
+{
+    struct {
+        const char *name;
+        void **slot;
+    } syms[] = {
+        {"fi_getinfo", (void **)&lib->getinfo},
+        {"fi_freeinfo", (void **)&lib->freeinfo},
+        {"fi_dupinfo", (void **)&lib->dupinfo},
+        {"fi_fabric", (void **)&lib->fabric},
+        {"fi_strerror", (void **)&lib->strerror},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(syms); i++) {
+        void *sym = dlsym(lib->so, syms[i].name);
+
+        if (sym == NULL)
+            return false;
+        memcpy(syms[i].slot, &sym, sizeof(sym));
+    }
+    return true;
+}
+
+/*
+ * rxm allocates some 70 MiB of bounce buffers for an endpoint unless told otherwise before the library starts; with these, a few. It
+ * reads the environment only then, and knows no other way. Packets stay below the eager limit, since rendezvous costs a round trip. What
+ * the user has set stays.
+ */
+static void
+lib_defaults(void)
+{
+    setenv("FI_OFI_RXM_BUFFER_SIZE", "2048", 0);
+    setenv("FI_OFI_RXM_EAGER_LIMIT", "16384", 0);
+}
+
+static int
+lib_get(struct plat_linux *pl, struct ofi_lib **ret_lib)
+{
+    struct ofi_lib *lib;
+    int rc = 0;
+
+    pthread_mutex_lock(&pl->lists_lock);
+    if (pl->ofi == NULL) {
+        lib = calloc(1, sizeof(*lib));
+        if (lib != NULL) {
+            lib_defaults();
+            lib->so = dlopen("libfabric.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE); /* OFIF-1 */
+        }
+        if (lib == NULL) {
+            rc = CAIRN_ERR(NOMEM);
+        } else if (lib->so == NULL || !lib_symbols(lib)) {
+            LOG_WARN("libfabric.so.1 cannot be used: %s", dlerror());
+            free(lib);
+            rc = CAIRN_ERR(NOSYS);
+        } else {
+            pl->ofi = lib;
+        }
+    }
+    *ret_lib = pl->ofi;
+    pthread_mutex_unlock(&pl->lists_lock);
+    return rc;
+}
+
+void
+plat_linux_ofi_lib_destroy(struct ofi_lib *lib)
+{
+    free(lib);
+}
+
+/* ---- completions ---------------------------------------------------------------------------------------------------- */
+
+static void
+rx_post(struct ofi_ep *ep, struct ofi_pkt *pkt)
+{
+    ssize_t rc = fi_recv(ep->ep, pkt->bytes, OFI_PKT_BYTES, NULL, FI_ADDR_UNSPEC, &pkt->ctx);
+
+    if (rc != 0)
+        LOG_WARN("%s: a receive cannot be posted: %s", ep->prov, ep->lib->strerror((int)-rc));
+}
+
+static void
+completed(struct ofi_ep *ep, struct ofi_pkt *pkt, size_t len, int rc)
+{
+    if (pkt == NULL)
+        return;
+    if (pkt->op == OFI_OP_SEND) {
+        ep->flying_nr--;
+        ep->cbs->sent(ep->arg, pkt, rc);
+        return;
+    }
+    if (rc == 0)
+        ep->cbs->recv(ep->arg, ep, pkt->bytes, len);
+    rx_post(ep, pkt);
+}
+
+static void
+completed_badly(struct ofi_ep *ep)
+{
+    struct fi_cq_err_entry err;
+    ssize_t n;
+
+    memset(&err, 0, sizeof(err));
+    n = fi_cq_readerr(ep->cq, &err, 0);
+    if (n == 1)
+        completed(ep, err.op_context, 0, CAIRN_ERR(UNREACH));
+}
+
+uint32_t
+ofi_ep_poll(struct ofi_ep *ep)
+{
+    struct fi_cq_msg_entry entries[OFI_CQ_READ_NR];
+    uint32_t nr = 0;
+
+    for (int round = 0; round < OFI_CQ_ROUNDS_MAX; round++) {
+        ssize_t n = fi_cq_read(ep->cq, entries, OFI_CQ_READ_NR);
+
+        if (n == -FI_EAVAIL) {
+            completed_badly(ep);
+            nr++;
+            continue;
+        }
+        if (n <= 0)
+            return nr;
+        for (ssize_t i = 0; i < n; i++) {
+            completed(ep, entries[i].op_context, entries[i].len, 0);
+        }
+        nr += (uint32_t)n;
+    }
+    plat_linux_loop_wake(ep->loop); /* the others' turn first */
+    return nr;
+}
+
+static bool
+ep_may_sleep(struct ofi_ep *ep)
+{
+    struct fid *fid = &ep->cq->fid;
+
+    return fi_trywait(ep->fabric, &fid, 1) == FI_SUCCESS;
+}
+
+static void
+ep_poller_poll(struct loop_poller *poller)
+{
+    struct ofi_ep *ep = CAIRN_CONTAINER_OF(poller, struct ofi_ep, poller);
+    bool is_signalled = ep->is_signalled;
+
+    ep->is_signalled = false;
+    if (ofi_ep_poll(ep) == 0 && is_signalled) {
+        if (!ep_may_sleep(ep)) /* nothing else takes the signal back */
+            CAIRN_IGNORE(ofi_ep_poll(ep));
+    }
+}
+
+static bool
+ep_poller_may_sleep(struct loop_poller *poller)
+{
+    return ep_may_sleep(CAIRN_CONTAINER_OF(poller, struct ofi_ep, poller));
+}
+
+/* The poller reads the queue in every poll. */
+static void
+ep_src_fn(struct loop_src *src, uint32_t events)
+{
+    (void)events;
+    CAIRN_CONTAINER_OF(src, struct ofi_ep, src)->is_signalled = true;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------- */
+
+static int
+ep_rc(struct ofi_ep *ep, const char *what, ssize_t rc)
+{
+    LOG_WARN("fabric provider %s: %s: %s", ep->prov, what, ep->lib->strerror((int)-rc));
+    if (rc == -FI_ENOMEM || rc == -FI_EMFILE)
+        return CAIRN_ERR(NOMEM);
+    return rc == -FI_ENODATA || rc == -FI_ENOSYS ? CAIRN_ERR(NOSYS) : CAIRN_ERR(UNREACH);
+}
+
+static int
+ep_info(struct ofi_ep *ep)
+{
+    struct fi_info *hints = ep->lib->dupinfo(NULL);
+    char node[INET_ADDRSTRLEN];
+    int rc;
+
+    if (hints == NULL)
+        return CAIRN_ERR(NOMEM);
+    hints->caps = FI_MSG | FI_RMA;
+    hints->mode = FI_CONTEXT;
+    hints->ep_attr->type = FI_EP_RDM;
+    hints->domain_attr->threading = FI_THREAD_DOMAIN;
+    hints->domain_attr->mr_mode = FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY;
+    hints->tx_attr->msg_order = FI_ORDER_SAS;
+    hints->rx_attr->msg_order = FI_ORDER_SAS;
+    hints->fabric_attr->prov_name = strdup(ep->prov); /* fi_freeinfo() frees it */
+    inet_ntop(AF_INET, &ep->ip, node, sizeof(node));
+    rc = ep->lib->getinfo(OFI_API_VERSION, node, NULL, FI_SOURCE | FI_NUMERICHOST, hints, &ep->info);
+    ep->lib->freeinfo(hints);
+    return rc == 0 ? 0 : ep_rc(ep, node, rc);
+}
+
+static int
+ep_open(struct ofi_ep *ep)
+{
+    struct fi_av_attr av_attr = {.type = FI_AV_UNSPEC};
+    struct fi_cq_attr cq_attr = {
+        .size = OFI_CQ_ENTRIES, .format = FI_CQ_FORMAT_MSG, .wait_obj = FI_WAIT_FD};
+    size_t name_len = sizeof(ep->name);
+    ssize_t rc = ep->lib->fabric(ep->info->fabric_attr, &ep->fabric, NULL);
+
+    if (rc != 0)
+        return ep_rc(ep, "fi_fabric", rc);
+    rc = fi_domain(ep->fabric, ep->info, &ep->domain, NULL);
+    if (rc != 0)
+        return ep_rc(ep, "fi_domain", rc);
+    rc = fi_av_open(ep->domain, &av_attr, &ep->av, NULL);
+    if (rc != 0)
+        return ep_rc(ep, "fi_av_open", rc);
+    rc = fi_cq_open(ep->domain, &cq_attr, &ep->cq, NULL);
+    if (rc != 0)
+        return ep_rc(ep, "fi_cq_open", rc);
+    rc = fi_endpoint(ep->domain, ep->info, &ep->ep, NULL);
+    if (rc != 0)
+        return ep_rc(ep, "fi_endpoint", rc);
+    rc = fi_ep_bind(ep->ep, &ep->av->fid, 0);
+    if (rc == 0)
+        rc = fi_ep_bind(ep->ep, &ep->cq->fid, FI_TRANSMIT | FI_RECV);
+    if (rc == 0)
+        rc = fi_enable(ep->ep);
+    if (rc != 0)
+        return ep_rc(ep, "fi_enable", rc);
+    rc = fi_getname(&ep->ep->fid, ep->name, &name_len);
+    if (rc != 0)
+        return ep_rc(ep, "fi_getname", rc);
+    ep->name_len = (uint32_t)name_len;
+    return 0;
+}
+
+static int
+ep_watch(struct ofi_ep *ep)
+{
+    int fd = -1;
+    int rc = fi_control(&ep->cq->fid, FI_GETWAIT, &fd);
+
+    if (rc != 0)
+        return ep_rc(ep, "FI_GETWAIT", rc);
+    ep->src = (struct loop_src){.fd = fd, .events = EPOLLIN, .fn = ep_src_fn};
+    rc = loop_src_add(ep->loop, &ep->src);
+    if (rc != 0) {
+        ep->src.events = 0;
+        return rc;
+    }
+    ep->poller.poll = ep_poller_poll;
+    ep->poller.may_sleep = ep_poller_may_sleep;
+    loop_poller_add(ep->loop, &ep->poller);
+    return 0;
+}
+
+int
+ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip, const struct ofi_ep_cbs *cbs,
+    void *arg, struct ofi_ep **ret_ep)
+{
+    struct ofi_lib *lib;
+    struct ofi_ep *ep = NULL;
+    int rc = lib_get(loop->pl, &lib);
+
+    if (rc != 0)
+        return rc;
+    ep = calloc(1, sizeof(*ep));
+    if (ep == NULL)
+        return CAIRN_ERR(NOMEM);
+    list_init(&ep->link);
+    list_init(&ep->free);
+    list_init(&ep->poller.link);
+    ep->lib = lib;
+    ep->loop = loop;
+    ep->cbs = cbs;
+    ep->arg = arg;
+    ep->ip = ip;
+    snprintf(ep->prov, sizeof(ep->prov), "%s", prov);
+    rc = hmap_init(&ep->addrs, OFI_ADDRS_BITS);
+    if (rc == 0) {
+        ep->rx = calloc(OFI_RX_NR, sizeof(*ep->rx));
+        rc = ep->rx == NULL ? CAIRN_ERR(NOMEM) : ep_info(ep);
+    }
+    if (rc == 0)
+        rc = ep_open(ep);
+    if (rc == 0)
+        rc = ep_watch(ep);
+    if (rc != 0) {
+        ofi_ep_destroy(ep);
+        return rc;
+    }
+    for (uint32_t i = 0; i < OFI_RX_NR; i++) {
+        ep->rx[i].op = OFI_OP_RECV;
+        rx_post(ep, &ep->rx[i]);
+    }
+    *ret_ep = ep;
+    return 0;
+}
+
+static void
+fid_close(struct fid *fid)
+{
+    int rc = fi_close(fid);
+
+    if (rc != 0)
+        LOG_WARN("fi_close: error %d", rc);
+}
+
+void
+ofi_ep_destroy(struct ofi_ep *ep)
+{
+    if (ep == NULL)
+        return;
+    CAIRN_ASSERT(ep->addrs.nr == 0);
+    list_del(&ep->link);
+    if (!list_empty(&ep->poller.link))
+        loop_poller_del(ep->loop, &ep->poller);
+    if (ep->src.events != 0)
+        loop_src_del(ep->loop, &ep->src);
+    if (ep->ep != NULL)
+        fid_close(&ep->ep->fid);
+    if (ep->cq != NULL)
+        fid_close(&ep->cq->fid);
+    if (ep->av != NULL)
+        fid_close(&ep->av->fid);
+    if (ep->domain != NULL)
+        fid_close(&ep->domain->fid);
+    if (ep->fabric != NULL)
+        fid_close(&ep->fabric->fid);
+    if (ep->info != NULL)
+        ep->lib->freeinfo(ep->info);
+    while (!list_empty(&ep->free)) {
+        struct ofi_pkt *pkt = LIST_FIRST(&ep->free, struct ofi_pkt, link);
+
+        list_del(&pkt->link);
+        free(pkt);
+    }
+    hmap_fini(&ep->addrs);
+    free(ep->rx);
+    free(ep);
+}
+
+/* ---- packets -------------------------------------------------------------------------------------------------------- */
+
+struct ofi_pkt *
+ofi_pkt_get(struct ofi_ep *ep)
+{
+    struct ofi_pkt *pkt = LIST_FIRST(&ep->free, struct ofi_pkt, link);
+
+    if (pkt != NULL) {
+        list_del(&pkt->link);
+        ep->free_nr--;
+        return pkt;
+    }
+    pkt = malloc(sizeof(*pkt));
+    if (pkt == NULL)
+        return NULL;
+    pkt->op = OFI_OP_SEND;
+    pkt->owner = NULL;
+    pkt->len = 0;
+    list_init(&pkt->link);
+    return pkt;
+}
+
+void
+ofi_pkt_put(struct ofi_ep *ep, struct ofi_pkt *pkt)
+{
+    if (ep->free_nr >= OFI_FREE_NR_MAX) {
+        free(pkt);
+        return;
+    }
+    pkt->owner = NULL;
+    list_add(&pkt->link, &ep->free);
+    ep->free_nr++;
+}
+
+int
+ofi_pkt_send(struct ofi_ep *ep, const struct ofi_addr *to, struct ofi_pkt *pkt)
+{
+    ssize_t rc = fi_send(ep->ep, pkt->bytes, pkt->len, NULL, to->fi_addr, &pkt->ctx);
+
+    if (rc == 0) {
+        ep->flying_nr++;
+        return 0;
+    }
+    return rc == -FI_EAGAIN ? -(int)DER_BUSY : CAIRN_ERR(UNREACH);
+}
+
+/* ---- addresses ------------------------------------------------------------------------------------------------------ */
+
+int
+ofi_addr_get(struct ofi_ep *ep, const void *name, size_t name_len, struct ofi_addr **ret_addr)
+{
+    uint64_t hash = hash_bytes64(name, name_len, 0);
+    struct ofi_addr *addr;
+    int rc;
+
+    if (name_len != ep->name_len)
+        return CAIRN_ERR(PROTO);
+    HMAP_FOREACH_HASH(addr, &ep->addrs, hash, struct ofi_addr, link) {
+        if (memcmp(addr->name, name, name_len) == 0)
+            break;
+    }
+    if (addr != NULL) {
+        addr->refs_nr++;
+        *ret_addr = addr;
+        return 0;
+    }
+    addr = calloc(1, sizeof(*addr));
+    if (addr == NULL)
+        return CAIRN_ERR(NOMEM);
+    memcpy(addr->name, name, name_len);
+    addr->name_len = (uint32_t)name_len;
+    addr->refs_nr = 1;
+    rc = fi_av_insert(ep->av, addr->name, 1, &addr->fi_addr, 0, NULL);
+    if (rc != 1) {
+        free(addr);
+        return CAIRN_ERR(UNREACH);
+    }
+    hmap_insert(&ep->addrs, &addr->link, hash);
+    *ret_addr = addr;
+    return 0;
+}
+
+void
+ofi_addr_put(struct ofi_ep *ep, struct ofi_addr *addr)
+{
+    int rc;
+
+    if (addr == NULL || --addr->refs_nr > 0)
+        return;
+    hmap_remove(&ep->addrs, &addr->link);
+    rc = fi_av_remove(ep->av, &addr->fi_addr, 1, 0);
+    if (rc != 0)
+        LOG_WARN("fi_av_remove: %s", ep->lib->strerror(-rc));
+    free(addr);
+}
