@@ -32,10 +32,22 @@ enum {
     BIO_STREAM_RECLAIM = 1 << 30, /* flag of a stream number: may use the reserve (ST-8) */
 };
 
+/* What a target keeps apart; the numbers are on disk. TARGET is the mark that its format is complete; it lies where the log lies. */
+enum bio_role { BIO_ROLE_TARGET, BIO_ROLE_WAL, BIO_ROLE_META, BIO_ROLE_DATA, BIO_ROLE_NR };
+
+enum { BIO_PATH_BYTES = 256 };
+
+/* A region of a device; bio_dev.h tells where. With path "" the role is a file of its own in bio_cfg.dir. */
+struct bio_place {
+    char path[BIO_PATH_BYTES];
+    uint64_t off, bytes;
+};
+
 struct bio_tgt;
 
 struct bio_cfg {
-    char dir[256]; /* holds the files wal, meta, data of this target */
+    char dir[BIO_PATH_BYTES]; /* holds the files wal, meta, data of this target */
+    struct bio_place places[BIO_ROLE_NR]; /* what is on devices instead */
     uint64_t wal_bytes; /* 0: 64 MiB; at least 16 MiB */
     uint64_t meta_bytes; /* largest size of the arena; 0: 1 GiB */
     uint64_t data_bytes; /* 0: 16 GiB, sparse */
@@ -55,8 +67,11 @@ struct bio_cfg {
 
 /** Create the files (WAL filled with zeros) and their headers; nothing half-formatted is ever accepted by bio_open(). Errors: EXIST, NOSPACE, NVME_IO. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_format(struct xstream *xs, const struct bio_cfg *cfg);
-/** True when a complete format is there. */
+/** True when a complete format is there: in a directory. */
 bool bio_is_formatted(struct plat *plat, const char *dir);
+/** The same wherever cfg says; cfg->pending is used meanwhile. Errors: those of opening and reading a device. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+bio_formatted(struct xstream *xs, const struct bio_cfg *cfg, bool *ret_is_formatted);
 /**
  * Load the checkpoint, replay the log, start committer and checkpointer ULTs. cfg sizes are ignored (the headers rule).
  * Errors: NONEXIST not formatted; CSUM, DF_INVAL damaged (log line names file and offset); DF_INCOMPT another version or an unknown incompatible

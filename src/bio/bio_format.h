@@ -7,6 +7,7 @@
  *   meta  superblock | header place 0 | header place 1 | slot map 0 | slot map 1 | page slots
  *   data  superblock | blocks of extents
  *   target            a copy of the superblock alone: written last, so that its presence means that the format is complete
+ *   device            label | table | regions, each of which holds what one of the files above holds
  */
 #ifndef CAIRN_BIO_FORMAT_H
 #define CAIRN_BIO_FORMAT_H
@@ -37,7 +38,7 @@ enum {
 #define BIO_FEAT_RO_COMPAT UINT64_C(0)
 #define BIO_FEAT_INCOMPAT UINT64_C(0)
 
-enum bio_role { BIO_ROLE_TARGET = 0, BIO_ROLE_WAL = 1, BIO_ROLE_META = 2, BIO_ROLE_DATA = 3 };
+/* Roles: enum bio_role of bio.h. */
 
 struct bio_sb_df {
     uint64_t magic;
@@ -74,6 +75,84 @@ BIO_DF_ASSERT(bio_sb_df, salt, 136);
 BIO_DF_ASSERT(bio_sb_df, reserved, 144);
 BIO_DF_ASSERT(bio_sb_df, crc, 4092);
 CAIRN_STATIC_ASSERT(sizeof(struct bio_sb_df) == BIO_DF_BLK_BYTES, "one block");
+
+/* ---- devices -------------------------------------------------------------------------------------------------------- */
+
+#define BIO_DEV_MAGIC UINT64_C(0x5645444e52494143) /* "CAIRNDEV" */
+#define BIO_DEV_TAB_MAGIC UINT64_C(0x4241544e52494143) /* "CAIRNTAB" */
+#define BIO_SEAL_MAGIC UINT64_C(0x544d464e52494143) /* "CAIRNFMT" */
+
+enum {
+    BIO_DEV_VERSION = 1,
+    BIO_DEV_TAB_OFF = 4096,
+    BIO_DEV_TAB_BYTES = 12288,
+    BIO_DEV_EDGE_BYTES = 1 << 20, /* nothing of a target lies in the first and in the last MiB */
+    BIO_DEV_REGION_NR_MAX = 510,
+    BIO_SECTOR_BYTES = 512, /* what a device writes whole or not at all */
+};
+
+enum bio_dev_state { BIO_DEV_FORMATTING = 1, BIO_DEV_READY = 2 };
+
+/* Sector 0; the rest of its block is zero. */
+struct bio_dev_label_df {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t state;
+    uint64_t compat;
+    uint64_t ro_compat;
+    uint64_t incompat;
+    struct uuid system;
+    struct uuid device;
+    uint32_t rank;
+    uint32_t region_nr;
+    uint64_t dev_bytes;
+    uint32_t tab_crc; /* of all bytes of the table; 0 while formatting */
+    uint8_t reserved[416];
+    uint32_t crc; /* of all bytes before */
+};
+
+BIO_DF_ASSERT(bio_dev_label_df, state, 12);
+BIO_DF_ASSERT(bio_dev_label_df, system, 40);
+BIO_DF_ASSERT(bio_dev_label_df, device, 56);
+BIO_DF_ASSERT(bio_dev_label_df, rank, 72);
+BIO_DF_ASSERT(bio_dev_label_df, region_nr, 76);
+BIO_DF_ASSERT(bio_dev_label_df, dev_bytes, 80);
+BIO_DF_ASSERT(bio_dev_label_df, tab_crc, 88);
+BIO_DF_ASSERT(bio_dev_label_df, crc, 508);
+CAIRN_STATIC_ASSERT(sizeof(struct bio_dev_label_df) == BIO_SECTOR_BYTES, "one sector");
+
+struct bio_dev_region_df {
+    uint32_t role;
+    uint32_t tgt_idx;
+    uint64_t off;
+    uint64_t bytes;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct bio_dev_region_df) == 24, "region");
+
+/* Regions in ascending order of off. */
+struct bio_dev_tab_df {
+    uint64_t magic;
+    uint64_t reserved;
+    struct uuid device;
+    struct bio_dev_region_df regions[BIO_DEV_REGION_NR_MAX];
+    uint8_t reserved2[16];
+};
+BIO_DF_ASSERT(bio_dev_tab_df, device, 16);
+BIO_DF_ASSERT(bio_dev_tab_df, regions, 32);
+CAIRN_STATIC_ASSERT(sizeof(struct bio_dev_tab_df) == BIO_DEV_TAB_BYTES, "three blocks");
+
+/* First sector of block 1 of a target region, written when all else is durable. Zeros: the format is not complete. */
+struct bio_seal_df {
+    uint64_t magic;
+    struct uuid device; /* of the target */
+    uint32_t sb_crc; /* of the superblock in block 0 */
+    uint8_t reserved[480];
+    uint32_t crc; /* of all bytes before */
+};
+BIO_DF_ASSERT(bio_seal_df, device, 8);
+BIO_DF_ASSERT(bio_seal_df, sb_crc, 24);
+BIO_DF_ASSERT(bio_seal_df, crc, 508);
+CAIRN_STATIC_ASSERT(sizeof(struct bio_seal_df) == BIO_SECTOR_BYTES, "one sector");
 
 /* ---- log ------------------------------------------------------------------------------------------------------------ */
 

@@ -25,11 +25,20 @@ void
 bio_req_startv(struct bio_disk *disk, struct bio_req *req, enum plat_io_op op, uint32_t flags,
     uint64_t off, const struct iov *iovs, uint32_t iov_nr)
 {
+    uint64_t bytes = 0;
+
     ult_eventual_init(&req->ev);
+    for (uint32_t i = 0; i < iov_nr; i++) {
+        bytes += iovs[i].len;
+    }
+    if (off > disk->bytes || bytes > disk->bytes - off) { /* a neighbour's */
+        ult_eventual_set(&req->ev, CAIRN_ERR(INVAL));
+        return;
+    }
     memset(&req->io, 0, sizeof(req->io));
     req->io.op = op;
     req->io.flags = flags;
-    req->io.off = off;
+    req->io.off = disk->base + off;
     req->io.iovs = iovs;
     req->io.iov_nr = iov_nr;
     req->io.done = req_done;

@@ -2,7 +2,7 @@
 /*
  * Inside of a target's storage: the target itself, its log, checkpointer and extent space. One xstream owns all of it.
  *
- *   bio_tgt.c     format, open, close, status
+ *   bio_tgt.c     format, open, close, status         bio_dev.c     devices shared by targets
  *   bio_io.c      disk operations that a ULT waits for, buffers
  *   bio_wal.c     group commit              bio_replay.c  reading the log back (pure)
  *   bio_ckpt.c    checkpoints, page loads   bio_ext.c     extents of the data role
@@ -51,7 +51,7 @@ struct bio_req {
 struct bio_disk {
     struct plat *plat;
     struct plat_disk *disk; /* NULL: closed */
-    const char *name; /* "wal", for messages */
+    uint64_t base, bytes; /* what of it is ours: operations are relative to base, and end at bytes */
 };
 
 /* Start one operation on one buffer; end it with bio_req_wait(). */
@@ -269,6 +269,20 @@ struct bio_tgt {
 void
 bio_damage(const struct bio_cfg *cfg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* ---- bio_dev.c (pure parts) ------------------------------------------------------------------------------------------- */
+
+struct bio_dev_store;
+/* Regions for these stores on a device. `*ret_least`: bytes that it must have. Errors: NOSPACE; INVAL absurd sizes. */
+CAIRN_MUST_CHECK int bio_dev_plan(const struct bio_dev_store *stores, uint32_t store_nr,
+    uint64_t dev_bytes, struct bio_dev_region_df *regions, uint32_t *ret_nr, uint64_t *ret_least);
+/* Errors: DF_INVAL no label, or one that makes no sense; CSUM; DF_INCOMPT. */
+CAIRN_MUST_CHECK int bio_dev_label_check(const struct bio_dev_label_df *label);
+/* Of a label that was checked. Errors: CSUM, DF_INVAL. */
+CAIRN_MUST_CHECK int
+bio_dev_tab_check(const struct bio_dev_label_df *label, const struct bio_dev_tab_df *tab);
+
+/* All bytes are zero. */
+bool bio_is_blank(const void *mem, size_t len);
 /* The target can't go on (BIO-5): everybody who waits hears it. The first cause stays. */
 void bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what);
 

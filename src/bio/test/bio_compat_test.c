@@ -57,6 +57,7 @@ body_write(struct fix *f)
         snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
         EXPECT_OK(f->plat->ops->disk_open(
             f->plat, xstream_loop(f->xs), path, PLAT_DISK_RDONLY, 0, &disk.disk));
+        disk.bytes = f->plat->ops->disk_size(disk.disk);
         for (uint64_t off = 0; off < f->plat->ops->disk_size(disk.disk); off += BIO_BLK_BYTES) {
             EXPECT_OK(bio_disk_rw(&disk, PLAT_IO_READ, 0, off, blk, BIO_BLK_BYTES));
             if (block_is_zero(blk))
@@ -96,6 +97,8 @@ body_load(struct fix *f)
         snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
         EXPECT_OK(f->plat->ops->disk_open(f->plat, xstream_loop(f->xs), path, PLAT_DISK_CREATE,
             i == 1 ? bio_ckpt_file_bytes(8 << 20) : sizes[i], &disks[i].disk));
+        disks[i].base = 0;
+        disks[i].bytes = f->plat->ops->disk_size(disks[i].disk);
     }
     for (; fread(num, 1, sizeof(num), in) == sizeof(num); nr++) {
         uint32_t i = le32_get(num + 4);

@@ -541,7 +541,7 @@ TEST_ON(bio_fault, evicted_page_is_verified, BACKEND_SIM)
 static void
 sb_edit(struct fix *f, const char *name, void (*edit)(struct bio_sb_df *sb))
 {
-    struct bio_disk disk = {.plat = f->plat, .name = name};
+    struct bio_disk disk = {.plat = f->plat, .bytes = BIO_BLK_BYTES};
     struct bio_sb_df *sb = bio_mem_get(sizeof(*sb));
     char path[300];
 

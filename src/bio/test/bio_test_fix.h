@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bio/bio.h"
+#include "bio/bio_dev.h"
 #include "harness/harness.h"
 #include "plat/plat_linux.h"
 #include "plat/plat_sim.h"
@@ -57,6 +57,33 @@ fix_start(struct fix *f)
     return EXPECT_OK(xstream_start(f->xs));
 }
 
+/* With BIO_TEST_DEV in the environment all roles lie on a device, between those of others. */
+static inline void
+fix_dev_take(struct fix *f)
+{
+    struct bio_dev_store stores[3];
+    struct bio_dev_cfg cfg = {.stores = stores, .store_nr = 3, .file_bytes = UINT64_C(1) << 30};
+    struct bio_dev *dev = NULL;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        stores[i] = (struct bio_dev_store){.tgt_idx = f->cfg.tgt_idx + i - 1,
+            .roles = 1 << BIO_ROLE_WAL | 1 << BIO_ROLE_META | 1 << BIO_ROLE_DATA,
+            .wal_bytes = f->cfg.wal_bytes,
+            .meta_bytes = f->cfg.meta_bytes,
+            .data_bytes = f->cfg.data_bytes};
+    }
+    snprintf(cfg.path, sizeof(cfg.path), "%.200s.dev", f->cfg.dir);
+    cfg.system = f->cfg.system;
+    cfg.rank = f->cfg.rank;
+    if (f->sim != NULL)
+        EXPECT_OK(f->plat->ops->dir_create(f->plat, "/t"));
+    if (EXPECT_OK(bio_dev_take(f->xs, &cfg, NULL, &dev)))
+        bio_dev_place(dev, &f->cfg);
+    bio_dev_release(dev);
+}
+
+static inline bool fix_run(struct fix *f, void (*fn)(struct fix *f));
+
 static inline bool
 fix_init_opts(struct fix *f, const struct sim_opts *opts)
 {
@@ -77,7 +104,9 @@ fix_init_opts(struct fix *f, const struct sim_opts *opts)
             return false;
         snprintf(f->cfg.dir, sizeof(f->cfg.dir), "%s/d0", test_tmpdir());
     }
-    return fix_start(f);
+    if (!fix_start(f))
+        return false;
+    return getenv("BIO_TEST_DEV") == NULL || fix_run(f, fix_dev_take);
 }
 
 static inline bool

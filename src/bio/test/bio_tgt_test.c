@@ -15,12 +15,18 @@ static void
 body_round_trip(struct fix *f)
 {
     struct bio_stats st;
+    struct bio_cfg cfg;
+    bool yes = true;
 
-    EXPECT(!bio_is_formatted(f->plat, f->cfg.dir));
+    EXPECT_OK(bio_formatted(f->xs, &f->cfg, &yes));
+    EXPECT(!yes);
     EXPECT_ERR(bio_open(f->xs, &f->cfg, &f->tgt), NONEXIST);
     if (!fix_tgt_new(f))
         return;
-    EXPECT(bio_is_formatted(f->plat, f->cfg.dir));
+    cfg = f->cfg;
+    cfg.pending = NULL;
+    EXPECT_OK(bio_formatted(f->xs, &cfg, &yes));
+    EXPECT(yes);
     EXPECT_ERR(bio_format(f->xs, &f->cfg), EXIST);
     push_to(f->tgt, 300, 100);
     EXPECT_EQ(list_check(f->tgt), 300);
