@@ -287,8 +287,8 @@ signature_name(const uint8_t *mib)
         {512, 8, "LABELONE", "an LVM volume"},
         {4096, 4, "\xfc\x4e\x2b\xa9", "a member of a RAID (md)"},
         {4086, 10, "SWAPSPACE2", "swap space"},
-        {512, 8, "EFI PART", "a partition table (GPT)"},
-        {4096, 8, "EFI PART", "a partition table (GPT)"},
+        {512, 8, "EFI PART", "a partition table (EFI)"},
+        {4096, 8, "EFI PART", "a partition table (EFI)"},
         {510, 2, "\x55\xaa", "a partition table or a boot sector"},
     };
 

@@ -425,7 +425,7 @@ TEST_ON(bio_dev, foreign, BACKEND_SIM)
         {1080, 2, "\x53\xef", "ext4"},
         {0, 4, "XFSB", "xfs"},
         {65600, 8, "_BHRfS_M", "btrfs"},
-        {512, 8, "EFI PART", "GPT"},
+        {512, 8, "EFI PART", "(EFI)"},
         {510, 2, "\x55\xaa", "partition table"},
         {4086, 10, "SWAPSPACE2", "swap"},
         {0, 6, "LUKS\xba\xbe", "LUKS"},
