@@ -245,8 +245,9 @@ disk_open(
     disk->bytes = on_device ? place->bytes : size;
     if (!on_device || (place->off <= size && place->bytes <= size - place->off))
         return 0;
-    bio_damage(&tgt->cfg, "%s: the device has %lu bytes, and the region ends at %lu: it became smaller",
-        place->path, (unsigned long)size, (unsigned long)(place->off + place->bytes));
+    bio_damage(&tgt->cfg,
+        "%s: the device has %lu bytes, and the region ends at %lu: it became smaller", place->path,
+        (unsigned long)size, (unsigned long)(place->off + place->bytes));
     return CAIRN_ERR(DF_INVAL);
 }
 
