@@ -49,7 +49,7 @@ enum {
     ENGINE_SYSTEM_NAME_BYTES = 16, /* with terminator, as the API has it */
     ENGINE_DIR_BYTES = 192,
     ENGINE_TEXT_BYTES = 512,
-    ENGINE_CTL_BYTES_MAX = 1 << 20, /* one packed Envelope */
+    ENGINE_CTL_BYTES_MAX = 1 << 20, /* one packed Envelope, before it is cut into pieces */
 };
 
 /* Smaller limits than the usual ones, for tests: what happens at a limit is reached with little work. 0: the usual. */

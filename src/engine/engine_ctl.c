@@ -14,7 +14,7 @@
 #include "engine_priv.h"
 #include "proto/ctl/ctl.pb-c.h"
 
-enum { CTL_ARENA_BYTES_MAX = 16 << 20, CTL_VERSION = 1, CTLS_NR_MAX = 256, POOLS_NR_MAX = 4096 };
+enum { CTL_ARENA_BYTES_MAX = 16 << 20, CTL_VERSION = 1, CTLS_NR_MAX = 256, POOLS_BATCH_NR = 256 };
 
 /*
  * Of a size given for both tiers together, metadata gets the share that it has of a target's
@@ -597,35 +597,72 @@ ctl_pool_destroy(struct ctl *ctl)
     return rc != 0 ? pool_fail(ctl, rc, in->id) : 0;
 }
 
+/* The list of an answer, grown batch by batch. */
+struct pool_rows {
+    Cairn__Ctl__PoolListRep rep;
+    size_t room, bytes; /* entries there is room for; what they take when packed, about */
+    struct uuid last;
+};
+
+static int
+pool_row_add(struct ctl *ctl, struct pool_rows *rows, const struct mgmt_pool *pool)
+{
+    Cairn__Ctl__PoolEntry *e = arena_calloc(ctl->arena, 1, sizeof(*e)), **list;
+
+    if (rows->rep.n_pools == rows->room) {
+        list = arena_alloc(ctl->arena, (2 * rows->room + POOLS_BATCH_NR) * sizeof(*list));
+        if (list == NULL)
+            return CAIRN_ERR(NOMEM);
+        if (rows->room > 0)
+            memcpy(list, rows->rep.pools, rows->room * sizeof(*list));
+        rows->rep.pools = list;
+        rows->room = 2 * rows->room + POOLS_BATCH_NR;
+    }
+    if (e == NULL)
+        return CAIRN_ERR(NOMEM);
+    cairn__ctl__pool_entry__init(e);
+    e->uuid = ctl_bytes(ctl, &pool->pool);
+    e->label = ctl_str(ctl, pool->label);
+    e->state = (Cairn__Ctl__PoolState)pool->state;
+    e->svc_reps = arena_dup(ctl->arena, &pool->svc_rank, sizeof(pool->svc_rank));
+    e->n_svc_reps = e->svc_reps != NULL ? 1 : 0;
+    rows->rep.pools[rows->rep.n_pools++] = e;
+    rows->bytes += cairn__ctl__pool_entry__get_packed_size(e);
+    rows->last = pool->pool;
+    return 0;
+}
+
+/* The next rows. Their details, of which little is told, go with a short-lived arena. */
+static int
+pool_rows_more(struct ctl *ctl, struct pool_rows *rows, bool *ret_eof)
+{
+    struct mgmt_pool *pools;
+    struct arena arena;
+    uint32_t nr = 0;
+    int rc;
+
+    arena_init(&arena, 65536, CTL_ARENA_BYTES_MAX);
+    rc = mgmt_pool_list(ctl->engine->mgmt, rows->last, POOLS_BATCH_NR, &arena, &pools, &nr, ret_eof);
+    for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+        rc = pool_row_add(ctl, rows, &pools[i]);
+    }
+    arena_fini(&arena);
+    return rc;
+}
+
 static int
 ctl_pool_list(struct ctl *ctl)
 {
-    Cairn__Ctl__PoolListRep rep = CAIRN__CTL__POOL_LIST_REP__INIT;
-    struct mgmt_pool *pools;
-    Cairn__Ctl__PoolEntry *e;
-    struct uuid nil = {{0}};
-    uint32_t nr;
-    bool eof;
-    int rc;
+    struct pool_rows rows = {.rep = CAIRN__CTL__POOL_LIST_REP__INIT};
+    bool eof = false;
+    int rc = 0;
 
-    rc = mgmt_pool_list(ctl->engine->mgmt, nil, POOLS_NR_MAX, ctl->arena, &pools, &nr, &eof);
-    if (rc != 0)
-        return pool_fail(ctl, rc, "");
-    rep.pools = arena_calloc(ctl->arena, MAX(nr, 1), sizeof(*rep.pools));
-    e = arena_calloc(ctl->arena, MAX(nr, 1), sizeof(*e));
-    if (rep.pools == NULL || e == NULL)
-        return CAIRN_ERR(NOMEM);
-    for (uint32_t i = 0; i < nr; i++) {
-        cairn__ctl__pool_entry__init(&e[i]);
-        e[i].uuid = ctl_bytes(ctl, &pools[i].pool);
-        e[i].label = ctl_str(ctl, pools[i].label);
-        e[i].state = (Cairn__Ctl__PoolState)pools[i].state;
-        e[i].svc_reps = &pools[i].svc_rank;
-        e[i].n_svc_reps = 1;
-        rep.pools[i] = &e[i];
+    while (rc == 0 && !eof) {
+        rc = pool_rows_more(ctl, &rows, &eof);
+        if (rc == 0 && rows.bytes > ENGINE_CTL_BYTES_MAX)
+            return ctl_fail(ctl, CAIRN_ERR(OVERFLOW), "the list of pools is longer than 1 MiB");
     }
-    rep.n_pools = nr;
-    return ctl_reply(ctl, &rep.base);
+    return rc != 0 ? pool_fail(ctl, rc, "") : ctl_reply(ctl, &rows.rep.base);
 }
 
 /* Ask the pool's service, here or where it is. */
@@ -875,7 +912,7 @@ engine_ctl_answer(
     len = cairn__ctl__envelope__get_packed_size(&rep);
     if (len > len_max) {
         rep.rc = CAIRN_ERR(OVERFLOW);
-        rep.error = (char *)(uintptr_t) "the answer is longer than a control message may be";
+        rep.error = (char *)(uintptr_t) "the answer is longer than 1 MiB";
         rep.body = (ProtobufCBinaryData){0, NULL};
         len = cairn__ctl__envelope__get_packed_size(&rep);
     }
@@ -1005,7 +1042,6 @@ engine_ctl_submit(struct engine *engine, const void *req, size_t req_len,
     t = task_create(engine, req, req_len);
     if (t == NULL)
         return CAIRN_ERR(NOMEM);
-    t->len_max = NET_HDR_BYTES_MAX; /* one head */
     t->fn = fn;
     t->arg = arg;
     rc = xstream_post(engine_sys(engine)->xs, ULT_SERVICE, submit_task, t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Where control messages arrive: an endpoint of the net table on the system xstream's loop, whose
- * heads are packed Envelopes.
+ * heads are packed Envelopes; an answer that is longer than a head goes out in pieces (ctl.proto).
  * Each peer may have PEER_REQS_NR_MAX requests at work; one that sends more is turned away.
  * Tested by test/engine_ctl_test.c and test/server.
  */
@@ -10,8 +10,12 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "engine_priv.h"
+#include "proto/ctl/ctl.pb-c.h"
 
-enum { PEER_REQS_NR_MAX = 16 };
+enum {
+    PEER_REQS_NR_MAX = 16,
+    PIECE_BYTES = NET_HDR_BYTES_MAX - 1024, /* of a body, beside the other fields of an Envelope */
+};
 
 struct ctl_peer {
     struct list_head link;
@@ -21,10 +25,13 @@ struct ctl_peer {
     uint32_t req_nr;
 };
 
+/* An answer on its way, a piece at a time: a peer that does not read holds one piece in the transport. */
 struct ctl_msg {
     struct list_head link; /* of engine_ctl_net.msgs */
     struct net_tx tx;
     struct ctl_peer *cp;
+    Cairn__Ctl__Envelope *whole; /* NULL: it is one piece */
+    size_t off; /* of whole's body that was sent */
     uint8_t bytes[];
 };
 
@@ -48,16 +55,88 @@ peer_unref(struct ctl_peer *cp)
 }
 
 static void
+msg_free(struct ctl_msg *msg)
+{
+    list_del(&msg->link);
+    cairn__ctl__envelope__free_unpacked(msg->whole, NULL);
+    peer_unref(msg->cp);
+    free(msg);
+}
+
+static void msg_done(struct net_tx *tx, int rc);
+
+/* Put the next piece of the body into the message. */
+static void
+piece_make(struct ctl_msg *msg)
+{
+    Cairn__Ctl__Envelope piece = *msg->whole;
+
+    piece.body.data = msg->whole->body.data + msg->off;
+    piece.body.len = MIN(msg->whole->body.len - msg->off, (size_t)PIECE_BYTES);
+    msg->off += piece.body.len;
+    piece.more = msg->off < msg->whole->body.len;
+    msg->tx.head = (struct iov){msg->bytes, cairn__ctl__envelope__pack(&piece, msg->bytes)};
+    CAIRN_ASSERT(msg->tx.head.len <= NET_HDR_BYTES_MAX);
+}
+
+static int
+msg_send(struct ctl_msg *msg)
+{
+    struct iov head;
+
+    if (msg->whole != NULL)
+        piece_make(msg);
+    head = msg->tx.head;
+    memset(&msg->tx, 0, sizeof(msg->tx));
+    msg->tx.head = head;
+    msg->tx.done = msg_done;
+    msg->tx.arg = msg;
+    return msg->cp->net->ops->send(msg->cp->peer, &msg->tx);
+}
+
+static void
 msg_done(struct net_tx *tx, int rc)
 {
     struct ctl_msg *msg = tx->arg;
     struct ctl_peer *cp = msg->cp;
+    struct engine_ctl_net *net = cp->net;
 
-    (void)rc; /* a peer that is gone needs no answer */
-    list_del(&msg->link);
-    ult_cond_broadcast(&cp->net->idle);
-    peer_unref(cp);
-    free(msg);
+    if (rc == 0 && cp->peer != NULL && msg->whole != NULL && msg->off < msg->whole->body.len) {
+        rc = msg_send(msg);
+        if (rc == 0)
+            return;
+        net->ops->disconnect(cp->peer); /* it has half an answer */
+    }
+    msg_free(msg); /* a peer that is gone needs no answer */
+    ult_cond_broadcast(&net->idle);
+}
+
+/* Errors: NOMEM; those of the transport. Then the peer is to be told by the end of the connection. */
+static int
+msg_start(struct ctl_peer *cp, const void *rep, size_t len)
+{
+    struct engine_ctl_net *net = cp->net;
+    bool is_long = len > NET_HDR_BYTES_MAX;
+    struct ctl_msg *msg = malloc(sizeof(*msg) + (is_long ? NET_HDR_BYTES_MAX : len));
+    int rc;
+
+    if (msg == NULL)
+        return CAIRN_ERR(NOMEM);
+    memset(msg, 0, sizeof(*msg));
+    msg->cp = cp;
+    cp->refs++;
+    list_add(&msg->link, &net->msgs);
+    if (is_long) {
+        msg->whole = cairn__ctl__envelope__unpack(NULL, len, rep);
+        rc = msg->whole == NULL ? CAIRN_ERR(NOMEM) : msg_send(msg);
+    } else {
+        memcpy(msg->bytes, rep, len);
+        msg->tx.head = (struct iov){msg->bytes, len};
+        rc = msg_send(msg);
+    }
+    if (rc != 0)
+        msg_free(msg);
+    return rc;
 }
 
 /* The answer, on the system xstream. */
@@ -65,31 +144,12 @@ static void
 answered(void *arg, int rc, const void *rep, size_t len)
 {
     struct ctl_peer *cp = arg;
-    struct engine_ctl_net *net = cp->net;
-    struct ctl_msg *msg = NULL;
 
     cp->req_nr--;
-    CAIRN_ASSERT(ERGO(rc == 0, len <= NET_HDR_BYTES_MAX));
     if (rc == 0 && cp->peer != NULL)
-        msg = malloc(sizeof(*msg) + len);
-    if (msg != NULL) {
-        memset(&msg->tx, 0, sizeof(msg->tx));
-        memcpy(msg->bytes, rep, len);
-        msg->cp = cp;
-        msg->tx.head = (struct iov){msg->bytes, len};
-        msg->tx.done = msg_done;
-        msg->tx.arg = msg;
-        list_add(&msg->link, &net->msgs);
-        cp->refs++;
-        rc = net->ops->send(cp->peer, &msg->tx);
-        if (rc != 0) {
-            list_del(&msg->link);
-            peer_unref(cp);
-            free(msg);
-        }
-    }
-    if ((rc != 0 || msg == NULL) && cp->peer != NULL)
-        net->ops->disconnect(cp->peer); /* it asked for what cannot be said: PROTO, no memory */
+        rc = msg_start(cp, rep, len);
+    if (rc != 0 && cp->peer != NULL)
+        cp->net->ops->disconnect(cp->peer); /* it asked for what cannot be said: PROTO, no memory */
     peer_unref(cp);
 }
 
@@ -206,6 +266,7 @@ engine_ctl_net_abandon(struct engine_ctl_net *net)
     if (net == NULL)
         return;
     LIST_FOREACH_SAFE(msg, mtmp, &net->msgs, struct ctl_msg, link) {
+        cairn__ctl__envelope__free_unpacked(msg->whole, NULL);
         free(msg);
     }
     LIST_FOREACH_SAFE(cp, ptmp, &net->peers, struct ctl_peer, link) {

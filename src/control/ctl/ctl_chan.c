@@ -5,6 +5,7 @@
  */
 #include "control/ctl/ctl_chan.h"
 
+#include "base/util.h"
 #include "plat/plat_frame.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { CTL_ERROR_BYTES_MAX = 768 /* a piece and it fit one message */ };
 enum { CTL_VERSION = 1, CTL_BACKLOG = 32, CTL_READ_BYTES = 65536, CTL_SEND_TIMEOUT_S = 5 };
 
 struct ctl_chan {
@@ -129,6 +131,25 @@ ctl_chan_send(struct ctl_chan *chan, const Cairn__Ctl__Envelope *env)
     return rc;
 }
 
+int
+ctl_chan_reply(struct ctl_chan *chan, const Cairn__Ctl__Envelope *env)
+{
+    Cairn__Ctl__Envelope piece = *env;
+    size_t off = 0;
+    int rc;
+
+    if (env->body.len > CTL_ANSWER_BYTES_MAX || strlen(env->error) > CTL_ERROR_BYTES_MAX)
+        return CAIRN_ERR(OVERFLOW);
+    do {
+        piece.body.data = env->body.len > 0 ? env->body.data + off : NULL;
+        piece.body.len = MIN(env->body.len - off, (size_t)CTL_PIECE_BYTES);
+        off += piece.body.len;
+        piece.more = off < env->body.len;
+        rc = ctl_chan_send(chan, &piece);
+    } while (rc == 0 && piece.more);
+    return rc;
+}
+
 static int64_t
 now_ms(void)
 {
@@ -197,12 +218,65 @@ ctl_chan_recv(struct ctl_chan *chan, int timeout_ms, Cairn__Ctl__Envelope **ret_
     return 0;
 }
 
+/* An answer, as far as it has come. */
+struct answer {
+    uint8_t *body; /* never NULL after the first piece */
+    size_t len;
+    bool has_more;
+};
+
+/* Errors: PROTO too long; NOMEM. */
+static int
+answer_add(struct answer *answer, const Cairn__Ctl__Envelope *rep)
+{
+    uint8_t *body;
+
+    if (rep->body.len > CTL_ANSWER_BYTES_MAX - answer->len || (rep->more && rep->body.len == 0))
+        return CAIRN_ERR(PROTO);
+    body = realloc(answer->body, answer->len + rep->body.len + 1);
+    if (body == NULL)
+        return CAIRN_ERR(NOMEM);
+    if (rep->body.len > 0)
+        memcpy(body + answer->len, rep->body.data, rep->body.len);
+    answer->body = body;
+    answer->len += rep->body.len;
+    answer->has_more = rep->more;
+    return 0;
+}
+
+/* Wait for the next piece of the answer to `env`. */
+static int
+answer_piece(struct ctl_chan *chan, const Cairn__Ctl__Envelope *env, int timeout_ms,
+    struct answer *answer, char *err, size_t err_bytes)
+{
+    Cairn__Ctl__Envelope *rep = NULL;
+    int rc;
+
+    do { /* answers to earlier requests whose wait ran out are passed over */
+        cairn__ctl__envelope__free_unpacked(rep, NULL);
+        rep = NULL;
+        rc = ctl_chan_recv(chan, timeout_ms, &rep);
+    } while (rc == 0 && rep->is_reply && rep->id < env->id);
+    if (rc != 0)
+        return rc;
+    if (!rep->is_reply || rep->id != env->id || rep->method != env->method || rep->rc > 0) {
+        rc = CAIRN_ERR(PROTO);
+    } else if (rep->rc != 0) {
+        rc = rep->rc;
+        (void)snprintf(err, err_bytes, "%s", rep->error != NULL ? rep->error : "");
+    } else {
+        rc = answer_add(answer, rep);
+    }
+    cairn__ctl__envelope__free_unpacked(rep, NULL);
+    return rc;
+}
+
 int
 ctl_relay(struct ctl_chan *chan, const Cairn__Ctl__Envelope *req, int timeout_ms, char *err,
     size_t err_bytes, uint8_t **ret_body, size_t *ret_len)
 {
-    Cairn__Ctl__Envelope env = CAIRN__CTL__ENVELOPE__INIT, *rep = NULL;
-    uint8_t *body = NULL;
+    Cairn__Ctl__Envelope env = CAIRN__CTL__ENVELOPE__INIT;
+    struct answer answer = {0};
     int rc;
 
     err[0] = '\0';
@@ -213,32 +287,15 @@ ctl_relay(struct ctl_chan *chan, const Cairn__Ctl__Envelope *req, int timeout_ms
     rc = ctl_chan_send(chan, &env);
     if (rc != 0)
         return rc;
-    do { /* answers to earlier requests whose wait ran out are passed over */
-        cairn__ctl__envelope__free_unpacked(rep, NULL);
-        rep = NULL;
-        rc = ctl_chan_recv(chan, timeout_ms, &rep);
-    } while (rc == 0 && rep->is_reply && rep->id < env.id);
-    if (rc != 0)
-        return rc;
-    if (!rep->is_reply || rep->id != env.id || rep->method != env.method || rep->rc > 0) {
-        cairn__ctl__envelope__free_unpacked(rep, NULL);
-        return CAIRN_ERR(PROTO);
-    }
-    rc = rep->rc;
-    if (rc != 0)
-        (void)snprintf(err, err_bytes, "%s", rep->error != NULL ? rep->error : "");
+    do {
+        rc = answer_piece(chan, &env, timeout_ms, &answer, err, err_bytes);
+    } while (rc == 0 && answer.has_more);
     if (rc == 0 && ret_body != NULL) {
-        body = malloc(rep->body.len + 1);
-        if (body == NULL) {
-            rc = CAIRN_ERR(NOMEM);
-        } else if (rep->body.len > 0)
-            memcpy(body, rep->body.data, rep->body.len);
+        *ret_body = answer.body;
+        *ret_len = answer.len;
+        answer.body = NULL;
     }
-    if (rc == 0 && ret_body != NULL) {
-        *ret_body = body;
-        *ret_len = rep->body.len;
-    }
-    cairn__ctl__envelope__free_unpacked(rep, NULL);
+    free(answer.body);
     return rc;
 }
 

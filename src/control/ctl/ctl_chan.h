@@ -14,7 +14,11 @@
 
 #include <stdint.h>
 
-enum { CTL_MESSAGE_BYTES_MAX = NET_HDR_BYTES_MAX }; /* an Envelope is the head of a frame */
+enum {
+    CTL_MESSAGE_BYTES_MAX = NET_HDR_BYTES_MAX, /* an Envelope is the head of a frame */
+    CTL_ANSWER_BYTES_MAX = 1 << 20, /* body of an answer, in pieces */
+    CTL_PIECE_BYTES = CTL_MESSAGE_BYTES_MAX - 1024, /* of a body, beside the fields and an error line */
+};
 
 struct ctl_chan;
 
@@ -27,13 +31,16 @@ void ctl_chan_close(struct ctl_chan *chan); /* NULL-safe */
 
 /** Send one Envelope. Errors: UNREACH the other end is gone; TIMEDOUT it takes no bytes for 5 s; OVERFLOW above CTL_MESSAGE_BYTES_MAX. After any: close. */
 CAIRN_MUST_CHECK int ctl_chan_send(struct ctl_chan *chan, const Cairn__Ctl__Envelope *env);
+/** Send an answer, in as many pieces as its body needs. Errors: OVERFLOW its body has more than CTL_ANSWER_BYTES_MAX, or its error line does not fit: nothing was
+ * sent, the channel is as it was; else as above. */
+CAIRN_MUST_CHECK int ctl_chan_reply(struct ctl_chan *chan, const Cairn__Ctl__Envelope *env);
 /** Receive one, waiting at most timeout_ms (-1: for ever). `*ret_env` returns owned: cairn__ctl__envelope__free_unpacked(). Errors: UNREACH closed; TIMEDOUT; PROTO not an Envelope. After any but
  * TIMEDOUT: close. */
 CAIRN_MUST_CHECK int
 ctl_chan_recv(struct ctl_chan *chan, int timeout_ms, Cairn__Ctl__Envelope **ret_env);
 
 /**
- * Request and reply: pack `req`, send, wait. `*ret_body` returns owned (free()). An error of the other end is returned as such, its line is copied to `err`.
+ * Request and reply: pack `req`, send, wait, each piece of the answer at most timeout_ms. `*ret_body` returns owned (free()). An error of the other end is returned as such, its line is copied to `err`.
  * `ret_body` may be NULL. PROTO: the answer is not one to this request.
  */
 CAIRN_MUST_CHECK int

@@ -258,7 +258,13 @@ conn_thread(void *arg)
         rep.rc = answer(server, req, err, sizeof(err), &body, &len);
         rep.error = err;
         rep.body = (ProtobufCBinaryData){.len = rep.rc == 0 ? len : 0, .data = body};
-        rc = ctl_chan_send(conn->chan, &rep);
+        rc = ctl_chan_reply(conn->chan, &rep);
+        if (rc == -DER_OVERFLOW) {
+            rep.rc = rc;
+            rep.error = (char *)(uintptr_t) "the answer is longer than 1 MiB";
+            rep.body.len = 0;
+            rc = ctl_chan_reply(conn->chan, &rep);
+        }
         free(body);
         cairn__ctl__envelope__free_unpacked(req, NULL);
         if (rc != 0)

@@ -14,6 +14,7 @@
  *      short             ready, then ends after 20 ms
  *      stubborn          ready, ignores SIGTERM
  *
+ * The file `pools` of its directory, when it is there, holds a number: so many pools it has, with long labels.
  * It writes its identity file like daos_engine, and appends one line to the file `groups` for each group it is told, and one to `starts` for each start.
  */
 #include "control/ctl/ctl_chan.h"
@@ -129,6 +130,61 @@ status_send(const struct fake *fake, struct ctl_chan *chan, Cairn__Ctl__Envelope
     (void)(ctl_chan_send(chan, rep) == 0);
 }
 
+/* As many rows as the file says. False: there is no such file. */
+static bool
+pools_send(const struct fake *fake, struct ctl_chan *chan, Cairn__Ctl__Envelope *rep)
+{
+    Cairn__Ctl__PoolListRep list = CAIRN__CTL__POOL_LIST_REP__INIT;
+    Cairn__Ctl__PoolEntry *rows;
+    char path[PATH_BYTES], (*labels)[128];
+    uint8_t *body = NULL, (*ids)[16];
+    uint32_t rank = 0;
+    size_t nr = 0;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/pools", fake->dir);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    if (fscanf(file, "%zu", &nr) != 1)
+        nr = 0;
+    (void)fclose(file);
+    rows = calloc(nr, sizeof(*rows));
+    list.pools = calloc(nr, sizeof(*list.pools));
+    labels = calloc(nr, sizeof(*labels));
+    ids = calloc(nr, sizeof(*ids));
+    for (size_t i = 0;
+         i < nr && rows != NULL && list.pools != NULL && labels != NULL && ids != NULL; i++) {
+        cairn__ctl__pool_entry__init(&rows[i]);
+        (void)snprintf(labels[i], sizeof(labels[i]), "pool-%0120zu", i);
+        memcpy(ids[i], &i, sizeof(i));
+        rows[i].label = labels[i];
+        rows[i].uuid = (ProtobufCBinaryData){.len = 16, .data = ids[i]};
+        rows[i].state = CAIRN__CTL__POOL_STATE__POOL_READY;
+        rows[i].svc_reps = &rank;
+        rows[i].n_svc_reps = 1;
+        list.pools[i] = &rows[i];
+    }
+    list.n_pools = nr;
+    rep->body.len = cairn__ctl__pool_list_rep__get_packed_size(&list);
+    body = malloc(rep->body.len + 1);
+    if (body != NULL)
+        (void)cairn__ctl__pool_list_rep__pack(&list, body);
+    rep->body.data = body;
+    if (ctl_chan_reply(chan, rep) == -DER_OVERFLOW) {
+        rep->rc = -DER_OVERFLOW;
+        rep->error = (char *)(uintptr_t) "the list of pools is longer than 1 MiB";
+        rep->body.len = 0;
+        (void)(ctl_chan_reply(chan, rep) == 0);
+    }
+    free(body);
+    free(ids);
+    free(labels);
+    free(list.pools);
+    free(rows);
+    return true;
+}
+
 /* One connection at a time is enough: daos_server asks, is answered, and closes. */
 static void
 answer(const struct fake *fake, int fd)
@@ -152,6 +208,9 @@ answer(const struct fake *fake, int fd)
         } else if (!fake->is_silent && req->method == CAIRN__CTL__METHOD__GROUP_UPDATE) {
             group_note(fake, req);
             (void)(ctl_chan_send(chan, &rep) == 0);
+        } else if (!fake->is_silent && req->method == CAIRN__CTL__METHOD__POOL_LIST &&
+            pools_send(fake, chan, &rep)) {
+            ; /* answered */
         } else if (!fake->is_silent) {
             rep.rc = -DER_NOSYS;
             rep.error = (char *)(uintptr_t) "the fake engine has no pools";

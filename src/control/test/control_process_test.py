@@ -14,6 +14,7 @@ import signal
 import socket
 import stat
 import sys
+import time
 from uuid import UUID as uuid_of
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../test/cluster"))
@@ -405,6 +406,23 @@ def test_control_socket(s):
     for c in held:
         c.close()
     until("answered afterwards", lambda: s.dmg("system", "query").rc == 0)
+    s.stop()
+
+
+@suite.test
+def test_long_answer(s):
+    """A list of any length up to 1 MiB comes whole, through daos_server, too; a longer one is an error at once."""
+    s.start()
+    for nr in (0, 400, 2000, 6000):
+        with open(os.path.join(s.storage[0], "pools"), "w", encoding="utf-8") as f:
+            f.write(f"{nr}")
+        pools = s.dmg("-j", "pool", "list").response()["pools"]
+        expect([p["label"] for p in pools] == [f"pool-{i:0120}" for i in range(nr)], f"{len(pools)} pools of {nr}")
+    with open(os.path.join(s.storage[0], "pools"), "w", encoding="utf-8") as f:
+        f.write("9000")
+    begun = time.monotonic()
+    s.dmg("pool", "list").fails("the list of pools is longer than 1 MiB", "DER_OVERFLOW")
+    expect(time.monotonic() - begun < 20, "at once")
     s.stop()
 
 

@@ -3,11 +3,13 @@
  * Goal: a control channel gives what was sent, or an error that names the cause, whatever bytes come; nothing waits without end; one listener at a time.
  * Method: a socket pair whose other end writes what the test wants; ids are predictable, so that an answer can lie ready before the question.
  */
+#include "base/util.h"
 #include "control/ctl/ctl_chan.h"
 #include "harness/harness.h"
 #include "plat/plat_frame.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +242,148 @@ TEST_LINUX(ctl_chan, limits, "sockets of the kernel")
     ctl_chan_close(NULL);
 out:
     free(big);
+}
+
+struct sender {
+    int fd, rc;
+    size_t body_bytes;
+};
+
+/* A list of pools whose packed form has about `body_bytes`, as the answer to question 1. */
+static void *
+list_send(void *arg)
+{
+    struct sender *sender = arg;
+    Cairn__Ctl__Envelope env;
+    struct ctl_chan *chan;
+    uint8_t *body = malloc(sender->body_bytes + 1);
+
+    env_fill(&env, 1);
+    for (size_t i = 0; body != NULL && i < sender->body_bytes; i++) {
+        body[i] = (uint8_t)(i * 31 + i / 4096);
+    }
+    env.body = (ProtobufCBinaryData){.len = sender->body_bytes, .data = body};
+    if (EXPECT_OK(ctl_chan_wrap(sender->fd, &chan))) {
+        sender->rc = ctl_chan_reply(chan, &env);
+        ctl_chan_close(chan);
+    }
+    free(body);
+    return NULL;
+}
+
+/* Answers of any length up to the limit arrive whole; longer ones are refused before anything is sent. */
+TEST_LINUX(ctl_chan, answer_in_pieces, "sockets of the kernel")
+{
+    static const size_t sizes[] = {0, 1, CTL_PIECE_BYTES - 1, CTL_PIECE_BYTES, CTL_PIECE_BYTES + 1,
+        2 * CTL_PIECE_BYTES, 7 * CTL_PIECE_BYTES + 5, 500000, CTL_ANSWER_BYTES_MAX,
+        CTL_ANSWER_BYTES_MAX + 1};
+
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct sender sender = {.body_bytes = sizes[i]};
+        struct ctl_chan *chan;
+        uint8_t *body = NULL;
+        pthread_t thread;
+        size_t len = 0;
+        char err[8];
+        int rc;
+
+        if (!pair_open(&chan, &sender.fd))
+            return;
+        if (!EXPECT_EQ(pthread_create(&thread, NULL, list_send, &sender), 0))
+            return;
+        rc = ctl_call(chan, CAIRN__CTL__METHOD__PING, NULL, 10000, err, sizeof(err), &body, &len);
+        (void)pthread_join(thread, NULL);
+        if (sizes[i] > CTL_ANSWER_BYTES_MAX) {
+            EXPECT_ERR(sender.rc, OVERFLOW);
+            EXPECT_ERR(rc, UNREACH); /* not a byte of it came */
+        } else if (EXPECT_OK(rc) && EXPECT_OK(sender.rc)) {
+            EXPECT_EQ(len, sizes[i]);
+            for (size_t k = 0; k < len; k++) {
+                if (!EXPECT_EQ(body[k], (uint8_t)(k * 31 + k / 4096)))
+                    break;
+            }
+        }
+        free(body);
+        ctl_chan_close(chan);
+    }
+}
+
+/* Pieces that are none. */
+TEST_LINUX(ctl_chan, bad_pieces, "sockets of the kernel")
+{
+    Cairn__Ctl__Envelope reps[3];
+    uint8_t *body = NULL;
+    size_t len = 0;
+    char err[16];
+
+    for (int i = 0; i < 3; i++) {
+        env_fill(&reps[i], 1);
+        reps[i].more = i < 2;
+    }
+    EXPECT_OK(ask(reps, 3, err, sizeof(err), &body, &len));
+    EXPECT_EQ(len, 12);
+    EXPECT_MEM_EQ(body, "bodybodybody", 12);
+    free(body);
+    reps[1].rc = -DER_NOSPACE; /* it failed on the way */
+    EXPECT_ERR(ask(reps, 3, err, sizeof(err), &body, &len), NOSPACE);
+    EXPECT_STR_EQ(err, "why");
+    reps[1].rc = 0;
+    reps[1].id = 2;
+    EXPECT_ERR(ask(reps, 3, err, sizeof(err), &body, &len), PROTO);
+    reps[1].id = 1;
+    reps[1].method = CAIRN__CTL__METHOD__POOL_LIST;
+    EXPECT_ERR(ask(reps, 3, err, sizeof(err), &body, &len), PROTO);
+    env_fill(&reps[1], 1);
+    reps[1].more = true;
+    reps[1].body.len = 0; /* it could go on so for ever */
+    EXPECT_ERR(ask(reps, 3, err, sizeof(err), &body, &len), PROTO);
+    env_fill(&reps[0], 0); /* pieces of an answer that nobody waits for any more */
+    reps[0].more = true;
+    env_fill(&reps[1], 0);
+    EXPECT_OK(ask(reps, 3, err, sizeof(err), &body, &len));
+    EXPECT_EQ(len, 4);
+    free(body);
+}
+
+/* More than an answer may have. */
+static void *
+flood_send(void *arg)
+{
+    struct sender *sender = arg;
+    Cairn__Ctl__Envelope env;
+    struct ctl_chan *chan;
+    uint8_t *body = calloc(1, CTL_PIECE_BYTES);
+
+    env_fill(&env, 1);
+    env.more = true;
+    env.body = (ProtobufCBinaryData){.len = CTL_PIECE_BYTES, .data = body};
+    if (EXPECT_OK(ctl_chan_wrap(sender->fd, &chan))) {
+        do {
+            sender->rc = ctl_chan_send(chan, &env);
+        } while (sender->rc == 0);
+        ctl_chan_close(chan);
+    }
+    free(body);
+    return NULL;
+}
+
+TEST_LINUX(ctl_chan, flood, "sockets of the kernel")
+{
+    struct sender sender = {0};
+    struct ctl_chan *chan;
+    uint8_t *body = NULL;
+    pthread_t thread;
+    size_t len;
+    char err[8];
+
+    if (!pair_open(&chan, &sender.fd) ||
+        !EXPECT_EQ(pthread_create(&thread, NULL, flood_send, &sender), 0))
+        return;
+    EXPECT_ERR(ctl_call(chan, CAIRN__CTL__METHOD__PING, NULL, 10000, err, sizeof(err), &body, &len),
+        PROTO);
+    ctl_chan_close(chan);
+    (void)pthread_join(thread, NULL);
+    EXPECT_ERR(sender.rc, UNREACH);
 }
 
 static bool

@@ -5,9 +5,11 @@
  * over AF_UNIX.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "engine/engine.h"
+#include "engine/engine_priv.h"
 #include "harness/harness.h"
+#include "mgmt/mgmt_priv.h"
 #include "plat/plat_linux.h"
 #include "plat/plat_sim.h"
 #include "proto/ctl/ctl.pb-c.h"
@@ -24,10 +26,41 @@ struct env {
     char uri[NET_URI_MAX];
     uint8_t reply[NET_HDR_BYTES_MAX];
     size_t reply_len;
+    uint8_t *body; /* of the last answer, joined */
+    size_t body_len;
+    uint32_t piece_nr;
+    int rc;
     uint32_t replies, downs, stops;
     struct ult_cond changed;
+    bool is_first; /* piece */
     bool is_done;
 };
+
+/* Join the pieces of an answer. True: it goes on. */
+static bool
+piece_take(struct env *env)
+{
+    Cairn__Ctl__Envelope *rep = cairn__ctl__envelope__unpack(NULL, env->reply_len, env->reply);
+    bool has_more;
+
+    if (!EXPECT(rep != NULL))
+        return false;
+    if (env->is_first) {
+        env->body_len = 0;
+        env->piece_nr = 0;
+    }
+    env->body = realloc(env->body, env->body_len + rep->body.len + 1);
+    if (rep->body.len > 0)
+        memcpy(env->body + env->body_len, rep->body.data, rep->body.len);
+    env->body_len += rep->body.len;
+    env->piece_nr++;
+    env->rc = rep->rc;
+    EXPECT_EQ(rep->id, 77);
+    has_more = rep->more;
+    env->is_first = !has_more;
+    cairn__ctl__envelope__free_unpacked(rep, NULL);
+    return has_more;
+}
 
 static void
 on_recv(void *arg, struct net_peer *peer, const void *head, size_t head_len, const void *payload,
@@ -40,7 +73,8 @@ on_recv(void *arg, struct net_peer *peer, const void *head, size_t head_len, con
     EXPECT_EQ(payload_len, 0);
     memcpy(env->reply, head, head_len);
     env->reply_len = head_len;
-    env->replies++;
+    if (!piece_take(env))
+        env->replies++;
     ult_cond_broadcast(&env->changed);
 }
 
@@ -124,6 +158,89 @@ rc_of(struct env *env, uint32_t version, int method)
     return rc;
 }
 
+struct rows {
+    struct engine *engine;
+    uint32_t from, nr;
+};
+
+static void
+row_label(uint32_t i, char *buf, size_t buf_bytes)
+{
+    snprintf(buf, buf_bytes, "pool-%0120u", i);
+}
+
+enum { ROWS_BATCH_NR = 100 };
+
+/* Rows of pools, straight into the table of the system service; rows->nr is a multiple of the batch. */
+static void
+rows_put(void *arg)
+{
+    struct rsvc_update updates[ROWS_BATCH_NR];
+    char label[128];
+    struct rows *rows = arg;
+    struct arena arena;
+
+    arena_init(&arena, 4096, 16 << 20);
+    for (uint32_t i = rows->from; i < rows->from + rows->nr; i++) {
+        uint32_t k = i % ROWS_BATCH_NR;
+        struct poolmap_rank_desc rank = {.tgts_nr = 1};
+        struct mgmt_pool pool = {
+            .state = CAIRN__CTL__POOL_STATE__POOL_READY, .rank_nr = 1, .ranks = &rank};
+
+        row_label(i, label, sizeof(label));
+        pool.pool = cuuid_derive(&(struct uuid){{0}}, i);
+        pool.label = (struct iov){label, strlen(label)};
+        EXPECT_OK(mgmt_row_update(&pool, &arena, &updates[k]));
+        if (k + 1 < ROWS_BATCH_NR)
+            continue;
+        EXPECT_OK(rsvc_propose(mgmt_rsvc(rows->engine->mgmt), updates, ROWS_BATCH_NR, NULL,
+            (struct iov){NULL, 0}, NULL));
+        arena_reset(&arena);
+    }
+    arena_fini(&arena);
+}
+
+static int
+label_cmp(const void *a, const void *b)
+{
+    Cairn__Ctl__PoolEntry *const *x = a, *const *y = b;
+
+    return strcmp((*x)->label, (*y)->label);
+}
+
+/* All of them come, through frames of 32 KiB; what is too long is an answer, too, and the connection goes on. */
+static void
+long_lists(struct env *env)
+{
+    struct rows rows = {env->engine, 0, 2000};
+    Cairn__Ctl__PoolListRep *list;
+    char label[128];
+
+    EXPECT_OK(xstream_call(engine_sys(env->engine)->xs, ULT_SERVICE, rows_put, &rows));
+    EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__POOL_LIST));
+    EXPECT(env->piece_nr > 8);
+    list = cairn__ctl__pool_list_rep__unpack(NULL, env->body_len, env->body);
+    if (EXPECT(list != NULL) && EXPECT_EQ(list->n_pools, rows.nr)) {
+        qsort(list->pools, list->n_pools, sizeof(*list->pools), label_cmp);
+        for (uint32_t i = 0; i < rows.nr; i++) {
+            struct uuid id = cuuid_derive(&(struct uuid){{0}}, i);
+
+            row_label(i, label, sizeof(label));
+            EXPECT_STR_EQ(list->pools[i]->label, label);
+            EXPECT_MEM_EQ(list->pools[i]->uuid.data, id.b, 16);
+            EXPECT_EQ(list->pools[i]->n_svc_reps, 1);
+        }
+        cairn__ctl__pool_list_rep__free_unpacked(list, NULL);
+    }
+    EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__PING));
+    EXPECT_EQ(env->piece_nr, 1);
+    rows.from = rows.nr;
+    rows.nr = 5000;
+    EXPECT_OK(xstream_call(engine_sys(env->engine)->xs, ULT_SERVICE, rows_put, &rows));
+    EXPECT_ERR(rc_of(env, 1, CAIRN__CTL__METHOD__POOL_LIST), OVERFLOW);
+    EXPECT_EQ(env->downs, 0);
+}
+
 static void
 peer_ult(void *arg)
 {
@@ -153,6 +270,7 @@ peer_ult(void *arg)
     EXPECT_ERR(rc_of(env, 2, CAIRN__CTL__METHOD__PING), CONTROL_INCOMPAT);
     EXPECT_ERR(rc_of(env, 1, 55), NOSYS);
     EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__POOL_LIST));
+    long_lists(env);
     /* What is no Envelope ends the connection, and nothing else. */
     EXPECT(!ask(env, "\xff\xff\xff\xff", 4));
     EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__PING));
@@ -219,6 +337,7 @@ TEST_ON(engine_ctl, control_socket, BACKEND_LINUX | BACKEND_SIM)
     struct env env;
 
     memset(&env, 0, sizeof(env));
+    env.is_first = true;
     if (!env_start(&env))
         return;
     if (env.sim != NULL) {
@@ -231,6 +350,7 @@ TEST_ON(engine_ctl, control_socket, BACKEND_LINUX | BACKEND_SIM)
     }
     EXPECT_EQ(env.stops, 1);
     engine_destroy(env.engine);
+    free(env.body);
     xstream_destroy(env.xs);
     sim_destroy(env.sim);
     if (env.sim == NULL)
