@@ -27,9 +27,13 @@ enum {
     VOS_KEY_LEXICAL_BYTES_MAX = 80, /* lexical keys; integer keys are exactly 8 bytes, little-endian */
     VOS_MODS_NR_MAX = 256, /* of one vos_apply() */
     VOS_IODS_NR_MAX = 1024, /* of one modification or fetch */
-    VOS_RECXS_NR_MAX = 16384, /* of one iod */
+    VOS_RECXS_NR_MAX = 4096, /* of one iod */
+    VOS_PARTS_NR_MAX = 4096, /* of one vos_apply(): punches, single values, ranges, together (ST-9) */
     VOS_VALUE_BYTES_MAX = 16 << 20, /* one single value, or one extent */
     VOS_INLINE_BYTES_MAX = 4096, /* data_thresh: larger values go to the data role */
+    VOS_INLINE_SUM_BYTES_MAX =
+        1 << 20, /* with more such bytes in one vos_apply(), values above the next go there, too */
+    VOS_INLINE_SMALL_BYTES_MAX = 512,
     VOS_CSUM_CHUNK_BYTES = 32768,
     VOS_ANCHOR_BYTES = 104,
     VOS_RESULT_BYTES_MAX = 64, /* kept with a request id */
@@ -173,7 +177,7 @@ struct vos_apply_ret {
 };
 
 /**
- * Apply all modifications or none. Durable on return. Errors: EXIST, NONEXIST a condition failed; INVAL sizes, keys or a record size that differs
+ * Apply all modifications or none. Durable on return. Errors: EXIST, NONEXIST a condition failed; INVAL sizes, numbers, keys or a record size that differs
  * from the array's (REC_SIZE); KEY2BIG; REC2BIG; NOSPACE; TX_RESTART a same-epoch conflict; TX_UNCERTAIN the request is older than what the
  * shard remembers; NVME_IO the target has stopped; CSUM.
  */

@@ -30,7 +30,10 @@ struct apply {
     uint32_t big_nr;
     uint32_t big_next;
     uint64_t resv_bytes;
+    uint64_t inline_max; /* larger values go to the data role */
     struct vos_walk walk; /* of the modification at hand, at last the last one */
+    struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
+    uint32_t undecided; /* modification for which one is */
     uint64_t bound; /* of the clock, moved by the transaction */
 };
 
@@ -110,19 +113,34 @@ iod_check(const struct vos_btr_kind *akey_kind, const struct vos_mod *mod, const
 }
 
 static int
+akey_cmp(const void *a, const void *b)
+{
+    const struct iov *x = &(*(const struct vos_iod *const *)a)->akey;
+    const struct iov *y = &(*(const struct vos_iod *const *)b)->akey;
+
+    return x->len != y->len ? (x->len < y->len ? -1 : 1) : memcmp(x->buf, y->buf, x->len);
+}
+
+static int
 akeys_check_distinct(const struct vos_mod *mod)
 {
-    for (uint32_t i = 1; i < mod->iod_nr; i++) {
-        const struct iov *a = &mod->iods[i].akey;
+    const struct vos_iod **sorted;
+    bool same = false;
 
-        for (uint32_t j = 0; j < i; j++) {
-            const struct iov *b = &mod->iods[j].akey;
-
-            if (a->len == b->len && memcmp(a->buf, b->buf, a->len) == 0)
-                return CAIRN_ERR(INVAL);
-        }
+    if (mod->iod_nr < 2)
+        return 0;
+    sorted = vos_mem_get(mod->iod_nr * sizeof(*sorted));
+    if (sorted == NULL)
+        return CAIRN_ERR(NOMEM);
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
+        sorted[i] = &mod->iods[i];
     }
-    return 0;
+    qsort(sorted, mod->iod_nr, sizeof(*sorted), akey_cmp);
+    for (uint32_t i = 1; i < mod->iod_nr && !same; i++) {
+        same = akey_cmp(&sorted[i - 1], &sorted[i]) == 0;
+    }
+    free(sorted);
+    return same ? CAIRN_ERR(INVAL) : 0;
 }
 
 static int
@@ -157,8 +175,50 @@ mod_check(const struct vos_mod *mod)
     return rc != 0 ? rc : akeys_check_distinct(mod);
 }
 
+/* Parts of a modification, as far as the limit; the bytes of its values that are small enough for the index. */
+static uint32_t
+mod_size(const struct vos_mod *mod, uint64_t *bytes)
+{
+    bool is_update = mod->op == VOS_MOD_UPDATE;
+    uint32_t nr = 0;
+
+    if (!is_update && mod->op != VOS_MOD_PUNCH_AKEYS)
+        return 1;
+    for (uint32_t i = 0; i < mod->iod_nr && nr <= VOS_PARTS_NR_MAX; i++) {
+        const struct vos_iod *iod = &mod->iods[i];
+
+        if (!is_update || iod->type == VOS_IOD_SINGLE) {
+            nr++;
+            *bytes += is_update && iod->size <= VOS_INLINE_BYTES_MAX ? iod->size : 0;
+            continue;
+        }
+        nr += iod->recx_nr;
+        for (uint32_t r = 0; r < iod->recx_nr && iod->size != 0; r++) {
+            uint64_t len = iod->recxs[r].nr * iod->size;
+
+            *bytes += len <= VOS_INLINE_BYTES_MAX ? len : 0;
+        }
+    }
+    return nr;
+}
+
+/* ST-9: what one transaction does is bounded, by parts and by bytes; so is its redo record. */
 static int
-args_check(const struct vos_apply_args *args)
+args_size(const struct vos_apply_args *args, uint64_t *ret_inline_max)
+{
+    uint64_t bytes = 0;
+    uint32_t nr = 0;
+
+    for (uint32_t i = 0; i < args->mod_nr && nr <= VOS_PARTS_NR_MAX; i++) {
+        nr += mod_size(&args->mods[i], &bytes);
+    }
+    *ret_inline_max =
+        bytes > VOS_INLINE_SUM_BYTES_MAX ? VOS_INLINE_SMALL_BYTES_MAX : VOS_INLINE_BYTES_MAX;
+    return nr > VOS_PARTS_NR_MAX ? CAIRN_ERR(INVAL) : 0;
+}
+
+static int
+args_check(const struct vos_apply_args *args, uint64_t *ret_inline_max)
 {
     int rc;
 
@@ -170,7 +230,7 @@ args_check(const struct vos_apply_args *args)
     for (uint32_t i = 0; rc == 0 && i < args->mod_nr; i++) {
         rc = mod_check(&args->mods[i]);
     }
-    return rc;
+    return rc != 0 ? rc : args_size(args, ret_inline_max);
 }
 
 static bool
@@ -258,13 +318,13 @@ bigs_each(struct apply *a, int (*fn)(struct apply *a, const uint8_t *data, uint6
             const struct vos_iod *iod = &mod->iods[i];
             const uint8_t *data = iod->data.buf;
 
-            if (iod->type == VOS_IOD_SINGLE && iod->size > VOS_INLINE_BYTES_MAX)
+            if (iod->type == VOS_IOD_SINGLE && iod->size > a->inline_max)
                 rc = fn(a, data, iod->size);
             for (uint32_t r = 0;
                  rc == 0 && iod->type == VOS_IOD_ARRAY && iod->size != 0 && r < iod->recx_nr; r++) {
                 uint64_t len = iod->recxs[r].nr * iod->size;
 
-                if (len > VOS_INLINE_BYTES_MAX)
+                if (len > a->inline_max)
                     rc = fn(a, data, len);
                 data += len;
             }
@@ -338,7 +398,7 @@ static int
 ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *data, uint64_t len,
     uint64_t *ret_off, struct vos_ver_df **ret_ver)
 {
-    bool is_big = len > VOS_INLINE_BYTES_MAX;
+    bool is_big = len > a->inline_max;
     uint32_t csums_len = ALIGN_UP(csum_nr(len) * 4u, 8u);
     uint32_t bytes = fixed + csums_len + (is_big ? 0 : (uint32_t)len);
     struct vos_ver_df *ver;
@@ -447,7 +507,7 @@ parts_make(const struct apply *a, const struct vos_iod *iod)
         uint64_t len = iod->recxs[i].nr * iod->size;
 
         parts[i] = (struct part){iod->recxs[i], data, big_idx};
-        big_idx += len > VOS_INLINE_BYTES_MAX;
+        big_idx += len > a->inline_max;
         if (len != 0)
             data += len;
     }
@@ -663,37 +723,6 @@ mod_punch_dkey(struct apply *a, struct vos_op *op, const struct vos_mod *mod, st
     return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
 }
 
-/* Whether no akey of the dkey is visible; false also when there are too many to look at. */
-static int
-dkey_is_empty(struct vos_op *op, struct vos_walk *w, bool *ret_empty)
-{
-    struct vos_ilog_info info;
-    struct vos_key_df *akey;
-    struct vos_btr t;
-    uint32_t seen = 0;
-    int rc = vos_btr_init(&t, op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off));
-
-    *ret_empty = false;
-    if (rc == 0)
-        rc = vos_btr_first(&t);
-    while (rc == 0) {
-        if (++seen > VOS_PUNCH_SCAN_NR_MAX)
-            return 0;
-        rc = vos_key_get(op, vos_btr_rec(&t), &akey);
-        if (rc == 0) {
-            rc = vos_ilog_read(op, &akey->ilog, vos_key_ilog_off(vos_btr_rec(&t)), op->epoch,
-                w->d.info.punch, &info);
-        }
-        if (rc != 0)
-            return rc;
-        if (info.is_visible)
-            return 0;
-        rc = vos_btr_next(&t);
-    }
-    *ret_empty = rc == -DER_NONEXIST;
-    return rc == -DER_NONEXIST ? 0 : rc;
-}
-
 static int
 akey_punch(struct apply *a, struct vos_op *op, const struct vos_mod *mod, const struct iov *akey,
     struct vos_walk *w)
@@ -715,6 +744,7 @@ static int
 mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
 {
     bool is_empty = false, any = false, dropped = false;
+    uint32_t at = (uint32_t)(mod - a->args->mods);
     int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
 
     if (rc == 0)
@@ -725,7 +755,10 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
     }
     /* A dkey that lost its last akey goes, too. */
     if (rc == 0 && any && w->d.info.is_visible)
-        rc = dkey_is_empty(op, w, &is_empty);
+        rc = vos_empty_check(
+            op, a->tgt, mod, w, a->empties == NULL ? NULL : &a->empties[at], &is_empty);
+    if (rc == -DER_INPROGRESS)
+        a->undecided = at;
     if (rc == 0 && is_empty)
         rc = vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), true);
     if (rc == 0 && is_empty && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
@@ -1011,6 +1044,28 @@ revealed_lsn(const struct apply *a, int rc)
     return MAX(lsn, a->tgt->bound_lsn);
 }
 
+/* The transaction was given up for want of a look at all akeys of a dkey. */
+static int
+undecided_scan(struct apply *a)
+{
+    if (a->empties == NULL) {
+        a->empties = vos_heap_alloc(&a->tgt->heap, a->args->mod_nr * sizeof(*a->empties));
+        if (a->empties == NULL)
+            return CAIRN_ERR(NOMEM);
+        memset(a->empties, 0, a->args->mod_nr * sizeof(*a->empties));
+    }
+    return vos_empty_scan(a->cont, a->args, &a->args->mods[a->undecided], &a->empties[a->undecided]);
+}
+
+static void
+empties_free(struct apply *a)
+{
+    for (uint32_t i = 0; a->empties != NULL && i < a->args->mod_nr; i++) {
+        vos_empty_fini(&a->empties[i]);
+    }
+    vos_heap_free(a->empties);
+}
+
 static int
 apply_run(struct apply *a, uint64_t *ret_epoch)
 {
@@ -1018,9 +1073,12 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
     bool is_written = false;
     struct vos_op op;
     uint64_t lsn = 0;
-    int rc, wait_rc;
+    int rc = 0, wait_rc;
 
     for (uint32_t tries = 0;; tries++) {
+        rc = rc == -DER_INPROGRESS ? undecided_scan(a) : 0;
+        if (rc != 0)
+            break;
         rc = is_written ? 0 : bigs_write(a);
         is_written = rc == 0;
         if (rc == 0) {
@@ -1029,6 +1087,8 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
             op.pm_ver = a->args->pm_ver;
             rc = vos_tx_run(a->tgt, &op, flags, a->cont->pool->shard, apply_body, a, &lsn);
         }
+        if (rc == -DER_INPROGRESS)
+            continue;
         /* In a full store space may still come back. */
         if (rc != -DER_NOSPACE || tries == VOS_APPLY_TRIES_NR_MAX || !vos_gc_wait(a->tgt))
             break;
@@ -1052,7 +1112,7 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
 {
     struct apply a = {.tgt = cont->tgt, .cont = cont, .args = args};
     struct vos_apply_ret answer = {0};
-    int rc = args_check(args);
+    int rc = args_check(args, &a.inline_max);
 
     if (rc != 0)
         return rc;
@@ -1067,6 +1127,7 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
             memcpy(answer.result, args->result.buf, args->result.len);
     }
     vos_heap_free(a.bigs);
+    empties_free(&a);
     if (rc == 0 && ret != NULL)
         *ret = answer;
     return rc;

@@ -23,8 +23,7 @@ vos_bad_log(uint64_t off, const char *what)
 static inline uint32_t
 node_bytes(const struct vos_btr *t, uint32_t cap)
 {
-    return cap == t->kind->order ? VOS_BTR_NODE_BYTES
-                                 : (uint32_t)sizeof(struct vos_node_df) + cap * t->kind->ent_bytes;
+    return vos_btr_node_bytes(t->kind, cap);
 }
 
 static inline bool
@@ -39,6 +38,7 @@ vos_btr_node(struct vos_btr *t, uint64_t off, uint32_t level, struct vos_node_df
     struct vos_node_df *node;
     int rc = vos_ptr(t->op, off, sizeof(*node), &node);
 
+    t->op->visit_nr++;
     if (rc != 0)
         return rc;
     if (CAIRN_UNLIKELY(node->magic != VOS_NODE_MAGIC || node->id != t->kind->id ||
@@ -425,17 +425,24 @@ ent_copy(const struct vos_btr *t, struct vos_ent_df *dst, const struct vos_ent_d
 static void
 node_extent(const struct vos_btr *t, struct vos_node_df *node, struct vos_ent_df *ret_ent)
 {
-    ret_ent->hi = 0;
+    ret_ent->hi = ret_ent->epoch_max = 0;
     ret_ent->epoch = UINT64_MAX;
     for (uint32_t i = 0; i < node->nr; i++) {
         const struct vos_ent_df *e = vos_btr_ent(t, node, i);
 
         ret_ent->hi = MAX(ret_ent->hi, e->hi);
         ret_ent->epoch = MIN(ret_ent->epoch, e->epoch);
+        ret_ent->epoch_max = MAX(ret_ent->epoch_max, e->epoch_max);
     }
 }
 
-/* Set hi and epoch of the parent's entry of path[i] from its content. */
+static inline bool
+extent_eq(const struct vos_ent_df *a, const struct vos_ent_df *b)
+{
+    return a->hi == b->hi && a->epoch == b->epoch && a->epoch_max == b->epoch_max;
+}
+
+/* Set hi and epochs of the parent's entry of path[i] from its content. */
 static int
 extent_refresh(struct vos_btr *t, uint32_t i)
 {
@@ -447,13 +454,14 @@ extent_refresh(struct vos_btr *t, uint32_t i)
     if (!has_hi(t))
         return 0;
     node_extent(t, t->path[i].node, &want);
-    if (e->hi == want.hi && e->epoch == want.epoch)
+    if (extent_eq(e, &want))
         return 0;
     rc = node_touch(t, up->off, up->idx, up->idx + 1);
     if (rc != 0)
         return rc;
     e->hi = want.hi;
     e->epoch = want.epoch;
+    e->epoch_max = want.epoch_max;
     return 0;
 }
 
@@ -465,7 +473,8 @@ ancestors_extend(struct vos_btr *t, const struct vos_ent_df *ent)
         struct vos_btr_pos *pos = &t->path[i];
         struct vos_ent_df *e = vos_btr_ent(t, pos->node, pos->idx);
         bool is_min = ent->hkey < e->hkey;
-        bool is_wider = has_hi(t) && (ent->hi > e->hi || ent->epoch < e->epoch);
+        bool is_wider = has_hi(t) &&
+            (ent->hi > e->hi || ent->epoch < e->epoch || ent->epoch_max > e->epoch_max);
         int rc;
 
         if (!is_min && !is_wider)
@@ -477,6 +486,7 @@ ancestors_extend(struct vos_btr *t, const struct vos_ent_df *ent)
         if (has_hi(t)) {
             e->hi = MAX(e->hi, ent->hi);
             e->epoch = MIN(e->epoch, ent->epoch);
+            e->epoch_max = MAX(e->epoch_max, ent->epoch_max);
         }
     }
     return 0;
@@ -821,7 +831,7 @@ vos_btr_check_at(struct vos_btr *t)
         if (!has_hi(t))
             continue;
         node_extent(t, t->path[i + 1].node, &want);
-        if (sep->hi != want.hi || sep->epoch != want.epoch)
+        if (!extent_eq(sep, &want))
             return vos_bad(pos->off, "extent of a tree node");
     }
     return 0;

@@ -6,7 +6,8 @@
  *          the first bytes big-endian.
  *   BTR-2  In inner nodes an entry's hkey is at most that of every record below it, and at least that of every record before it. Ties at
  *          a boundary are decided by the leftmost record below the entry, which is always the true minimum.
- *   BTR-3  Extent trees: an inner entry's `hi` and `epoch` are exactly the largest `hi` and the smallest `epoch` below it.
+ *   BTR-3  Extent trees: an inner entry's `hi`, `epoch` and `epoch_max` are exactly the largest `hi`, the smallest and the largest epoch
+ *          below it.
  *   BTR-4  Every leaf is at the same level; nodes are never empty; a tree with one record has no node (inline-value trees excepted);
  *          a leaf that is the root may be small and grows.
  *   BTR-5  No function yields. -DER_AGAIN means a page is not resident: the operation is abandoned and started anew (UM-4). Levels
@@ -29,6 +30,7 @@ enum {
     VOS_BTR_DEPTH_MAX = 20,
     VOS_BTR_ORDER_MAX = 31,
     VOS_BTR_NODE_BYTES = 512,
+    VOS_BTR_NODE_EXT_BYTES = 640,
 };
 
 /* What to look for. `buf`, `len` as the kind wants them: the bytes of the key, or a struct vos_epoch. */
@@ -108,6 +110,15 @@ static inline bool
 vos_btr_is_empty(const struct vos_tree_df *df)
 {
     return df->depth == 0 && df->root == 0;
+}
+
+/** Bytes of a node with room for `cap` entries. */
+static inline uint32_t
+vos_btr_node_bytes(const struct vos_btr_kind *kind, uint32_t cap)
+{
+    if (cap < kind->order)
+        return (uint32_t)sizeof(struct vos_node_df) + cap * kind->ent_bytes;
+    return kind->ent_bytes == sizeof(struct vos_ent_df) ? VOS_BTR_NODE_EXT_BYTES : VOS_BTR_NODE_BYTES;
 }
 
 /** Verify the entry at the cursor against its record and its ancestors (BTR-2, BTR-3). */

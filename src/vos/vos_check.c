@@ -126,9 +126,7 @@ static int
 charge_nodes(struct check *c, struct vos_btr *t)
 {
     for (uint32_t i = t->depth; i-- > 0;) {
-        uint32_t bytes = t->path[i].node->cap == t->kind->order
-            ? VOS_BTR_NODE_BYTES
-            : (uint32_t)sizeof(struct vos_node_df) + t->path[i].node->cap * t->kind->ent_bytes;
+        uint32_t bytes = vos_btr_node_bytes(t->kind, t->path[i].node->cap);
         int rc;
 
         if (t->path[i].idx > 0)

@@ -64,7 +64,9 @@ struct fetch {
     /* progress */
     uint32_t iod_idx, recx_idx;
     bool is_searching;
-    struct vos_evt_search search;
+    uint32_t piece_idx;
+    uint64_t pos; /* everything before it has a segment */
+    struct vos_evt_search search; /* begun while is_searching */
     uint32_t seg_nr, seg_cap; /* of the iod at hand */
     struct vos_seg *segs;
     uint32_t read_nr, read_cap;
@@ -106,6 +108,14 @@ mem_dup(struct fetch *f, const void *src, size_t len)
     void *p = mem_alloc(f, len);
 
     return p == NULL ? NULL : memcpy(p, src, len);
+}
+
+static void
+search_end(struct fetch *f)
+{
+    if (f->is_searching)
+        vos_evt_fini(&f->search);
+    f->is_searching = false;
 }
 
 static int
@@ -210,84 +220,70 @@ single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
     return rc;
 }
 
-/* Turn what was found for one range into segments without gaps. */
+/* Turn what was found for one range into segments without gaps; goes on where it paused. */
 static int
-recx_segs(
-    struct fetch *f, struct vos_op *op, const struct recx *recx, uint32_t rec_size, bool *ret_any)
+recx_segs(struct fetch *f, struct vos_op *op, const struct recx *recx, struct vos_fetch_iod *out)
 {
-    uint64_t pos = recx->idx, end = recx->idx + recx->nr, lo, hi;
-    const struct vos_evt_hit *hit;
-    struct vos_evt_sweep sw;
+    uint64_t end = recx->idx + recx->nr;
+    uint32_t rec_size = f->walk.akey->rec_size;
     struct vos_ext_df *ext;
-    int rc = vos_evt_sweep_init(&sw, &f->search);
+    int rc = 0;
 
-    while (rc == 0 && vos_evt_sweep_next(&sw, &lo, &hi, &hit)) {
-        if (hit->is_hole)
+    for (; rc == 0 && f->piece_idx < f->search.piece_nr; f->piece_idx++) {
+        const struct vos_evt_piece *p = &f->search.pieces[f->piece_idx];
+
+        if (p->is_hole)
             continue;
-        if (lo > pos)
-            rc = seg_add(f, pos, lo - pos, NULL);
-        if (rc == 0)
-            rc = vos_ext_get(op, hit->rec, &ext);
-        if (rc == 0 && (ext->ver.stored_len != (ext->hi - ext->lo + 1) * rec_size))
-            rc = vos_bad(hit->rec, "extent size");
+        if (op->steps_left == 0)
+            return -DER_INPROGRESS;
+        op->steps_left--;
+        rc = vos_ext_get(op, p->rec, &ext);
+        if (rc == 0 && ext->ver.stored_len != (ext->hi - ext->lo + 1) * rec_size)
+            rc = vos_bad(p->rec, "extent size");
+        if (rc != 0)
+            return rc;
+        if (p->lo > f->pos)
+            rc = seg_add(f, f->pos, p->lo - f->pos, NULL);
         if (rc == 0) {
-            rc = value_add(f, &ext->ver, hit->rec, lo, hi - lo + 1, (lo - hit->lo) * rec_size,
-                (hi - lo + 1) * rec_size);
+            rc = value_add(f, &ext->ver, p->rec, p->lo, p->hi - p->lo + 1,
+                (p->lo - p->ext_lo) * rec_size, (p->hi - p->lo + 1) * rec_size);
         }
-        pos = hi + 1;
-        *ret_any = true;
+        f->pos = p->hi + 1;
+        out->size = rec_size;
     }
-    if (rc == 0 && pos < end)
-        rc = seg_add(f, pos, end - pos, NULL);
-    vos_evt_sweep_fini(&sw);
-    return rc;
+    return rc == 0 && f->pos < end ? seg_add(f, f->pos, end - f->pos, NULL) : rc;
 }
 
 static int
-recx_fetch(struct fetch *f, struct vos_op *op, const struct recx *recx, bool *ret_any)
+recx_fetch(struct fetch *f, struct vos_op *op, const struct recx *recx, struct vos_fetch_iod *out)
 {
-    uint32_t seg_nr = f->seg_nr, read_nr = f->read_nr;
-    uint64_t bytes = f->mem->pub.data_bytes;
-    size_t buf_len = f->mem->buf_len;
     int rc;
 
     if (!f->is_searching) {
-        vos_evt_fini(&f->search);
-        f->search = (struct vos_evt_search){.lo = recx->idx,
-            .hi = recx->idx + recx->nr - 1,
-            .epoch = op->epoch,
-            .punch = f->walk.a.info.punch,
-            .heap = &f->cont->tgt->heap};
+        vos_evt_begin(&f->search, &f->cont->tgt->heap, recx->idx, recx->idx + recx->nr - 1,
+            op->epoch, f->walk.a.info.punch);
         f->is_searching = true;
+        f->piece_idx = 0;
+        f->pos = recx->idx;
     }
+    f->search.gen = *vos_obj_lsn(f->cont->tgt, f->walk.h_obj);
     rc = vos_evt_collect(op, &f->walk.akey->tree, vos_key_tree_off(f->walk.a.off), &f->search);
     if (rc == 0)
-        rc = recx_segs(f, op, recx, f->walk.akey->rec_size, ret_any);
-    if (rc != 0) {
-        /* Perhaps again, from what is already collected. */
-        f->seg_nr = seg_nr;
-        f->read_nr = read_nr;
-        f->mem->buf_len = buf_len;
-        f->mem->pub.data_bytes = bytes;
-        return rc;
-    }
-    f->is_searching = false;
-    return 0;
+        rc = recx_segs(f, op, recx, out);
+    if (rc == 0)
+        search_end(f);
+    return rc;
 }
 
 static int
 array_fetch(struct fetch *f, struct vos_op *op, const struct vos_iod *iod, struct vos_fetch_iod *out)
 {
-    int rc = 0;
+    int rc;
 
     for (; f->recx_idx < iod->recx_nr; f->recx_idx++) {
-        bool any = false;
-
-        rc = recx_fetch(f, op, &iod->recxs[f->recx_idx], &any);
+        rc = recx_fetch(f, op, &iod->recxs[f->recx_idx], out);
         if (rc != 0)
             return rc;
-        if (any)
-            out->size = f->walk.akey->rec_size;
     }
     return 0;
 }
@@ -370,7 +366,8 @@ now_begin(struct fetch *f, struct vos_op *op)
     f->trim_nr = f->cont->trim_nr;
     f->iod_idx = f->recx_idx = 0;
     f->seg_nr = f->read_nr = 0;
-    f->is_searching = false;
+    search_end(f);
+    memset(f->mem->pub.iods, 0, f->iod_nr * sizeof(*f->mem->pub.iods));
     f->mem->buf_len = 0;
     f->mem->pub.data_bytes = 0;
     op->epoch = vos_epoch_now(f->cont->tgt);
@@ -567,7 +564,7 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
         *ret_fetch = &f.mem->pub;
         f.mem = NULL;
     }
-    vos_evt_fini(&f.search);
+    search_end(&f);
     vos_heap_free(f.segs);
     vos_heap_free(f.reads);
     vos_fetch_free(cont, f.mem == NULL ? NULL : &f.mem->pub);

@@ -21,7 +21,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored structures are
 #define VOS_ROOT_MAGIC UINT64_C(0x31534f5652494143) /* "CAIRVOS1" */
 
 enum {
-    VOS_FORMAT_VERSION = 1,
+    VOS_FORMAT_VERSION = 2,
     VOS_NODE_MAGIC = 0xb7,
     VOS_POOL_MAGIC = 0xa1,
     VOS_CONT_MAGIC = 0xa2,
@@ -76,8 +76,9 @@ struct vos_ent_df {
     uint64_t off; /* record or child; incarnation logs: struct vos_ilog_ent in 64 bits */
     uint64_t hi; /* last index below here */
     uint64_t epoch; /* smallest epoch below here */
+    uint64_t epoch_max; /* largest epoch below here */
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_ent_df) == 32, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_ent_df) == 40, "format");
 
 /*
  * Incarnation log: creations and punches. One entry is embedded: depth 0, `tree.root` is its epoch, `ent` the rest (all zero: empty

@@ -28,6 +28,7 @@ struct vos_op {
     uint32_t fresh_next;
     bool is_bulk; /* many inserts close together: cover whole nodes, once each */
     uint32_t steps_left; /* of bounded work (ST-9); 0: come back after a yield */
+    uint32_t visit_nr; /* nodes of trees looked at, and extents */
 };
 
 /* A place in time: epoch, then minor epoch. */

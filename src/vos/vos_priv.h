@@ -16,7 +16,6 @@ enum {
     VOS_LSN_BITS = 13, /* objects share an entry by hash (ST-2) */
     VOS_STEPS_NR = 512, /* nodes or records visited between yields (ST-9) */
     VOS_GC_STEP_NR = 64, /* records freed in one transaction */
-    VOS_PUNCH_SCAN_NR_MAX = 256, /* akeys looked at to find a dkey empty */
     VOS_FETCH_BYTES_MAX = 64 << 20,
     VOS_BOUND_AHEAD_NS = 1000000000, /* ST-6 */
     VOS_APPLY_TRIES_NR_MAX = 1000, /* waits for the collector in a full store */
@@ -68,6 +67,7 @@ struct vos_tgt {
     bool gc_has_work;
     int gc_rc;
     struct vos_heap heap;
+    uint64_t visit_nr; /* nodes and extents looked at by all operations; for tests and benchmarks */
     uint64_t lsns[1 << VOS_LSN_BITS];
     struct vos_ts ts;
 };
@@ -181,6 +181,30 @@ vos_key_tree_off(uint64_t off)
     return off + offsetof(struct vos_key_df, tree);
 }
 
+/* ---- dkeys without akeys (vos_empty.c) ------------------------------------------------------------------------------ */
+
+/* What is known of a dkey with many akeys; zeroed at first. */
+struct vos_empty {
+    struct vos_cont *cont;
+    const struct vos_mod *mod; /* names object and dkey */
+    bool is_done, has_other; /* an akey is visible that the request does not name */
+    uint64_t lsn; /* of the object's newest change then */
+    uint32_t try_nr;
+    uint32_t name_nr;
+    const struct iov **names; /* akeys that the request names, sorted */
+    uint8_t *after; /* progress: the akey looked at last */
+    size_t after_len;
+};
+
+/** In a transaction that punched the last akey that `mod` names: is none left? `e` is NULL or what vos_empty_scan() found.
+ * Errors: INPROGRESS give up, vos_empty_scan(), and again. */
+CAIRN_MUST_CHECK int vos_empty_check(struct vos_op *op, struct vos_tgt *tgt,
+    const struct vos_mod *mod, struct vos_walk *w, const struct vos_empty *e, bool *ret_empty);
+/** Look at all akeys of the dkey of `mod`, for which vos_empty_check() answered INPROGRESS. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_empty_scan(struct vos_cont *cont,
+    const struct vos_apply_args *args, const struct vos_mod *mod, struct vos_empty *e);
+void vos_empty_fini(struct vos_empty *e);
+
 /* ---- reading extents in order (vos_recx.c) -------------------------------------------------------------------------- */
 
 /* A listing of the visible extents of an akey; set up to `arg`, zero the rest. */
@@ -200,6 +224,7 @@ struct vos_recx_list {
     bool is_searching, has_pending, is_stopped, window_set;
     uint32_t nr, rec_size;
     uint64_t window; /* where the next window begins */
+    uint64_t win_len; /* 0: to be guessed */
     uint64_t win_lo, win_hi;
     struct vos_entry pending;
     struct vos_evt_search *search;

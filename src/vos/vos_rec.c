@@ -412,14 +412,13 @@ ext_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
 
     if (rc != 0)
         return rc;
-    *ret_ent =
-        (struct vos_ent_df){.hkey = ext->lo, .off = rec, .hi = ext->hi, .epoch = ext->ver.epoch};
+    *ret_ent = vos_ext_ent(ext, rec);
     return 0;
 }
 
 enum { ORDER = 31, ORDER_EXT = 15 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER * 16 <= VOS_BTR_NODE_BYTES, "order");
-CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER_EXT * 32 <= VOS_BTR_NODE_BYTES, "order");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER_EXT * 40 <= VOS_BTR_NODE_EXT_BYTES, "order");
 
 const struct vos_btr_kind vos_kind_pool = {
     VOS_TREE_POOL, 16, ORDER, false, false, true, pool_cmp, pool_ent};
@@ -438,5 +437,5 @@ const struct vos_btr_kind vos_kind_key_lex = {
 const struct vos_btr_kind vos_kind_single = {
     VOS_TREE_SINGLE, 16, ORDER, false, false, true, ver_cmp, single_ent};
 const struct vos_btr_kind vos_kind_ext = {
-    VOS_TREE_EXT, 32, ORDER_EXT, false, false, false, ver_cmp, ext_ent};
+    VOS_TREE_EXT, 40, ORDER_EXT, false, false, false, ver_cmp, ext_ent};
 const struct vos_btr_kind vos_kind_ilog = {VOS_TREE_ILOG, 16, ORDER, true, true, false, NULL, NULL};

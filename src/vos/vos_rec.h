@@ -43,6 +43,17 @@ CAIRN_MUST_CHECK int vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ext
 CAIRN_MUST_CHECK int vos_client_get(struct vos_op *op, uint64_t off, struct vos_client_df **ret_rec);
 CAIRN_MUST_CHECK int vos_slots_get(struct vos_op *op, uint64_t off, struct vos_slots_df **ret_rec);
 
+/* What the tree holds of an extent. */
+static inline struct vos_ent_df
+vos_ext_ent(const struct vos_ext_df *ext, uint64_t rec)
+{
+    return (struct vos_ent_df){.hkey = ext->lo,
+        .off = rec,
+        .hi = ext->hi,
+        .epoch = ext->ver.epoch,
+        .epoch_max = ext->ver.epoch};
+}
+
 /* Parts of a version record (checked by vos_ver_get). */
 uint32_t vos_ver_bytes(const struct vos_ver_df *ver); /* of the whole record */
 const uint32_t *vos_ver_csums(const struct vos_ver_df *ver);

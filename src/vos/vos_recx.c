@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Visible extents of an array in order, upwards or downwards, in windows of a bounded number of extents, merged where they touch and have one
- * epoch. Between windows the listing may pause; it goes on at the same epoch.
+ * Visible extents of an array in order, upwards or downwards, in windows of a bounded number of pieces, merged where they touch and have one
+ * epoch. Between windows the listing may pause; it goes on at the same epoch. The first window is as long as WINDOW_GUESS_NR extents of any
+ * version; each next one is twice as long while there is little in it, and half as long when there is too much: extents that are covered
+ * by newer ones cost nothing.
  */
 #include "vos/vos_evtree.h"
 #include "vos/vos_priv.h"
 
 #include <stdlib.h>
 
-enum { WINDOW_NR = 128 };
+enum { WINDOW_GUESS_NR = 64, WINDOW_PIECES_NR = 256 };
 #define IDX_MAX ((UINT64_C(1) << 63) - 1)
 
-/* The window upwards from `pos` ends before the extent that would be one too many. */
+/* A first guess: the window upwards from `pos` ends before the extent that would be one too many. */
 static int
 window_up(struct vos_btr *t, uint64_t pos, uint64_t *ret_hi)
 {
@@ -23,7 +25,7 @@ window_up(struct vos_btr *t, uint64_t pos, uint64_t *ret_hi)
 
     if (rc == 0)
         rc = vos_btr_settle(t);
-    for (uint32_t i = 0; rc == 0 && i < WINDOW_NR; i++) {
+    for (uint32_t i = 0; rc == 0 && i < WINDOW_GUESS_NR; i++) {
         rc = vos_btr_next(t);
     }
     *ret_hi = IDX_MAX;
@@ -43,7 +45,7 @@ window_down(struct vos_btr *t, uint64_t pos, uint64_t *ret_lo)
     struct vos_ext_df *ext;
     int rc = vos_btr_search_le(t, &key);
 
-    for (uint32_t i = 0; rc == 0 && i < WINDOW_NR; i++) {
+    for (uint32_t i = 0; rc == 0 && i < WINDOW_GUESS_NR; i++) {
         rc = vos_btr_prev(t);
     }
     *ret_lo = 0;
@@ -53,6 +55,18 @@ window_down(struct vos_btr *t, uint64_t pos, uint64_t *ret_lo)
     if (rc == 0)
         *ret_lo = ext->lo;
     return rc;
+}
+
+static int
+window_guess(struct vos_recx_list *l, struct vos_btr *t)
+{
+    uint64_t edge;
+    int rc = l->is_descending ? window_down(t, l->window, &edge) : window_up(t, l->window, &edge);
+
+    if (rc != 0)
+        return rc;
+    l->win_len = (l->is_descending ? l->window - MIN(edge, l->window) : edge - l->window) + 1;
+    return 0;
 }
 
 /* Choose the next window; *ret_end when there is nothing more. */
@@ -73,21 +87,23 @@ window_next(struct vos_recx_list *l, struct vos_op *op, struct vos_walk *w, bool
     }
     if (!l->is_descending && l->window > hi_max)
         return 0;
-    rc = vos_btr_init(&t, op, &vos_kind_ext, df, df_off);
-    if (rc != 0)
-        return rc;
-    l->win_lo = l->win_hi = MIN(l->window, IDX_MAX);
-    rc = l->is_descending ? window_down(&t, l->win_hi, &l->win_lo)
-                          : window_up(&t, l->win_lo, &l->win_hi);
-    if (rc != 0)
-        return rc;
-    if (l->win_lo > l->win_hi)
-        l->win_lo = l->win_hi;
-    *l->search = (struct vos_evt_search){.lo = l->win_lo,
-        .hi = l->win_hi,
-        .epoch = op->epoch,
-        .punch = w->a.info.punch,
-        .heap = &l->cont->tgt->heap};
+    l->window = MIN(l->window, IDX_MAX);
+    if (l->win_len == 0) {
+        rc = vos_btr_init(&t, op, &vos_kind_ext, df, df_off);
+        if (rc == 0)
+            rc = window_guess(l, &t);
+        if (rc != 0)
+            return rc;
+    }
+    l->win_lo = l->win_hi = l->window;
+    if (l->is_descending) {
+        l->win_lo = l->win_len > l->win_hi ? 0 : l->win_hi - l->win_len + 1;
+    } else {
+        l->win_hi = l->win_len > IDX_MAX - l->win_lo ? IDX_MAX : l->win_lo + l->win_len - 1;
+    }
+    vos_evt_begin(l->search, &l->cont->tgt->heap, l->win_lo, l->win_hi, op->epoch, w->a.info.punch);
+    l->search->piece_max = WINDOW_PIECES_NR;
+    l->is_searching = true;
     *ret_end = false;
     return 0;
 }
@@ -133,41 +149,27 @@ piece_add(struct vos_recx_list *l, uint64_t lo, uint64_t hi, uint64_t epoch)
     return true;
 }
 
-struct part {
-    uint64_t lo, hi, epoch;
-};
-
-static int
+static void
 window_emit(struct vos_recx_list *l)
 {
-    const struct vos_evt_hit *hit;
-    struct vos_evt_sweep sw;
-    struct part *parts = NULL;
-    uint32_t nr = 0;
-    uint64_t lo, hi;
-    int rc = vos_evt_sweep_init(&sw, l->search);
+    const struct vos_evt_search *s = l->search;
 
-    /* Every start and every end of an extent begins at most one piece. */
-    if (rc == 0 && l->is_descending) {
-        parts = vos_mem_get((2 * (size_t)l->search->hit_nr + 1) * sizeof(*parts));
-        rc = parts == NULL ? CAIRN_ERR(NOMEM) : 0;
+    for (uint32_t i = 0; i < s->piece_nr && !l->is_stopped; i++) {
+        const struct vos_evt_piece *p = &s->pieces[l->is_descending ? s->piece_nr - 1 - i : i];
+
+        if (!p->is_hole)
+            (void)piece_add(l, p->lo, p->hi, p->ver.epoch);
     }
-    while (rc == 0 && !l->is_stopped && vos_evt_sweep_next(&sw, &lo, &hi, &hit)) {
-        if (hit->is_hole)
-            continue;
-        if (parts != NULL) {
-            parts[nr++] = (struct part){lo, hi, hit->ver.epoch};
-        } else {
-            (void)piece_add(l, lo, hi, hit->ver.epoch);
-        }
-    }
-    while (nr > 0 && !l->is_stopped) {
-        nr--;
-        (void)piece_add(l, parts[nr].lo, parts[nr].hi, parts[nr].epoch);
-    }
-    free(parts);
-    vos_evt_sweep_fini(&sw);
-    return rc;
+    if (s->piece_nr < WINDOW_PIECES_NR / 2)
+        l->win_len = MIN(l->win_len, IDX_MAX / 2) * 2;
+}
+
+static void
+search_end(struct vos_recx_list *l)
+{
+    if (l->is_searching)
+        vos_evt_fini(l->search);
+    l->is_searching = false;
 }
 
 static int
@@ -189,8 +191,7 @@ recx_list_body(struct vos_op *op, void *arg)
     if (w.a.info.is_visible && vos_akey_type(w.akey) == VOS_IOD_ARRAY) {
         l->rec_size = w.akey->rec_size;
         rc = l->is_searching ? 0 : window_next(l, op, &w, &end);
-        if (l->is_searching)
-            end = false;
+        end = !l->is_searching;
     }
     if (rc != 0)
         return rc;
@@ -198,14 +199,17 @@ recx_list_body(struct vos_op *op, void *arg)
         l->is_eof = flush(l);
         return 0;
     }
-    l->is_searching = true;
+    l->search->gen = *vos_obj_lsn(l->cont->tgt, w.h_obj);
     rc = vos_evt_collect(op, &w.akey->tree, vos_key_tree_off(w.a.off), l->search);
-    if (rc == 0)
-        rc = window_emit(l);
+    if (rc == -DER_OVERFLOW && l->win_lo < l->win_hi) {
+        search_end(l);
+        l->win_len = MAX(l->win_len / 2, UINT64_C(1));
+        return -DER_INPROGRESS;
+    }
     if (rc != 0)
         return rc;
-    l->is_searching = false;
-    vos_evt_fini(l->search);
+    window_emit(l);
+    search_end(l);
     if (l->is_stopped)
         return 0;
     if (l->is_descending ? l->win_lo == 0 : l->win_hi == IDX_MAX) {
@@ -219,12 +223,12 @@ recx_list_body(struct vos_op *op, void *arg)
 int
 vos_recx_list(struct vos_tgt *tgt, struct vos_op *op, struct vos_recx_list *l)
 {
-    struct vos_evt_search search = {0};
+    struct vos_evt_search search;
     int rc;
 
     l->search = &search;
     rc = vos_read_run(tgt, op, recx_list_body, l);
+    search_end(l);
     l->search = NULL;
-    vos_evt_fini(&search);
     return rc;
 }

@@ -39,6 +39,7 @@ vos_tx_run(struct vos_tgt *tgt, struct vos_op *op, uint32_t flags, uint64_t shar
         *op = start;
         op->tx = &tx;
         rc = body(op, arg);
+        tgt->visit_nr += op->visit_nr;
         op->tx = NULL;
         if (rc == 0 && CAIRN_FAULT("vos.tx.commit"))
             rc = CAIRN_ERR(NOMEM);
@@ -62,9 +63,11 @@ vos_read_run(struct vos_tgt *tgt, struct vos_op *op, vos_body_fn body, void *arg
 
     for (;;) {
         op->steps_left = VOS_STEPS_NR;
+        op->visit_nr = 0;
         ult_noyield_begin();
         rc = body(op, arg);
         ult_noyield_end();
+        tgt->visit_nr += op->visit_nr;
         if (rc == -DER_AGAIN) {
             rc = umem_fault(tgt->um);
             if (rc != 0)

@@ -2,7 +2,7 @@
 /*
  * Goal: what a search and sweep of the extent tree shows equals, at every index, the newest extent of a plain list. Method: random extents at
  * random epochs (not in order), some taken out again, searches of random ranges at random epochs above random punches, in tiny steps with
- * pages evicted in between; the tree is checked as a whole now and then.
+ * pages evicted in between and the tree said to have changed; the tree is checked as a whole now and then.
  */
 #include "base/crc.h"
 #include "vos/vos_evtree.h"
@@ -25,6 +25,8 @@ struct ev {
     struct model_ext *cur;
     struct vos_evt_search search;
     uint32_t steps;
+    uint32_t changes_in; /* the tree is said to have changed at every so manieth step; 0: never */
+    uint32_t calls, plain_nr;
 };
 
 static int
@@ -97,6 +99,8 @@ search_body(struct vos_op *op, void *arg)
     struct ev *e = arg;
 
     op->steps_left = e->steps;
+    if (e->changes_in != 0 && ++e->calls % e->changes_in == 0)
+        e->search.gen++;
     return root_get(op) == NULL ? -DER_AGAIN
                                 : vos_evt_collect(op, root_get(op), umem_root(op->um), &e->search);
 }
@@ -155,49 +159,93 @@ model_at(const struct ev *e, uint64_t idx)
 static void
 compare(struct ev *e)
 {
-    const struct vos_evt_hit *hit;
-    struct vos_evt_sweep sw;
-    uint64_t pos = e->search.lo, lo, hi;
+    uint64_t pos = e->search.lo;
 
-    EXPECT_OK(vos_evt_sweep_init(&sw, &e->search));
-    while (vos_evt_sweep_next(&sw, &lo, &hi, &hit) && !test_failed()) {
-        EXPECT_GE(lo, pos);
-        EXPECT_LE(hi, e->search.hi);
-        for (uint64_t i = pos; i < lo; i++) {
+    for (uint32_t k = 0; k < e->search.piece_nr && !test_failed(); k++) {
+        const struct vos_evt_piece *p = &e->search.pieces[k];
+        const struct model_ext *at;
+
+        EXPECT_GE(p->lo, pos);
+        EXPECT_LE(p->hi, e->search.hi);
+        for (uint64_t i = pos; i < p->lo; i++) {
             EXPECT(model_at(e, i) == NULL);
         }
-        /* Both ends and the middle of a piece are of this extent. */
-        EXPECT_EQ(hit->rec, model_at(e, lo) == NULL ? 0 : model_at(e, lo)->rec);
-        EXPECT_EQ(hit->rec, model_at(e, hi) == NULL ? 0 : model_at(e, hi)->rec);
-        EXPECT_EQ(hit->rec, model_at(e, (lo + hi) / 2) == NULL ? 0 : model_at(e, (lo + hi) / 2)->rec);
-        EXPECT_EQ(hit->is_hole, model_at(e, lo) != NULL && model_at(e, lo)->is_hole);
-        pos = hi + 1;
+        for (uint64_t i = p->lo; i <= p->hi && !test_failed(); i++) {
+            at = model_at(e, i);
+            if (!EXPECT(at != NULL))
+                return;
+            EXPECT_EQ(p->rec, at->rec);
+            EXPECT_EQ(p->ext_lo, at->lo);
+            EXPECT_EQ(p->ver.minor, at->ver.minor);
+            EXPECT_EQ(p->is_hole, at->is_hole);
+        }
+        pos = p->hi + 1;
     }
     for (uint64_t i = pos; i <= e->search.hi && !test_failed(); i++) {
         EXPECT(model_at(e, i) == NULL);
     }
-    vos_evt_sweep_fini(&sw);
 }
+
+static void at_once(struct ev *e);
 
 static void
 search_once(struct ev *e)
 {
     struct rng *r = &e->f->rng;
+    uint64_t lo = rng_below(r, IDX_NR), epoch = 1 + rng_below(r, EPOCH_NR);
+    uint64_t len = rng_chance(r, 1, 2) ? MIN(IDX_NR - lo, 300) : IDX_NR - lo;
+    struct vos_epoch punch = {0, 0};
     struct vos_op op;
 
-    e->search =
-        (struct vos_evt_search){.lo = rng_below(r, IDX_NR), .epoch = 1 + rng_below(r, EPOCH_NR)};
-    e->search.heap = &e->tgt.heap;
-    e->search.hi = e->search.lo + rng_below(r, IDX_NR - e->search.lo);
-    if (rng_chance(r, 1, 2)) {
-        e->search.punch =
-            (struct vos_epoch){rng_below(r, e->search.epoch + 1), (uint16_t)rng_below(r, 3)};
-    }
-    e->steps = 1 + (uint32_t)rng_below(r, 12) * 8 + 21;
+    if (rng_chance(r, 1, 2))
+        punch = (struct vos_epoch){rng_below(r, epoch + 1), (uint16_t)rng_below(r, 3)};
+    vos_evt_begin(&e->search, &e->tgt.heap, lo, lo + rng_below(r, len), epoch, punch);
+    e->steps = 1 + (uint32_t)rng_below(r, 12) * 8;
+    e->changes_in = rng_chance(r, 1, 2) ? 0 : 1 + (uint32_t)rng_below(r, 6);
+    /* A plain search must have room for a way down. */
+    if (e->changes_in != 0)
+        e->steps += 20;
     vos_op_init(&op, &e->tgt);
     if (EXPECT_OK(vos_read_run(&e->tgt, &op, search_body, e)))
         compare(e);
+    e->plain_nr += e->search.is_plain;
     vos_evt_fini(&e->search);
+    at_once(e);
+}
+
+struct at {
+    struct ev *e;
+    uint64_t lo, hi, epoch;
+    bool found;
+};
+
+static int
+at_body(struct vos_op *op, void *arg)
+{
+    struct at *a = arg;
+
+    return root_get(op) == NULL ? -DER_AGAIN
+                                : vos_evt_at(op, root_get(op), umem_root(op->um), a->lo, a->hi,
+                                      a->epoch, &a->e->tgt.heap, &a->found);
+}
+
+static void
+at_once(struct ev *e)
+{
+    struct rng *r = &e->f->rng;
+    struct at a = {.e = e, .lo = rng_below(r, IDX_NR), .epoch = 1 + rng_below(r, EPOCH_NR)};
+    bool want = false;
+    struct vos_op op;
+
+    a.hi = a.lo + rng_below(r, 100);
+    for (uint32_t i = 0; i < e->nr; i++) {
+        const struct model_ext *m = &e->exts[i];
+
+        want = want || (m->is_in && m->ver.epoch == a.epoch && m->lo <= a.hi && a.lo <= m->hi);
+    }
+    vos_op_init(&op, &e->tgt);
+    EXPECT_OK(vos_read_run(&e->tgt, &op, at_body, &a));
+    EXPECT_EQ(a.found, want);
 }
 
 static bool
@@ -279,6 +327,7 @@ model(struct fix *f)
     }
     umem_stats_get(e->tgt.um, &stats);
     EXPECT_GT(stats.misses_nr, 100);
+    EXPECT_GT(e->plain_nr, 5);
     /* Everything out again, in an order of its own. */
     for (uint32_t i = 0; i < e->nr; i++) {
         e->cur = &e->exts[(i * 977u) % EXT_NR];

@@ -304,6 +304,112 @@ list_io(struct fix *f)
     fix_close(f);
 }
 
+/* Goal: what one transaction does is bounded over all its modifications together (ST-9). */
+static void
+parts_io(struct fix *f)
+{
+    enum { MOD_NR = 5, NR = VOS_PARTS_NR_MAX / (MOD_NR - 1) };
+    static struct recx recxs[NR + 1];
+    static uint8_t data[NR + 1];
+    struct vos_iod iods[MOD_NR];
+    struct vos_mod mods[MOD_NR];
+
+    if (!fix_format(f))
+        return;
+    for (uint64_t i = 0; i <= NR; i++) {
+        recxs[i] = (struct recx){i * 2, 1};
+    }
+    for (uint32_t m = 0; m < MOD_NR; m++) {
+        iods[m] = (struct vos_iod){.akey = IOV("a"),
+            .type = VOS_IOD_ARRAY,
+            .size = 1,
+            .recx_nr = NR,
+            .recxs = recxs,
+            .data = {data, NR}};
+        mods[m] = (struct vos_mod){.op = VOS_MOD_UPDATE,
+            .oid = fix_oid(m + 1),
+            .dkey = IOV("d"),
+            .iod_nr = 1,
+            .iods = &iods[m]};
+    }
+    struct vos_apply_args args = {.mods = mods, .mod_nr = MOD_NR - 1};
+
+    EXPECT_OK(vos_apply(f->cont, &args, NULL));
+    args.mod_nr = MOD_NR;
+    EXPECT_ERR(vos_apply(f->cont, &args, NULL), INVAL);
+    mods[MOD_NR - 1].op = VOS_MOD_PUNCH_OBJ;
+    EXPECT_ERR(vos_apply(f->cont, &args, NULL), INVAL);
+    mods[MOD_NR - 1].op = VOS_MOD_PUNCH_AKEYS;
+    EXPECT_ERR(vos_apply(f->cont, &args, NULL), INVAL);
+    args.mod_nr = MOD_NR - 1;
+    iods[0].recx_nr++;
+    iods[0].data.len++;
+    EXPECT_ERR(vos_apply(f->cont, &args, NULL), INVAL);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_io, parts_of_a_request_are_bounded, BACKEND_SIM)
+{
+    run(parts_io);
+}
+
+/* Goal: values that would make the log record of a request too large go to the data role; the others stay with the index. */
+static void
+inline_sum_io(struct fix *f)
+{
+    enum { NR = 1000, LEN = 4096, SMALL = 500 };
+    static uint8_t data[NR * LEN], back[NR * LEN];
+    static struct recx recxs[NR];
+    struct vos_iod iod = {.akey = IOV("a"),
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = NR,
+        .recxs = recxs,
+        .data = {data, sizeof(data)}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod};
+    struct vos_cont_info info;
+
+    if (!fix_format(f))
+        return;
+    rng_bytes(&f->rng, data, sizeof(data));
+    for (uint64_t i = 0; i < NR; i++) {
+        recxs[i] = (struct recx){i * 7 % NR * LEN, LEN};
+    }
+    EXPECT_OK(fix_mod(f, &mod, NULL));
+    EXPECT_OK(fix_read(f, 1, "d", "a", VOS_EPOCH_MAX, 0, sizeof(back), 0, back));
+    for (uint32_t i = 0; i < NR && !test_failed(); i++) {
+        EXPECT_MEM_EQ(back + recxs[i].idx, data + (size_t)i * LEN, LEN);
+    }
+    EXPECT_OK(vos_cont_query(f->cont, &info));
+    EXPECT_EQ(info.data_used, sizeof(data));
+    EXPECT_LT(info.meta_used, 400 * NR);
+    /* As many bytes in values of which most are small. */
+    for (uint64_t i = 0; i < NR; i++) {
+        recxs[i].nr = i % 4 == 0 ? LEN : SMALL;
+    }
+    iod.data.len = NR / 4 * LEN + NR / 4 * 3 * SMALL;
+    mod.oid = fix_oid(2);
+    EXPECT_OK(fix_mod(f, &mod, NULL));
+    EXPECT_OK(vos_cont_query(f->cont, &info));
+    EXPECT_EQ(info.data_used, sizeof(data) + NR / 4 * LEN);
+    /* Fewer bytes: all with the index. */
+    iod.recx_nr = 200;
+    iod.data.len = 50 * LEN + 150 * SMALL;
+    mod.oid = fix_oid(3);
+    EXPECT_OK(fix_mod(f, &mod, NULL));
+    EXPECT_OK(vos_cont_query(f->cont, &info));
+    EXPECT_EQ(info.data_used, sizeof(data) + NR / 4 * LEN);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_io, many_values_of_a_page, BACKEND_SIM)
+{
+    run(inline_sum_io);
+}
+
 /* Many ranges of both sorts of values, not in order. */
 static void
 mixed_list_io(struct fix *f)
