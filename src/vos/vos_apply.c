@@ -754,9 +754,10 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
         any = any || w->a.info.is_visible;
     }
     /* A dkey that lost its last akey goes, too. */
-    if (rc == 0 && any && w->d.info.is_visible)
+    if (rc == 0 && any && w->d.info.is_visible) {
         rc = vos_empty_check(
             op, a->tgt, mod, w, a->empties == NULL ? NULL : &a->empties[at], &is_empty);
+    }
     if (rc == -DER_INPROGRESS)
         a->undecided = at;
     if (rc == 0 && is_empty)

@@ -136,9 +136,10 @@ body(struct fix *f)
     }
     /* One way down, and a way down for each of the ties on it. */
     EXPECT_LE(c->insert_max, c->height * (1 + 4 * c->height));
-    if (getenv("CAIRN_TEST_LOG") != NULL)
+    if (getenv("CAIRN_TEST_LOG") != NULL) {
         printf("    %-22s an insert looks at %lu at most\n", c->shape->name,
             (unsigned long)c->insert_max);
+    }
     searches(c, c->nr, false);
     searches(c, c->nr + 1000, false);
     searches(c, c->nr - 1, true);
