@@ -108,6 +108,12 @@ vos_epoch_now(const struct vos_tgt *tgt)
     return MIN(tgt->clock.last, tgt->bound);
 }
 
+/**
+ * Store the last epoch used as the bound (ST-6), durably: a clean stop, after which the next life need not wait for the wall clock. What is served
+ * after it moves the bound again first. Errors: those of vos_tx_run(); the old bound stays.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_bound_settle(struct vos_tgt *tgt);
+
 /** The epoch to read at: now, or the given one, with the clock raised to it. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_epoch_read(struct vos_tgt *tgt, uint64_t epoch, uint64_t *ret_epoch);

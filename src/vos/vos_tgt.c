@@ -221,6 +221,45 @@ vos_epoch_read(struct vos_tgt *tgt, uint64_t epoch, uint64_t *ret_epoch)
     return rc;
 }
 
+static int
+bound_settle_body(struct vos_op *op, void *arg)
+{
+    struct vos_tgt *tgt = arg;
+    struct vos_root_df *root;
+    int rc = vos_root(op, tgt, &root);
+
+    if (rc == 0) {
+        rc = vos_range(
+            op, tgt->root_off + offsetof(struct vos_root_df, epoch_bound), sizeof(uint64_t));
+    }
+    if (rc != 0)
+        return rc;
+    op->epoch = tgt->clock.last;
+    root->epoch_bound = op->epoch;
+    return 0;
+}
+
+/*
+ * Everything handed out, received and read at is at or below clock.last; an epoch drawn after this is above the new bound, and so moves it again
+ * before it is used. A crash anywhere in between finds the old bound or the new one.
+ */
+int
+vos_bound_settle(struct vos_tgt *tgt)
+{
+    struct vos_op op;
+    uint64_t lsn;
+    int rc;
+
+    if (tgt->clock.last == 0 || tgt->clock.last >= tgt->bound)
+        return 0; /* nothing was used since the opening */
+    vos_op_init(&op, tgt);
+    rc = vos_tx_run(tgt, &op, UMEM_TX_RECLAIM, 0, bound_settle_body, tgt, &lsn);
+    if (rc != 0)
+        return rc;
+    vos_bound_moved(tgt, op.epoch, lsn);
+    return vos_wait(tgt, lsn);
+}
+
 /* ---- opening and closing -------------------------------------------------------------------------------------------- */
 
 static int
@@ -336,6 +375,8 @@ vos_tgt_close(struct vos_tgt *tgt)
         CAIRN_ASSERT(cont->refs == 0);
     }
     vos_gc_end(tgt);
+    if (bio_status(tgt->bio) == 0)
+        CAIRN_IGNORE(vos_bound_settle(tgt)); /* else the next life begins at the old one */
     tgt_free(tgt);
 }
 

@@ -206,10 +206,10 @@ static inline void
 fix_close(struct fix *f)
 {
     vos_cont_close(f->cont);
-    vos_tgt_close(f->tgt);
-    bio_close(f->bio);
     f->cont = NULL;
-    f->tgt = NULL;
+    vos_tgt_close(f->tgt);
+    f->tgt = NULL; /* at once: a kill may come in the next wait */
+    bio_close(f->bio);
     f->bio = NULL;
 }
 

@@ -196,7 +196,7 @@ bounds(struct fix *f)
         return;
     /* Everything up to the bound counts as read after a restart. */
     EXPECT_ERR(act(f, PUT_A, epoch), TX_RESTART);
-    EXPECT_ERR(act(f, PUT_E, hlc_add_ns(epoch, 600000000)), TX_RESTART);
+    EXPECT_ERR(act(f, PUT_E, hlc_add_ns(epoch, 500000000)), TX_RESTART); /* the last one used */
     EXPECT_OK(vos_epoch_next(f->tgt, &epoch));
     EXPECT_OK(act(f, PUT_A, epoch));
     fix_close(f);
