@@ -3,14 +3,15 @@
  * Mounts and files as bytes for other processes, as daos_pool_local2global() does for pools. Opening one takes no request. All numbers little-endian; the bytes pass between
  * processes of one build and are never stored:
  *
- *   mount   magic u32, version u32, amode u32, chunk u64, three classes u32, mode u32, hints[128], superblock oid, root oid, root's DFS_INODE[88]
- *   file    magic u32, version u32, flags u32, oid of the parent, DFS_INODE[88], name length u16, name
+ *   mount   magic u32, version u32, amode u32, chunk u64, three classes u32, mode u32, hints[128], superblock oid, root oid, root's DFS_INODE[88], crc32c u32
+ *   file    magic u32, version u32, flags u32, oid of the parent, DFS_INODE[88], name length u16, name[255], crc32c u32
  *   all     magic u32, version u32, three lengths u64: pool, container, mount; then these three
  */
 #include "client/dfs/dfs_priv.h"
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/crc.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -22,9 +23,9 @@ enum {
     GLOB_MOUNT_MAGIC = 0x4d464443,
     GLOB_FILE_MAGIC = 0x46464443,
     GLOB_ALL_MAGIC = 0x41464443,
-    GLOB_VERSION = 1,
-    GLOB_MOUNT_BYTES = 4 * 3 + 8 + 4 * 4 + DAOS_CONT_HINT_MAX_LEN + 16 * 2 + DFS_INODE_BYTES,
-    GLOB_FILE_BYTES = 4 * 3 + 16 + DFS_INODE_BYTES + 2 + DFS_NAME_BYTES_MAX,
+    GLOB_VERSION = 2,
+    GLOB_MOUNT_BYTES = 4 * 3 + 8 + 4 * 4 + DAOS_CONT_HINT_MAX_LEN + 16 * 2 + DFS_INODE_BYTES + 4,
+    GLOB_FILE_BYTES = 4 * 3 + 16 + DFS_INODE_BYTES + 2 + DFS_NAME_BYTES_MAX + 4,
     GLOB_ALL_HEAD_BYTES = 4 * 2 + 8 * 3,
 };
 
@@ -90,6 +91,21 @@ glob_wants(d_iov_t *glob, size_t bytes, int *ret_rc)
     return has_room;
 }
 
+/* The checksum of all before goes to the end. */
+static void
+seal(d_iov_t *glob, size_t bytes)
+{
+    le32_put((uint8_t *)glob->iov_buf + bytes - 4, crc32c(0, glob->iov_buf, bytes - 4));
+    glob->iov_len = bytes;
+}
+
+static bool
+is_sealed(const d_iov_t *glob, size_t bytes)
+{
+    return glob->iov_buf != NULL && glob->iov_len >= bytes &&
+        le32_get((const uint8_t *)glob->iov_buf + bytes - 4) == crc32c(0, glob->iov_buf, bytes - 4);
+}
+
 static bool
 head_is_ours(const uint8_t **pos, uint32_t magic)
 {
@@ -122,7 +138,7 @@ dfs_local2global(dfs_t *dfs, d_iov_t *glob)
     put_oid(&pos, dfs->super_oid);
     put_oid(&pos, dfs->root_oid);
     dfs_entry_encode(&dfs->root->entry, pos);
-    glob->iov_len = GLOB_MOUNT_BYTES;
+    seal(glob, GLOB_MOUNT_BYTES);
     return 0;
 }
 
@@ -135,7 +151,7 @@ dfs_global2local(daos_handle_t poh, daos_handle_t coh, int flags, d_iov_t glob, 
     const uint8_t *pos = glob.iov_buf;
     int amode;
 
-    if (ret_dfs == NULL || pos == NULL || glob.iov_len < GLOB_MOUNT_BYTES ||
+    if (ret_dfs == NULL || !is_sealed(&glob, GLOB_MOUNT_BYTES) ||
         !head_is_ours(&pos, GLOB_MOUNT_MAGIC))
         return EINVAL;
     amode = (int)get32(&pos);
@@ -263,7 +279,7 @@ dfs_obj_local2global(dfs_t *dfs, dfs_obj_t *obj, d_iov_t *glob)
     le16_put(pos, (uint16_t)name_len);
     memset(pos + 2, 0, DFS_NAME_BYTES_MAX);
     memcpy(pos + 2, obj->name, name_len);
-    glob->iov_len = GLOB_FILE_BYTES;
+    seal(glob, GLOB_FILE_BYTES);
     return 0;
 }
 
@@ -277,7 +293,7 @@ dfs_obj_global2local(dfs_t *dfs, int flags, d_iov_t glob, dfs_obj_t **ret_obj)
     uint16_t name_len;
     int obj_flags;
 
-    if (dfs == NULL || ret_obj == NULL || pos == NULL || glob.iov_len < GLOB_FILE_BYTES ||
+    if (dfs == NULL || ret_obj == NULL || !is_sealed(&glob, GLOB_FILE_BYTES) ||
         !head_is_ours(&pos, GLOB_FILE_MAGIC))
         return EINVAL;
     obj_flags = (int)get32(&pos);
