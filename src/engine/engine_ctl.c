@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/hlc.h"
 #include "engine_priv.h"
 #include "proto/ctl/ctl.pb-c.h"
@@ -434,6 +435,8 @@ props_from(struct ctl *ctl, const Cairn__Ctl__PoolCreateReq *in, struct proto_ar
 
         props[nr] = (struct proto_prop){
             .type = src->number, .num = src->num, .bytes = pool_key_str(src->str)};
+        if (src->data.len > 0)
+            props[nr].bytes = (struct iov){src->data.data, src->data.len};
     }
     if (in->user[0] != '\0')
         props[nr++] = (struct proto_prop){.type = 6, .bytes = pool_key_str(in->user)};
@@ -477,6 +480,36 @@ meta_of(struct ctl *ctl, uint64_t each)
     share = (each >> 20) * (space->meta_total >> 20) / part << 20;
     share = MAX(share, MIN(each / META_SHARE, space->meta_total / META_SHARE));
     return MIN(MAX(share, META_EACH_MIN), each);
+}
+
+/*
+ * nranks of those that joined, in their order, from a place that follows from the pool's uuid: pools spread, and a resend means the same ranks.
+ */
+static int
+ranks_choose(struct ctl *ctl, Cairn__Ctl__PoolCreateReq *in)
+{
+    const struct engine_group *g = engine_sys(ctl->engine)->group;
+    uint32_t *joined = arena_calloc(ctl->arena, 2 * (size_t)g->nr + 1, sizeof(*joined));
+    uint32_t nr = 0, first;
+
+    if (joined == NULL)
+        return CAIRN_ERR(NOMEM);
+    if (in->n_ranks > 0)
+        return ctl_fail(ctl, CAIRN_ERR(INVAL), "give either the ranks or their number");
+    for (uint32_t i = 0; i < g->nr; i++) {
+        if (g->ranks[i].state == MGMT_RANK_JOINED)
+            joined[nr++] = g->ranks[i].rank;
+    }
+    if (in->nranks > nr) {
+        return ctl_fail(ctl, CAIRN_ERR(INVAL),
+            "a pool on %u ranks was asked for, and %u have joined: ask for so many at most",
+            in->nranks, nr);
+    }
+    memcpy(joined + nr, joined, nr * sizeof(*joined));
+    first = (uint32_t)(hash_bytes64(in->uuid.data, in->uuid.len, 0) % nr);
+    in->ranks = joined + first;
+    in->n_ranks = in->nranks;
+    return 0;
 }
 
 /* Bytes of each target from what the request gives. */
@@ -559,6 +592,9 @@ ctl_pool_create(struct ctl *ctl)
         return ctl_fail(ctl, CAIRN_ERR(NOTSUPPORTED),
             "a pool service has 1 replica in this version: ask for 1");
     }
+    rc = in->nranks > 0 ? ranks_choose(ctl, in) : 0;
+    if (rc != 0)
+        return rc;
     ranks = arena_calloc(ctl->arena, in->n_ranks + 1, sizeof(*ranks));
     if (ranks == NULL)
         return CAIRN_ERR(NOMEM);
@@ -748,13 +784,15 @@ query_props(struct ctl *ctl, const struct proto_array *props, Cairn__Ctl__PoolQu
     for (uint32_t i = 0; i < props->nr; i++) {
         const struct pool_prop_def *def = pool_prop_find(defs, nr, src[i].type);
 
-        if (def == NULL || def->kind == POOL_PROP_BYTES)
+        if (def == NULL || def->is_computed)
             continue;
         cairn__ctl__property__init(&dst[i]);
         dst[i].number = src[i].type;
         dst[i].num = src[i].num;
         if (def->kind == POOL_PROP_STR)
             dst[i].str = ctl_str(ctl, src[i].bytes);
+        if (def->kind == POOL_PROP_BYTES)
+            dst[i].data = (ProtobufCBinaryData){src[i].bytes.len, src[i].bytes.buf};
         rep->properties[rep->n_properties++] = &dst[i];
     }
     return 0;

@@ -11,10 +11,14 @@
 #include "control/ctl/ctl_chan.h"
 #include "control/server/server_cfg.h"
 #include "daos_prop.h"
+#include "daos_security.h"
 #include "daos_version.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -198,21 +202,68 @@ properties_parse(
     return 0;
 }
 
+/* "0,3-5": each rank once, in rising order of what is written. */
 static int
 ranks_parse(struct dmg *dmg, const char *text, uint32_t *ranks, size_t ranks_max, size_t *ret_nr)
 {
+    const char *pos = text;
     size_t nr = 0;
 
-    while (text != NULL && *text != '\0') {
+    while (pos != NULL && *pos != '\0') {
         char *end;
-        unsigned long rank = strtoul(text, &end, 10);
+        unsigned long first = strtoul(pos, &end, 10), last = first;
+        bool is_number = isdigit((unsigned char)*pos);
 
-        if (end == text || (*end != '\0' && *end != ',') || nr == ranks_max)
-            return cli_fail(&dmg->cli, -DER_INVAL, "--ranks %s: expected numbers like 0,1", text);
-        ranks[nr++] = (uint32_t)rank;
-        text = *end == ',' ? end + 1 : end;
+        if (is_number && *end == '-') {
+            pos = end + 1;
+            is_number = isdigit((unsigned char)*pos);
+            last = strtoul(pos, &end, 10);
+        }
+        if (!is_number || (*end != '\0' && *end != ',') || last < first || last - first >= ranks_max) {
+            return cli_fail(
+                &dmg->cli, -DER_INVAL, "--ranks %s: expected numbers and ranges like 0,2-4", text);
+        }
+        for (unsigned long rank = first; rank <= last; rank++) {
+            for (size_t i = 0; i < nr; i++) {
+                if (ranks[i] == rank) {
+                    return cli_fail(&dmg->cli, -DER_INVAL,
+                        "--ranks %s: rank %lu stands there twice", text, rank);
+                }
+            }
+            if (nr == ranks_max) {
+                return cli_fail(&dmg->cli, -DER_INVAL, "--ranks %s: more than %zu", text, ranks_max);
+            }
+            ranks[nr++] = (uint32_t)rank;
+        }
+        pos = *end == ',' ? end + 1 : end;
     }
     *ret_nr = nr;
+    return 0;
+}
+
+/* --ranks, --nranks. */
+static int
+ranks_read(struct dmg *dmg, const char *list, const char *number, uint32_t *ranks,
+    Cairn__Ctl__PoolCreateReq *req)
+{
+    unsigned long nr;
+    char *end;
+
+    if (list != NULL && number != NULL)
+        return cli_fail(&dmg->cli, -DER_INVAL, "give either --ranks or --nranks");
+    req->ranks = ranks;
+    if (list != NULL && *list == '\0')
+        return cli_fail(&dmg->cli, -DER_INVAL, "--ranks needs numbers like 0,2-4");
+    if (number == NULL)
+        return ranks_parse(dmg, list, ranks, SERVER_ENGINES_NR_MAX, &req->n_ranks);
+    errno = 0;
+    nr = strtoul(number, &end, 10);
+    if (errno != 0 || !isdigit((unsigned char)number[0]) || *end != '\0' || nr == 0 ||
+        nr > UINT32_MAX) {
+        return cli_fail(
+            &dmg->cli, -DER_INVAL, "--nranks %s: expected how many ranks, 1 or more", number);
+    }
+    req->nranks = (uint32_t)nr;
     return 0;
 }
 
@@ -286,7 +337,7 @@ create_print(struct dmg *dmg, const uint8_t *body, size_t len, json_t **ret_resp
     return rc;
 }
 
-enum { PROPS_MAX = 16 };
+enum { PROPS_MAX = 16, ACL_BYTES_MAX = 16384, PRINCIPAL_BYTES = DAOS_ACL_MAX_PRINCIPAL_BUF_LEN };
 
 /* The label and --properties. `*ret_text` holds their bytes: free() when the request was sent. */
 static int
@@ -319,6 +370,127 @@ create_props(struct dmg *dmg, const struct create_opts *opts, const char *label,
     return 0;
 }
 
+/* One more entry from a line of an ACL file. Errors: INVAL with a line. */
+static int
+acl_line(struct dmg *dmg, const char *path, uint32_t line, const char *text, struct daos_acl **acl)
+{
+    struct daos_ace *ace = NULL, *same = NULL;
+    int rc = daos_ace_from_str(text, &ace);
+
+    if (rc != 0) {
+        return cli_fail(&dmg->cli,
+            -DER_INVAL, "%s:%u: '%.80s' is no entry of an access control list: expected one like A::name@:rw or A:G:GROUP@:r",
+            path, line, text);
+    }
+    if (*acl != NULL &&
+        daos_acl_get_ace_for_principal(*acl, (enum daos_acl_principal_type)ace->dae_principal_type,
+            ace->dae_principal, &same) == 0) {
+        rc = cli_fail(&dmg->cli, -DER_INVAL, "%s:%u: '%.80s': its principal has an entry already",
+            path, line, text);
+    } else if (*acl == NULL) {
+        *acl = daos_acl_create(&ace, 1);
+        rc = *acl == NULL ? CAIRN_ERR(NOMEM) : 0;
+    } else {
+        rc = daos_acl_add_ace(acl, ace);
+    }
+    daos_ace_free(ace);
+    return rc;
+}
+
+/*
+ * An access control list as text: an entry in each line; empty lines and comments (#) are passed over. `*ret_acl` is the caller's to free, also with an error.
+ */
+static int
+acl_read(struct dmg *dmg, const char *path, struct daos_acl **ret_acl)
+{
+    FILE *file = fopen(path, "re");
+    char text[DAOS_ACL_MAX_ACE_STR_LEN + 64];
+    uint32_t line = 0;
+    int rc = 0;
+
+    if (file == NULL)
+        return cli_fail(&dmg->cli, err_from_errno(errno), "--acl-file %s: %s", path, strerror(errno));
+    while (rc == 0 && fgets(text, sizeof(text), file) != NULL) {
+        char *start = text + strspn(text, " \t\r\n");
+        size_t len = strlen(start);
+
+        line++;
+        if (len > 0 && start[len - 1] != '\n' && !feof(file)) {
+            rc = cli_fail(&dmg->cli, -DER_INVAL, "%s:%u: longer than %zu characters", path, line,
+                sizeof(text) - 2);
+            break;
+        }
+        while (len > 0 && isspace((unsigned char)start[len - 1])) {
+            start[--len] = '\0';
+        }
+        if (start[0] != '\0' && start[0] != '#')
+            rc = acl_line(dmg, path, line, start, ret_acl);
+    }
+    if (rc == 0 && ferror(file))
+        rc = cli_fail(&dmg->cli, CAIRN_ERR(IO), "--acl-file %s: cannot be read", path);
+    (void)fclose(file);
+    if (rc == 0 && (*ret_acl == NULL || daos_acl_validate(*ret_acl) != 0)) {
+        rc = cli_fail(&dmg->cli, -DER_INVAL,
+            "%s: no access control list: expected lines like A::name@:rw", path);
+    }
+    if (rc == 0 && daos_acl_get_size(*ret_acl) > ACL_BYTES_MAX) {
+        rc = cli_fail(&dmg->cli, -DER_OVERFLOW, "%s: the list takes %zd bytes: it may have %d",
+            path, daos_acl_get_size(*ret_acl), ACL_BYTES_MAX);
+    }
+    return rc;
+}
+
+static int
+create_acl(struct dmg *dmg, const char *path, struct daos_acl **ret_acl, Cairn__Ctl__Property *prop,
+    Cairn__Ctl__PoolCreateReq *req)
+{
+    int rc = acl_read(dmg, path, ret_acl);
+
+    if (rc != 0)
+        return rc;
+    cairn__ctl__property__init(prop);
+    prop->number = DAOS_PROP_PO_ACL;
+    prop->data = (ProtobufCBinaryData){
+        .len = (size_t)daos_acl_get_size(*ret_acl), .data = (uint8_t *)*ret_acl};
+    req->properties[req->n_properties++] = prop;
+    return 0;
+}
+
+/* A name as principals are written: "name" is "name@". */
+static int
+principal_make(struct dmg *dmg, const char *option, const char *name, char *buf)
+{
+    int len = snprintf(buf, PRINCIPAL_BYTES, "%s%s", name, strchr(name, '@') == NULL ? "@" : "");
+
+    if (len >= PRINCIPAL_BYTES || !daos_acl_principal_is_valid(buf)) {
+        return cli_fail(
+            &dmg->cli, -DER_INVAL, "--%s %.80s: not a name like bob or bob@", option, name);
+    }
+    return 0;
+}
+
+/* Whose the pool is: --user and --group, or who calls. */
+static int
+owners_set(struct dmg *dmg, const struct create_opts *opts, char *owner, char *group,
+    Cairn__Ctl__PoolCreateReq *req)
+{
+    const struct passwd *pw = opts->user == NULL ? getpwuid(geteuid()) : NULL;
+    const struct group *gr = opts->group == NULL ? getgrgid(getegid()) : NULL;
+    const char *user_name = opts->user != NULL ? opts->user : pw != NULL ? pw->pw_name : NULL;
+    const char *group_name = opts->group != NULL ? opts->group : gr != NULL ? gr->gr_name : NULL;
+    int rc = 0;
+
+    if (user_name != NULL) {
+        rc = principal_make(dmg, "user", user_name, owner);
+        req->user = owner;
+    }
+    if (rc == 0 && group_name != NULL) {
+        rc = principal_make(dmg, "group", group_name, group);
+        req->group = group;
+    }
+    return rc;
+}
+
 static int
 run_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 {
@@ -339,10 +511,12 @@ run_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
         {0},
     };
     Cairn__Ctl__PoolCreateReq req = CAIRN__CTL__POOL_CREATE_REQ__INIT;
-    Cairn__Ctl__Property props[PROPS_MAX], *props_list[PROPS_MAX];
+    Cairn__Ctl__Property props[PROPS_MAX], *props_list[PROPS_MAX + 1];
     uint32_t ranks[SERVER_ENGINES_NR_MAX], words_nr;
     uint64_t tiers[2] = {0}, random[2];
-    char *properties = NULL;
+    char owner[PRINCIPAL_BYTES], group[PRINCIPAL_BYTES], *properties = NULL;
+    Cairn__Ctl__Property acl_prop;
+    struct daos_acl *acl = NULL;
     const char *words[1];
     uint8_t *body = NULL;
     struct uuid uuid;
@@ -351,17 +525,18 @@ run_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 
     if (rc != 0)
         return rc;
-    if (o.acl_file != NULL || o.nranks != NULL)
-        return cli_fail(&dmg->cli, -DER_NOSYS, "--acl-file and --nranks are still to come");
     rc = create_props(dmg, &o, words_nr == 1 ? words[0] : NULL, &properties, props, props_list, &req);
     if (rc != 0)
         goto out;
     rc = create_sizes(dmg, &o, &req, tiers);
     if (rc == 0)
-        rc = ranks_parse(dmg, o.ranks, ranks, SERVER_ENGINES_NR_MAX, &req.n_ranks);
+        rc = ranks_read(dmg, o.ranks, o.nranks, ranks, &req);
+    if (rc == 0 && o.acl_file != NULL)
+        rc = create_acl(dmg, o.acl_file, &acl, &acl_prop, &req);
+    if (rc == 0)
+        rc = owners_set(dmg, &o, owner, group, &req);
     if (rc != 0)
         goto out;
-    req.ranks = ranks;
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
         rc = CAIRN_ERR(MISC);
         goto out;
@@ -370,14 +545,11 @@ run_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     req.uuid = (ProtobufCBinaryData){.len = sizeof(uuid.b), .data = uuid.b};
     req.uid = geteuid();
     req.gid = getegid();
-    if (o.user != NULL)
-        req.user = (char *)(uintptr_t)o.user;
-    if (o.group != NULL)
-        req.group = (char *)(uintptr_t)o.group;
     rc = call(dmg, CAIRN__CTL__METHOD__POOL_CREATE, &req.base, &body, &len);
     if (rc == 0)
         rc = create_print(dmg, body, len, ret_response);
 out:
+    daos_acl_free(acl);
     free(body);
     free(properties);
     return rc;
@@ -487,6 +659,92 @@ run_pool_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     query_print(dmg, rep, ret_response);
     cairn__ctl__pool_query_rep__free_unpacked(rep, NULL);
     return 0;
+}
+
+static const Cairn__Ctl__Property *
+property_find(const Cairn__Ctl__PoolQueryRep *rep, uint32_t number)
+{
+    for (size_t i = 0; i < rep->n_properties; i++) {
+        if (rep->properties[i]->number == number)
+            return rep->properties[i];
+    }
+    return NULL;
+}
+
+/* The entries as texts. `*ret_list` and each of them are the caller's. Errors: DF_INVAL. */
+static int
+acl_texts(const Cairn__Ctl__PoolQueryRep *rep, char ***ret_list, size_t *ret_nr)
+{
+    const Cairn__Ctl__Property *prop = property_find(rep, DAOS_PROP_PO_ACL);
+    struct daos_acl *acl;
+    int rc;
+
+    if (prop == NULL || prop->data.len == 0)
+        return 0; /* none was given */
+    acl = malloc(prop->data.len + sizeof(*acl));
+    if (acl == NULL)
+        return CAIRN_ERR(NOMEM);
+    memcpy(acl, prop->data.data, prop->data.len);
+    rc = prop->data.len < sizeof(*acl) || (size_t)daos_acl_get_size(acl) != prop->data.len
+        ? CAIRN_ERR(DF_INVAL)
+        : daos_acl_to_strs(acl, ret_list, ret_nr);
+    daos_acl_free(acl);
+    return rc;
+}
+
+static int
+acl_print(struct dmg *dmg, const Cairn__Ctl__PoolQueryRep *rep, json_t **ret_response)
+{
+    const Cairn__Ctl__Property *owner = property_find(rep, DAOS_PROP_PO_OWNER);
+    const Cairn__Ctl__Property *group = property_find(rep, DAOS_PROP_PO_OWNER_GROUP);
+    const char *user_name = owner != NULL ? owner->str : "";
+    const char *group_name = group != NULL ? group->str : "";
+    json_t *entries = json_array();
+    char **texts = NULL;
+    size_t nr = 0;
+    int rc = acl_texts(rep, &texts, &nr);
+
+    if (rc == 0 && !dmg->cli.is_json)
+        (void)printf("# Owner: %s\n# Owner Group: %s\n# Entries:\n", user_name, group_name);
+    for (size_t i = 0; i < nr; i++) {
+        json_array_append_new(entries, json_string(texts[i]));
+        if (!dmg->cli.is_json)
+            (void)printf("%s\n", texts[i]);
+        free(texts[i]);
+    }
+    free(texts);
+    *ret_response = json_pack(
+        "{s:o, s:s, s:s}", "entries", entries, "owner_user", user_name, "owner_group", group_name);
+    return rc == 0 ? 0 : cli_fail(&dmg->cli, rc, "what is stored is no access control list");
+}
+
+static int
+run_pool_get_acl(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
+{
+    Cairn__Ctl__PoolQueryReq req = CAIRN__CTL__POOL_QUERY_REQ__INIT;
+    const struct cli_opt opts[] = {{0}};
+    Cairn__Ctl__PoolQueryRep *rep;
+    const char *words[1];
+    uint8_t *body = NULL;
+    uint32_t nr;
+    size_t len = 0;
+    int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 1, &nr);
+
+    if (rc == 0 && nr != 1)
+        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
+    if (rc != 0)
+        return rc;
+    req.id = (char *)(uintptr_t)words[0];
+    rc = call(dmg, CAIRN__CTL__METHOD__POOL_QUERY, &req.base, &body, &len);
+    if (rc != 0)
+        return rc;
+    rep = cairn__ctl__pool_query_rep__unpack(NULL, len, body);
+    free(body);
+    if (rep == NULL)
+        return CAIRN_ERR(PROTO);
+    rc = acl_print(dmg, rep, ret_response);
+    cairn__ctl__pool_query_rep__free_unpacked(rep, NULL);
+    return rc;
 }
 
 static int
@@ -601,11 +859,13 @@ run_version(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 /* ---- all of them --------------------------------------------------------------------------------------------------------------- */
 
 static const struct command commands[] = {
-    {"pool",
-        "create", "[LABEL] --size SIZE | --scm-size SIZE [--nvme-size SIZE] [--ranks 0,1] [--properties NAME:VALUE,...]",
+    {"pool", "create",
+        "[LABEL] --size SIZE | --scm-size SIZE [--nvme-size SIZE] [--ranks 0,2-4 | --nranks N] "
+        "[--user NAME] [--group NAME] [--acl-file FILE] [--properties NAME:VALUE,...]",
         "make a pool", run_pool_create},
     {"pool", "list", "", "pools of the system", run_pool_list},
     {"pool", "query", "POOL", "space and state of a pool", run_pool_query},
+    {"pool", "get-acl", "POOL", "its access control list and owners", run_pool_get_acl},
     {"pool", "destroy", "POOL [--force] [--recursive]", "remove a pool and all in it",
         run_pool_destroy},
     {"system", "query", "[--verbose]", "state of the engines", run_system_query},
