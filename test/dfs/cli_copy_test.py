@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cluster"))
-from cluster import Done, Programs, Suite, expect  # noqa: E402
+from cluster import Done, Programs, Skip, Suite, expect  # noqa: E402
 
 suite = Suite("cli_copy")
 MIB = 1 << 20
@@ -226,6 +226,138 @@ def test_one_file_or_link(e):
         expect(stat.S_IMODE(st.st_mode) == 0o640 and st.st_mtime_ns == 12345, f"{name}: {st}")
 
 
+def top_of(path):
+    st = os.stat(path)
+    return stat.S_IMODE(st.st_mode), st.st_mtime_ns
+
+
+@suite.test
+def test_top_directory(e):
+    """CPY-3 for the top: also over a directory that is there, and over the root of a container."""
+    for name, mode, ns in (("a", 0o1750, 123456789), ("b", 0o2705, 10**18 + 7)):
+        os.mkdir(e.path(name))
+        write(e.path(name + "/f"), name.encode())
+        os.chmod(e.path(name), mode)
+        os.utime(e.path(name), ns=(ns, ns))
+    for dst, out in ((e.place("/t"), "out"), ("daos://tank/root", "out root")):
+        e.copy(e.path("a"), dst).ok()
+        e.copy(dst, e.path(out)).ok()
+        expect(top_of(e.path(out)) == (0o1750, 123456789), f"{out}: {top_of(e.path(out))}")
+        e.copy(e.path("b"), dst).ok()  # it is there, and so is the other
+        e.copy(dst, e.path(out)).ok()
+        expect(top_of(e.path(out)) == (0o2705, 10**18 + 7), f"{out} over what is there: {top_of(e.path(out))}")
+    os.mkdir(e.path("made"), 0o700)
+    e.copy(e.path("a"), e.path("made")).ok()
+    expect(top_of(e.path("made")) == (0o1750, 123456789), "on the host")
+
+
+def as_nobody(e, *args):
+    argv = [e.programs["daos"], *args]
+    try:
+        return Done(["daos", *args], subprocess.run(argv, env=e.env, capture_output=True, text=True, timeout=DEADLINE_S, user=65534,
+                                                    group=65534, extra_groups=[]))
+    except PermissionError:
+        raise Skip("another user may not run the programs of this build") from None
+
+
+@suite.test
+def test_owners(e):
+    """CPY-2: numbers of owner and group, of everything; who is not the superuser owns what he copies."""
+    if os.geteuid() != 0:
+        raise Skip("only the superuser may give files away")
+    os.makedirs(e.path("src/d"))
+    write(e.path("src/f"), b"f", 0o4755)
+    write(e.path("src/d/g"), b"")
+    os.symlink("f", e.path("src/link"))
+    for i, name in enumerate(("src", "src/d", "src/f", "src/d/g", "src/link")):
+        os.chown(e.path(name), 1000 + i, 2000 + i, follow_symlinks=False)
+    os.chmod(e.path("src/f"), 0o4755)
+
+    def owners(top):
+        found = {}
+        for name in ("", "/d", "/f", "/d/g", "/link"):
+            st = os.lstat(top + name)
+            found[name] = (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode))
+        return found
+
+    want = owners(e.path("src"))
+    expect(want["/f"] == (1002, 2002, 0o4755), "as made")
+    e.copy(e.path("src"), e.place("/t")).ok()
+    e.copy(e.place("/t"), "daos://tank/other/t").ok()
+    e.copy("daos://tank/other/t", e.path("out")).ok()
+    expect(owners(e.path("out")) == want, f"{owners(e.path('out'))}")
+    e.copy(e.path("src"), e.path("out2")).ok()
+    expect(owners(e.path("out2")) == want, f"on the host: {owners(e.path('out2'))}")
+    e.copy("daos://tank/other/t/f", e.path("one")).ok()
+    expect(os.stat(e.path("one")).st_uid == 1002, "of a single file")
+    os.chmod(e.dir, 0o755)
+    os.mkdir(e.path("theirs"))
+    os.chown(e.path("theirs"), 65534, 65534)
+    as_nobody(e, "fs", "copy", "--src", e.path("src"), "--dst", e.path("theirs/copy")).ok()
+    expect({v[:2] for v in owners(e.path("theirs/copy")).values()} == {(65534, 65534)}, f"{owners(e.path('theirs/copy'))}")
+    os.mkdir(e.path("public"))
+    os.chmod(e.path("public"), 0o777)
+    text = as_nobody(e, "fs", "copy", "--src", e.path("src/d"), "--dst", e.path("public")).ok().out
+    expect(os.path.exists(e.path("public/g")) and stat.S_IMODE(os.stat(e.path("public")).st_mode) == 0o777, "somebody else's top stays")
+    expect("1 owners or extended attributes were left out" in text, text)
+
+
+@suite.test
+def test_extended_attributes(e):
+    os.makedirs(e.path("src/d"))
+    write(e.path("src/f"), b"f", 0o400)
+    write(e.path("src/plain"), b"")
+    try:
+        os.setxattr(e.path("src/f"), "user.a", b"1")
+    except OSError:
+        raise Skip("the file system of the tests has no extended attributes") from None
+    values = {"src": {"user.top": b"t"}, "src/d": {"user.of a dir": b"\0\1\xff" * 100},
+              "src/f": {"user.a": b"1", "user.long": b"x" * 3000, "user." + "n" * 200: b"n"}, "src/plain": {}}
+    for name, attrs in values.items():
+        for key, value in attrs.items():
+            os.setxattr(e.path(name), key, value)
+
+    def got(top):
+        return {name: {k: os.getxattr(top + name[3:], k) for k in os.listxattr(top + name[3:]) if k.startswith("user.")} for name in values}
+
+    expect(got(e.path("src")) == values, "as made")
+    e.copy(e.path("src"), e.place("/t")).ok()
+    e.copy(e.place("/t"), "daos://tank/other/t").ok()
+    answer = e.daos("-j", "fs", "copy", "--src", "daos://tank/other/t", "--dst", e.path("out")).response()
+    expect(answer["attributes_left"] == 0, f"{answer}")
+    expect(got(e.path("out")) == values, f"{got(e.path('out'))}")
+    e.copy(e.path("src"), e.path("out2")).ok()
+    expect(got(e.path("out2")) == values, "on the host")
+    os.setxattr(e.path("src/f"), "user.a", b"2")  # over what is there
+    os.removexattr(e.path("src/f"), "user.long")
+    e.copy(e.path("src"), e.place("/t")).ok()
+    e.copy(e.place("/t"), e.path("out")).ok()
+    expect(got(e.path("out"))["src/f"]["user.a"] == b"2", "the new value")
+    expect(got(e.path("out"))["src/f"]["user.long"] == b"x" * 3000, "what only the copy has stays")
+    os.setxattr(e.path("src/plain"), "user.empty", b"")
+    text = e.copy(e.path("src"), e.place("/t")).ok().out
+    expect("1 owners or extended attributes were left out" in text, text)
+
+
+@suite.test
+def test_hard_links(e):
+    """CPY-4: further names of a file become files, and are counted."""
+    os.makedirs(e.path("src/d"))
+    write(e.path("src/a"), b"one")
+    write(e.path("src/alone"), b"other")
+    for name in ("src/b", "src/d/c"):
+        os.link(e.path("src/a"), e.path(name))
+    os.link(e.path("src/alone"), e.path("outside"))  # its other name is not part of the tree
+    answer = e.daos("-j", "fs", "copy", "--src", e.path("src"), "--dst", e.place("/t")).response()
+    expect(answer["hard_links_as_files"] == 2 and answer["copy_stats"]["num_files"] == 4, f"{answer}")
+    text = e.copy(e.path("src"), e.place("/u")).ok().out
+    expect(text.splitlines()[1:] == ["2 hard links were copied as files of their own"], text)
+    text = e.copy(e.place("/t"), e.path("out")).ok().out
+    expect(text.count("\n") == 1, f"none here: {text}")
+    same(e.path("src"), e.path("out"))
+    expect(len({os.stat(e.path("out/" + n)).st_ino for n in ("a", "b", "d/c")}) == 3, "files of their own")
+
+
 @suite.test
 def test_progress(e):
     src = tree_make(e.path("src"), seed=6)
@@ -318,6 +450,7 @@ def test_killed_and_run_again(e):
     e.copy(src, e.place("/t")).ok()
     e.copy(e.place("/t"), e.path("out")).ok()
     same(src, e.path("out"))
+    expect(top_of(src) == top_of(e.path("out")), "the top is as if there had been no interruption")
 
 
 @suite.test

@@ -13,10 +13,12 @@
 #include <fts.h>
 #include <limits.h>
 #include <pthread.h>
+#include <search.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A directory and its copy. Referred to by the list, by each task in it and by each directory in it; whoever drops the last reference finishes it (CPY-3). */
 struct pair {
@@ -25,6 +27,7 @@ struct pair {
     struct side_dir *src, *dst; /* open from the time it is listed (CPY-5) */
     _Atomic uint32_t ref_nr;
     struct stat st; /* of the source */
+    bool was_there; /* the top, when the destination existed: it may be somebody else's */
     bool wants_attrs;
     bool is_open; /* counted in open_nr */
     char *name;
@@ -48,7 +51,12 @@ struct copy {
     uint32_t busy_nr; /* tasks being worked on */
     uint32_t open_nr; /* pairs that hold directories open */
     bool is_walked;
+    bool with_owner; /* we may give things away */
+    void *inodes; /* tsearch() tree of the files with several names that were seen; by inodes_mutex */
+    uint32_t inode_nr;
+    pthread_mutex_t inodes_mutex;
     _Atomic uint64_t files_nr, dirs_nr, links_nr, skipped_nr, bytes;
+    _Atomic uint64_t hard_links_nr, left_nr;
     _Atomic uint64_t files_nr_total,
         bytes_total; /* of a source on the host before the start, else found so far */
     bool is_counted; /* they are known from the start */
@@ -98,6 +106,24 @@ pair_free(struct pair *pair)
     free(pair);
 }
 
+/* CPY-3. */
+static void
+pair_finish(struct copy *copy, struct pair *pair)
+{
+    bool is_left = false;
+    int rc = side_dir_xattrs_copy(pair->src, pair->dst, &is_left);
+
+    if (rc == 0)
+        rc = side_dir_attr_set(pair->dst, &pair->st, copy->with_owner, &is_left);
+    if (pair->was_there && (rc == EPERM || rc == EROFS)) {
+        rc = 0;
+        is_left = true;
+    }
+    atomic_fetch_add(&copy->left_nr, is_left);
+    if (rc != 0)
+        fail(copy, rc, "set mode and time of the copy of", pair->path, "");
+}
+
 /* One reference less; of several levels when the last of one goes. */
 static void
 pair_put(struct copy *copy, struct pair *pair)
@@ -105,12 +131,8 @@ pair_put(struct copy *copy, struct pair *pair)
     while (pair != NULL && atomic_fetch_sub(&pair->ref_nr, 1) == 1) {
         struct pair *up = pair->up;
 
-        if (pair->wants_attrs && pair->dst != NULL && !has_failed(copy)) {
-            int rc = side_dir_attr_set(pair->dst, &pair->st);
-
-            if (rc != 0)
-                fail(copy, rc, "set mode and time of the copy of", pair->path, "");
-        }
+        if (pair->wants_attrs && pair->dst != NULL && !has_failed(copy))
+            pair_finish(copy, pair);
         if (pair->is_open) {
             (void)pthread_mutex_lock(&copy->mutex);
             copy->open_nr--;
@@ -197,6 +219,7 @@ file_copy(struct copy *copy, const struct task *task, struct side_node *src, cha
     const char **ret_what)
 {
     struct side_file *dst = NULL;
+    bool is_left = false;
     int rc, rc2;
 
     *ret_what = "open";
@@ -209,17 +232,23 @@ file_copy(struct copy *copy, const struct task *task, struct side_node *src, cha
         return rc;
     rc = bytes_copy(copy, src, dst, buf, ret_what);
     if (rc == 0 && !has_failed(copy)) {
-        *ret_what = "set mode and time of the copy of";
-        rc = side_file_attr_set(dst, &src->st);
+        *ret_what = "set extended attributes of the copy of";
+        rc = side_file_xattrs_copy(src, dst, &is_left);
     }
+    if (rc == 0 && !has_failed(copy)) {
+        *ret_what = "set mode and time of the copy of";
+        rc = side_file_attr_set(dst, &src->st, copy->with_owner, &is_left);
+    }
+    atomic_fetch_add(&copy->left_nr, is_left);
     rc2 = side_file_close(dst);
     return rc != 0 ? rc : rc2;
 }
 
 static int
-link_copy(const struct task *task, struct side_node *src, const char **ret_what)
+link_copy(struct copy *copy, const struct task *task, struct side_node *src, const char **ret_what)
 {
     char value[PATH_MAX];
+    bool is_left = false;
     int rc;
 
     *ret_what = "read the link";
@@ -227,7 +256,9 @@ link_copy(const struct task *task, struct side_node *src, const char **ret_what)
     if (rc != 0)
         return rc;
     *ret_what = "make the copy of the link";
-    return side_link_make(task->pair->dst, task->dst_name, value, &src->st);
+    rc = side_link_make(task->pair->dst, task->dst_name, value, &src->st, copy->with_owner, &is_left);
+    atomic_fetch_add(&copy->left_nr, is_left);
+    return rc;
 }
 
 static int
@@ -251,6 +282,50 @@ dir_copy(struct copy *copy, const struct task *task, const struct stat *st, cons
     return 0;
 }
 
+struct inode {
+    dev_t dev;
+    ino_t ino;
+};
+
+static int
+inode_cmp(const void *a, const void *b)
+{
+    const struct inode *x = a, *y = b;
+
+    if (x->dev != y->dev)
+        return x->dev < y->dev ? -1 : 1;
+    return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* Is this another name of a file that was copied under one already? Beyond COPY_INODES_NR_MAX such files, more are not recognized. */
+static bool
+is_seen_again(struct copy *copy, const struct stat *st)
+{
+    struct inode *inode, **found;
+    bool is_again = false;
+
+    if (!S_ISREG(st->st_mode) || st->st_nlink < 2)
+        return false;
+    inode = malloc(sizeof(*inode));
+    if (inode == NULL)
+        return false;
+    *inode = (struct inode){st->st_dev, st->st_ino};
+    (void)pthread_mutex_lock(&copy->inodes_mutex);
+    if (copy->inode_nr >= COPY_INODES_NR_MAX) {
+        is_again = tfind(inode, &copy->inodes, inode_cmp) != NULL;
+    } else {
+        found = tsearch(inode, &copy->inodes, inode_cmp);
+        is_again = found != NULL && *found != inode;
+        if (found != NULL && !is_again) {
+            copy->inode_nr++;
+            inode = NULL;
+        }
+    }
+    (void)pthread_mutex_unlock(&copy->inodes_mutex);
+    free(inode);
+    return is_again;
+}
+
 static void
 task_run(struct copy *copy, const struct task *task, char *buf)
 {
@@ -272,9 +347,11 @@ task_run(struct copy *copy, const struct task *task, char *buf)
                 &copy->bytes_total, S_ISREG(src.st.st_mode) ? (uint64_t)src.st.st_size : 0);
         }
         rc = S_ISREG(src.st.st_mode) ? file_copy(copy, task, &src, buf, &what)
-                                     : link_copy(task, &src, &what);
-        if (rc == 0)
+                                     : link_copy(copy, task, &src, &what);
+        if (rc == 0) {
             atomic_fetch_add(S_ISREG(src.st.st_mode) ? &copy->files_nr : &copy->links_nr, 1);
+            atomic_fetch_add(&copy->hard_links_nr, is_seen_again(copy, &src.st));
+        }
     } else {
         atomic_fetch_add(&copy->skipped_nr, 1);
         (void)fprintf(stderr, "left out: %s/%s is neither file, directory nor link\n",
@@ -483,7 +560,7 @@ path_split(const char *path, struct split *ret_split)
     return 0;
 }
 
-/* Open the destination directory, made when it is not there; its mode and time are then those of the source. */
+/* Open the destination directory, made when it is not there. */
 static int
 dst_open(struct copy *copy, const struct copy_side *dst, struct pair *pair)
 {
@@ -491,7 +568,7 @@ dst_open(struct copy *copy, const struct copy_side *dst, struct pair *pair)
     struct side_dir *up = NULL;
     int rc = side_dir_open(dst, dst->path, &pair->dst);
 
-    pair->wants_attrs = false;
+    pair->was_there = rc == 0;
     if (split == NULL)
         rc = ENOMEM;
     if (rc == ENOENT) {
@@ -502,10 +579,8 @@ dst_open(struct copy *copy, const struct copy_side *dst, struct pair *pair)
             rc = side_dir_make(up, split->base);
         if (rc == 0)
             rc = side_dir_open_at(up, split->base, &pair->dst);
-        if (rc == 0) {
-            pair->wants_attrs = true;
+        if (rc == 0)
             atomic_fetch_add(&copy->dirs_nr, 1);
-        }
         side_dir_close(up);
     }
     if (rc != 0)
@@ -686,8 +761,10 @@ copy_run(const struct copy_opts *opts, struct copy_stats *ret_stats, char *err, 
     copy->opts = opts;
     copy->err = err;
     copy->err_bytes = err_bytes;
+    copy->with_owner = geteuid() == 0;
     err[0] = '\0';
     (void)pthread_mutex_init(&copy->mutex, NULL);
+    (void)pthread_mutex_init(&copy->inodes_mutex, NULL);
     (void)pthread_cond_init(&copy->more, NULL);
     (void)pthread_cond_init(&copy->room, NULL);
     rc = source_look(copy, &st);
@@ -711,9 +788,13 @@ copy_run(const struct copy_opts *opts, struct copy_stats *ret_stats, char *err, 
         .dirs_nr = atomic_load(&copy->dirs_nr),
         .links_nr = atomic_load(&copy->links_nr),
         .skipped_nr = atomic_load(&copy->skipped_nr),
+        .hard_links_nr = atomic_load(&copy->hard_links_nr),
+        .left_nr = atomic_load(&copy->left_nr),
         .bytes = atomic_load(&copy->bytes),
         .seconds = now_s() - copy->start_s,
     };
+    tdestroy(copy->inodes, free);
+    (void)pthread_mutex_destroy(&copy->inodes_mutex);
     (void)pthread_cond_destroy(&copy->room);
     (void)pthread_cond_destroy(&copy->more);
     (void)pthread_mutex_destroy(&copy->mutex);

@@ -12,7 +12,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
+
+enum {
+    XATTR_LIST_BYTES = 65536,
+    XATTR_VALUE_BYTES = 65536
+}; /* Linux gives no more, libdfs no larger values */
 
 struct side_dir {
     dfs_t *dfs;
@@ -160,22 +166,143 @@ side_dir_list(struct side_dir *dir, int (*fn)(void *arg, const char *name), void
     return rc;
 }
 
+/* Not permitted, or an owner that this machine (its user namespace) does not have. */
+static bool
+is_owner_left(int err)
+{
+    return err == EPERM || err == EINVAL;
+}
+
+/* The owner first: a change of it takes set-user-id bits away. */
 static int
-fd_attr_set(int fd, const struct stat *st)
+fd_attr_set(int fd, const struct stat *st, bool with_owner, bool *ret_left)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
 
+    if (with_owner && fchown(fd, st->st_uid, st->st_gid) != 0) {
+        if (!is_owner_left(errno))
+            return errno;
+        *ret_left = true;
+    }
     if (fchmod(fd, st->st_mode & 07777) != 0 || futimens(fd, times) != 0)
         return errno;
     return 0;
 }
 
+static int
+dfs_flags(bool with_owner)
+{
+    return DFS_SET_ATTR_MODE | DFS_SET_ATTR_MTIME |
+        (with_owner ? DFS_SET_ATTR_UID | DFS_SET_ATTR_GID : 0);
+}
+
 int
-side_dir_attr_set(struct side_dir *dir, const struct stat *st)
+side_dir_attr_set(struct side_dir *dir, const struct stat *st, bool with_owner, bool *ret_left)
 {
     if (dir->dfs == NULL)
-        return fd_attr_set(dir->fd, st);
-    return dfs_tools_attr_set(dir->dfs, dir->obj, st, DFS_SET_ATTR_MODE | DFS_SET_ATTR_MTIME);
+        return fd_attr_set(dir->fd, st, with_owner, ret_left);
+    return dfs_tools_attr_set(dir->dfs, dir->obj, st, dfs_flags(with_owner));
+}
+
+/* ---- extended attributes ---------------------------------------------------------------------------------------------------- */
+
+/* What they belong to: a file or a directory of either kind. */
+struct holder {
+    dfs_t *dfs;
+    dfs_obj_t *obj;
+    int fd;
+};
+
+/* Names, each with its terminator, in `*ret_list` (the caller's). 0 of them when the file system has none. */
+static int
+xattrs_list(const struct holder *src, char **ret_list, size_t *ret_len)
+{
+    daos_size_t room = XATTR_LIST_BYTES;
+    char *list = malloc(room);
+    ssize_t nr;
+    int rc;
+
+    *ret_list = list;
+    *ret_len = 0;
+    if (list == NULL)
+        return ENOMEM;
+    if (src->dfs != NULL) {
+        rc = dfs_listxattr(src->dfs, src->obj, list, &room);
+        if (rc == 0)
+            *ret_len = room;
+        return rc;
+    }
+    nr = flistxattr(src->fd, list, room);
+    if (nr < 0)
+        return errno == ENOTSUP ? 0 : errno;
+    *ret_len = (size_t)nr;
+    return 0;
+}
+
+static int
+xattr_copy(const struct holder *src, const struct holder *dst, const char *name, char *value,
+    bool *ret_left)
+{
+    daos_size_t len = XATTR_VALUE_BYTES;
+    ssize_t nr;
+    int rc = 0;
+
+    if (src->dfs != NULL) {
+        rc = dfs_getxattr(src->dfs, src->obj, name, value, &len);
+    } else {
+        nr = fgetxattr(src->fd, name, value, len);
+        rc = nr < 0 ? errno : 0;
+        len = nr < 0 ? 0 : (size_t)nr;
+    }
+    if (rc != 0)
+        return rc == ENODATA ? 0 : rc; /* removed while we copy */
+    if (dst->dfs != NULL && len == 0) {
+        *ret_left = true; /* the file system of a container has no empty ones */
+        return 0;
+    }
+    if (dst->dfs != NULL)
+        return dfs_setxattr(dst->dfs, dst->obj, name, value, len, 0);
+    if (fsetxattr(dst->fd, name, value, len, 0) == 0)
+        return 0;
+    if (errno != ENOTSUP && errno != EPERM && errno != ENOSPC && errno != E2BIG && errno != ERANGE)
+        return errno;
+    *ret_left = true; /* ENOSPC: larger than the host's file system gives them */
+    return 0;
+}
+
+static int
+xattrs_copy(const struct holder *src, const struct holder *dst, bool *ret_left)
+{
+    char *list = NULL, *value = NULL;
+    size_t len = 0;
+    int rc = xattrs_list(src, &list, &len);
+
+    for (size_t pos = 0; rc == 0 && pos < len; pos += strlen(list + pos) + 1) {
+        if (strncmp(list + pos, "user.", 5) != 0)
+            continue; /* the system's own */
+        if (value == NULL)
+            value = malloc(XATTR_VALUE_BYTES);
+        rc = value == NULL ? ENOMEM : xattr_copy(src, dst, list + pos, value, ret_left);
+    }
+    free(value);
+    free(list);
+    return rc;
+}
+
+int
+side_dir_xattrs_copy(struct side_dir *src, struct side_dir *dst, bool *ret_left)
+{
+    struct holder from = {src->dfs, src->obj, src->fd}, to = {dst->dfs, dst->obj, dst->fd};
+
+    return xattrs_copy(&from, &to, ret_left);
+}
+
+int
+side_file_xattrs_copy(struct side_node *src, struct side_file *dst, bool *ret_left)
+{
+    struct holder from = {src->dfs, src->obj, src->fd}, to = {dst->dfs, dst->obj, dst->fd};
+
+    return xattrs_copy(&from, &to, ret_left);
 }
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------------------ */
@@ -274,7 +401,8 @@ side_node_read(struct side_node *node, uint64_t off, void *buf, size_t len, size
 /* ---- links -------------------------------------------------------------------------------------------------------------------- */
 
 static int
-host_link_make(struct side_dir *dir, const char *name, const char *value, const struct stat *st)
+host_link_make(struct side_dir *dir, const char *name, const char *value, const struct stat *st,
+    bool with_owner, bool *ret_left)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
 
@@ -284,11 +412,17 @@ host_link_make(struct side_dir *dir, const char *name, const char *value, const 
         if (unlinkat(dir->fd, name, 0) != 0 || symlinkat(value, dir->fd, name) != 0)
             return errno;
     }
+    if (with_owner && fchownat(dir->fd, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (!is_owner_left(errno))
+            return errno;
+        *ret_left = true;
+    }
     return utimensat(dir->fd, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
 }
 
 int
-side_link_make(struct side_dir *dir, const char *name, const char *value, const struct stat *st)
+side_link_make(struct side_dir *dir, const char *name, const char *value, const struct stat *st,
+    bool with_owner, bool *ret_left)
 {
     const int flags = O_CREAT | O_EXCL | O_RDWR;
     dfs_obj_t *obj;
@@ -296,7 +430,7 @@ side_link_make(struct side_dir *dir, const char *name, const char *value, const 
     int rc;
 
     if (dir->dfs == NULL)
-        return host_link_make(dir, name, value, st);
+        return host_link_make(dir, name, value, st, with_owner, ret_left);
     rc = dfs_open(dir->dfs, dir->obj, name, S_IFLNK | 0777, flags, 0, 0, value, &obj);
     if (rc == EEXIST) {
         rc = dfs_stat(dir->dfs, dir->obj, name, &old);
@@ -309,7 +443,7 @@ side_link_make(struct side_dir *dir, const char *name, const char *value, const 
     }
     if (rc != 0)
         return rc;
-    rc = dfs_tools_attr_set(dir->dfs, obj, st, DFS_SET_ATTR_MTIME);
+    rc = dfs_tools_attr_set(dir->dfs, obj, st, dfs_flags(with_owner) & ~DFS_SET_ATTR_MODE);
     (void)dfs_release(obj);
     return rc;
 }
@@ -371,11 +505,11 @@ side_file_size_set(struct side_file *file, uint64_t size)
 }
 
 int
-side_file_attr_set(struct side_file *file, const struct stat *st)
+side_file_attr_set(struct side_file *file, const struct stat *st, bool with_owner, bool *ret_left)
 {
     if (file->dfs == NULL)
-        return fd_attr_set(file->fd, st);
-    return dfs_tools_attr_set(file->dfs, file->obj, st, DFS_SET_ATTR_MODE | DFS_SET_ATTR_MTIME);
+        return fd_attr_set(file->fd, st, with_owner, ret_left);
+    return dfs_tools_attr_set(file->dfs, file->obj, st, dfs_flags(with_owner));
 }
 
 int

@@ -18,8 +18,15 @@ int side_dir_make(struct side_dir *dir, const char *name);
 void side_dir_close(struct side_dir *dir); /* NULL-safe */
 /** Call fn for each name; its non-zero answer ends the listing. */
 int side_dir_list(struct side_dir *dir, int (*fn)(void *arg, const char *name), void *arg);
-/** Mode and mtime of the directory itself. */
-int side_dir_attr_set(struct side_dir *dir, const struct stat *st);
+/*
+ * What an attribute may end as: set, or left as it is because the destination does not let us (an owner without the right to give things away, an extended
+ * attribute that its file system does not have or finds too large): `*ret_left` is then set, and it is no error.
+ */
+
+/** Mode and mtime of the directory itself; with_owner: its owner and group, too. */
+int side_dir_attr_set(struct side_dir *dir, const struct stat *st, bool with_owner, bool *ret_left);
+/** Extended attributes "user.*"; those that the copy has besides stay. */
+int side_dir_xattrs_copy(struct side_dir *src, struct side_dir *dst, bool *ret_left);
 
 /* Something in a directory that was looked at, and in a container opened by that. */
 struct side_node {
@@ -39,8 +46,9 @@ int side_node_file_open(struct side_dir *dir, const char *name, struct side_node
 int side_node_read(
     struct side_node *node, uint64_t off, void *buf, size_t len, size_t *ret_len); /* 0: the end */
 
-/** A link with its mtime; one that is there is replaced. */
-int side_link_make(struct side_dir *dir, const char *name, const char *value, const struct stat *st);
+/** A link with its mtime, and owner; one that is there is replaced. */
+int side_link_make(struct side_dir *dir, const char *name, const char *value, const struct stat *st,
+    bool with_owner, bool *ret_left);
 
 /* A file being written. */
 struct side_file;
@@ -49,7 +57,10 @@ int side_file_make(struct side_dir *dir, const char *name, struct side_file **re
 int side_file_write(struct side_file *file, uint64_t off, const void *buf, size_t len);
 /** The size, for a file that ends in a hole. */
 int side_file_size_set(struct side_file *file, uint64_t size);
-int side_file_attr_set(struct side_file *file, const struct stat *st);
+int
+side_file_attr_set(struct side_file *file, const struct stat *st, bool with_owner, bool *ret_left);
+/** As side_dir_xattrs_copy(), from a node whose file is open. */
+int side_file_xattrs_copy(struct side_node *src, struct side_file *dst, bool *ret_left);
 int side_file_close(struct side_file *file); /* NULL-safe */
 
 #endif

@@ -207,13 +207,23 @@ report(const struct cli *cli, const struct place *src, const struct place *dst,
             (unsigned long long)stats->links_nr, cli_size_text(stats->bytes, size, sizeof(size)),
             seconds, (double)(stats->files_nr + stats->links_nr) / seconds,
             (double)stats->bytes / seconds / 1e6, (unsigned long long)client_retried_nr());
+        if (stats->hard_links_nr > 0) {
+            (void)printf("%llu hard links were copied as files of their own\n",
+                (unsigned long long)stats->hard_links_nr);
+        }
+        if (stats->left_nr > 0) {
+            (void)printf("%llu owners or extended attributes were left out: the destination does "
+                         "not take them\n",
+                (unsigned long long)stats->left_nr);
+        }
     }
-    return json_pack("{s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:I, s:f}", "source_type",
+    return json_pack("{s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:I, s:f}", "source_type",
         src->is_daos ? "DAOS" : "POSIX", "destination_type", dst->is_daos ? "DAOS" : "POSIX",
         "copy_stats", "num_dirs", (json_int_t)stats->dirs_nr, "num_files",
         (json_int_t)stats->files_nr, "num_links", (json_int_t)stats->links_nr, "fs_skipped",
         (json_int_t)stats->skipped_nr, "bytes", (json_int_t)stats->bytes, "retried_requests",
-        (json_int_t)client_retried_nr(), "seconds", stats->seconds);
+        (json_int_t)client_retried_nr(), "hard_links_as_files", (json_int_t)stats->hard_links_nr,
+        "attributes_left", (json_int_t)stats->left_nr, "seconds", stats->seconds);
 }
 
 int
