@@ -18,7 +18,18 @@
 #include "server/server_rig.h"
 #include "vos/vos.h"
 
-enum { WORKERS_NR = 4, OPS_NR = 60, KILLS_NR = 6, SERVICE_OPS_NR = 25 };
+/*
+ * Most of a request's time is the write of the log, so that most kills find requests whose effect is, or is going to be, there, while
+ * nobody will ever answer them; and everybody goes on as long as kills do. So a resend that has its effect anew does not stay unnoticed.
+ */
+enum {
+    WORKERS_NR = 4,
+    OPS_NR = 60,
+    KILLS_NR = 12,
+    SERVICE_OPS_NR = 25,
+    OPS_NR_MAX = 2000,
+    CONTS_NR_MAX = 200
+};
 
 struct worker {
     struct rig *rig;
@@ -28,7 +39,8 @@ struct worker {
     /* what is known to be there */
     char value[16];
     bool is_token_in;
-    uint32_t inserted_nr, uncertain_nr;
+    uint32_t ops_nr, inserted_nr;
+    const bool *is_over; /* no more kills will come; NULL: none comes */
     bool is_done;
 };
 
@@ -94,8 +106,8 @@ worker_ult(void *arg)
 {
     struct worker *w = arg;
 
-    for (uint64_t n = 0; n < OPS_NR && !test_failed(); n++) {
-        object_op(w, n);
+    while ((w->ops_nr < OPS_NR || !*w->is_over) && w->ops_nr < OPS_NR_MAX && !test_failed()) {
+        object_op(w, w->ops_nr++);
     }
     w->is_done = true;
 }
@@ -131,7 +143,10 @@ service_ult(void *arg)
     struct proto_empty rep;
     uint64_t last = 0;
 
-    for (uint64_t n = 0; n < SERVICE_OPS_NR && !test_failed(); n++) {
+    for (uint64_t n = 0;
+         (n < SERVICE_OPS_NR || (w->is_over != NULL && !*w->is_over && n < CONTS_NR_MAX)) &&
+         !test_failed();
+         n++) {
         char label[16];
         struct proto_prop prop = {.type = 0x1001};
         struct proto_cont_create_req create = {
@@ -142,6 +157,7 @@ service_ult(void *arg)
         EXPECT_OK(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_OID_ALLOC, &alloc, &arep, &id));
         EXPECT_GE(arep.lo, last + (n > 0 ? 3 : 0));
         last = arep.lo;
+        w->ops_nr++;
         snprintf(label, sizeof(label), "c%u", (unsigned int)n);
         prop.bytes = destroy.id = rig_str(label);
         id = worker_id(w);
@@ -151,18 +167,19 @@ service_ult(void *arg)
         id = worker_id(w);
         EXPECT_OK(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_DESTROY, &destroy, &rep, &id));
     }
-    EXPECT_EQ(last, 1 + 3 * (SERVICE_OPS_NR - 1)); /* no range was given away unasked */
+    EXPECT_EQ(last, 1 + 3 * (w->ops_nr - 1)); /* no range was given away unasked */
     w->is_done = true;
 }
 
 static void
-service_check(struct rig *rig)
+service_check(const struct worker *w)
 {
+    struct rig *rig = w->rig;
     struct proto_pool_list_cont_req req = {.pool = rig->pool};
     struct proto_pool_list_cont_rep rep;
 
     EXPECT_OK(rig_svc(rig, PROTO_POOL_LIST_CONT, &req, &rep));
-    EXPECT_EQ(rep.conts.nr, 1 + (SERVICE_OPS_NR + 1) / 2);
+    EXPECT_EQ(rep.conts.nr, 1 + (w->ops_nr + 1) / 2);
 }
 
 static void
@@ -170,6 +187,7 @@ body_chaos(struct rig *rig)
 {
     struct worker w[WORKERS_NR + 1];
     uint64_t seed = test_seed();
+    bool is_over = false;
     uint32_t victim;
 
     if (!rig_setup(rig))
@@ -177,12 +195,13 @@ body_chaos(struct rig *rig)
     memset(w, 0, sizeof(w));
     for (uint32_t i = 0; i <= WORKERS_NR; i++) {
         w[i].rig = rig;
+        w[i].is_over = &is_over;
         w[i].idx = i;
         EXPECT_OK(ult_create(
             rig->xs, ULT_IO, i < WORKERS_NR ? worker_ult : service_ult, &w[i], &w[i].ult));
     }
     for (int k = 0; k < KILLS_NR; k++) {
-        ult_sleep(50000000 + test_rand(&seed) % 400000000);
+        ult_sleep(50000000 + test_rand(&seed) % 100000000);
         victim = (uint32_t)(test_rand(&seed) % 2);
         if (k % 2 == 0) {
             rig_engine_kill(rig, victim);
@@ -192,15 +211,16 @@ body_chaos(struct rig *rig)
         EXPECT_OK(rig_engine_start(rig, victim));
         EXPECT_OK(rig_group_push(rig));
     }
+    is_over = true;
     for (uint32_t i = 0; i <= WORKERS_NR; i++) {
         ult_join(w[i].ult);
         EXPECT(w[i].is_done);
     }
     for (uint32_t i = 0; i < WORKERS_NR; i++) {
-        EXPECT_EQ(w[i].inserted_nr, OPS_NR / 3);
+        EXPECT_EQ(w[i].inserted_nr, (w[i].ops_nr + 2) / 3);
         worker_check(&w[i]);
     }
-    service_check(rig);
+    service_check(&w[WORKERS_NR]);
 }
 
 static void
@@ -208,7 +228,7 @@ chaos(uint64_t salt, uint32_t bad_ppm)
 {
     struct sim_opts opts = {.seed = test_seed() + salt,
         .net_lat_lo_ns = 20000,
-        .net_lat_hi_ns = 3000000,
+        .net_lat_hi_ns = bad_ppm == 0 ? 500000 : 3000000,
         .net_loss_ppm = bad_ppm,
         .net_dup_ppm = bad_ppm,
         .net_reorder_ppm = bad_ppm,
@@ -250,7 +270,7 @@ body_resign(struct rig *rig)
     }
     ult_join(w.ult);
     EXPECT_GT(rounds, 20);
-    service_check(rig);
+    service_check(&w);
     /* The system service likewise, under creations of pools. */
     for (int i = 0; i < 2; i++) {
         char label[16];
