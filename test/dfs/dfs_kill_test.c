@@ -2,19 +2,11 @@
 /*
  * Goal: files and names while engines are killed and come back (simulator): nothing that was answered is lost or done twice, no call fails. Method: writers with directories of
  * their own create exclusively, write, set attributes, rename and remove; a resend that took effect twice, or was forgotten, would give EEXIST or ENOENT. Afterwards
- * everything is compared with what they did. A killed process leaves its memory behind: this program alone does not look for leaks.
+ * everything is compared with what they did.
  */
 #include "client/core/client_tools.h"
 #include "client/dfs/dfs_internal.h"
 #include "dfs/dfs_fix.h"
-
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
-
-const char *
-__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
 
 enum { WRITERS_NR = 12, STEPS_NR = 24, BYTES_MAX = 30000 };
 

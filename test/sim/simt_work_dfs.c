@@ -375,7 +375,9 @@ own_make(struct ctx *c, struct own *own, const char *name)
     dfs_obj_t *obj;
     int rc;
 
-    own->seed = rng_u64(&c->w->rng);
+    /* The same in each life until it is made: writes of a client that died meanwhile may still come. */
+    if (own->seed == 0)
+        own->seed = rng_u64(&c->w->rng) | 1;
     rc = dfs_open(c->dfs, NULL, name, S_IFREG | 0644, O_RDWR | O_CREAT, 0, 0, NULL, &obj);
     if (rc == 0) {
         rc = file_write(c, obj, file_bytes(own->seed), own->seed);
