@@ -51,6 +51,10 @@ uint64_t sim_host_writes(struct sim *sim, const char *host); /* writes and syncs
 /** Damage: flip one bit of a file; fill the disk (no space for new blocks); cut or heal the link between two hosts. */
 CAIRN_MUST_CHECK int
 sim_file_flip_bit(struct sim *sim, const char *host, const char *path, uint64_t bit_off);
+/** Flip one bit, chosen by rnd, in one of the sectors that hold something but zeros. Errors: NONEXIST no such file, or nothing in it. */
+CAIRN_MUST_CHECK int sim_file_rot(struct sim *sim, const char *host, const char *path, uint64_t rnd);
+/** A part of a host's disks that fails: that many of a million operations on files whose path begins so. 0: it is well again. */
+void sim_disk_errors_set(struct sim *sim, const char *host, const char *prefix, uint32_t ppm);
 void sim_host_disk_limit(struct sim *sim, const char *host, uint64_t bytes);
 void sim_link_set(struct sim *sim, const char *from_host, const char *to_host, bool up);
 void sim_node_pause(struct plat *plat, bool paused);

@@ -6,6 +6,7 @@
  *
  * usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work obj,md,dfs] [--fault NAME|none]
  *                [--trace] [--verbose] [--no-fork] [--name NAME] [--fails N] [--list FILE]
+ *                [--narrow hot,wide,big,pauses,restless,pools,parts,window,short]
  *
  * A line of FILE is "SEED [OPTION VALUE] ...   # why"; each is run once.
  */
@@ -49,7 +50,7 @@ static struct {
 /* What all runs together did. */
 static struct {
     uint64_t runs, fails, sim_ns, ops, unknown, gave_up, restarts, evicted, retried, listed, pools,
-        trace;
+        refused, trace;
     uint64_t faults[SIMT_FAULTS_NR];
     uint64_t hits[PROBES_MAX];
 } sum;
@@ -195,6 +196,7 @@ add(const struct result *result)
     sum.evicted += r->evicted_nr;
     sum.retried += r->retried_nr;
     sum.pools += r->pools_nr;
+    sum.refused += r->refused_nr;
     sum.listed += r->list_nr;
     sum.trace = (sum.trace ^ r->trace_hash) * UINT64_C(0x9e3779b97f4a7c15);
     for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
@@ -252,10 +254,10 @@ sum_print(uint64_t start_ms)
         (double)sum.sim_ns / 3.6e12, (unsigned long long)sum.ops, (unsigned long long)sum.unknown,
         (unsigned long long)sum.listed);
     printf("# starts of engines %llu, requests sent again %llu, pages evicted %llu, histories "
-           "given up %llu, pools made or destroyed %llu\n# faults:",
+           "given up %llu, pools made or destroyed %llu, answers of bad targets %llu\n# faults:",
         (unsigned long long)sum.restarts, (unsigned long long)sum.retried,
         (unsigned long long)sum.evicted, (unsigned long long)sum.gave_up,
-        (unsigned long long)sum.pools);
+        (unsigned long long)sum.pools, (unsigned long long)sum.refused);
     for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
         printf(" %s %llu", simt_fault_name((enum simt_fault)i), (unsigned long long)sum.faults[i]);
     }
@@ -287,7 +289,7 @@ usage(void)
         "usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work "
         "obj,md,dfs]\n"
         "               [--fault NAME|none] [--trace] [--verbose] [--no-fork] [--name NAME]\n"
-        "               [--fails N] [--list FILE]\n");
+        "               [--fails N] [--list FILE] [--narrow NAMES]\n");
     exit(2);
 }
 
@@ -331,6 +333,8 @@ option(const char *name, const char *value)
     } else {
         if (strcmp(name, "--ops") == 0) {
             opts.run.ops = (uint32_t)strtoul(value, NULL, 0);
+        } else if (strcmp(name, "--narrow") == 0) {
+            opts.run.narrow = strdup(value);
         } else if (strcmp(name, "--fault") == 0) {
             fault_option(value);
         } else if (strcmp(name, "--work") == 0) {

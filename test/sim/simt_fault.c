@@ -11,11 +11,12 @@
 
 enum {
     FAULTS_MAX = 150,
-    DEATHS_MAX = 60
+    DEATHS_MAX = 60,
+    ROT_MAX = 6
 }; /* of a run; of engines, so that a call can end well within its time */
 
-static const char *const names[SIMT_FAULTS_NR] = {
-    "kill", "power", "power_at", "client", "link", "net", "disk", "evict", "skew", "pause", "stop"};
+static const char *const names[SIMT_FAULTS_NR] = {"kill", "power", "power_at", "client", "link",
+    "net", "disk", "evict", "skew", "pause", "stop", "badio", "rot"};
 
 const char *
 simt_fault_name(enum simt_fault fault)
@@ -58,13 +59,20 @@ rough_draw(struct rng *rng, struct simt_cfg *cfg)
     }
 }
 
+static bool
+is_named(const struct simt *t, const char *name)
+{
+    return t->opts.narrow != NULL && strstr(t->opts.narrow, name) != NULL;
+}
+
 /*
  * Swarm testing: what the usual sizes would need days for happens at once where some limits are small. Each run has a few of these.
  * From a generator of its own, so that one more draw here leaves the rest of a run what it was.
  */
 static void
-narrow_draw(struct rng *rng, struct simt_cfg *cfg)
+narrow_draw(struct simt *t, struct rng *rng)
 {
+    struct simt_cfg *cfg = &t->cfg;
     struct engine_limits *limits = &cfg->limits;
     struct sim_opts *r = &cfg->rough;
 
@@ -91,6 +99,47 @@ narrow_draw(struct rng *rng, struct simt_cfg *cfg)
     cfg->pools = rng_chance(rng, 1, 4);
     if (rng_chance(rng, 1, 8))
         cfg->meta_bytes = UINT64_C(8) << 20;
+    if (rng_chance(rng, 1, 8) || is_named(t, "short"))
+        cfg->call_ns = rng_range(rng, 1, 30) * SIMT_S;
+    cfg->is_hot |= is_named(t, "hot");
+    cfg->wide |= is_named(t, "wide");
+    cfg->is_big |= is_named(t, "big");
+    cfg->long_pauses |= is_named(t, "pauses");
+    cfg->restless |= is_named(t, "restless");
+    cfg->pools |= is_named(t, "pools");
+    if (is_named(t, "parts"))
+        r->net_part_hi_ns = 60 * SIMT_S;
+    if (is_named(t, "window"))
+        r->net_window_bytes = 4096;
+    if (cfg->call_ns != 0 && t->opts.works == 0)
+        t->opts.works = 1; /* others take no such answer */
+    if (t->opts.works != 1)
+        cfg->call_ns = 0;
+}
+
+/*
+ * One target of the system has a bad disk. What it answers then is known in the workload of objects alone, and nobody makes pools there.
+ * A bit that flips in the very last group of a log is found only when the log goes on (src/bio/README.md): so after each flip no
+ * engine dies for a while, nor at a write that was chosen before.
+ */
+static void
+damage_draw(struct simt *t, struct rng *rng)
+{
+    struct simt_cfg *cfg = &t->cfg;
+    bool may =
+        t->opts.only_fault < 0 && !t->opts.faults_off && (t->opts.works == 0 || t->opts.works == 1);
+
+    if (may && rng_chance(rng, 1, 8))
+        cfg->faults[rng_chance(rng, 1, 2) ? SIMT_BADIO : SIMT_ROT] = true;
+    if (!cfg->faults[SIMT_BADIO] && !cfg->faults[SIMT_ROT])
+        return;
+    cfg->victim_rank = (uint32_t)rng_below(rng, SIMT_ENGINES);
+    cfg->victim_tag = (uint32_t)rng_range(rng, 1, SIMT_TGTS);
+    cfg->error_ppm = (uint32_t)draw_log(rng, 2000, 100000);
+    cfg->pools = false;
+    t->opts.works = 1;
+    if (cfg->faults[SIMT_ROT])
+        cfg->faults[SIMT_POWER_AT] = false;
 }
 
 static void
@@ -117,10 +166,11 @@ cfg_say(struct simt *t)
     fprintf(stderr,
         "window %u, send queue %u, second parts %.0f ms; limits: backlog %u handles %u containers "
         "%u revocations %u checkpoints %u%%; "
-        "pool %llu + %llu MiB%s%s%s%s%s%s\n",
+        "calls %llu s, pool %llu + %llu MiB%s%s%s%s%s%s\n",
         r->net_window_bytes, r->net_sendq_nr, (double)r->net_part_hi_ns / 1e6,
         cfg->limits.rpc_backlog_nr, cfg->limits.tgt_hdls_nr, cfg->limits.tgt_conts_nr,
-        cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct, (unsigned long long)cfg->meta_bytes >> 20,
+        cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct,
+        (unsigned long long)(cfg->call_ns / SIMT_S), (unsigned long long)cfg->meta_bytes >> 20,
         (unsigned long long)cfg->data_bytes >> 20, cfg->is_hot ? " hot" : "",
         cfg->wide ? " wide" : "", cfg->is_big ? " big" : "", cfg->long_pauses ? " long pauses" : "",
         cfg->restless ? " restless" : "", cfg->pools ? " pools" : "");
@@ -139,7 +189,7 @@ simt_cfg_draw(struct simt *t)
         .net_lat_hi_ns = 20000 + rng_below(&rng, 300000),
         .disk_lat_lo_ns = 10000,
         .disk_lat_hi_ns = 20000 + rng_below(&rng, 500000)};
-    for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
+    for (uint32_t i = 0; i < SIMT_BADIO; i++) {
         cfg->faults[i] = rng_chance(&rng, 2, 5);
     }
     if (rng_chance(&rng, 1, 12)) /* nothing goes wrong: the model itself is right */
@@ -169,11 +219,19 @@ simt_cfg_draw(struct simt *t)
     if (!cfg->faults[SIMT_NET] && !cfg->faults[SIMT_DISK])
         cfg->rough = cfg->calm;
     rng_init(&rng, t->opts.seed ^ UINT64_C(0x5aa4));
-    narrow_draw(&rng, cfg);
+    narrow_draw(t, &rng);
+    damage_draw(t, &rng);
     cfg_say(t);
 }
 
 /* ---- doing --------------------------------------------------------------------------------------------------------------------- */
+
+/* Nobody may die just now. */
+static bool
+is_immortal(const struct simt *t)
+{
+    return simt_now(t) < t->no_death_ns;
+}
 
 static uint64_t
 down_draw(struct simt *t)
@@ -207,7 +265,7 @@ do_engine(struct simt *t, enum simt_fault fault)
 {
     struct simt_engine *e = &t->engines[rng_below(&t->rng, SIMT_ENGINES)];
 
-    if (e->engine == NULL || !is_time(t))
+    if (e->engine == NULL || is_immortal(t) || !is_time(t))
         return false;
     e->down_ns = down_draw(t);
     if (fault == SIMT_KILL) {
@@ -324,7 +382,7 @@ do_stop(struct simt *t)
     struct plat *plat = e->plat;
     uint32_t life = e->life;
 
-    if (e->engine == NULL || !e->is_ready || !is_time(t))
+    if (e->engine == NULL || !e->is_ready || is_immortal(t) || !is_time(t))
         return false;
     e->is_ready = false;
     e->down_ns = down_draw(t);
@@ -339,6 +397,31 @@ do_stop(struct simt *t)
     engine_destroy(e->engine);
     e->engine = NULL;
     sim_node_kill(t->sim, plat);
+    return true;
+}
+
+static bool
+do_rot(struct simt *t)
+{
+    static const char *const files[] = {"wal", "meta", "data"};
+    struct simt_engine *e = &t->engines[t->cfg.victim_rank];
+    const char *file = files[rng_below(&t->rng, ARRAY_SIZE(files))];
+    char path[64];
+
+    if (e->engine == NULL || !e->is_ready || t->rot_nr >= ROT_MAX)
+        return false;
+    snprintf(path, sizeof(path), "/store/tgt%u/%s", t->cfg.victim_tag - 1, file);
+    if (strcmp(file, "meta") == 0 && rng_chance(&t->rng, 1, 2)) {
+        /* one of the two places of checkpoint headers, blocks 1 and 2 (docs/format/bio.md) */
+        uint64_t bit = BIO_BLK_BYTES * 8 * rng_range(&t->rng, 1, 2) + rng_below(&t->rng, 1024);
+
+        if (sim_file_flip_bit(t->sim, e->host, path, bit) != 0)
+            return false;
+    } else if (sim_file_rot(t->sim, e->host, path, rng_u64(&t->rng)) != 0) {
+        return false;
+    }
+    t->no_death_ns = simt_now(t) + SIMT_S;
+    t->rot_nr++;
     return true;
 }
 
@@ -360,6 +443,8 @@ fault_do(struct simt *t, enum simt_fault fault)
         return do_pause(t);
     case SIMT_STOP:
         return do_stop(t);
+    case SIMT_ROT:
+        return do_rot(t);
     default:
         return true; /* in force all the time */
     }
@@ -404,6 +489,12 @@ simt_fault_injector(void *arg)
 
     t->keepers_nr++;
     CAIRN_IGNORE(sim_opts_set(t->sim, &t->cfg.rough)); /* drawn to be valid */
+    if (t->cfg.faults[SIMT_BADIO]) {
+        char prefix[32];
+
+        snprintf(prefix, sizeof(prefix), "/store/tgt%u/", t->cfg.victim_tag - 1);
+        sim_disk_errors_set(t->sim, t->engines[t->cfg.victim_rank].host, prefix, t->cfg.error_ppm);
+    }
     if (t->cfg.faults[SIMT_EVICT] && ult_create(xstream_self(), ULT_SERVICE, evictor, t, NULL) != 0)
         simt_fail(t, "no ULT");
     /* A run in which nothing gets done any more is not worth its time. */
@@ -427,6 +518,7 @@ simt_calm(struct simt *t)
 {
     t->rough_on = false;
     CAIRN_IGNORE(sim_opts_set(t->sim, &t->cfg.calm)); /* was valid before */
+    sim_disk_errors_set(t->sim, t->engines[t->cfg.victim_rank].host, "", 0);
     for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
         sim_host_power_loss_at(t->sim, t->engines[i].host, 0);
     }

@@ -136,6 +136,17 @@ simt_exp(struct rng *rng, uint64_t mean_ns)
 }
 
 void
+simt_hurry(struct simt_worker *w, bool on)
+{
+    struct simt_proc *proc = w->proc;
+
+    if (proc->t->cfg.call_ns == 0)
+        return;
+    proc->hasty_nr += on ? 1 : (uint32_t)-1;
+    proc->client->call_ns = proc->hasty_nr == proc->worker_nr ? proc->t->cfg.call_ns : CLIENT_CALL_NS;
+}
+
+void
 simt_think(struct simt_worker *w)
 {
     struct simt *t = w->proc->t;
@@ -227,6 +238,7 @@ proc_reap(void *arg)
     proc->xs = NULL;
     proc->plat = NULL;
     proc->running_nr = 0;
+    proc->hasty_nr = 0;
 }
 
 int

@@ -16,7 +16,7 @@
 #define READY_NS (120 * SIMT_S)
 #define STOP_NS (120 * SIMT_S)
 
-enum { ATTACH_BYTES = 8192, FAILS_SHOWN_MAX = 8 };
+enum { ATTACH_BYTES = 8192, FAILS_SHOWN_MAX = 8, MENDED_MAX = 10 };
 
 uint64_t
 simt_now(const struct simt *t)
@@ -399,7 +399,7 @@ simt_engine_kill(struct simt_engine *e, uint64_t down_ns)
 static int
 epoch_next(struct engine_xs *xs, void *arg)
 {
-    return vos_epoch_next(xs->vos, arg);
+    return xs->vos == NULL ? -DER_NVME_IO : vos_epoch_next(xs->vos, arg);
 }
 
 /* No epoch is handed out twice, also across restarts (ST-6). */
@@ -513,12 +513,35 @@ dead_check(struct simt_engine *e)
     rpc_ctx_destroy(ctx);
 }
 
-/* A target that stopped (ST-1) comes back only with the process. */
+bool
+simt_is_damage(struct simt *t, int rc)
+{
+    if (t->cfg.victim_tag == 0 || !pool_is_fault(rc))
+        return false;
+    t->report->refused_nr++;
+    return true;
+}
+
+/*
+ * A target that stopped (ST-1), or could not be opened (ENG-6), comes back only with the process: it is started again when the disk may be
+ * better then, some times, else its neighbours would never serve. Only the target with the bad disk may need it.
+ */
 static bool
 engine_is_well(struct simt_engine *e)
 {
+    struct simt *t = e->t;
+
     for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
-        if (e->engine->xs[tag].bio != NULL && bio_status(e->engine->xs[tag].bio) != 0)
+        struct engine_xs *xs = &e->engine->xs[tag];
+        int rc = engine_xs_fault(xs);
+
+        if (rc == 0)
+            continue;
+        if (!simt_is_victim(t, e->rank, tag)) {
+            simt_fail(
+                t, "rank %u tag %u is out of service: %s: %s", e->rank, tag, err_name(rc), xs->err);
+        }
+        if (!t->cfg.faults[SIMT_ROT] && (!t->rough_on || e->mended_nr < MENDED_MAX))
             return false;
     }
     return true;
@@ -542,6 +565,7 @@ simt_engine_keeper(void *arg)
             }
         } else if (e->engine != NULL && e->is_ready && !engine_is_well(e)) {
             simt_say(t, "rank %u: a target stopped", e->rank);
+            e->mended_nr++;
             simt_engine_kill(e, SIMT_S);
         } else if (t->group_dirty && e->rank == 0) {
             group_push(t);
@@ -561,7 +585,8 @@ simt_engines_wait(struct simt *t)
         ult_sleep(KEEP_NS);
         is_up = !t->group_dirty;
         for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
-            is_up = is_up && t->engines[i].engine != NULL && t->engines[i].is_ready;
+            is_up = is_up && t->engines[i].engine != NULL && t->engines[i].is_ready &&
+                engine_is_well(&t->engines[i]);
         }
         if (simt_now(t) > end_ns) {
             simt_fail(t, "the engines do not come back");
@@ -603,9 +628,11 @@ simt_engines_stop(struct simt *t)
 static int
 store_check(struct engine_xs *xs, void *arg)
 {
-    int rc = vos_tgt_check(xs->vos);
+    int rc = engine_xs_fault(xs);
 
     (void)arg;
+    if (rc == 0)
+        rc = vos_tgt_check(xs->vos);
     if (rc == 0)
         rc = bio_check(xs->bio);
     if (rc == 0)
@@ -624,6 +651,8 @@ simt_stores_check(struct simt *t)
             if (e->engine == NULL)
                 continue;
             rc = simt_engine_run(e, tag, store_check, NULL, 300 * SIMT_S, &fn_rc);
+            if (t->cfg.faults[SIMT_ROT] && simt_is_victim(t, i, tag) && pool_is_fault(fn_rc))
+                continue;
             if (rc != 0 || fn_rc != 0) {
                 simt_fail(t, "check of the store of rank %u tag %u: %s", i, tag,
                     err_name(rc != 0 ? rc : fn_rc));

@@ -54,6 +54,8 @@ enum simt_fault {
     SIMT_SKEW, /* clocks, below epsilon */
     SIMT_PAUSE, /* a process stands still for a while */
     SIMT_STOP, /* an engine is stopped in good order and started again */
+    SIMT_BADIO, /* the disk of one target fails now and then */
+    SIMT_ROT, /* bits of one target's files flip */
     SIMT_FAULTS_NR
 };
 const char *simt_fault_name(enum simt_fault fault);
@@ -72,6 +74,7 @@ struct simt_opts {
     bool faults_off;
     uint32_t works; /* mask of workloads; 0: all */
     int only_fault; /* -1: drawn */
+    const char *narrow; /* names of what is narrowed besides what is drawn; NULL: nothing */
 };
 
 /* Drawn from the seed. */
@@ -84,6 +87,9 @@ struct simt_cfg {
     uint64_t think_ns; /* mean */
     uint64_t meta_bytes, data_bytes; /* of the pool, for each rank; small ones fill up */
     struct engine_limits limits;
+    uint32_t victim_rank, victim_tag; /* the target whose disk is bad; tag 0: none */
+    uint32_t error_ppm;
+    uint64_t call_ns; /* how long a call of the object workload may take; 0: as usual. Shorter than many need */
     bool is_hot; /* all want the same key */
     bool wide; /* arrays come in many small ranges */
     bool is_big; /* most values are large */
@@ -96,7 +102,7 @@ struct simt_cfg {
 /* What a run tells its parent. Plain data. */
 struct simt_report {
     uint64_t seed, trace_hash, sim_ns, ops_nr, answered_nr, unknown_nr, list_nr, gave_up_nr;
-    uint64_t restarts_nr, evicted_nr, retried_nr, pools_nr;
+    uint64_t restarts_nr, evicted_nr, retried_nr, pools_nr, refused_nr;
     uint64_t faults_nr[SIMT_FAULTS_NR];
     bool is_done;
     bool is_failed;
@@ -128,6 +134,7 @@ struct simt_engine {
     struct engine *engine;
     bool is_ready; /* served since its start; the keeper's view */
     uint64_t down_ns; /* how long the next start is put off */
+    uint32_t mended_nr; /* how often it was started again for a target's sake */
     uint64_t epoch_max[SIMT_TAGS]; /* largest ever handed out (ST-6) */
     uint64_t ready_ns; /* since when it serves */
     /* Where it was last seen: stays known while it is down, as daos_server has it. */
@@ -160,6 +167,7 @@ struct simt_proc {
     uint32_t worker_nr, running_nr;
     struct simt_worker workers[SIMT_WORKERS_MAX];
     bool is_done; /* it ended by itself */
+    uint32_t hasty_nr; /* workers that give their calls little time (simt_hurry()) */
     uint64_t down_ns;
     daos_handle_t poh;
 };
@@ -192,6 +200,8 @@ struct simt {
     struct list_head asks; /* what engines were asked, freed at the end (SYS-2) */
     bool keep_on; /* the keepers start what died */
     bool rough_on; /* faults are injected */
+    uint64_t no_death_ns; /* no engine dies before this */
+    uint32_t rot_nr;
     bool link_down;
     uint32_t keepers_nr; /* running */
     bool is_over;
@@ -237,6 +247,15 @@ void simt_proc_kill(struct simt_proc *proc, uint64_t down_ns);
 void simt_client_main(void *arg); /* of a client: its workers until they are done */
 void simt_client_keeper(void *arg);
 
+/** That disk may be bad. */
+static inline bool
+simt_is_victim(const struct simt *t, uint32_t rank, uint32_t tag)
+{
+    return t->cfg.victim_tag != 0 && t->cfg.victim_rank == rank && t->cfg.victim_tag == tag;
+}
+/** A code that tells so: nobody knows whether what was asked for happened. */
+bool simt_is_damage(struct simt *t, int rc);
+
 /* simt_pools.c */
 struct simt_pools *simt_pools_create(void);
 void simt_pools_main(void *arg);
@@ -255,6 +274,8 @@ simt_pick(struct simt_worker *w, uint64_t below)
 
 /** Exponentially distributed, at most 20 times the mean. */
 uint64_t simt_exp(struct rng *rng, uint64_t mean_ns);
+/** From now on (and until it says so) the calls of this worker may time out; in force once all workers of the process are in a hurry. */
+void simt_hurry(struct simt_worker *w, bool on);
 /** A pause between operations. */
 CAIRN_YIELDS void simt_think(struct simt_worker *w);
 /** What an answer means. UNKNOWN: it may or may not have happened. NOT: it surely did not. WRONG: no such answer may come. */

@@ -507,6 +507,9 @@ settle(struct ctx *c, const char *what, int rc)
 {
     enum simt_outcome outcome = simt_outcome(rc);
 
+    if (simt_is_damage(c->t, rc) || (rc == -DER_TIMEDOUT && c->t->cfg.call_ns != 0))
+        outcome = SIMT_UNKNOWN;
+
     if (outcome == SIMT_WRONG)
         simt_fail(c->t, "%s.%u: %s: %s", c->w->proc->name, c->w->idx, what, err_name(rc));
     simt_answered(c->w, outcome);
@@ -1010,11 +1013,13 @@ worker(struct simt_worker *w, void *state, daos_handle_t poh)
     simt_doing(w, "open");
     if (!ctx_open(&c, poh))
         return;
+    simt_hurry(w, true);
     while (w->ops_left > 0) {
         simt_think(w);
         w->ops_left--;
         one_request(&c);
     }
+    simt_hurry(w, false);
     simt_doing(w, "close");
     ctx_close(&c);
 }

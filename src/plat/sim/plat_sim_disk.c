@@ -570,6 +570,17 @@ op_perform(struct sim_op *op)
     }
 }
 
+/* Its disk fails (sim_disk_errors_set()). */
+static bool
+op_is_unlucky(struct sim_op *op)
+{
+    struct sim_host *host = op->disk->node->host;
+
+    return host->error_ppm != 0 &&
+        strncmp(op->disk->file->path, host->error_prefix, strlen(host->error_prefix)) == 0 &&
+        sim_ppm(&op->disk->node->sim->disk_rng, host->error_ppm);
+}
+
 static void
 op_complete(struct sim *sim, struct sim_ev *ev)
 {
@@ -585,7 +596,7 @@ op_complete(struct sim *sim, struct sim_ev *ev)
         sim_host_count_write(host, &lost);
     if (lost)
         return;
-    if (sim_ppm(&sim->disk_rng, sim->opts.disk_error_ppm)) {
+    if (sim_ppm(&sim->disk_rng, sim->opts.disk_error_ppm) || op_is_unlucky(op)) {
         op_fail(op);
     } else {
         op_perform(op);
@@ -770,6 +781,51 @@ sim_file_flip_bit(struct sim *sim, const char *host_name, const char *path, uint
         version->data[off] ^= bit;
     }
     return 0;
+}
+
+static bool
+sector_is_zero(const struct sim_sector *sector)
+{
+    static const uint8_t zeros[SECTOR];
+    const uint8_t *data = sector_current(sector);
+
+    return data == NULL || memcmp(data, zeros, SECTOR) == 0;
+}
+
+int
+sim_file_rot(struct sim *sim, const char *host_name, const char *path, uint64_t rnd)
+{
+    struct sim_file *file;
+    struct sim_sector *sector;
+    uint64_t nr = 0, pick;
+    char name[SIM_PATH_BYTES];
+    int rc = sim_path(path, name);
+
+    if (rc != 0)
+        return rc;
+    file = file_find(sim_host_get(sim, host_name), name);
+    for (uint64_t no = 0; file != NULL && no < file->size_bytes / SECTOR; no++) {
+        sector = sector_find(file, no);
+        nr += sector != NULL && !sector_is_zero(sector);
+    }
+    if (nr == 0)
+        return CAIRN_ERR(NONEXIST);
+    pick = rnd % nr;
+    for (uint64_t no = 0;; no++) {
+        sector = sector_find(file, no);
+        if (sector == NULL || sector_is_zero(sector) || pick-- > 0)
+            continue;
+        return sim_file_flip_bit(sim, host_name, path, no * SECTOR * 8 + (rnd >> 32) % (SECTOR * 8));
+    }
+}
+
+void
+sim_disk_errors_set(struct sim *sim, const char *host_name, const char *prefix, uint32_t ppm)
+{
+    struct sim_host *host = sim_host_get(sim, host_name);
+
+    host->error_ppm = ppm;
+    snprintf(host->error_prefix, sizeof(host->error_prefix), "%s", prefix);
 }
 
 /* ---- directories and small files ------------------------------------------------------------------------------------ */

@@ -62,6 +62,8 @@ struct sim_host {
     uint64_t limit_sectors; /* UINT64_MAX: none */
     uint64_t used_sectors;
     uint64_t writes_nr;
+    uint32_t error_ppm; /* of operations on files that begin with error_prefix */
+    char error_prefix[SIM_NAME_BYTES];
     uint64_t loss_at_nr; /* power fails at that value of writes_nr; 0: never */
     struct sim_ev loss_ev;
     bool doomed; /* power fails at this instant: what its processes still do has no effect */

@@ -326,6 +326,42 @@ TEST_ON(plat_sim, disk_limit_and_flip, BACKEND_SIM)
     free(buf);
 }
 
+/* Rot strikes what was written, one bit; a failing part of a disk fails there alone, and is well again. */
+TEST_ON(plat_sim, rot_and_failing_parts, BACKEND_SIM)
+{
+    struct sim *sim = sim_new(13);
+    struct writer w;
+    uint8_t *was = aligned_alloc(SECTOR, (size_t)WRITES_NR * SECTOR);
+    uint8_t *is = aligned_alloc(SECTOR, (size_t)WRITES_NR * SECTOR);
+    uint32_t bits = 0;
+
+    EXPECT_ERR(sim_file_rot(sim, "host", "/disk", 1), NONEXIST);
+    sim_disk_errors_set(sim, "host", "/other", 1000000);
+    writer_start(sim, &w, PLAT_IO_DSYNC);
+    EXPECT_OK(sim_run_until(sim, writer_over, &w, UINT64_C(1000000000)));
+    EXPECT_EQ(w.errors, 0);
+    disk_dump(sim, was);
+    EXPECT_OK(sim_file_rot(sim, "host", "/disk", UINT64_C(0x123456789abcdef)));
+    disk_dump(sim, is);
+    for (size_t i = 0; i < (size_t)WRITES_NR * SECTOR; i++) {
+        bits += (uint32_t)__builtin_popcount(was[i] ^ is[i]);
+    }
+    EXPECT_EQ(bits, 1);
+    sim_disk_errors_set(sim, "host", "/di", 1000000);
+    sim_node_kill(sim, w.plat);
+    writer_start(sim, &w, PLAT_IO_DSYNC);
+    EXPECT_OK(sim_run_until(sim, writer_over, &w, UINT64_C(1000000000)));
+    EXPECT_GT(w.errors, 0);
+    sim_disk_errors_set(sim, "host", "", 0);
+    sim_node_kill(sim, w.plat);
+    writer_start(sim, &w, PLAT_IO_DSYNC);
+    EXPECT_OK(sim_run_until(sim, writer_over, &w, UINT64_C(1000000000)));
+    EXPECT_EQ(w.errors, 0);
+    sim_destroy(sim);
+    free(was);
+    free(is);
+}
+
 TEST_ON(plat_sim, pause_skew_env, BACKEND_SIM)
 {
     struct sim *sim = sim_new(12);
