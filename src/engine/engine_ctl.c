@@ -19,11 +19,8 @@ enum { CTL_ARENA_BYTES_MAX = 16 << 20, CTL_VERSION = 1, CTLS_NR_MAX = 256, POOLS
 
 /*
  * Of a size given for both tiers together, metadata gets the share that it has of a target's
- * storage. Small values live there, too, so that a small pool gets a quarter, but not more than
- * that
- * part of a target's metadata.
+ * storage, but so much at least (at most half of the size), and no more than other pools leave.
  */
-enum { META_SHARE = 4 };
 #define META_EACH_MIN (UINT64_C(32) << 20)
 
 /* One request. */
@@ -472,14 +469,22 @@ targets_count(struct ctl *ctl, const Cairn__Ctl__PoolCreateReq *in, uint32_t *re
 static uint64_t
 meta_of(struct ctl *ctl, uint64_t each)
 {
-    const struct bio_space *space = &ctl->engine->xs[1].space;
-    uint64_t share, part;
+    struct engine *engine = ctl->engine;
+    uint64_t meta = 0, data = 0, left = UINT64_MAX, share;
 
-    CAIRN_IGNORE(engine_each_tgt(ctl->engine, engine_xs_status)); /* without it: the least */
-    part = MAX((space->meta_total + space->data_total) >> 20, 1);
-    share = (each >> 20) * (space->meta_total >> 20) / part << 20;
-    share = MAX(share, MIN(each / META_SHARE, space->meta_total / META_SHARE));
-    return MIN(MAX(share, META_EACH_MIN), each);
+    CAIRN_IGNORE(engine_each_tgt(engine, engine_xs_status)); /* told for each target */
+    for (uint32_t i = 1; i < engine->xs_nr; i++) {
+        const struct engine_xs *xs = &engine->xs[i];
+
+        if (xs->task_rc != 0)
+            continue;
+        meta = xs->space.meta_total;
+        data = xs->space.data_total;
+        left = MIN(left, xs->meta_left);
+    }
+    share = (each >> 20) * (meta >> 20) / MAX((meta + data) >> 20, 1) << 20;
+    share = MAX(share, MIN(META_EACH_MIN, each / 2));
+    return MIN(share, MAX(left, MGMT_META_BYTES_MIN));
 }
 
 /*

@@ -80,6 +80,7 @@ struct engine_xs {
     bool is_new; /* its store is being formatted */
     /* Answers of the status task. */
     struct bio_space space;
+    uint64_t meta_left, data_left; /* what no pool's quota has */
     uint32_t pool_nr;
 };
 

@@ -376,6 +376,7 @@ engine_xs_status(void *arg)
 
     xs->pool_nr = 0;
     memset(&xs->space, 0, sizeof(xs->space));
+    xs->meta_left = xs->data_left = 0;
     xs->task_rc = engine_xs_fault(xs);
     if (xs->task_rc == 0 && xs->bio == NULL)
         xs->task_rc = CAIRN_ERR(UNINIT);
@@ -388,6 +389,7 @@ engine_xs_status(void *arg)
         return;
     }
     bio_space_get(xs->bio, &xs->space);
+    vos_quota_left(xs->vos, &xs->meta_left, &xs->data_left);
     do {
         xs->task_rc = vos_pool_list(xs->vos, after, batch, ARRAY_SIZE(batch), &nr);
         if (xs->task_rc != 0 || nr == 0)

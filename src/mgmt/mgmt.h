@@ -30,7 +30,7 @@ enum {
     MGMT_POOL_RANKS_NR_MAX = 1024,
     MGMT_ROW_BYTES_MAX = 49152,
 };
-#define MGMT_META_BYTES_MIN (UINT64_C(4) << 20) /* of a target */
+#define MGMT_META_BYTES_MIN (UINT64_C(256) << 10) /* of a target */
 #define MGMT_STEP_NS UINT64_C(20000000000) /* for all targets together to do one step */
 #define MGMT_RETRY_NS UINT64_C(2000000000) /* before unfinished pools are looked at again */
 

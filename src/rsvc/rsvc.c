@@ -24,6 +24,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "base/sm.h"
 #include "rpc/rpc.h"
 #include "ult/ult.h"
@@ -40,8 +41,9 @@ CAIRN_STATIC_ASSERT(
 CAIRN_STATIC_ASSERT(KEY_PREFIX + 16 == KEY_FOLDED, "prefix and two hashes");
 
 #define OID_TYPE_AKEY_LEXICAL UINT64_C(6) /* api.md 4.1: hashed dkeys, lexical akeys */
-#define META_QUOTA_BYTES (UINT64_C(16) << 20)
-#define DATA_QUOTA_BYTES (UINT64_C(16) << 20)
+/* Beside the values of a propose: nodes of trees, the request's record, room for a split at each level. */
+#define ROOM_BYTES (UINT64_C(64) << 10)
+#define ROOM_UPDATE_BYTES UINT64_C(1024)
 #define TABLE_OWN ".rsvc" /* table of this component; services do not name tables with a dot */
 #define KEY_TERM "term"
 
@@ -71,6 +73,8 @@ struct rsvc {
     struct ult_cond idle; /* calls_nr or is_electing changed */
     struct list_head works; /* memory of calls in flight, freed by abandon */
     struct list_head listers; /* the same for listings */
+    /* At least so much of the quotas is left: what is used since they were asked for is estimated too high. */
+    uint64_t meta_room, data_room;
     struct arena own; /* of elections */
 };
 
@@ -188,7 +192,7 @@ rsvc_create(struct vos_tgt *sys, struct uuid svc)
 {
     int rc;
 
-    rc = vos_pool_create(sys, svc, META_QUOTA_BYTES, DATA_QUOTA_BYTES);
+    rc = vos_pool_create(sys, svc, RSVC_META_BYTES_MIN, RSVC_DATA_BYTES_MIN);
     if (rc != 0 && rc != -DER_EXIST)
         return rc;
     /* A crash between the two leaves a shard without container: the next create completes it. */
@@ -309,6 +313,58 @@ batch_fill(struct batch *b, const struct rsvc_update *updates, uint32_t nr, uint
     }
 }
 
+/* Double a quota until it leaves `need`. */
+static uint64_t
+quota_for(uint64_t quota, uint64_t used, uint64_t need, uint64_t max)
+{
+    while (quota < max && quota - MIN(quota, used) < need) {
+        quota = MIN(quota * 2, max);
+    }
+    return quota;
+}
+
+static uint64_t
+room_of(uint64_t quota, uint64_t used)
+{
+    return quota - MIN(quota, used);
+}
+
+/*
+ * Before a propose: let the shard grow when it may not hold it. What does not help here, a full store or
+ * a service at its limit, is told by the commit, which knows exactly (NOSPACE).
+ */
+static int
+room_make(struct rsvc *rsvc, uint64_t meta, uint64_t data)
+{
+    struct vos_pool_info info;
+    uint64_t meta_quota, data_quota;
+    int rc;
+
+    if (meta <= rsvc->meta_room && data <= rsvc->data_room)
+        goto out;
+    rc = vos_pool_query(rsvc->sys, rsvc->opts.svc, &info);
+    if (rc != 0)
+        return rc;
+    meta_quota = quota_for(info.meta_quota, info.meta_used, meta, RSVC_META_BYTES_MAX);
+    data_quota = quota_for(info.data_quota, info.data_used, data, RSVC_DATA_BYTES_MAX);
+    if (meta_quota > info.meta_quota || data_quota > info.data_quota) {
+        CAIRN_PROBE("rsvc.grow");
+        rc = vos_pool_grow(rsvc->sys, rsvc->opts.svc, meta_quota, data_quota);
+        if (rc != 0 && rc != -DER_NOSPACE)
+            return rc;
+        if (rc == 0) {
+            info.meta_quota = meta_quota;
+            info.data_quota = data_quota;
+        }
+    }
+    rsvc->meta_room = room_of(info.meta_quota, info.meta_used);
+    rsvc->data_room = room_of(info.data_quota, info.data_used);
+out:
+    rsvc->meta_room -= MIN(meta, rsvc->meta_room);
+    rsvc->data_room -= MIN(data, rsvc->data_room);
+    return 0;
+}
+
 static int
 propose(struct rsvc *rsvc, const struct rsvc_update *updates, uint32_t nr,
     const struct vos_req_id *req, struct iov result, struct vos_apply_ret *ret)
@@ -316,6 +372,7 @@ propose(struct rsvc *rsvc, const struct rsvc_update *updates, uint32_t nr,
     struct vos_apply_args args = {.mod_nr = nr, .flags = VOS_APPLY_NO_HISTORY, .result = result};
     struct batch *b;
     size_t bytes = 0;
+    uint64_t data = 0;
     int rc;
 
     if (nr == 0 || nr > RSVC_UPDATES_NR_MAX || result.len > VOS_RESULT_BYTES_MAX)
@@ -324,8 +381,16 @@ propose(struct rsvc *rsvc, const struct rsvc_update *updates, uint32_t nr,
         rc = update_check(&updates[i]);
         if (rc != 0)
             return rc;
-        if (updates[i].op == RSVC_PUT)
-            bytes += value_bytes(&updates[i]);
+        if (updates[i].op != RSVC_PUT)
+            continue;
+        bytes += value_bytes(&updates[i]);
+        if (value_bytes(&updates[i]) > VOS_INLINE_SMALL_BYTES_MAX)
+            data += ALIGN_UP(value_bytes(&updates[i]), (uint64_t)BIO_BLK_BYTES);
+    }
+    if (bytes > 0) { /* deletions need none (ST-8) */
+        rc = room_make(rsvc, ROOM_BYTES + nr * ROOM_UPDATE_BYTES + bytes, data);
+        if (rc != 0)
+            return rc;
     }
     b = work_get(rsvc, sizeof(*b) + bytes);
     if (b == NULL)

@@ -33,6 +33,14 @@ enum {
     RSVC_VALUE_BYTES_MAX = 65536,
     RSVC_UPDATES_NR_MAX = 128
 };
+/*
+ * Space of a service: what it begins with, and what it may grow to while the store has some left. The
+ * first are small, so that an engine holds some thousand services.
+ */
+#define RSVC_META_BYTES_MIN (UINT64_C(256) << 10)
+#define RSVC_META_BYTES_MAX (UINT64_C(64) << 20)
+#define RSVC_DATA_BYTES_MIN (UINT64_C(128) << 10)
+#define RSVC_DATA_BYTES_MAX (UINT64_C(64) << 20)
 
 enum rsvc_op { RSVC_PUT = 1, RSVC_DEL, RSVC_DEL_TABLE };
 

@@ -68,6 +68,11 @@ struct vos_pool_info {
 /** Errors: EXIST; NOSPACE the quotas do not fit beside those of the other shards. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_pool_create(struct vos_tgt *tgt, struct uuid pool, uint64_t meta_quota, uint64_t data_quota);
+/** Raise the quotas of a shard; what would be lower stays. Durable on return. Errors: NONEXIST; NOSPACE they do not fit beside those of the others. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_pool_grow(struct vos_tgt *tgt, struct uuid pool, uint64_t meta_quota, uint64_t data_quota);
+/** What the quotas of all shards leave: as much vos_pool_create() can give. */
+void vos_quota_left(struct vos_tgt *tgt, uint64_t *ret_meta, uint64_t *ret_data);
 /** Gone at once for users, space comes back in the background. Errors: NONEXIST; BUSY a container is open. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pool_destroy(struct vos_tgt *tgt, struct uuid pool);
 CAIRN_YIELDS CAIRN_MUST_CHECK int

@@ -312,8 +312,8 @@ pool_create_body(struct vos_op *op, void *arg)
     return vos_btr_insert(&t, &ent);
 }
 
-static bool
-quotas_fit(struct vos_tgt *tgt, uint64_t meta, uint64_t data)
+void
+vos_quota_left(struct vos_tgt *tgt, uint64_t *ret_meta, uint64_t *ret_data)
 {
     struct bio_space space;
     struct umem_stats stats;
@@ -323,10 +323,20 @@ quotas_fit(struct vos_tgt *tgt, uint64_t meta, uint64_t data)
     umem_stats_get(tgt->um, &stats);
     space.meta_total -= MIN(space.meta_total, stats.reserve_bytes);
     LIST_FOREACH(pool, &tgt->pools, struct vos_pool, link) {
-        if (!add_u64(meta, pool->meta_quota, &meta) || !add_u64(data, pool->data_quota, &data))
-            return false;
+        space.meta_total -= MIN(space.meta_total, pool->meta_quota);
+        space.data_total -= MIN(space.data_total, pool->data_quota);
     }
-    return meta <= space.meta_total && data <= space.data_total;
+    *ret_meta = space.meta_total;
+    *ret_data = space.data_total;
+}
+
+static bool
+quotas_fit(struct vos_tgt *tgt, uint64_t meta, uint64_t data)
+{
+    uint64_t meta_left, data_left;
+
+    vos_quota_left(tgt, &meta_left, &data_left);
+    return meta <= meta_left && data <= data_left;
 }
 
 int
@@ -370,6 +380,56 @@ vos_pool_create(struct vos_tgt *tgt, struct uuid pool, uint64_t meta_quota, uint
         rc = wait_rc != 0 ? wait_rc : rc;
     }
     return rc;
+}
+
+static int
+pool_grow_body(struct vos_op *op, void *arg)
+{
+    struct pool_args *a = arg;
+    struct vos_pool_df *rec;
+    int rc = vos_pool_get(op, a->off, &rec);
+
+    if (rc == 0) {
+        rc = vos_range(op, a->off + offsetof(struct vos_pool_df, meta_quota), 2 * sizeof(uint64_t));
+    }
+    if (rc != 0)
+        return rc;
+    rec->meta_quota = a->meta_quota;
+    rec->data_quota = a->data_quota;
+    return 0;
+}
+
+int
+vos_pool_grow(struct vos_tgt *tgt, struct uuid pool, uint64_t meta_quota, uint64_t data_quota)
+{
+    struct pool_args a = {.tgt = tgt, .pool = pool};
+    struct vos_pool *p;
+    struct vos_op op;
+    int rc, wait_rc;
+
+    ult_mutex_lock(&tgt->admin);
+    p = pool_find(tgt, &pool);
+    if (p == NULL || p->off == 0) {
+        rc = CAIRN_ERR(NONEXIST);
+        goto out;
+    }
+    a.off = p->off;
+    a.meta_quota = MAX(meta_quota, p->meta_quota);
+    a.data_quota = MAX(data_quota, p->data_quota);
+    if (!quotas_fit(tgt, a.meta_quota - p->meta_quota, a.data_quota - p->data_quota)) {
+        rc = CAIRN_ERR(NOSPACE);
+        goto out;
+    }
+    vos_op_init(&op, tgt);
+    rc = vos_tx_run(tgt, &op, 0, p->shard, pool_grow_body, &a, &tgt->admin_lsn);
+    if (rc == 0) {
+        p->meta_quota = a.meta_quota;
+        p->data_quota = a.data_quota;
+    }
+out:
+    ult_mutex_unlock(&tgt->admin);
+    wait_rc = rc == -DER_NONEXIST ? 0 : vos_wait(tgt, tgt->admin_lsn);
+    return wait_rc != 0 ? wait_rc : rc;
 }
 
 static int

@@ -105,7 +105,7 @@ body_ctl(struct rig *rig)
     EXPECT_ERR(ctl_create(rig, &b, "beta", 400 * MIB, 1), NOTSUPPORTED);
     EXPECT(strstr(rig->err, "rd_fac") != NULL);
     EXPECT_ERR(ctl_create(rig, &b, "b eta", 400 * MIB, 0), INVAL);
-    EXPECT_ERR(ctl_create(rig, &b, "beta", 8 * MIB, 0), INVAL);
+    EXPECT_ERR(ctl_create(rig, &b, "beta", MIB, 0), INVAL);
     EXPECT_ERR(ctl_create(rig, &b, "beta", UINT64_C(1) << 40, 0), NOSPACE);
     EXPECT_EQ(ctl_pools(rig) >= 1, true);
     q = ctl_query(rig, "alpha", &rc);
@@ -133,6 +133,20 @@ body_ctl(struct rig *rig)
     EXPECT_OK(ctl_destroy(rig, "alpha", false, false));
     EXPECT_ERR(ctl_destroy(rig, "alpha", false, false), NONEXIST);
     EXPECT_OK(ctl_create(rig, &b, "alpha", 400 * MIB, 0)); /* label and space are free again */
+    /* Metadata gets what others leave, before a pool that fits is refused. */
+    a = rig_uuid(rig);
+    EXPECT_OK(ctl_create(rig, &a, "second", 400 * MIB, 0));
+    a = rig_uuid(rig);
+    EXPECT_OK(ctl_create(rig, &a, "third", 300 * MIB, 0));
+    a = rig_uuid(rig);
+    EXPECT_ERR(ctl_create(rig, &a, "fourth", 4 * MIB, 0), NOSPACE);
+    q = ctl_query(rig, "third", &rc);
+    if (EXPECT_OK(rc)) {
+        EXPECT_EQ(q->tiers[0]->total + q->tiers[1]->total, 300 * MIB);
+        EXPECT_LT(q->tiers[0]->total, 128 * MIB); /* of 32 MiB in each target */
+        EXPECT_GT(q->tiers[0]->total, 80 * MIB);
+        cairn__ctl__pool_query_rep__free_unpacked(q, NULL);
+    }
 }
 
 TEST_ON(server_mgmt, control_requests, BACKEND_LINUX | BACKEND_SIM)

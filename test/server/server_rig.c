@@ -31,11 +31,13 @@ rig_cfg(struct rig *rig, uint32_t rank, struct engine_cfg *cfg)
     cfg->system_uuid = RIG_SYSTEM_UUID;
     cfg->rank = rank;
     cfg->tgt_nr = RIG_TGTS;
-    cfg->wal_bytes = cfg->sys_wal_bytes = UINT64_C(16) << 20;
-    cfg->meta_bytes = UINT64_C(96) << 20;
-    cfg->data_bytes = UINT64_C(256) << 20;
-    cfg->sys_meta_bytes = UINT64_C(128) << 20;
-    cfg->sys_data_bytes = UINT64_C(128) << 20;
+    if (!rig->has_default_sizes) {
+        cfg->wal_bytes = cfg->sys_wal_bytes = UINT64_C(16) << 20;
+        cfg->meta_bytes = UINT64_C(96) << 20;
+        cfg->data_bytes = UINT64_C(256) << 20;
+        cfg->sys_meta_bytes = UINT64_C(128) << 20;
+        cfg->sys_data_bytes = UINT64_C(128) << 20;
+    }
     if (rig->sim != NULL) {
         snprintf(cfg->dir, sizeof(cfg->dir), "/store");
         snprintf(cfg->uri_base, sizeof(cfg->uri_base), "sim://%s", rig->engines[rank].name);
@@ -369,7 +371,6 @@ rig_start(struct rig *rig, const struct sim_opts *opts, uint32_t engine_nr)
 {
     int rc;
 
-    memset(rig, 0, sizeof(*rig));
     arena_init(&rig->arena, 65536, 256 << 20);
     rig->id_seed = test_seed();
     rig->engine_nr = engine_nr;
@@ -403,10 +404,11 @@ rig_end(struct rig *rig)
     plat_linux_destroy(rig->linux_plat);
 }
 
-void
-rig_run_with(const struct sim_opts *opts, uint32_t engine_nr, void (*body)(struct rig *rig))
+static void
+run_sized(
+    const struct sim_opts *opts, uint32_t engine_nr, bool is_default, void (*body)(struct rig *rig))
 {
-    struct rig rig;
+    struct rig rig = {.has_default_sizes = is_default};
     struct run run = {&rig, body, false};
     int rc;
 
@@ -423,16 +425,36 @@ rig_run_with(const struct sim_opts *opts, uint32_t engine_nr, void (*body)(struc
         rig_end(&rig);
 }
 
-void
-rig_run(uint32_t engine_nr, void (*body)(struct rig *rig))
+static struct sim_opts
+quiet_opts(void)
 {
-    struct sim_opts opts = {.seed = test_seed(),
+    return (struct sim_opts){.seed = test_seed(),
         .net_lat_lo_ns = 20000,
         .net_lat_hi_ns = 200000,
         .disk_lat_lo_ns = 20000,
         .disk_lat_hi_ns = 400000};
+}
 
-    rig_run_with(&opts, engine_nr, body);
+void
+rig_run_with(const struct sim_opts *opts, uint32_t engine_nr, void (*body)(struct rig *rig))
+{
+    run_sized(opts, engine_nr, false, body);
+}
+
+void
+rig_run(uint32_t engine_nr, void (*body)(struct rig *rig))
+{
+    struct sim_opts opts = quiet_opts();
+
+    run_sized(&opts, engine_nr, false, body);
+}
+
+void
+rig_run_default(uint32_t engine_nr, void (*body)(struct rig *rig))
+{
+    struct sim_opts opts = quiet_opts();
+
+    run_sized(&opts, engine_nr, true, body);
 }
 
 /* ---- pools and containers ------------------------------------------------------------------- */

@@ -39,6 +39,7 @@ struct rig {
     struct plat *linux_plat;
     const char *dir;
     uint32_t engine_nr;
+    bool has_default_sizes; /* stores as an installation has them, instead of small ones */
     struct rig_engine engines[RIG_ENGINES_MAX];
     struct plat *client_plat;
     struct xstream *xs;
@@ -58,6 +59,9 @@ struct rig {
 void rig_run(uint32_t engine_nr, void (*body)(struct rig *rig));
 /** The same with what the simulator does to networks and disks. Sim only. */
 void rig_run_with(const struct sim_opts *opts, uint32_t engine_nr, void (*body)(struct rig *rig));
+
+/** With stores of the default sizes. Sim only. */
+void rig_run_default(uint32_t engine_nr, void (*body)(struct rig *rig));
 
 /* ---- engines (on the client's ULT) ---------------------------------------------------------- */
 

@@ -388,6 +388,66 @@ TEST_ON(rsvc, rewritten_keys_take_no_more_space, BACKEND_SIM)
     run(body_rewrite);
 }
 
+/* A service begins small and grows while the store has space; another keeps what it has; deletions always work. */
+static void
+body_grow(struct env *env)
+{
+    const struct uuid other_id = {{8, 8}};
+    struct rsvc_opts opts = {.svc = other_id, .self_rank = 5};
+    struct vos_pool_info info;
+    struct rsvc *other = NULL;
+    uint8_t *big = arena_calloc(&env->arena, 1, 60000);
+    char key[32];
+    uint32_t nr = 0;
+    int rc = 0;
+
+    EXPECT_OK(vos_pool_query(env->vos, svc_id, &info));
+    EXPECT_EQ(info.meta_quota, RSVC_META_BYTES_MIN);
+    EXPECT_EQ(info.data_quota, RSVC_DATA_BYTES_MIN);
+    EXPECT_OK(rsvc_create(env->vos, other_id));
+    EXPECT_OK(rsvc_start(env->vos, &opts, &other));
+    while (rc == 0 && nr < 2000) {
+        struct rsvc_update u = {.op = RSVC_PUT, .table = "t", .value = {big, 60000}};
+
+        snprintf(key, sizeof(key), "key %u", nr);
+        u.key = str(key);
+        rc = commit(env, u);
+        nr += rc == 0;
+    }
+    EXPECT_ERR(rc, NOSPACE);
+    EXPECT_GT(nr, 500); /* 32 of 64 MiB; the next doubling does not fit */
+    for (rc = 0; rc == 0 && nr < 100000;) {
+        struct rsvc_update u = {.op = RSVC_PUT, .table = "s", .value = {big, 500}};
+
+        snprintf(key, sizeof(key), "small %u", nr);
+        u.key = str(key);
+        rc = commit(env, u);
+        nr += rc == 0;
+    }
+    EXPECT_ERR(rc, NOSPACE);
+    EXPECT_GT(nr, 20000);
+    EXPECT_OK(vos_pool_query(env->vos, svc_id, &info));
+    EXPECT_GE(info.data_quota, 32 << 20);
+    EXPECT_GE(info.meta_quota, 16 << 20);
+    for (uint32_t i = 0; i < 20; i++) {
+        struct rsvc_update u = put("t", str(key), "x");
+
+        snprintf(key, sizeof(key), "key %u", i);
+        u.key = str(key);
+        EXPECT_OK(rsvc_propose(other, &u, 1, NULL, (struct iov){NULL, 0}, NULL));
+        u.op = RSVC_DEL;
+        EXPECT_OK(commit(env, u));
+    }
+    EXPECT_OK(commit(env, (struct rsvc_update){.op = RSVC_DEL_TABLE, .table = "s"}));
+    EXPECT_OK(commit(env, put("t", str("room"), "again")));
+    rsvc_stop(other);
+}
+
+TEST_ON(rsvc, a_service_grows_while_there_is_space, BACKEND_SIM)
+{
+    run(body_grow);
+}
+
 static void
 body_replay(struct env *env)
 {

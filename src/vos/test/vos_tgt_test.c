@@ -281,6 +281,46 @@ TEST_ON(vos_tgt, quotas, BACKEND_SIM)
     run_with(quotas, NULL);
 }
 
+/* Quotas grow while there is space, are kept over restarts, and never go down. */
+static void
+growth(struct fix *f)
+{
+    struct vos_pool_info info;
+    uint64_t meta_left, data_left, meta, data;
+    uint8_t value[5000] = {1};
+    uint32_t nr;
+
+    f->meta_quota = 1 << 20;
+    f->data_quota = 1 << 20;
+    if (!fix_format(f))
+        return;
+    nr = write_until_full(f, 1, 65536);
+    vos_quota_left(f->tgt, &meta_left, &data_left);
+    EXPECT_ERR(vos_pool_grow(f->tgt, f->pool, 1 << 20, (1 << 20) + data_left + 1), NOSPACE);
+    EXPECT_ERR(vos_pool_grow(f->tgt, f->pool, (1 << 20) + meta_left + 1, 0), NOSPACE);
+    EXPECT_ERR(vos_pool_grow(f->tgt, id_of(99, 1), 2 << 20, 0), NONEXIST);
+    EXPECT_ERR(fix_put(f, 1, "more", "a", value, sizeof(value), 0), NOSPACE);
+    EXPECT_OK(vos_pool_grow(f->tgt, f->pool, 0, 3 << 20));
+    EXPECT_OK(fix_put(f, 1, "more", "a", value, sizeof(value), 0));
+    vos_quota_left(f->tgt, &meta, &data);
+    EXPECT_EQ(meta, meta_left);
+    EXPECT_EQ(data, data_left - (2 << 20));
+    fix_close(f);
+    if (!fix_open(f))
+        return;
+    EXPECT_OK(vos_pool_query(f->tgt, f->pool, &info));
+    EXPECT_EQ(info.meta_quota, 1 << 20);
+    EXPECT_EQ(info.data_quota, 3 << 20);
+    EXPECT_GE(write_until_full(f, 2, 65536), nr);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_tgt, quotas_grow, BACKEND_SIM)
+{
+    run_with(growth, NULL);
+}
+
 /* The arena itself is full: what gives space back still works. */
 static void
 full_arena(struct fix *f)
