@@ -234,7 +234,7 @@ def test_engine_of_another_installation(s):
     with open(identity, "rb") as f:
         before = f.read()
     done = s.run("daos_engine", *args, "--system-uuid", other)
-    done.fails(f"{s.storage[0]} belongs to another system of the name 'test'", uuid, other, "use directories of one system")
+    done.fails(f"{s.storage[0]} belongs to another system of the name 'test'", uuid, other, "use directories of one system", "(DER_MISMATCH -1031)")
     done = s.run("daos_engine", *args, "--system-uuid", "nonsense")
     expect(done.rc == 2 and "expected a uuid" in done.err, done.text())
     with open(identity, "rb") as f:

@@ -253,7 +253,7 @@ start_failed(int status_fd, int rc, const char *err)
     char line[ENGINE_TEXT_BYTES + 32];
     int len;
 
-    (void)fprintf(stderr, "daos_engine: %s\n", err);
+    (void)fprintf(stderr, "daos_engine: %s (%s %d)\n", err, err_name(rc), rc);
     len = snprintf(line, sizeof(line), "%d %s\n", rc, err);
     if (status_fd >= 0)
         (void)!write(status_fd, line, (size_t)len); /* without a reader there is nobody to tell */
