@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * vos alone, on tmpfs: every update is logged and acknowledged (bio_wal_wait), with a number of requests in flight on one xstream.
- * Keys are those of a random order: each update makes a dkey, an akey and a value.
+ * Keys are those of a random order: each update makes a dkey, an akey and a value. The "shape" figures have ten akeys to a dkey and 100,000
+ * values. vos.stall.* is the longest time for which one large request kept all others from running.
  */
 #include "bench.h"
 
@@ -15,7 +16,13 @@
 #include "plat/plat_linux.h"
 #include "vos/vos.h"
 
-enum { FLIGHT_NR = 16, KEYS_NR = 1000000 };
+enum {
+    FLIGHT_NR = 16,
+    KEYS_NR = 1000000,
+    SHAPE_NR = 100000,
+    SHAPE_AKEYS_NR = 10,
+    SHAPE_ROUNDS_NR = 5
+};
 
 struct world {
     struct plat *plat;
@@ -25,6 +32,8 @@ struct world {
     struct vos_tgt *tgt;
     struct vos_cont *cont;
     uint64_t next, times;
+    uint64_t values; /* that were written */
+    uint32_t akeys; /* of a dkey */
     uint32_t value_bytes;
     bool with_ids;
     uint32_t live_nr;
@@ -64,7 +73,7 @@ world_main(void *arg)
 static void
 world_run(void (*body)(struct world *w))
 {
-    struct world w = {.body = body};
+    struct world w = {.body = body, .akeys = 1};
     char dir[] = "/dev/shm/cairn-bench-XXXXXX", cmd[64];
 
     if (mkdtemp(dir) == NULL) {
@@ -97,6 +106,23 @@ scatter(uint64_t i)
 
 static const struct vos_oid bench_oid = {.oid = {.lo = 1}};
 
+struct names {
+    char dkey[24], akey[4];
+    struct iov d, a;
+};
+
+static void
+names_of(const struct world *w, uint64_t i, struct names *n)
+{
+    int len =
+        snprintf(n->dkey, sizeof(n->dkey), "%016llx", (unsigned long long)scatter(i / w->akeys));
+
+    n->akey[0] = 'a';
+    n->akey[1] = (char)('0' + i % w->akeys);
+    n->d = (struct iov){n->dkey, (size_t)len};
+    n->a = (struct iov){n->akey, w->akeys > 1 ? 2 : 1};
+}
+
 static void
 update_main(void *arg)
 {
@@ -107,20 +133,16 @@ update_main(void *arg)
 
     memset(value, 'v', w->value_bytes);
     while (w->next < w->times) {
-        char key[24];
-        int len = snprintf(key, sizeof(key), "%016llx", (unsigned long long)scatter(w->next++));
-        struct vos_iod iod = {.akey = {"a", 1},
-            .type = VOS_IOD_SINGLE,
-            .size = w->value_bytes,
-            .data = {value, w->value_bytes}};
-        struct vos_mod mod = {.op = VOS_MOD_UPDATE,
-            .oid = bench_oid,
-            .dkey = {key, (size_t)len},
-            .iod_nr = 1,
-            .iods = &iod};
+        struct names n;
+        struct vos_iod iod = {
+            .type = VOS_IOD_SINGLE, .size = w->value_bytes, .data = {value, w->value_bytes}};
+        struct vos_mod mod = {.op = VOS_MOD_UPDATE, .oid = bench_oid, .iod_nr = 1, .iods = &iod};
         struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
         struct vos_apply_ret ret;
 
+        names_of(w, w->next++, &n);
+        iod.akey = n.a;
+        mod.dkey = n.d;
         if (w->with_ids) {
             args.req =
                 (struct vos_req_id){.client = {{3}}, .slot = slot, .seq = ++seq, .hlc = w->next};
@@ -139,14 +161,13 @@ fetch_main(void *arg)
 
     w->live_nr++;
     while (w->next < w->times) {
-        char key[24];
-        int len = snprintf(
-            key, sizeof(key), "%016llx", (unsigned long long)scatter(w->next++ * 7919 % w->times));
-        struct vos_iod iod = {.akey = {"a", 1}, .type = VOS_IOD_SINGLE};
-        struct iov dkey = {key, (size_t)len};
+        struct vos_iod iod = {.type = VOS_IOD_SINGLE};
         struct vos_fetch *fetch;
+        struct names n;
 
-        must(vos_fetch(w->cont, &bench_oid, VOS_EPOCH_MAX, 0, &dkey, &iod, 1, &fetch));
+        names_of(w, w->next++ * 7919 % w->values, &n);
+        iod.akey = n.a;
+        must(vos_fetch(w->cont, &bench_oid, VOS_EPOCH_MAX, 0, &n.d, &iod, 1, &fetch));
         must(fetch->iods[0].size == w->value_bytes ? 0 : -DER_MISC);
         vos_fetch_free(w->cont, fetch);
     }
@@ -162,6 +183,8 @@ rate(struct world *w, uint64_t times, void (*fn)(void *arg))
 
     w->next = 0;
     w->times = bench_times(times);
+    if (fn == update_main)
+        w->values = w->times;
     for (uint32_t i = 0; i < FLIGHT_NR; i++) {
         must(ult_create(w->xs, ULT_IO, fn, w, NULL));
     }
@@ -242,6 +265,111 @@ large_body(struct world *w)
     f = (struct bench_figure){
         .name = "vos.fetch.1m", .unit = "op/s", .value = rate(w, 2000, fetch_main)};
     bench_put(&f);
+}
+
+/* ---- the shape of the original's benchmark ---------------------------------------------------------------------------- */
+
+static void
+shape_put(struct world *w, const char *update, const char *fetch, uint32_t bytes, double target)
+{
+    struct bench_figure f = {.name = update, .unit = "op/s", .target = target};
+
+    w->akeys = SHAPE_AKEYS_NR;
+    w->value_bytes = bytes;
+    f.value = rate(w, SHAPE_NR, update_main);
+    bench_put(&f);
+    f = (struct bench_figure){.name = fetch, .unit = "op/s", .target = 800000};
+    f.value = rate(w, (uint64_t)SHAPE_NR * SHAPE_ROUNDS_NR, fetch_main);
+    bench_put(&f);
+}
+
+static void
+shape_small_body(struct world *w)
+{
+    shape_put(w, "vos.shape_update.64", "vos.shape_fetch.64", 64, 300000);
+}
+
+static void
+shape_page_body(struct world *w)
+{
+    shape_put(w, "vos.shape_update.4096", "vos.shape_fetch.4096", 4096, 150000);
+}
+
+/* ---- the longest time without a yield --------------------------------------------------------------------------------- */
+
+struct stall {
+    struct world *w;
+    uint64_t longest_ns;
+    bool stop, stopped;
+};
+
+static void
+stall_main(void *arg)
+{
+    struct stall *s = arg;
+    uint64_t last = bench_now_ns();
+
+    while (!s->stop) {
+        uint64_t now;
+
+        ult_yield();
+        now = bench_now_ns();
+        s->longest_ns = now - last > s->longest_ns ? now - last : s->longest_ns;
+        last = now;
+    }
+    s->stopped = true;
+    ult_cond_signal(&s->w->idle);
+}
+
+/* The largest request there may be: as many ranges as allowed, values as large as stay with the index. */
+static void
+stall_body(struct world *w)
+{
+    static uint8_t data[VOS_INLINE_SUM_BYTES_MAX];
+    static struct recx recxs[VOS_PARTS_NR_MAX];
+    struct vos_iod iod = {.akey = {"a", 1},
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = VOS_PARTS_NR_MAX,
+        .recxs = recxs,
+        .data = {data, sizeof(data)}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = bench_oid, .dkey = {"d", 1}, .iod_nr = 1, .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+    const uint32_t len = sizeof(data) / VOS_PARTS_NR_MAX;
+    struct stall s = {.w = w};
+    struct vos_apply_ret ret;
+    struct bench_figure f = {.name = "vos.stall.ranges", .unit = "us"};
+
+    for (uint64_t i = 0; i < VOS_PARTS_NR_MAX; i++) {
+        recxs[i] = (struct recx){scatter(i) % (1 << 30) * len, len};
+    }
+    must(ult_create(w->xs, ULT_IO, stall_main, &s, NULL));
+    for (uint64_t i = 0; i < bench_times(100); i++) {
+        recxs[0].idx++; /* elsewhere each time: extents over one another */
+        must(vos_apply(w->cont, &args, &ret));
+    }
+    s.stop = true;
+    while (!s.stopped) {
+        ult_cond_wait(&w->idle, NULL);
+    }
+    f.value = (double)s.longest_ns / 1e3;
+    bench_put(&f);
+}
+
+BENCH(vos_shape_small)
+{
+    world_run(shape_small_body);
+}
+
+BENCH(vos_shape_page)
+{
+    world_run(shape_page_body);
+}
+
+BENCH(vos_stall)
+{
+    world_run(stall_body);
 }
 
 BENCH(vos_small)

@@ -21,7 +21,7 @@ enum {
     PROTO_KEY_BYTES_MAX = 4096,
     PROTO_MODS_NR_MAX = 256,
     PROTO_IODS_NR_MAX = 1024,
-    PROTO_RECXS_NR_MAX = 4096,
+    PROTO_RECXS_NR_MAX = 1024,
     PROTO_SEGS_NR_MAX = 49152, /* of one iod in a fetch reply */
     PROTO_LIST_NR_MAX = 4096, /* entries of a listing: a server caps nr_max to this */
 };

@@ -27,8 +27,8 @@ enum {
     VOS_KEY_LEXICAL_BYTES_MAX = 80, /* lexical keys; integer keys are exactly 8 bytes, little-endian */
     VOS_MODS_NR_MAX = 256, /* of one vos_apply() */
     VOS_IODS_NR_MAX = 1024, /* of one modification or fetch */
-    VOS_RECXS_NR_MAX = 4096, /* of one iod */
-    VOS_PARTS_NR_MAX = 4096, /* of one vos_apply(): punches, single values, ranges, together (ST-9) */
+    VOS_RECXS_NR_MAX = 1024, /* of one iod */
+    VOS_PARTS_NR_MAX = 1024, /* of one vos_apply(): punches, single values, ranges, together (ST-9) */
     VOS_VALUE_BYTES_MAX = 16 << 20, /* one single value, or one extent */
     VOS_INLINE_BYTES_MAX = 4096, /* data_thresh: larger values go to the data role */
     VOS_INLINE_SUM_BYTES_MAX =

@@ -66,11 +66,11 @@ struct fetch {
     bool is_searching;
     uint32_t piece_idx;
     uint64_t pos; /* everything before it has a segment */
-    struct vos_evt_search search; /* begun while is_searching */
     uint32_t seg_nr, seg_cap; /* of the iod at hand */
     struct vos_seg *segs;
     uint32_t read_nr, read_cap;
     struct vos_fetch_read *reads;
+    struct vos_evt_search search; /* begun while is_searching; not cleared */
 };
 
 /* Memory that lives as long as the fetch, aligned to 16; NULL when there is none or too much was asked for. */
@@ -543,10 +543,17 @@ int
 vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
     const struct iov *dkey, const struct vos_iod *iods, uint32_t iod_nr, struct vos_fetch **ret_fetch)
 {
-    struct fetch f = {
-        .cont = cont, .oid = oid, .dkey = dkey, .iods = iods, .iod_nr = iod_nr, .flags = flags};
-    int rc = fetch_check(&f);
+    struct fetch f;
+    int rc;
 
+    memset(&f, 0, offsetof(struct fetch, search));
+    f.cont = cont;
+    f.oid = oid;
+    f.dkey = dkey;
+    f.iods = iods;
+    f.iod_nr = iod_nr;
+    f.flags = flags;
+    rc = fetch_check(&f);
     if (rc != 0)
         return rc;
     f.mem = mem_create(cont->tgt);

@@ -354,6 +354,48 @@ TEST_ON(vos_io, parts_of_a_request_are_bounded, BACKEND_SIM)
     run(parts_io);
 }
 
+/* Goal: the largest request there may be fits a log record, also where every range splits a node. */
+static void
+splits_io(struct fix *f)
+{
+    enum { LEN = VOS_INLINE_SMALL_BYTES_MAX, LEAF_NR = 15, FULL_NR = VOS_PARTS_NR_MAX * LEAF_NR };
+    static uint8_t data[VOS_PARTS_NR_MAX * LEN], back[LEN];
+    static struct recx recxs[VOS_PARTS_NR_MAX];
+    struct vos_iod iod = {.akey = IOV("a"),
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = VOS_PARTS_NR_MAX,
+        .recxs = recxs,
+        .data = {data, VOS_PARTS_NR_MAX}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod};
+
+    if (!fix_format(f))
+        return;
+    rng_bytes(&f->rng, data, sizeof(data));
+    /* Full leaves, one after the other. */
+    for (uint64_t i = 0; i < FULL_NR; i += VOS_PARTS_NR_MAX) {
+        for (uint64_t k = 0; k < VOS_PARTS_NR_MAX; k++) {
+            recxs[k] = (struct recx){(i + k) * 1000, 1};
+        }
+        EXPECT_OK(fix_mod(f, &mod, NULL));
+    }
+    for (uint64_t k = 0; k < VOS_PARTS_NR_MAX; k++) {
+        recxs[k] = (struct recx){(k * LEAF_NR + 7) * 1000 + 100, LEN};
+    }
+    iod.data.len = sizeof(data);
+    EXPECT_OK(fix_mod(f, &mod, NULL));
+    EXPECT_OK(fix_read(f, 1, "d", "a", VOS_EPOCH_MAX, recxs[77].idx, LEN, 0, back));
+    EXPECT_MEM_EQ(back, data + 77 * LEN, LEN);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_io, every_range_splits_a_node, BACKEND_SIM)
+{
+    run(splits_io);
+}
+
 /* Goal: values that would make the log record of a request too large go to the data role; the others stay with the index. */
 static void
 inline_sum_io(struct fix *f)
