@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* A leaf that is the root starts with this many entries. */
-enum { CAP_FIRST = 4, CAP_SECOND = 12 };
+enum { CAP_FIRST = 4, CAP_SECOND = 12, SHORT_ENT_BYTES = 16 };
 
 void
 vos_bad_log(uint64_t off, const char *what)
@@ -83,25 +83,39 @@ leftmost(struct vos_btr *t, uint64_t off, uint32_t level, uint64_t *ret_rec)
     return 0;
 }
 
-/* First entry in [from, to) whose hkey is not below (or with `above`: is above) hkey. */
-static uint32_t
-bound(const struct vos_btr *t, struct vos_node_df *node, uint64_t hkey, bool above)
+static inline bool
+is_below(const uint8_t *ent, uint64_t hkey, bool above)
 {
-    const uint8_t *base = (const uint8_t *)(node + 1);
-    uint32_t stride = t->kind->ent_bytes;
-    uint32_t lo = 0, hi = node->nr;
+    uint64_t k = *(const uint64_t *)(const void *)ent;
 
-    while (lo < hi) {
-        uint32_t mid = (lo + hi) / 2;
-        uint64_t k = *(const uint64_t *)(const void *)(base + (size_t)mid * stride);
+    return above ? k <= hkey : k < hkey;
+}
 
-        if (k < hkey || (above && k == hkey)) {
-            lo = mid + 1;
-        } else {
-            hi = mid;
-        }
+/* First entry in [0, nr) of `stride` bytes that is_below() is not true for; without branches that depend on the keys. */
+static inline __attribute__((always_inline)) uint32_t
+bound_in(const uint8_t *first, uint32_t stride, uint32_t nr, uint64_t hkey, bool above)
+{
+    const uint8_t *base = first;
+
+    while (nr > 1) {
+        uint32_t half = nr / 2;
+        const uint8_t *mid = base + half * stride;
+
+        base = is_below(mid - stride, hkey, above) ? mid : base;
+        nr -= half;
     }
-    return lo;
+    return (uint32_t)(base - first) / stride + is_below(base, hkey, above);
+}
+
+/* First entry whose hkey is not below (or with `above`: is above) hkey. */
+static inline uint32_t
+bound(const struct vos_btr *t, const struct vos_node_df *node, uint64_t hkey, bool above)
+{
+    const uint8_t *first = (const uint8_t *)(node + 1);
+
+    return CAIRN_LIKELY(t->kind->ent_bytes == SHORT_ENT_BYTES)
+        ? bound_in(first, SHORT_ENT_BYTES, node->nr, hkey, above)
+        : bound_in(first, sizeof(struct vos_ent_df), node->nr, hkey, above);
 }
 
 /* Among entries [lo, hi) of equal hkey: the first whose (leftmost) record is not below the key. */
@@ -228,7 +242,18 @@ vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact
         if (t->kind->is_exact) {
             *ret_exact = true;
         } else {
-            rc = bound_tie(t, leaf->node, key, &lo, bound(t, leaf->node, key->hkey, true), ret_exact);
+            bool is_tie =
+                lo + 1u < leaf->node->nr && vos_btr_ent(t, leaf->node, lo + 1)->hkey == key->hkey;
+            int cmp = 0;
+
+            if (CAIRN_LIKELY(!is_tie)) {
+                rc = t->kind->cmp(t->op, key, vos_btr_ent(t, leaf->node, lo)->off, &cmp);
+                *ret_exact = rc == 0 && cmp == 0;
+                lo += cmp > 0;
+            } else {
+                rc = bound_tie(
+                    t, leaf->node, key, &lo, bound(t, leaf->node, key->hkey, true), ret_exact);
+            }
             if (rc != 0)
                 return rc;
         }

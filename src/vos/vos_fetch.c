@@ -17,6 +17,8 @@ enum {
     SEGS_NR_MAX = 1 << 20,
     READS_NR_MAX = 1 << 16,
     FETCH_CHUNK_BYTES = 16384,
+    VOS_FETCH_FIRST_NR = 6000 /
+        sizeof(max_align_t), /* small answers, one inline value of the largest size among them, need no chunk */
     FETCH_MEM_BYTES_MAX = 2 * VOS_FETCH_BYTES_MAX,
 };
 
@@ -46,7 +48,7 @@ struct vos_fetch_mem {
     uint8_t *buf; /* for the data role */
     size_t buf_len;
     bool buf_is_heap;
-    max_align_t first[24];
+    max_align_t first[VOS_FETCH_FIRST_NR];
 };
 
 struct fetch {
@@ -60,6 +62,8 @@ struct fetch {
     uint64_t trim_nr;
     struct vos_fetch_mem *mem;
     struct vos_walk walk;
+    struct vos_btr_key dkey_key;
+    uint64_t *akey_hkeys; /* of each iod */
     uint64_t lsn;
     /* progress */
     uint32_t iod_idx, recx_idx;
@@ -67,10 +71,12 @@ struct fetch {
     uint32_t piece_idx;
     uint64_t pos; /* everything before it has a segment */
     uint32_t seg_nr, seg_cap; /* of the iod at hand */
-    struct vos_seg *segs;
+    struct vos_seg *segs; /* seg_first or of the heap */
     uint32_t read_nr, read_cap;
     struct vos_fetch_read *reads;
-    struct vos_evt_search search; /* begun while is_searching; not cleared */
+    /* not cleared */
+    struct vos_seg seg_first[8];
+    struct vos_evt_search search; /* begun while is_searching */
 };
 
 /* Memory that lives as long as the fetch, aligned to 16; NULL when there is none or too much was asked for. */
@@ -122,14 +128,17 @@ static int
 seg_add(struct fetch *f, uint64_t idx, uint64_t nr, void *buf)
 {
     if (f->seg_nr == f->seg_cap) {
-        uint32_t cap = f->seg_cap == 0 ? 16 : f->seg_cap * 2;
+        uint32_t cap = f->seg_cap * 2;
         struct vos_seg *segs;
 
         if (cap > SEGS_NR_MAX)
             return CAIRN_ERR(OVERFLOW);
-        segs = vos_heap_realloc(&f->cont->tgt->heap, f->segs, cap * sizeof(*segs));
+        segs = vos_heap_realloc(
+            &f->cont->tgt->heap, f->segs == f->seg_first ? NULL : f->segs, cap * sizeof(*segs));
         if (segs == NULL)
             return CAIRN_ERR(NOMEM);
+        if (f->segs == f->seg_first)
+            memcpy(segs, f->seg_first, sizeof(f->seg_first));
         f->segs = segs;
         f->seg_cap = cap;
     }
@@ -306,7 +315,9 @@ iod_fetch(struct fetch *f, struct vos_op *op)
     const struct vos_iod *iod = &f->iods[f->iod_idx];
     struct vos_fetch_iod *out = &f->mem->pub.iods[f->iod_idx];
     uint32_t cond = (f->flags & VOS_COND_PER_AKEY) != 0 ? iod->cond : f->flags;
-    int rc = vos_walk_akey(op, &iod->akey, false, &f->walk);
+    const struct vos_btr_key key = {
+        .hkey = f->akey_hkeys[f->iod_idx], .buf = iod->akey.buf, .len = (uint32_t)iod->akey.len};
+    int rc = vos_walk_akey_at(op, &key, false, &f->walk);
 
     if (rc != 0)
         return rc;
@@ -337,7 +348,7 @@ static void
 fetch_stamp(struct fetch *f, const struct vos_op *op)
 {
     struct vos_ts *ts = &f->cont->tgt->ts;
-    uint64_t h = vos_ts_hash(f->walk.h_obj, vos_key_bytes(op, f->walk.dkey_kind, f->dkey).hkey);
+    uint64_t h = vos_ts_hash(f->walk.h_obj, f->dkey_key.hkey);
 
     vos_ts_hi(ts, VOS_TS_OBJ, f->walk.h_obj, op->epoch);
     if ((f->flags & VOS_COND_DKEY_FETCH) != 0) {
@@ -346,9 +357,7 @@ fetch_stamp(struct fetch *f, const struct vos_op *op)
         vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
     }
     for (uint32_t i = 0; i < f->iod_nr; i++) {
-        struct vos_btr_key k = vos_key_bytes(op, f->walk.akey_kind, &f->iods[i].akey);
-
-        vos_ts_lo(ts, VOS_TS_AKEY, vos_ts_hash(h, k.hkey), op->epoch);
+        vos_ts_lo(ts, VOS_TS_AKEY, vos_ts_hash(h, f->akey_hkeys[i]), op->epoch);
     }
 }
 
@@ -385,7 +394,7 @@ fetch_body(struct vos_op *op, void *arg)
         now_begin(f, op);
     rc = vos_walk_obj(op, f->cont, f->oid, false, &f->walk);
     if (rc == 0)
-        rc = vos_walk_dkey(op, f->dkey, false, &f->walk);
+        rc = vos_walk_dkey_at(op, &f->dkey_key, false, &f->walk);
     if (rc == 0 && (f->flags & VOS_COND_DKEY_FETCH) != 0 && !f->walk.d.info.is_visible)
         rc = CAIRN_ERR(NONEXIST);
     for (; rc == 0 && f->iod_idx < f->iod_nr; f->iod_idx++) {
@@ -465,7 +474,11 @@ vos_fetch_free(struct vos_cont *cont, struct vos_fetch *fetch)
         mem->chunks = c->next;
         vos_heap_free(c);
     }
-    vos_heap_free(mem);
+    if (cont->tgt->fetch_free_nr < VOS_FETCH_FREE_NR) {
+        cont->tgt->fetch_free[cont->tgt->fetch_free_nr++] = mem;
+    } else {
+        vos_heap_free(mem);
+    }
 }
 
 static int
@@ -509,6 +522,10 @@ fetch_run(struct fetch *f, uint64_t epoch)
     int rc = 0, wait_rc;
 
     vos_op_init(&op, tgt);
+    f->dkey_key = vos_key_bytes(&op, f->walk.dkey_kind, f->dkey);
+    for (uint32_t i = 0; i < f->iod_nr; i++) {
+        f->akey_hkeys[i] = vos_key_bytes(&op, f->walk.akey_kind, &f->iods[i].akey).hkey;
+    }
     f->is_now = epoch == VOS_EPOCH_MAX;
     if (!f->is_now) {
         rc = vos_epoch_read(tgt, epoch, &op.epoch);
@@ -529,7 +546,8 @@ fetch_run(struct fetch *f, uint64_t epoch)
 static struct vos_fetch_mem *
 mem_create(struct vos_tgt *tgt)
 {
-    struct vos_fetch_mem *mem = vos_heap_alloc(&tgt->heap, sizeof(*mem));
+    struct vos_fetch_mem *mem = tgt->fetch_free_nr > 0 ? tgt->fetch_free[--tgt->fetch_free_nr]
+                                                       : vos_heap_alloc(&tgt->heap, sizeof(*mem));
 
     if (mem == NULL)
         return NULL;
@@ -546,7 +564,9 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
     struct fetch f;
     int rc;
 
-    memset(&f, 0, offsetof(struct fetch, search));
+    memset(&f, 0, offsetof(struct fetch, seg_first));
+    f.segs = f.seg_first;
+    f.seg_cap = ARRAY_SIZE(f.seg_first);
     f.cont = cont;
     f.oid = oid;
     f.dkey = dkey;
@@ -561,7 +581,8 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
         return CAIRN_ERR(NOMEM);
     f.mem->pub.iod_nr = iod_nr;
     f.mem->pub.iods = mem_alloc(&f, iod_nr * sizeof(*f.mem->pub.iods));
-    if (f.mem->pub.iods == NULL) {
+    f.akey_hkeys = mem_alloc(&f, iod_nr * sizeof(*f.akey_hkeys));
+    if (f.mem->pub.iods == NULL || f.akey_hkeys == NULL) {
         rc = CAIRN_ERR(NOMEM);
     } else {
         memset(f.mem->pub.iods, 0, iod_nr * sizeof(*f.mem->pub.iods));
@@ -572,7 +593,8 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
         f.mem = NULL;
     }
     search_end(&f);
-    vos_heap_free(f.segs);
+    if (f.segs != f.seg_first)
+        vos_heap_free(f.segs);
     vos_heap_free(f.reads);
     vos_fetch_free(cont, f.mem == NULL ? NULL : &f.mem->pub);
     return rc;

@@ -17,6 +17,7 @@ enum {
     VOS_STEPS_NR = 512, /* nodes or records visited between yields (ST-9) */
     VOS_GC_STEP_NR = 64, /* records freed in one transaction */
     VOS_FETCH_BYTES_MAX = 64 << 20,
+    VOS_FETCH_FREE_NR = 32, /* of 6 KiB each */
     VOS_BOUND_AHEAD_NS = 1000000000, /* ST-6 */
     VOS_APPLY_TRIES_NR_MAX = 1000, /* waits for the collector in a full store */
 };
@@ -67,6 +68,8 @@ struct vos_tgt {
     bool gc_has_work;
     int gc_rc;
     struct vos_heap heap;
+    void *fetch_free[VOS_FETCH_FREE_NR]; /* memory of fetches that ended, for the next ones */
+    uint32_t fetch_free_nr;
     uint64_t visit_nr; /* nodes and extents looked at by all operations; for tests and benchmarks */
     uint64_t lsns[1 << VOS_LSN_BITS];
     struct vos_ts ts;
@@ -153,6 +156,11 @@ CAIRN_MUST_CHECK int
 vos_walk_dkey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w);
 CAIRN_MUST_CHECK int
 vos_walk_akey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w);
+/* The same with what vos_key_bytes() made of the key. */
+CAIRN_MUST_CHECK int
+vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w);
+CAIRN_MUST_CHECK int
+vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w);
 /* Log a creation where the level is not visible. */
 CAIRN_MUST_CHECK int vos_walk_obj_touch(struct vos_op *op, struct vos_walk *w);
 CAIRN_MUST_CHECK int vos_walk_dkey_touch(struct vos_op *op, struct vos_walk *w);

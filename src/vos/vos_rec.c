@@ -81,7 +81,6 @@ ver_is_plausible(const struct vos_ver_df *ver, uint64_t off)
 {
     bool is_hole = (ver->flags & VOS_VER_HOLE) != 0;
     bool is_inline = (ver->flags & VOS_VER_INLINE) != 0;
-    uint64_t chunk;
 
     if (ver->magic != VOS_VAL_MAGIC && ver->magic != VOS_EXT_MAGIC)
         return false;
@@ -96,8 +95,7 @@ ver_is_plausible(const struct vos_ver_df *ver, uint64_t off)
     if (ver->csum_type != CSUM_TYPE_CRC32 || ver->csum_len != 4 || ver->csum_chunk_bits < 12 ||
         ver->csum_chunk_bits > 24)
         return false;
-    chunk = UINT64_C(1) << ver->csum_chunk_bits;
-    if (ver->csum_nr != DIV_UP(ver->stored_len, chunk))
+    if (ver->csum_nr != ((ver->stored_len - 1) >> ver->csum_chunk_bits) + 1)
         return false;
     return (off & (UMEM_PAGE_BYTES - 1)) + vos_ver_bytes(ver) <= UMEM_PAGE_BYTES;
 }

@@ -116,14 +116,21 @@ int
 vos_walk_dkey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w)
 {
     struct vos_btr_key k = vos_key_bytes(op, w->dkey_kind, key);
+
+    return vos_walk_dkey_at(op, &k, create, w);
+}
+
+int
+vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w)
+{
     int rc;
 
-    w->h_dkey = vos_ts_hash(w->h_obj, k.hkey);
+    w->h_dkey = vos_ts_hash(w->h_obj, k->hkey);
     w->d = (struct vos_level_pos){.info.punch = w->o.info.punch};
     w->dkey = NULL;
     if (w->o.off == 0)
         return 0;
-    rc = walk_key(op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off), &k,
+    rc = walk_key(op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off), k,
         create ? VOS_DKEY_MAGIC : 0, &w->d.off);
     return rc != 0 || w->d.off == 0 ? rc : key_state(op, &w->d, &w->o, &w->dkey);
 }
@@ -132,14 +139,21 @@ int
 vos_walk_akey(struct vos_op *op, const struct iov *key, bool create, struct vos_walk *w)
 {
     struct vos_btr_key k = vos_key_bytes(op, w->akey_kind, key);
+
+    return vos_walk_akey_at(op, &k, create, w);
+}
+
+int
+vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w)
+{
     int rc;
 
-    w->h_akey = vos_ts_hash(w->h_dkey, k.hkey);
+    w->h_akey = vos_ts_hash(w->h_dkey, k->hkey);
     w->a = (struct vos_level_pos){.info.punch = w->d.info.punch};
     w->akey = NULL;
     if (w->d.off == 0)
         return 0;
-    rc = walk_key(op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off), &k,
+    rc = walk_key(op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off), k,
         create ? VOS_AKEY_MAGIC : 0, &w->a.off);
     return rc != 0 || w->a.off == 0 ? rc : key_state(op, &w->a, &w->d, &w->akey);
 }
@@ -191,23 +205,28 @@ vos_single_find(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
 {
     struct vos_epoch newest = {op->epoch, UINT16_MAX};
     struct vos_btr_key key = vos_key_epoch(&newest);
+    uint64_t rec = akey->tree.root;
     struct vos_ver_df *ver;
     struct vos_btr t;
-    int rc = vos_btr_init(&t, op, &vos_kind_single, &akey->tree, vos_key_tree_off(akey_off));
+    int rc = 0;
 
     *ret_off = 0;
-    if (rc == 0)
-        rc = vos_btr_search_le(&t, &key);
-    if (rc == -DER_NONEXIST)
+    if (akey->tree.depth > 0) {
+        rc = vos_btr_init(&t, op, &vos_kind_single, &akey->tree, vos_key_tree_off(akey_off));
+        if (rc == 0)
+            rc = vos_btr_search_le(&t, &key);
+        rec = rc == 0 ? vos_btr_rec(&t) : 0;
+    }
+    if (rc == -DER_NONEXIST || (rc == 0 && rec == 0))
         return 0;
     if (rc == 0)
-        rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
+        rc = vos_ver_get(op, rec, &ver);
     if (rc != 0)
         return rc;
-    if ((ver->flags & VOS_VER_HOLE) != 0 ||
+    if (ver->epoch > op->epoch || (ver->flags & VOS_VER_HOLE) != 0 ||
         !vos_epoch_gt((struct vos_epoch){ver->epoch, ver->minor}, punch))
         return 0;
-    *ret_off = vos_btr_rec(&t);
+    *ret_off = rec;
     *ret_ver = ver;
     return 0;
 }
