@@ -54,6 +54,7 @@ body_write(struct fix *f)
         snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
         EXPECT_OK(f->plat->ops->disk_open(
             f->plat, xstream_loop(f->xs), path, PLAT_DISK_RDONLY, 0, &disk.disk));
+        disk.bytes = f->plat->ops->disk_size(disk.disk);
         for (uint64_t off = 0; off < f->plat->ops->disk_size(disk.disk); off += BIO_BLK_BYTES) {
             EXPECT_OK(bio_disk_rw(&disk, PLAT_IO_READ, 0, off, blk, BIO_BLK_BYTES));
             block_put(f->arg, i, off, blk);
@@ -82,6 +83,8 @@ body_load(struct fix *f)
         snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
         EXPECT_OK(f->plat->ops->disk_open(
             f->plat, xstream_loop(f->xs), path, PLAT_DISK_CREATE, sizes[i], &disks[i].disk));
+        disks[i].base = 0;
+        disks[i].bytes = sizes[i];
     }
     for (; fread(num, 1, sizeof(num), f->arg) == sizeof(num); nr++) {
         uint32_t i = le32_get(num + 4);
