@@ -364,8 +364,13 @@ dfs_obj_access(const dfs_obj_t *obj, int mask)
         return EINVAL;
     if ((mask & W_OK) != 0 && !dfs_is_writable(obj->dfs))
         return EPERM;
-    if (mask == F_OK || geteuid() == 0)
+    if (mask == F_OK)
         return 0;
+    if (geteuid() == 0) { /* may do everything but run what nobody may */
+        bool runs = S_ISDIR(bits) || (bits & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
+
+        return (mask & X_OK) == 0 || runs ? 0 : EACCES;
+    }
     if (entry->uid == geteuid()) {
         bits >>= 6;
     } else if (entry->gid == getegid()) {

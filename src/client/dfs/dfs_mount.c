@@ -61,6 +61,18 @@ flags_check(int flags, int *ret_amode)
     return 0;
 }
 
+static void
+mount_free(dfs_t *dfs)
+{
+    if (dfs->root != NULL)
+        CAIRN_IGNORE(dfs_release(dfs->root)); /* local */
+    if (daos_handle_is_valid(dfs->super_oh))
+        CAIRN_IGNORE(daos_obj_close(dfs->super_oh, NULL)); /* local */
+    dfs_oids_fini(dfs);
+    free(dfs->prefix);
+    free(dfs);
+}
+
 int
 dfs_mount_with(daos_handle_t poh, daos_handle_t coh, int amode, const dfs_attr_t *attr,
     const struct daos_prop_co_roots *roots, const struct dfs_entry *root, struct dfs **ret_dfs)
@@ -82,7 +94,7 @@ dfs_mount_with(daos_handle_t poh, daos_handle_t coh, int amode, const dfs_attr_t
     if (rc == 0)
         rc = dfs_obj_from_entry(dfs, &dfs->super_oid, "/", root, NULL, amode, &dfs->root);
     if (rc != 0) {
-        CAIRN_IGNORE(dfs_umount(dfs)); /* the first error is the one to tell */
+        mount_free(dfs);
         return rc;
     }
     *ret_dfs = dfs;
@@ -122,15 +134,11 @@ dfs_mount(daos_handle_t poh, daos_handle_t coh, int flags, dfs_t **ret_dfs)
 int
 dfs_umount(dfs_t *dfs)
 {
-    if (dfs == NULL)
+    if (dfs == NULL || dfs->owns_handles)
         return EINVAL;
-    if (dfs->root != NULL)
-        CAIRN_IGNORE(dfs_release(dfs->root)); /* local */
-    if (daos_handle_is_valid(dfs->super_oh))
-        CAIRN_IGNORE(daos_obj_close(dfs->super_oh, NULL)); /* local */
-    dfs_oids_fini(dfs);
-    free(dfs->prefix);
-    free(dfs);
+    if (atomic_load(&dfs->lent_nr) > 0)
+        return EBUSY;
+    mount_free(dfs);
     return 0;
 }
 
@@ -172,19 +180,32 @@ dfs_set_prefix(dfs_t *dfs, const char *prefix)
 
 /* ---- handles of a mount ---------------------------------------------------------------------------------------------------- */
 
+static int
+lent_back(dfs_t *dfs)
+{
+    uint32_t nr = atomic_load(&dfs->lent_nr);
+
+    do {
+        if (nr == 0)
+            return EINVAL;
+    } while (!atomic_compare_exchange_weak(&dfs->lent_nr, &nr, nr - 1));
+    return 0;
+}
+
 int
 dfs_pool_get(dfs_t *dfs, daos_handle_t *poh)
 {
     if (dfs == NULL || poh == NULL)
         return EINVAL;
     *poh = dfs->poh;
+    atomic_fetch_add(&dfs->lent_nr, 1);
     return 0;
 }
 
 int
 dfs_pool_put(dfs_t *dfs, daos_handle_t poh)
 {
-    return dfs != NULL && poh.cookie == dfs->poh.cookie ? 0 : EINVAL;
+    return dfs != NULL && poh.cookie == dfs->poh.cookie ? lent_back(dfs) : EINVAL;
 }
 
 int
@@ -193,13 +214,14 @@ dfs_cont_get(dfs_t *dfs, daos_handle_t *coh)
     if (dfs == NULL || coh == NULL)
         return EINVAL;
     *coh = dfs->coh;
+    atomic_fetch_add(&dfs->lent_nr, 1);
     return 0;
 }
 
 int
 dfs_cont_put(dfs_t *dfs, daos_handle_t coh)
 {
-    return dfs != NULL && coh.cookie == dfs->coh.cookie ? 0 : EINVAL;
+    return dfs != NULL && coh.cookie == dfs->coh.cookie ? lent_back(dfs) : EINVAL;
 }
 
 /* ---- connect style ---------------------------------------------------------------------------------------------------- */
@@ -270,11 +292,12 @@ dfs_disconnect(dfs_t *dfs)
 
     if (dfs == NULL || !dfs->owns_handles)
         return EINVAL;
+    if (atomic_load(&dfs->lent_nr) > 0)
+        return EBUSY;
     poh = dfs->poh;
     coh = dfs->coh;
-    rc = dfs_umount(dfs);
-    if (rc == 0)
-        rc = err_to_errno(daos_cont_close(coh, NULL));
+    mount_free(dfs);
+    rc = err_to_errno(daos_cont_close(coh, NULL));
     if (rc == 0)
         rc = err_to_errno(daos_pool_disconnect(poh, NULL));
     return rc;

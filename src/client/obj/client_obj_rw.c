@@ -158,7 +158,7 @@ iod_room(const daos_iod_t *iod, const d_sg_list_t *sgl, bool is_update, uint64_t
         return rc;
     if (is_update) {
         if (bytes > room)
-            return CAIRN_ERR(INVAL); /* fewer bytes given than promised */
+            return CAIRN_ERR(REC2BIG); /* fewer bytes given than promised */
         *ret_bytes = bytes;
     } else if (sgl == NULL) {
         *ret_bytes = 0;

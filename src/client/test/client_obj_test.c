@@ -190,10 +190,10 @@ akeys_body(struct fake *fake)
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, sgls, NULL), INVAL);
     overlap[0] = (daos_recx_t){0, 7};
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, sgls, NULL),
-        INVAL); /* more than the buffers hold */
+        REC2BIG); /* more than the buffers hold */
     EXPECT_ERR(daos_obj_fetch(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, got_sgls, NULL, NULL), REC2BIG);
     overlap[0] = (daos_recx_t){0, UINT64_C(1) << 62};
-    EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, sgls, NULL), INVAL); /* 2^63 bytes */
+    EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, sgls, NULL), REC2BIG); /* 2^62 bytes */
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 0, iods, sgls, NULL), INVAL);
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, NULL, sgls, NULL), INVAL);
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, NULL, 1, iods, sgls, NULL), INVAL);
