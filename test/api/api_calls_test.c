@@ -77,9 +77,10 @@ name_check(const char *program, const char *name)
         if (!EXPECT(is_called(name, code)))
             fprintf(stderr, "    %s: no test gets %s from %s\n", program, code, name);
     }
-    if (!EXPECT_EQ(is_called(name, ""), is_there))
+    if (!EXPECT_EQ(is_called(name, ""), is_there)) {
         fprintf(stderr, "    %s: %s %s\n", program, name,
             is_there ? "in no test succeeds" : "is there");
+    }
 }
 
 static void

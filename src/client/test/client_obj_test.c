@@ -193,7 +193,8 @@ akeys_body(struct fake *fake)
         REC2BIG); /* more than the buffers hold */
     EXPECT_ERR(daos_obj_fetch(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, got_sgls, NULL, NULL), REC2BIG);
     overlap[0] = (daos_recx_t){0, UINT64_C(1) << 62};
-    EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, sgls, NULL), REC2BIG); /* 2^62 bytes */
+    EXPECT_ERR(
+        daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, sgls, NULL), REC2BIG); /* 2^62 bytes */
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 0, iods, sgls, NULL), INVAL);
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, NULL, sgls, NULL), INVAL);
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, NULL, 1, iods, sgls, NULL), INVAL);
