@@ -256,6 +256,79 @@ body_services(struct rig *rig)
     EXPECT_ERR(rig_call(rig, rank, 0, PROTO_POOL_DISCONNECT, &disconnect, &rep, NULL), NO_HDL);
 }
 
+/*
+ * The application changed its buffer before the resend, so that the checksum does not fit any more: what was done was done, and a client that
+ * is told CSUM would send it anew with another id (MS-4).
+ */
+static void
+body_changed(struct rig *rig)
+{
+    struct rig_value v = {FRUIT, "fruit", "colour", "red", VOS_MOD_UPDATE, VOS_COND_DKEY_INSERT};
+    struct rig_apply *a = arena_alloc(&rig->arena, sizeof(*a));
+    struct proto_obj_apply_rep rep = {0};
+    struct rig_id id;
+    char buf[32];
+
+    if (!rig_setup(rig))
+        return;
+    id = rig_id(rig);
+    rig_apply_fill(a, &v, 1);
+    rig_lose_answer(rig, 0, 1, PROTO_OBJ_APPLY, &a->req, &id);
+    a->data[0]++;
+    EXPECT_OK(rig_call(rig, 0, 1, PROTO_OBJ_APPLY, &a->req, &rep, &id));
+    EXPECT(rep.is_replay);
+    id = rig_id(rig);
+    EXPECT_ERR(rig_call(rig, 0, 1, PROTO_OBJ_APPLY, &a->req, &rep, &id), CSUM);
+    EXPECT_OK(rig_fetch(rig, 0, 0, v.oid, "fruit", "colour", 0, buf, sizeof(buf)));
+    EXPECT_STR_EQ(buf, "red");
+}
+
+TEST_ON(server_resend, a_buffer_that_changed_meanwhile, BACKEND_SIM)
+{
+    rig_run(2, body_changed);
+}
+
+/*
+ * An open whose answer was lost, and whose container is destroyed by force before the resend comes: the open happened (a destroy without
+ * force is told BUSY), so its answer may not be that there is no such container. The handle is worth nothing then, and closes.
+ */
+static void
+body_open_then_gone(struct rig *rig)
+{
+    struct proto_cont_open_req open = {.id = rig_str("crate"), .flags = 2};
+    struct proto_prop label = {.type = 0x1001, .bytes = rig_str("crate")};
+    struct proto_cont_create_req create = {.props = {1, &label}};
+    struct proto_cont_destroy_req destroy = {.id = rig_str("crate")};
+    struct proto_cont_open_rep orep;
+    struct proto_cont_close_req close;
+    struct proto_empty rep;
+    struct rig_id id;
+
+    if (!rig_setup(rig))
+        return;
+    create.pool = open.pool = destroy.pool = rig->pool;
+    create.cont = rig_uuid(rig);
+    EXPECT_OK(rig_svc(rig, PROTO_CONT_CREATE, &create, &rep));
+    open.cont_hdl = rig_uuid(rig);
+    id = rig_id(rig);
+    id.slot = 20; /* of its own: others ask meanwhile */
+    rig_lose_answer(rig, rig->svc_rank, 0, PROTO_CONT_OPEN, &open, &id);
+    EXPECT_ERR(rig_svc(rig, PROTO_CONT_DESTROY, &destroy, &rep), BUSY);
+    destroy.force = 1;
+    EXPECT_OK(rig_svc(rig, PROTO_CONT_DESTROY, &destroy, &rep));
+    EXPECT_OK(rig_call(rig, rig->svc_rank, 0, PROTO_CONT_OPEN, &open, &orep, &id));
+    EXPECT_EQ(cuuid_cmp(&orep.cont, &create.cont), 0);
+    EXPECT_EQ(orep.hdl_nr, 0);
+    close = (struct proto_cont_close_req){rig->pool, open.cont_hdl};
+    EXPECT_ERR(rig_svc(rig, PROTO_CONT_CLOSE, &close, &rep), NO_HDL);
+    EXPECT_ERR(rig_svc(rig, PROTO_CONT_OPEN, &open, &orep), NONEXIST);
+}
+
+TEST_ON(server_resend, an_open_whose_container_is_gone, BACKEND_SIM)
+{
+    rig_run(2, body_open_then_gone);
+}
+
 TEST_ON(server_resend, service_requests, BACKEND_SIM)
 {
     rig_run(2, body_services);
