@@ -5,7 +5,7 @@
  * with anybody later.
  *
  * Sizes: each store gets the least that it needs; what is left is shared out by weight, a sixteenth of a share to the log (64 MiB at
- * most), an eighth to the metadata, the rest to the data. Tested by bio_dev_test.c: power lost at each write of a format, each bit
+ * most), some percent to the metadata (its arena is half of that), the rest to the data. Tested by bio_dev_test.c: power lost at each write of a format, each bit
  * of the label and the table flipped, other systems' and other programs' devices.
  */
 #include <stdarg.h>
@@ -24,6 +24,7 @@ enum {
     REGION_ALIGN = 64 << 10,
     ARENA_BYTES_MIN = 16 << 20,
     DATA_BYTES_MIN = 16 << 20,
+    META_PCT = 12,
     MARK_BYTES = 2 * BIO_BLK_BYTES, /* of a target region: superblock, seal */
 };
 
@@ -62,11 +63,17 @@ has_role(const struct bio_dev_store *store, enum bio_role role)
     return (store->roles & 1u << role) != 0;
 }
 
+static uint64_t
+arena_least(const struct bio_dev_store *store)
+{
+    return store->meta_least != 0 ? store->meta_least : ARENA_BYTES_MIN;
+}
+
 /* The least bytes of a region, or what was asked for. */
 static uint64_t
 role_need(const struct bio_dev_store *store, enum bio_role role)
 {
-    uint64_t arena = store->meta_bytes != 0 ? store->meta_bytes : ARENA_BYTES_MIN;
+    uint64_t arena = store->meta_bytes != 0 ? store->meta_bytes : arena_least(store);
     uint64_t bytes = 0;
 
     if (!has_role(store, role))
@@ -87,6 +94,7 @@ static void
 more_give(const struct bio_dev_store *store, uint64_t more, uint64_t *bytes)
 {
     bool has_data = has_role(store, BIO_ROLE_DATA);
+    uint32_t pct = store->meta_pct != 0 ? MIN(store->meta_pct, 90U) : META_PCT;
     uint64_t wal = 0, meta = 0;
 
     if (has_role(store, BIO_ROLE_WAL) && store->wal_bytes == 0) {
@@ -95,10 +103,11 @@ more_give(const struct bio_dev_store *store, uint64_t more, uint64_t *bytes)
         wal = ALIGN_DOWN(wal, (uint64_t)REGION_ALIGN);
     }
     if (has_role(store, BIO_ROLE_META) && store->meta_bytes == 0) {
-        uint64_t most =
-            bio_ckpt_file_bytes(BIO_META_BYTES_DEFAULT) - bio_ckpt_file_bytes(ARENA_BYTES_MIN);
+        uint64_t most = bio_ckpt_file_bytes(BIO_META_BYTES_DEFAULT) -
+            bio_ckpt_file_bytes(MIN(arena_least(store), BIO_META_BYTES_DEFAULT));
 
-        meta = ALIGN_DOWN(MIN(has_data ? more / 8 : more - wal, most), (uint64_t)REGION_ALIGN);
+        meta =
+            ALIGN_DOWN(MIN(has_data ? more / 100 * pct : more - wal, most), (uint64_t)REGION_ALIGN);
     }
     bytes[BIO_ROLE_WAL] += wal;
     bytes[BIO_ROLE_META] += meta;
@@ -405,7 +414,7 @@ dev_open(struct bio_dev *dev, struct xstream *xs, const struct bio_dev_cfg *cfg)
 
     dev->disk.plat = dev->plat;
     rc = ops->disk_open(dev->plat, xstream_loop(xs), dev->path,
-        cfg->file_bytes != 0 ? PLAT_DISK_CREATE : 0,
+        cfg->file_bytes != 0 && !cfg->must_exist ? PLAT_DISK_CREATE : 0,
         ALIGN_DOWN(cfg->file_bytes, (uint64_t)BIO_BLK_BYTES), &dev->disk.disk);
     if (rc == 0) {
         dev->disk.bytes = ops->disk_size(dev->disk.disk);
@@ -440,6 +449,13 @@ foreign_check(struct bio_dev *dev, const struct bio_dev_cfg *cfg)
         if (rc != 0)
             return rc;
         is_blank = bio_is_blank(dev->buf, BIO_DEV_EDGE_BYTES);
+    }
+    if (is_blank && cfg->must_exist) {
+        dev_text(dev,
+            "%s is blank, but was formatted with the rest of this engine: put the device back "
+            "that was there, or check bdev_list",
+            dev->path);
+        return CAIRN_ERR(DF_INVAL);
     }
     if (is_blank)
         return 0;

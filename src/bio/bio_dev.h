@@ -27,6 +27,8 @@ struct bio_dev_store {
     uint32_t tgt_idx;
     uint32_t roles; /* bits 1 << BIO_ROLE_WAL, _META, _DATA */
     uint32_t weight; /* its share of what is left when all have the least; 0: none */
+    uint32_t meta_pct; /* of that share, for the metadata; 0: 12 */
+    uint64_t meta_least; /* arena bytes; 0: 16 MiB */
     uint64_t wal_bytes, meta_bytes, data_bytes; /* as in bio_cfg; 0: by its share */
 };
 
@@ -36,6 +38,7 @@ struct bio_dev_cfg {
     struct uuid system;
     uint32_t rank;
     bool force; /* format also over somebody else's */
+    bool must_exist; /* it was formatted before: a blank one is another device */
     const struct bio_dev_store *stores; /* borrowed for the call */
     uint32_t store_nr;
     struct bio_dev **pending; /* as in bio_cfg, for bio_dev_abandon() */
@@ -46,7 +49,8 @@ struct bio_dev;
 /**
  * Lock the device, check whose it is, format it when it is blank. `*ret_dev` returns owned: bio_dev_release(). `err` (BIO_DEV_ERR_BYTES, may
  * be NULL) gets one line with cause and remedy. Errors: NONEXIST; BUSY mounted, or another process has it; MISMATCH another system's, another
- * rank's, or laid out for other targets or roles; EXIST it holds something else; NOSPACE too small; DF_INVAL, CSUM damaged; DF_INCOMPT
+ * rank's, or laid out for other targets or roles; EXIST it holds something else; NOSPACE too small; DF_INVAL damaged, or blank that must exist;
+ * CSUM damaged; DF_INCOMPT
  * another version; NO_PERM; NVME_IO.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int

@@ -255,7 +255,9 @@ open_all(struct engine *engine)
     struct engine_group *group;
     int rc;
 
-    rc = task_here(engine, engine_xs_open);
+    rc = engine_devs_take(engine);
+    if (rc == 0)
+        rc = task_here(engine, engine_xs_open);
     if (rc == 0)
         rc = engine_each_tgt(engine, engine_xs_open);
     if (rc == 0)
@@ -322,7 +324,7 @@ cfg_check(const struct engine_cfg *cfg, char *err)
         engine_text(err, "an address must have 1 to %d characters", NET_URI_MAX - 25);
         return CAIRN_ERR(INVAL);
     }
-    return 0;
+    return engine_devs_check(cfg, err);
 }
 
 static int
@@ -495,6 +497,7 @@ engine_destroy(struct engine *engine)
         if (engine->xs[i].xs != NULL)
             xstream_destroy(engine->xs[i].xs);
     }
+    engine_devs_release(engine);
     if (engine->lock != NULL)
         engine->plat->ops->dir_unlock(engine->lock);
     free(engine);
@@ -528,6 +531,7 @@ engine_abandon(struct engine *engine)
     for (uint32_t i = 0; i < engine->xs_nr; i++) {
         xstream_destroy(engine->xs[i].xs);
     }
+    engine_devs_abandon(engine);
     free(engine);
 }
 

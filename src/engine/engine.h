@@ -11,7 +11,7 @@
  *      identity        system, rank, number of targets, last incarnation (docs/format/identity.md);
  *                      written before anything is formatted and at each start
  *      sys/            store of the system xstream: databases of the services
- *      tgt0/ tgt1/ ..  stores of the targets
+ *      tgt0/ tgt1/ ..  stores of the targets; what of them lies on devices is not here (engine_dev.c)
  *
  *   ENG-1  Nothing is served before every store of the engine is open, or known to be damaged, and its
  *          services lead; requests that come earlier are told AGAIN.
@@ -48,6 +48,7 @@ enum {
     ENGINE_RANKS_NR_MAX = 1024, /* of a system */
     ENGINE_SYSTEM_NAME_BYTES = 16, /* with terminator, as the API has it */
     ENGINE_DIR_BYTES = 192,
+    ENGINE_DEVS_NR_MAX = 16,
     ENGINE_TEXT_BYTES = 512,
     ENGINE_CTL_BYTES_MAX = 1 << 20, /* one packed Envelope, before it is cut into pieces */
 };
@@ -58,6 +59,14 @@ struct engine_limits {
     uint32_t tgt_hdls_nr, tgt_conts_nr; /* in the tables of a target */
     uint32_t pool_revokes_nr; /* revocations waiting */
     uint32_t ckpt_pct; /* a checkpoint begins when the log is that full */
+};
+
+/* A block device, or a file that stands for one, shared by the stores of the engine (bio/bio_dev.h). */
+struct engine_dev_cfg {
+    char path[ENGINE_DIR_BYTES];
+    uint64_t bytes; /* not 0: a file, made with that size */
+    uint32_t roles; /* bits 1 << 1 log, 1 << 2 metadata, 1 << 3 data */
+    uint32_t reserved;
 };
 
 struct engine_cfg {
@@ -93,6 +102,10 @@ struct engine_cfg {
     void (*on_stop)(void *arg);
     void *on_stop_arg;
     struct engine_limits limits;
+    /* What lies on devices instead of in the directory. Sizes that are 0 then come from the devices'. */
+    uint32_t dev_nr;
+    uint32_t force_format; /* 1: over whatever else a device holds */
+    struct engine_dev_cfg devs[ENGINE_DEVS_NR_MAX];
 };
 
 /** Fill with defaults: everything 0 but struct_bytes and cpu_first. */

@@ -4,6 +4,7 @@
 #define CAIRN_ENGINE_PRIV_H
 
 #include "bio/bio.h"
+#include "bio/bio_dev.h"
 #include "cont/cont.h"
 #include "engine/engine.h"
 #include "mgmt/mgmt.h"
@@ -107,6 +108,7 @@ struct engine {
     struct uuid client; /* request ids of this incarnation */
     uint64_t incarnation;
     struct plat_dirlock *lock;
+    struct bio_dev *devs[ENGINE_DEVS_NR_MAX], *dev_pending; /* taken before the stores are opened */
     int state; /* atomic: enum engine_state */
     int storage; /* atomic: StorageState of ctl.proto */
     int fail_rc; /* written before state FAILED */
@@ -143,6 +145,13 @@ engine_state_load(const struct engine *engine)
  * failure, its text in engine->err.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int engine_each_tgt(struct engine *engine, void (*task)(void *arg));
+
+/* Devices (engine_dev.c). Errors and text: as bio_dev_take(); INVAL. */
+CAIRN_MUST_CHECK int engine_devs_check(const struct engine_cfg *cfg, char *err);
+CAIRN_YIELDS CAIRN_MUST_CHECK int engine_devs_take(struct engine *engine);
+void engine_devs_place(const struct engine *engine, struct bio_cfg *cfg);
+void engine_devs_release(struct engine *engine);
+void engine_devs_abandon(struct engine *engine);
 
 /* Is this the address of an engine of the group? `group`: of the asking xstream. */
 bool engine_is_member(const struct engine_group *group, const struct rpc_hdr *hdr);

@@ -38,9 +38,13 @@ store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
     if (xs->tag == RPC_TAG_SYSTEM) {
         (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/sys", e->dir);
         cfg->tgt_idx = ENGINE_SYS_IDX;
-        cfg->wal_bytes = or_default(e->sys_wal_bytes, ENGINE_SYS_WAL_BYTES);
-        cfg->meta_bytes = or_default(e->sys_meta_bytes, ENGINE_SYS_META_BYTES);
-        cfg->data_bytes = or_default(e->sys_data_bytes, ENGINE_SYS_DATA_BYTES);
+        cfg->wal_bytes = e->sys_wal_bytes;
+        cfg->meta_bytes = e->sys_meta_bytes;
+        cfg->data_bytes = e->sys_data_bytes;
+        engine_devs_place(xs->engine, cfg);
+        cfg->wal_bytes = or_default(cfg->wal_bytes, ENGINE_SYS_WAL_BYTES);
+        cfg->meta_bytes = or_default(cfg->meta_bytes, ENGINE_SYS_META_BYTES);
+        cfg->data_bytes = or_default(cfg->data_bytes, ENGINE_SYS_DATA_BYTES);
         return;
     }
     (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/tgt%u", e->dir, xs->tag - 1);
@@ -48,6 +52,7 @@ store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
     cfg->wal_bytes = e->wal_bytes;
     cfg->meta_bytes = e->meta_bytes;
     cfg->data_bytes = e->data_bytes;
+    engine_devs_place(xs->engine, cfg);
 }
 
 static void
@@ -73,13 +78,15 @@ static int
 store_open(struct engine_xs *xs)
 {
     struct bio_cfg cfg;
-    int rc = 0;
+    bool is_formatted = false;
+    int rc;
 
     store_cfg(xs, &cfg);
-    if (bio_is_formatted(xs->engine->plat, cfg.dir)) {
+    rc = bio_formatted(xs->xs, &cfg, &is_formatted);
+    if (rc != 0 || is_formatted) {
         ;
     } else if (engine_dir_is_formatted(xs->engine)) {
-        (void)snprintf(xs->why, sizeof(xs->why), "its file 'target' is not there any more");
+        (void)snprintf(xs->why, sizeof(xs->why), "its mark 'target' is not there any more");
         rc = CAIRN_ERR(DF_INVAL);
     } else {
         xs->is_new = true;

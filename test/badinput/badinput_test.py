@@ -447,6 +447,152 @@ def test_full_file_system(s):
         until("the file system is idle", lambda: subprocess.run(["umount", mount], capture_output=True).returncode == 0)
 
 
+def refuses_device(system, path, *parts):
+    """As refuses(), and the device is as it was."""
+    with open(path, "rb") as f:
+        before = f.read(1 << 20)
+    refuses(system, path, *parts)
+    with open(path, "rb") as f:
+        expect(f.read(1 << 20) == before, f"{path} was changed")
+
+
+def blank_file(path, size=1000000000):
+    with open(path, "wb") as f:
+        f.truncate(size)
+    return path
+
+
+def with_mkfs(s, path):
+    """An ext4 file system, or its mark where there is no mkfs."""
+    try:
+        subprocess.run(["mkfs.ext4", "-q", "-F", path], check=True, capture_output=True, env=dict(os.environ, PATH="/usr/sbin:/sbin:/bin"))
+    except (OSError, subprocess.CalledProcessError):
+        with open(path, "r+b") as f:
+            f.seek(1080)
+            f.write(b"\x53\xef")
+    return path
+
+
+def other_of(s, name, devices):
+    """Another system beside s, in a directory of its own, on these devices."""
+    other = System(s.programs, s.dir, engines=1, name=name)
+    other.storage = [os.path.join(s.dir, f"{name}0")]
+    other.devices = [devices]
+    return other
+
+
+@suite.test
+def test_devices(s):
+    """Two engines with two targets each share devices (files that stand for such). What is another's is refused by name and not touched."""
+    size = ["bdev_size: 1"]
+    paths = [os.path.join(s.dir, f"dev{i}") for i in range(4)]
+    s.devices = [("file", paths[0:2], size), ("file", [paths[2]], ["bdev_size: 1", "bdev_roles: [data]"])]
+    s.start()
+    s.pool(meta="64MiB", data="256MiB")
+    s.client("put", 0, 30, 20000).ok()
+    expect(not os.path.exists(os.path.join(s.storage[0], "tgt0", "wal")), "no file where the role is on a device")
+    expect(os.path.exists(os.path.join(s.storage[1], "tgt0", "wal")), "a file where it is not")
+    os.kill(s.pids()[0], signal.SIGKILL)
+    s.wait_joined()
+    s.client("put", 30, 30, 20000).ok()
+    busy = other_of(s, "busy", ("file", [paths[0]], size))
+    refuses(busy, paths[0], "in use by another process")
+    s.process.kill()
+    s.wait_end()
+    until("the engines end", lambda: not processes_of(s.storage[0] + " ") and not processes_of(s.storage[1] + " "))
+    s.start()
+    s.client("get", 0, 60, 20000).ok()
+    s.stop()
+
+    foreign = other_of(s, "other", ("file", [paths[0]], size))
+    refuses_device(foreign, paths[0], "belongs to another system", "another device")
+    good = s.devices
+    s.devices = [("file", paths[1::-1], size), good[1]]
+    refuses(s, "was laid out for other targets or roles", "bdev_list")
+    s.devices = [good[1], good[0]]
+    refuses(s, "belongs to rank")
+    s.devices = [("file", [paths[0], paths[1]], size + ["bdev_roles: [wal, data]"]), good[1]]
+    refuses(s, "was laid out for other targets or roles")
+    s.devices = good
+    os.rename(paths[1], paths[1] + ".away")
+    refuses(s, paths[1], "does not exist")
+    blank_file(paths[1])
+    refuses_device(s, paths[1], "is blank", "put the device back")
+    os.rename(paths[1] + ".away", paths[1])
+    with open(paths[1], "r+b") as f:
+        f.truncate(900000000)
+    refuses_device(s, paths[1], "became smaller")
+    with open(paths[1], "r+b") as f:
+        f.truncate(1000000000)
+        f.seek(60)
+        byte = f.read(1)[0]
+        f.seek(60)
+        f.write(bytes([byte ^ 4]))
+    refuses_device(s, paths[1], "label (offset 0) is damaged")
+    with open(paths[1], "r+b") as f:
+        f.seek(60)
+        f.write(bytes([byte]))
+    s.start()
+    s.client("get", 0, 60, 20000).ok()
+    s.stop()
+
+    image = with_mkfs(s, blank_file(paths[3]))
+    new = other_of(s, "new", ("file", [image], size))
+    refuses_device(new, image, "ext4 file system", "is left as it is", "--force-format")
+    new.args = ["--force-format"]
+    new.start().stop()
+    new.start().stop()  # and once more is no new format: the engine's directory would miss it
+    new.args = []
+    new.start().stop()
+    refuses_device(other_of(s, "fresh", ("file", [image], size)), image, "belongs to another system")
+    small = other_of(s, "small", ("file", [blank_file(os.path.join(s.dir, "small"), 100 << 20)], size))
+    refuses_device(small, os.path.join(s.dir, "small"), "too few for what shall lie on it")
+
+
+@suite.test
+def test_block_devices(s):
+    """A loop device: formatted when blank, refused with a file system on it, mounted or not; killed and started again."""
+    s.engines, s.targets = 1, 2
+    image = blank_file(os.path.join(s.dir, "image"), 2 << 30)
+    mount = os.path.join(s.dir, "mnt")
+    os.makedirs(mount)
+    with_mkfs(s, image)
+    made = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, text=True)
+    if made.returncode != 0:
+        raise Skip("loop devices may not be made here: " + made.stderr.strip())
+    dev = made.stdout.strip()
+    try:
+        subprocess.run(["losetup", "--direct-io=on", dev], capture_output=True)
+        s.devices = [("kdev", [dev], [])]
+        refuses_device(s, dev, "ext4 file system", "left as it is")
+        if subprocess.run(["mount", dev, mount], capture_output=True).returncode == 0:
+            refuses(s, dev, "is mounted, or in use")
+            s.args = ["--force-format"]
+            refuses(s, dev, "is mounted, or in use")
+            until("it is unmounted", lambda: subprocess.run(["umount", mount], capture_output=True).returncode == 0)
+        s.args = ["--force-format"]
+        s.start()
+        s.pool(meta="64MiB", data="256MiB")
+        s.client("put", 0, 40, 20000).ok()
+        os.kill(s.pids()[0], signal.SIGKILL)
+        s.wait_joined()
+        s.client("get", 0, 40, 20000).ok()
+        s.stop()
+        s.args = []
+        s.start()
+        s.client("get", 0, 40, 20000).ok()
+        s.stop()
+        absent = other_of(s, "absent", ("kdev", ["/dev/nothing-like-this"], []))
+        refuses(absent, "/dev/nothing-like-this", "does not exist")
+        expect(not os.path.exists("/dev/nothing-like-this"), "nothing was made in /dev")
+    finally:
+        if s.process and s.process.poll() is None:
+            s.process.kill()
+            s.wait_end()
+            until("the engine ends", lambda: not processes_of(s.dir))
+        until("the loop device is free", lambda: subprocess.run(["losetup", "-d", dev], capture_output=True).returncode == 0)
+
+
 @suite.test
 def test_client_killed(s):
     """A client that dies in the middle of bulk transfers: the engines go on, keep nothing of it, serve the next."""

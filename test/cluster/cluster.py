@@ -210,6 +210,8 @@ class System:
         self.storage = [os.path.join(folder, f"engine{i}") for i in range(engines)]
         self.extra = [""] * engines  # more YAML lines of an engine's storage tier
         self.engine_extra = [""] * engines
+        self.devices = [None] * engines  # (class, paths, more YAML lines) of a tier of devices
+        self.args = []  # more of daos_server
 
     def set_run_dir(self, path):
         self.run_dir = path
@@ -224,6 +226,9 @@ class System:
             lines += [f"  {self.engine_extra[i]}"] if self.engine_extra[i] else []
             lines += ["  storage:", "  - class: file", f"    scm_mount: {self.storage[i]}"]
             lines += [f"    {self.extra[i]}"] if self.extra[i] else []
+            if self.devices[i]:
+                kind, paths, more = self.devices[i]
+                lines += [f"  - class: {kind}", f"    bdev_list: [{', '.join(paths)}]", *[f"    {m}" for m in more]]
         path = os.path.join(self.dir, f"{self.name}.yml")
         with open(path, "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")
@@ -232,7 +237,7 @@ class System:
     def spawn(self):
         """Start daos_server; do not wait."""
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.programs["daos_server"], "start", "-o", self.config()],
+            self.process = subprocess.Popen([self.programs["daos_server"], "start", "-o", self.config(), *self.args],
                                             env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         return self
 

@@ -58,6 +58,7 @@ struct server_engine {
 };
 
 struct server {
+    bool is_format_forced; /* engines get --force-format for their first start */
     struct server_cfg cfg;
     char sys_dir[SERVER_PATH_BYTES]; /* runtime_dir/name */
     char engine_path[SERVER_PATH_BYTES]; /* of daos_engine */

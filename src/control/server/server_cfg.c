@@ -85,7 +85,7 @@ is_known_elsewhere(const char *key)
         "fault_cb", "nr_hugepages", "disable_hugepages", "disable_vfio", "disable_vmd",
         "telemetry_port", "control_log_mask", "control_log_file", "helper_log_file",
         "firmware_helper_log_file", "client_env_vars", "hyperthreads", "nr_xs_helpers",
-        "pinned_numa_node", "first_core", "log_mask", "env_vars", "env_pass_through", "bdev_roles",
+        "pinned_numa_node", "first_core", "log_mask", "env_vars", "env_pass_through",
         "bdev_auto_faulty", "bdev_busid_range", "scm_list", "allow_numa_imbalance",
         "system_ram_reserved", "core_dump_filter", "bypass_health_chk", "enable_hotplug"};
 
@@ -122,21 +122,68 @@ each_key(struct reader *reader, const yaml_node_t *map, const char *what,
 
 /* ---- storage ------------------------------------------------------------------------------------------------------------- */
 
+/* A tier as it stands, before it is known what its keys mean together. */
+struct tier {
+    struct server_engine_cfg *engine;
+    char class[16];
+    const yaml_node_t *list;
+    uint64_t bdev_bytes;
+    char roles[16];
+};
+
+static int
+tier_roles(struct reader *reader, struct tier *tier, const yaml_node_t *value)
+{
+    static const char *const names[] = {"wal", "meta", "data"};
+    bool has[3] = {false};
+    size_t len = 0;
+
+    if (value == NULL || value->type != YAML_SEQUENCE_NODE)
+        return mistake(reader, value, "bdev_roles: expected a list of wal, meta, data");
+    for (const yaml_node_item_t *item = value->data.sequence.items.start;
+         item < value->data.sequence.items.top; item++) {
+        const yaml_node_t *node = yaml_document_get_node(&reader->doc, *item);
+        const char *text = text_of(node);
+        uint32_t i = 0;
+
+        while (i < 3 && (text == NULL || strcmp(text, names[i]) != 0)) {
+            i++;
+        }
+        if (i == 3 || has[i]) {
+            return mistake(reader, node,
+                "bdev_roles: %s: expected each of wal, meta, data at most once",
+                text != NULL ? text : "a list or map");
+        }
+        has[i] = true;
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        if (has[i]) {
+            len += (size_t)snprintf(
+                tier->roles + len, sizeof(tier->roles) - len, "%s%s", len > 0 ? "," : "", names[i]);
+        }
+    }
+    return len > 0 ? 0
+                   : mistake(reader, value, "bdev_roles: expected at least one of wal, meta, data");
+}
+
 static int
 storage_key(struct reader *reader, void *arg, const char *key, const yaml_node_t *node,
     const yaml_node_t *value)
 {
-    struct server_engine_cfg *engine = arg;
+    struct tier *tier = arg;
+    struct server_engine_cfg *engine = tier->engine;
     uint64_t number = 0;
-    char text[32];
     int rc;
 
     if (strcmp(key, "class") == 0) {
-        rc = read_text(reader, value, key, text, sizeof(text));
-        if (rc == 0 && strcmp(text, "file") != 0 && strcmp(text, "ram") != 0) {
+        rc = read_text(reader, value, key, tier->class, sizeof(tier->class));
+        if (rc == 0 && strcmp(tier->class, "file") != 0 && strcmp(tier->class, "ram") != 0 &&
+            strcmp(tier->class, "kdev") != 0) {
             rc = mistake(reader, value,
-                "class: %s is still to come: use file (ordinary files) or ram (files on a tmpfs)",
-                text);
+                "class: %s is still to come: use file (ordinary files), kdev (block devices) or "
+                "ram "
+                "(files on a tmpfs)",
+                tier->class);
         }
         return rc;
     }
@@ -147,19 +194,14 @@ storage_key(struct reader *reader, void *arg, const char *key, const yaml_node_t
         return rc;
     }
     if (strcmp(key, "bdev_list") == 0) {
-        const yaml_node_t *item;
-
+        tier->list = value;
         if (value == NULL || value->type != YAML_SEQUENCE_NODE ||
-            value->data.sequence.items.top - value->data.sequence.items.start != 1)
-            return mistake(reader, value, "bdev_list: expected a list of one directory");
-        item = yaml_document_get_node(&reader->doc, *value->data.sequence.items.start);
-        if (engine->dir[0] != '\0')
-            return 0; /* scm_mount says where; one directory holds all roles */
-        rc = read_text(reader, item, key, engine->dir, sizeof(engine->dir));
-        if (rc == 0 && engine->dir[0] != '/')
-            rc = mistake(reader, item, "bdev_list: %s: expected an absolute path", engine->dir);
-        return rc;
+            value->data.sequence.items.top == value->data.sequence.items.start)
+            return mistake(reader, value, "bdev_list: expected a list of devices or files");
+        return 0;
     }
+    if (strcmp(key, "bdev_roles") == 0)
+        return tier_roles(reader, tier, value);
     if (strcmp(key, "scm_size") == 0) {
         rc = read_number(reader, value, key, 1, 65536, &number);
         engine->meta_bytes = number * GIB;
@@ -167,14 +209,79 @@ storage_key(struct reader *reader, void *arg, const char *key, const yaml_node_t
     }
     if (strcmp(key, "bdev_size") == 0) {
         rc = read_number(reader, value, key, 1, 1048576, &number);
-        engine->data_bytes = number * GB;
+        tier->bdev_bytes = number * GB;
         return rc;
     }
     if (is_known_elsewhere(key))
         return 0;
-    return mistake(reader,
-        node, "%s: no such key in a storage tier; expected class, scm_mount, scm_size, bdev_list, bdev_size",
+    return mistake(reader, node,
+        "%s: no such key in a storage tier; expected class, scm_mount, scm_size, bdev_list, "
+        "bdev_size, bdev_roles",
         key);
+}
+
+static int
+tier_dev_add(struct reader *reader, const struct tier *tier, const yaml_node_t *node)
+{
+    struct server_engine_cfg *engine = tier->engine;
+    struct server_dev_cfg *dev = &engine->devs[engine->dev_nr];
+    int rc;
+
+    if (engine->dev_nr == SERVER_DEVS_NR_MAX) {
+        return mistake(
+            reader, node, "bdev_list: at most %d devices for an engine", SERVER_DEVS_NR_MAX);
+    }
+    rc = read_text(reader, node, "bdev_list", dev->path, sizeof(dev->path));
+    if (rc == 0 && dev->path[0] != '/')
+        rc = mistake(reader, node, "bdev_list: %s: expected an absolute path", dev->path);
+    for (uint32_t i = 0; rc == 0 && i < engine->dev_nr; i++) {
+        if (strcmp(engine->devs[i].path, dev->path) == 0)
+            rc = mistake(reader, node, "bdev_list: %s is there twice", dev->path);
+    }
+    memcpy(dev->roles, tier->roles, sizeof(dev->roles));
+    if (dev->roles[0] == '\0')
+        memcpy(dev->roles, "wal,meta,data", sizeof("wal,meta,data"));
+    dev->bytes = strcmp(tier->class, "file") == 0 ? tier->bdev_bytes : 0;
+    engine->dev_nr += rc == 0;
+    return rc;
+}
+
+static int
+tier_read(struct reader *reader, struct server_engine_cfg *engine, const yaml_node_t *node)
+{
+    struct tier tier = {.engine = engine, .class = "file"};
+    bool is_kdev;
+    int rc = each_key(reader, node, "storage", storage_key, &tier);
+
+    if (rc != 0)
+        return rc;
+    is_kdev = strcmp(tier.class, "kdev") == 0;
+    if (tier.list == NULL) {
+        if (is_kdev)
+            return mistake(reader, node, "storage: class kdev needs bdev_list, the block devices");
+        if (tier.roles[0] != '\0')
+            return mistake(reader, node, "storage: bdev_roles without bdev_list says nothing");
+        if (tier.bdev_bytes != 0)
+            engine->data_bytes = tier.bdev_bytes;
+        return 0;
+    }
+    if (strcmp(tier.class, "ram") == 0) {
+        return mistake(reader, node,
+            "storage: class ram has no bdev_list: give it a tier of class file or kdev");
+    }
+    if (is_kdev && tier.bdev_bytes != 0) {
+        return mistake(
+            reader, node, "storage: bdev_size is for class file: a block device has its size");
+    }
+    if (!is_kdev && tier.bdev_bytes == 0) {
+        return mistake(reader, node,
+            "storage: class file with bdev_list needs bdev_size, the size of each file in GB");
+    }
+    for (const yaml_node_item_t *item = tier.list->data.sequence.items.start;
+         rc == 0 && item < tier.list->data.sequence.items.top; item++) {
+        rc = tier_dev_add(reader, &tier, yaml_document_get_node(&reader->doc, *item));
+    }
+    return rc;
 }
 
 /* ---- engines ------------------------------------------------------------------------------------------------------------- */
@@ -207,8 +314,7 @@ engine_key(struct reader *reader, void *arg, const char *key, const yaml_node_t 
             return mistake(reader, value, "storage: expected a list of tiers");
         for (const yaml_node_item_t *item = value->data.sequence.items.start;
              rc == 0 && item < value->data.sequence.items.top; item++) {
-            rc = each_key(reader, yaml_document_get_node(&reader->doc, *item), "storage",
-                storage_key, engine);
+            rc = tier_read(reader, engine, yaml_document_get_node(&reader->doc, *item));
         }
         return rc;
     }
@@ -247,6 +353,12 @@ engines_read(struct reader *reader, const yaml_node_t *list, struct server_cfg *
         for (uint32_t i = 0; rc == 0 && i < cfg->engine_nr; i++) {
             if (strcmp(cfg->engines[i].dir, engine->dir) == 0)
                 rc = mistake(reader, node, "engines: two engines have the directory %s", engine->dir);
+            for (uint32_t k = 0; rc == 0 && k < cfg->engines[i].dev_nr * engine->dev_nr; k++) {
+                const char *path = cfg->engines[i].devs[k / engine->dev_nr].path;
+
+                if (strcmp(path, engine->devs[k % engine->dev_nr].path) == 0)
+                    rc = mistake(reader, node, "engines: two engines have the device %s", path);
+            }
         }
         tag_nr += engine->targets + 1;
         if (rc == 0 && tag_nr > SERVER_TAGS_NR_MAX) {

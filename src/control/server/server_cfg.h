@@ -13,9 +13,13 @@
  *        fabric_iface_port: 31316     not with unix: this port for services, the following ones for the targets
  *        storage:
  *        - class: file                file: ordinary files; ram: the same on a tmpfs
- *          scm_mount: /var/lib/cairn/0   directory of this engine
+ *          scm_mount: /var/lib/cairn/0   directory of this engine; with devices, too, on a file system that lasts
  *          scm_size: 2                largest size of the metadata, GiB, over all targets; default 1 for each target
  *          bdev_size: 16              size of the data, GB, over all targets; default 16 for each target
+ *        - class: kdev                devices, shared by the targets: kdev: block devices; file: files that stand for such
+ *          bdev_list: [/dev/sdb]      target i lies on device i modulo their number
+ *          bdev_size: 16              of class file: size of each file, GB
+ *          bdev_roles: [wal, meta, data]   what lies there, default all; the rest is in files in scm_mount
  */
 #ifndef CAIRN_SERVER_CFG_H
 #define CAIRN_SERVER_CFG_H
@@ -31,12 +35,22 @@ enum {
     SERVER_TAGS_NR_MAX = 280, /* engines and targets of a host: their URIs fit one control message */
     SERVER_PATH_BYTES = 192,
     SERVER_NAME_BYTES = 16,
+    SERVER_DEVS_NR_MAX = 16, /* of an engine */
     SERVER_ERR_BYTES = 512
+};
+
+/* A device of an engine, as daos_engine --dev takes it. */
+struct server_dev_cfg {
+    char path[SERVER_PATH_BYTES];
+    char roles[16]; /* "wal,meta,data" */
+    uint64_t bytes; /* not 0: a file, made with that size */
 };
 
 struct server_engine_cfg {
     uint32_t targets;
     char dir[SERVER_PATH_BYTES];
+    uint32_t dev_nr;
+    struct server_dev_cfg devs[SERVER_DEVS_NR_MAX];
     uint64_t meta_bytes, data_bytes; /* of one target; 0: default */
     uint64_t wal_bytes;
     char iface[64];

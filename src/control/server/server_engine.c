@@ -98,7 +98,8 @@ child_run(char *const *args, int log_fd, int status_fd, pid_t parent)
 struct command {
     char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32], uuid[CUUID_TEXT_BYTES],
         status[16];
-    char *args[28];
+    char devs[SERVER_DEVS_NR_MAX][SERVER_PATH_BYTES + 64];
+    char *args[32 + 2 * SERVER_DEVS_NR_MAX];
 };
 
 static char *
@@ -154,6 +155,18 @@ command_fill(struct command *cmd, const struct server_engine *engine, int status
         cmd->args[nr++] = arg("--data-bytes");
         cmd->args[nr++] = cmd->data;
     }
+    for (uint32_t i = 0; i < cfg->dev_nr; i++) {
+        const struct server_dev_cfg *dev = &cfg->devs[i];
+        char bytes[32] = "";
+
+        if (dev->bytes != 0)
+            (void)snprintf(bytes, sizeof(bytes), "@%llu", (unsigned long long)dev->bytes);
+        (void)snprintf(cmd->devs[i], sizeof(cmd->devs[i]), "%s%s:%s", dev->roles, bytes, dev->path);
+        cmd->args[nr++] = arg("--dev");
+        cmd->args[nr++] = cmd->devs[i];
+    }
+    if (server->is_format_forced && !engine->was_ready)
+        cmd->args[nr++] = arg("--force-format");
     cmd->args[nr] = NULL;
 }
 

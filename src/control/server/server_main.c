@@ -28,8 +28,12 @@ enum { SYS_DIR_CHARS_MAX = 80 };
 static void
 usage(FILE *to)
 {
-    (void)fprintf(
-        to, "usage: daos_server start -o FILE   start and watch the engines named in a YAML file\n       daos_server version\n");
+    (void)fprintf(to,
+        "usage: daos_server start -o FILE [--force-format]   start and watch the engines named in "
+        "a YAML file;\n"
+        "                                  --force-format: format their devices whatever else "
+        "those hold\n"
+        "       daos_server version\n");
 }
 
 /* mkdir -p, private to the user. */
@@ -314,8 +318,14 @@ main(int argc, char **argv)
 {
     struct cli cli = {.prog = "daos_server"};
     const char *path = NULL, *words[2];
+    bool is_format_forced = false;
     const struct cli_opt opts[] = {
-        {.name = "config", .letter = 'o', .value = &path, .help = "YAML file"}, {0}};
+        {.name = "config", .letter = 'o', .value = &path, .help = "YAML file"},
+        {.name = "force-format",
+            .is_flag = true,
+            .flag = &is_format_forced,
+            .help = "format devices whatever else they hold"},
+        {0}};
     struct server *server;
     char sock[SERVER_PATH_BYTES + 32];
     uint32_t nr;
@@ -339,6 +349,7 @@ main(int argc, char **argv)
     server = calloc(1, sizeof(*server));
     if (server == NULL || server_init(server) != 0)
         return cli_finish(&cli, -DER_NOMEM, NULL);
+    server->is_format_forced = is_format_forced;
     rc = run(&cli, server, path);
     if (server->listen_fd >= 0) {
         (void)snprintf(sock, sizeof(sock), "%s/daos_server.sock", server->sys_dir);

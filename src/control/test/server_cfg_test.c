@@ -33,9 +33,11 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
         "ofi+tcp;ofi_rxm\ncontrol_log_file: /var/log/x\n"
         "engines:\n- targets: 4\n  first_core: 0\n  fabric_iface: lo\n  fabric_iface_port: 31316\n"
         "  storage:\n  - class: ram\n    scm_mount: /mnt/a\n    scm_size: 8\n"
-        "  - class: file\n    bdev_list: [/mnt/b]\n    bdev_size: 40\n"
+        "  - class: file\n    bdev_list: [/mnt/b, /mnt/e]\n    bdev_size: 40\n    bdev_roles: "
+        "[data, wal]\n"
+        "  - class: kdev\n    bdev_list: [/dev/sdx]\n    bdev_roles: [meta]\n"
         "- targets: 1\n  fabric_iface_port: 31416\n  storage:\n  - class: file\n    scm_mount: "
-        "/mnt/c\n";
+        "/mnt/c\n    bdev_size: 7\n  - {class: kdev, bdev_list: [/dev/sdy]}\n";
     struct server_cfg *cfg = calloc(1, sizeof(*cfg));
     char err[SERVER_ERR_BYTES];
 
@@ -48,10 +50,20 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
     EXPECT_EQ(cfg->engines[0].targets, 4);
     EXPECT_STR_EQ(cfg->engines[0].dir, "/mnt/a");
     EXPECT_EQ(cfg->engines[0].meta_bytes, UINT64_C(2) << 30); /* of one target */
-    EXPECT_EQ(cfg->engines[0].data_bytes, UINT64_C(10000000000));
+    EXPECT_EQ(cfg->engines[0].data_bytes, 0);
+    EXPECT_EQ(cfg->engines[0].dev_nr, 3);
+    EXPECT_STR_EQ(cfg->engines[0].devs[0].path, "/mnt/b");
+    EXPECT_STR_EQ(cfg->engines[0].devs[1].path, "/mnt/e");
+    EXPECT_STR_EQ(cfg->engines[0].devs[1].roles, "wal,data");
+    EXPECT_EQ(cfg->engines[0].devs[1].bytes, UINT64_C(40000000000)); /* of each file */
+    EXPECT_STR_EQ(cfg->engines[0].devs[2].path, "/dev/sdx");
+    EXPECT_STR_EQ(cfg->engines[0].devs[2].roles, "meta");
+    EXPECT_EQ(cfg->engines[0].devs[2].bytes, 0);
     EXPECT_EQ(cfg->engines[0].port, 31316);
     EXPECT_STR_EQ(cfg->engines[1].dir, "/mnt/c");
-    EXPECT_EQ(cfg->engines[1].data_bytes, 0);
+    EXPECT_EQ(cfg->engines[1].data_bytes, UINT64_C(7000000000));
+    EXPECT_EQ(cfg->engines[1].dev_nr, 1);
+    EXPECT_STR_EQ(cfg->engines[1].devs[0].roles, "wal,meta,data");
     free(cfg);
 }
 
@@ -73,6 +85,29 @@ static const struct {
     {"engines:\n- storage:\n  - class: file\n    scm_mount: /a\n", "`targets` is missing"},
     {"engines:\n- targets: 1\n  storage:\n  - class: nvme\n    scm_mount: /a\n",
         ":4: class: nvme is still to come"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, scm_mount: /a}\n",
+        ":4: storage: class kdev needs bdev_list"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, bdev_list: []}\n",
+        ":4: bdev_list: expected a list of devices"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, bdev_list: [sdb]}\n",
+        ":4: bdev_list: sdb: expected an absolute path"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, bdev_list: [/b, /b]}\n",
+        ":4: bdev_list: /b is there twice"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, bdev_list: [/b], bdev_size: 3}\n",
+        ":4: storage: bdev_size is for class file"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: file, bdev_list: [/b]}\n",
+        ":4: storage: class file with bdev_list needs bdev_size"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: ram, bdev_list: [/b]}\n",
+        ":4: storage: class ram has no bdev_list"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: file, scm_mount: /a, bdev_roles: [wal]}\n",
+        ":4: storage: bdev_roles without bdev_list"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, bdev_list: [/b], bdev_roles: [log]}\n",
+        ":4: bdev_roles: log: expected each of wal, meta, data"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, bdev_list: [/b]}\n",
+        "`storage` with `scm_mount`"},
+    {"engines:\n- targets: 1\n  storage:\n  - {scm_mount: /a}\n  - {class: kdev, bdev_list: [/b]}\n"
+     "- targets: 1\n  storage:\n  - {scm_mount: /c}\n  - {class: kdev, bdev_list: [/b]}\n",
+        "two engines have the device /b"},
     {"engines:\n- targets: 1\n  storage:\n  - class: file\n    scm_mount: a\n",
         ":5: scm_mount: a: expected an absolute path"},
     {"engines:\n- targets: 1\n  storage:\n  - class: file\n    scm_mnt: /a\n",

@@ -36,6 +36,8 @@ enum option_id {
     OPT_WAL,
     OPT_META,
     OPT_DATA,
+    OPT_DEV,
+    OPT_FORCE_FORMAT,
     OPT_CPU,
     OPT_SVC_RANK,
     OPT_ALONE,
@@ -56,6 +58,8 @@ static const struct option options[] = {
     {"wal-bytes", required_argument, NULL, OPT_WAL},
     {"meta-bytes", required_argument, NULL, OPT_META},
     {"data-bytes", required_argument, NULL, OPT_DATA},
+    {"dev", required_argument, NULL, OPT_DEV},
+    {"force-format", no_argument, NULL, OPT_FORCE_FORMAT},
     {"first-cpu", required_argument, NULL, OPT_CPU},
     {"svc-rank", required_argument, NULL, OPT_SVC_RANK},
     {"alone", no_argument, NULL, OPT_ALONE},
@@ -80,6 +84,10 @@ static const char usage[] =
     "  --wal-bytes N       size of the log of each target (64 MiB), when it is formatted\n"
     "  --meta-bytes N      largest size of its metadata (1 GiB)\n"
     "  --data-bytes N      size of its data (16 GiB, sparse)\n"
+    "  --dev ROLES:PATH    a device for these roles (wal,meta,data) instead of files in DIR; again "
+    "for\n"
+    "                      more; ROLES@BYTES:PATH is a file, made with that size when absent\n"
+    "  --force-format      format devices whatever else they hold\n"
     "  --first-cpu N       pin its threads to CPUs from this one on\n"
     "  --svc-rank N        rank of the system service (0)\n"
     "  --alone             this rank is the whole system\n"
@@ -155,6 +163,49 @@ log_level_option(const char *text)
     log_level_set(level);
 }
 
+/* "wal,meta,data@16000000000:/path" */
+static void
+dev_option(const char *text, struct engine_cfg *cfg)
+{
+    static const char *const names[] = {NULL, "wal", "meta", "data"};
+    struct engine_dev_cfg *dev = &cfg->devs[cfg->dev_nr];
+    const char *path = strchr(text, ':'), *p = text;
+    char *end;
+
+    if (cfg->dev_nr == ENGINE_DEVS_NR_MAX) {
+        (void)fprintf(stderr, "daos_engine: --dev: at most %d of them\n", ENGINE_DEVS_NR_MAX);
+        exit(EXIT_USE);
+    }
+    while (path != NULL && p < path && *p != '@') {
+        size_t len = strcspn(p, ",@:");
+        uint32_t role = 1;
+
+        while (role < 4 && (strlen(names[role]) != len || strncmp(p, names[role], len) != 0)) {
+            role++;
+        }
+        if (role == 4) {
+            path = NULL;
+            break;
+        }
+        dev->roles |= 1u << role;
+        p += len + (p[len] == ',');
+    }
+    if (path != NULL && *p == '@') {
+        dev->bytes = strtoull(p + 1, &end, 10);
+        path = end == path && dev->bytes > 0 ? path : NULL;
+    }
+    if (path == NULL || path[1] != '/' || dev->roles == 0) {
+        (void)fprintf(stderr,
+            "daos_engine: --dev %s: expected ROLES:PATH or ROLES@BYTES:PATH with roles of wal, "
+            "meta, "
+            "data and an absolute path\n",
+            text);
+        exit(EXIT_USE);
+    }
+    text_into("dev", path + 1, dev->path, sizeof(dev->path));
+    cfg->dev_nr++;
+}
+
 static void
 option_take(struct engine_cfg *cfg, int *status_fd, int opt)
 {
@@ -188,6 +239,12 @@ option_take(struct engine_cfg *cfg, int *status_fd, int opt)
         break;
     case OPT_DATA:
         cfg->data_bytes = number("data-bytes", optarg, UINT64_MAX >> 1);
+        break;
+    case OPT_DEV:
+        dev_option(optarg, cfg);
+        break;
+    case OPT_FORCE_FORMAT:
+        cfg->force_format = 1;
         break;
     case OPT_CPU:
         cfg->cpu_first = (uint32_t)number("first-cpu", optarg, 65535);
