@@ -79,7 +79,7 @@ body_load(struct fix *f)
 
     EXPECT_OK(f->plat->ops->dir_create(f->plat, f->cfg.dir));
     for (uint32_t i = 0; i < 3; i++) {
-        disks[i].plat = f->plat;
+        disks[i] = (struct bio_disk){.plat = f->plat, .bytes = sizes[i]};
         snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
         EXPECT_OK(f->plat->ops->disk_open(
             f->plat, xstream_loop(f->xs), path, PLAT_DISK_CREATE, sizes[i], &disks[i].disk));
