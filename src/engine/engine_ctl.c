@@ -16,6 +16,8 @@
 #include "proto/ctl/ctl.pb-c.h"
 
 enum { CTL_ARENA_BYTES_MAX = 16 << 20, CTL_VERSION = 1, CTLS_NR_MAX = 256, POOLS_BATCH_NR = 256 };
+/* A leader that is there again after less is not missed. */
+#define LEADER_WAIT_NS UINT64_C(20000000000)
 
 /*
  * Of a size given for both tiers together, metadata gets the share that it has of a target's
@@ -31,6 +33,7 @@ struct ctl {
     Cairn__Ctl__Envelope *req;
     char error[ENGINE_TEXT_BYTES];
     struct iov body; /* of the reply */
+    bool was_found; /* the pool that is to be destroyed, by an earlier try */
 };
 
 static void *
@@ -631,7 +634,10 @@ ctl_pool_destroy(struct ctl *ctl)
     if (in == NULL)
         return CAIRN_ERR(PROTO);
     rc = mgmt_pool_find(ctl->engine->mgmt, pool_key_str(in->id), ctl->arena, &pool);
+    if (rc == -DER_NONEXIST && ctl->was_found)
+        return 0; /* somebody else finished what this request had decided */
     if (rc == 0) {
+        ctl->was_found = true;
         rc = mgmt_pool_destroy(
             ctl->engine->mgmt, NULL, pool.pool, in->force, in->recursive, ctl->arena);
     }
@@ -877,17 +883,29 @@ ctl_needs_ready(struct ctl *ctl, int (*fn)(struct ctl *ctl))
     }
 }
 
+/*
+ * While the service here loses and wins its leadership, the asker waits: a request may be repeated, what
+ * was begun is found by the pool's identity (MGT-3).
+ */
 static int
 ctl_needs_services(struct ctl *ctl, int (*fn)(struct ctl *ctl))
 {
     struct engine *engine = ctl->engine;
-    int rc = engine_state_load(engine) == ENGINE_READY ? engine_svc_fault(engine) : 0;
+    uint64_t end_ns = ult_now_ns() + LEADER_WAIT_NS;
+    int rc;
 
-    if (rc != 0) {
-        return ctl_fail(ctl, rc, "rank %u: services out of service: %.400s", engine->cfg.rank,
-            svc_fault_text(engine));
+    for (;;) {
+        rc = engine_state_load(engine) == ENGINE_READY ? engine_svc_fault(engine) : 0;
+        if (rc != 0) {
+            return ctl_fail(ctl, rc, "rank %u: services out of service: %.400s", engine->cfg.rank,
+                svc_fault_text(engine));
+        }
+        rc = ctl_needs_ready(ctl, fn);
+        if (rc != -DER_NOTLEADER || engine->cfg.svc_rank != engine->cfg.rank || ult_now_ns() >= end_ns)
+            return rc;
+        ctl->error[0] = '\0';
+        ult_sleep(POOL_RETRY_NS);
     }
-    return ctl_needs_ready(ctl, fn);
 }
 
 static int

@@ -340,3 +340,56 @@ TEST_ON(server_mgmt, creation_with_an_engine_down, BACKEND_SIM)
 {
     rig_run(2, body_down);
 }
+
+struct resigner {
+    struct rig *rig;
+    bool is_ending;
+};
+
+static void
+resign_ult(void *arg)
+{
+    struct resigner *r = arg;
+    uint64_t rand = test_seed();
+    struct uuid nil = {{0}};
+
+    while (!r->is_ending) {
+        CAIRN_IGNORE(engine_resign(r->rig->engines[0].engine, nil)); /* not every time it leads */
+        ult_sleep(100000 + test_rand(&rand) % 1500000);
+    }
+}
+
+/* An administrator does not see that the service's leadership comes and goes. */
+static void
+body_resigns(struct rig *rig)
+{
+    struct resigner r = {.rig = rig};
+    Cairn__Ctl__PoolQueryRep *q;
+    struct ult *ult;
+    int rc;
+
+    EXPECT_OK(ult_create(rig->xs, ULT_SERVICE, resign_ult, &r, &ult));
+    for (int i = 0; i < 30 && !test_failed(); i++) {
+        struct uuid a = rig_uuid(rig), b = rig_uuid(rig);
+
+        EXPECT_OK(ctl_create(rig, &a, "alpha", 200 * MIB, 0));
+        EXPECT_ERR(ctl_create(rig, &b, "alpha", 200 * MIB, 0), EXIST);
+        EXPECT_EQ(ctl_pools(rig), 1);
+        q = ctl_query(rig, "alpha", &rc);
+        if (EXPECT_OK(rc)) {
+            EXPECT_EQ(q->state, CAIRN__CTL__POOL_STATE__POOL_READY);
+            cairn__ctl__pool_query_rep__free_unpacked(q, NULL);
+        }
+        EXPECT_OK(rig_ctl(rig, 0, CAIRN__CTL__METHOD__SYSTEM_QUERY, NULL, NULL));
+        EXPECT_OK(ctl_destroy(rig, "alpha", false, false));
+        EXPECT_EQ(ctl_pools(rig), 0);
+        EXPECT_ERR(ctl_destroy(rig, "alpha", false, false), NONEXIST);
+    }
+    r.is_ending = true;
+    ult_join(ult);
+}
+
+TEST_ON(server_mgmt, control_requests_while_the_leader_resigns, BACKEND_SIM)
+{
+    rig_run(2, body_resigns);
+}

@@ -229,3 +229,82 @@ TEST_ON(client_kill, damage_is_told_at_once, BACKEND_SIM)
 {
     rig_run(2, fault_body);
 }
+
+/* ---- services that change their leader ------------------------------------------------------------------------------------- */
+
+struct resigner {
+    struct rig *rig;
+    struct uuid pool;
+    bool is_ending;
+    uint32_t nr;
+};
+
+static void
+resign_ult(void *arg)
+{
+    struct resigner *r = arg;
+    uint64_t rand = test_seed();
+
+    while (!r->is_ending) {
+        for (uint32_t rank = 0; rank < r->rig->engine_nr; rank++) {
+            struct uuid nil = {{0}};
+
+            r->nr += engine_resign(r->rig->engines[rank].engine, nil) == 0;
+            r->nr += engine_resign(r->rig->engines[rank].engine, r->pool) == 0;
+        }
+        ult_sleep(200000 + test_rand(&rand) % 2000000);
+    }
+}
+
+/* Goal: whatever a service is asked while its leadership comes and goes, the caller of the API never sees that. */
+static void
+resign_body(struct rig *rig)
+{
+    struct resigner r = {.rig = rig};
+    struct ult *ult;
+    struct app app;
+
+    if (!app_init(&app, rig))
+        return;
+    {
+        daos_pool_info_t info = {.pi_bits = DPI_ALL};
+
+        EXPECT_OK(daos_pool_query(app.poh, NULL, &info, NULL, NULL));
+        memcpy(r.pool.b, info.pi_uuid, sizeof(r.pool.b));
+    }
+    EXPECT_OK(ult_create(rig->xs, ULT_SERVICE, resign_ult, &r, &ult));
+    for (uint32_t i = 0; i < 60 && !test_failed(); i++) {
+        const char *name = "name", *value = "value";
+        size_t value_bytes = 5, got_bytes = 16;
+        void *values[1] = {(void *)(uintptr_t)value};
+        daos_pool_info_t info = {.pi_bits = DPI_ALL};
+        daos_handle_t poh, coh;
+        char label[32], got[16], *gots[1] = {got};
+
+        snprintf(label, sizeof(label), "cont%u", i);
+        EXPECT_OK(daos_pool_connect("tank", RIG_SYSTEM, DAOS_PC_RW, &poh, NULL, NULL));
+        EXPECT_OK(daos_pool_query(poh, NULL, &info, NULL, NULL));
+        EXPECT_OK(daos_pool_set_attr(poh, 1, &name, (const void *const *)values, &value_bytes, NULL));
+        EXPECT_OK(daos_pool_get_attr(poh, 1, &name, (void *const *)gots, &got_bytes, NULL));
+        EXPECT_EQ(got_bytes, 5);
+        EXPECT_OK(daos_cont_create_with_label(poh, label, NULL, NULL, NULL));
+        EXPECT_ERR(daos_cont_create_with_label(poh, label, NULL, NULL, NULL), EXIST);
+        EXPECT_OK(daos_cont_open(poh, label, DAOS_COO_RW, &coh, NULL, NULL));
+        EXPECT_OK(daos_cont_set_attr(coh, 1, &name, (const void *const *)values, &value_bytes, NULL));
+        EXPECT_OK(daos_cont_query(coh, NULL, NULL, NULL));
+        EXPECT_OK(daos_cont_close(coh, NULL));
+        EXPECT_OK(daos_cont_destroy(poh, label, 0, NULL));
+        EXPECT_ERR(daos_cont_destroy(poh, label, 0, NULL), NONEXIST);
+        EXPECT_OK(daos_pool_disconnect(poh, NULL));
+    }
+    r.is_ending = true;
+    ult_join(ult);
+    EXPECT_GT(r.nr, 200);
+    EXPECT_GT(client_retried_nr(), 0);
+    app_fini(&app);
+}
+
+TEST_ON(client_kill, leaders_come_and_go_unseen, BACKEND_SIM)
+{
+    rig_run(2, resign_body);
+}
