@@ -220,6 +220,15 @@ def test_two_installations(s):
     s.start()
     expect(s.attach()["uuid"] == old["uuid"], "a restart keeps the uuid")
     s.client("get", 0, 20, 1000).ok()
+    s.dmg("pool", "destroy", "tank", "--recursive", "--force").ok()
+    s.stop()
+    shutil.rmtree(s.storage[1])  # a new disk: the engine joins the system of the others
+    s.start()
+    expect(s.attach()["uuid"] == old["uuid"], "the same system")
+    s.pool()
+    s.client("put", 0, 20, 1000).ok()
+    s.stop().start()
+    s.client("get", 0, 20, 1000).ok()
     s.stop()
 
 
