@@ -19,7 +19,7 @@ struct env {
     struct sim *sim;
     struct plat *plat;
     char dir[128];
-    uint32_t lives;
+    struct engine *victim; /* dies with its node */
 };
 
 static bool
@@ -257,6 +257,83 @@ TEST_ON(engine_dir, installations, BACKEND_LINUX | BACKEND_SIM)
         life_end(&env, engine);
     }
     env_fini(&env);
+}
+
+static void
+engine_reap(void *arg)
+{
+    struct engine **engine = arg;
+
+    engine_abandon(*engine);
+    *engine = NULL;
+}
+
+static bool
+is_over(void *arg)
+{
+    struct engine **engine = arg;
+
+    return *engine == NULL || state_is_settled(*engine);
+}
+
+/* The first life of a directory, with the power cut at a write. False: it got through before that. */
+static bool
+first_life(struct env *env, const struct engine_cfg *cfg, uint64_t cut)
+{
+    char err[ENGINE_TEXT_BYTES];
+    int rc;
+
+    sim_node_on_kill(env->plat, engine_reap, &env->victim);
+    sim_host_power_loss_at(env->sim, "host", cut);
+    rc = engine_start(env->plat, cfg, err, &env->victim);
+    if (rc == 0)
+        EXPECT_OK(sim_run_until(env->sim, is_over, &env->victim, UINT64_C(60000000000)));
+    sim_host_power_loss_at(env->sim, "host", 0);
+    sim_run_for(env->sim, 1000000); /* what was cut dies after its event */
+    if (sim_host_lost_power(env->sim, "host"))
+        return true;
+    EXPECT_OK(rc);
+    life_end(env, env->victim);
+    env->victim = NULL;
+    return false;
+}
+
+/* Power that fails anywhere in the first start: the next one gets ready, as the system that the directory belonged to from the first write on. */
+TEST_ON(engine_dir, cut_first_start, BACKEND_SIM)
+{
+    uint32_t cut_nr = 0;
+
+    for (uint64_t cut = 1;; cut += cut < 30 ? 1 : 5) {
+        char err[ENGINE_TEXT_BYTES] = "";
+        struct engine *engine = NULL;
+        uint8_t buf[PROTO_IDENT_BYTES_MAX];
+        struct proto_ident id;
+        struct engine_cfg cfg;
+        struct uuid system;
+        size_t len = 0;
+        struct env env;
+        bool was_cut;
+
+        if (!env_init(&env))
+            return;
+        cfg_of(&env, &cfg);
+        was_cut = first_life(&env, &cfg, cut);
+        if (was_cut) {
+            EXPECT_OK(sim_node_start(env.sim, "host", "e", &env.plat));
+            EXPECT_OK(env.plat->ops->file_read(env.plat, "/store/identity", buf, sizeof(buf), &len));
+            EXPECT_OK(proto_ident_decode(buf, len, &id)); /* before everything else */
+            if (EXPECT_OK(life_begin(&env, &cfg, err, &engine))) {
+                system = engine_system_uuid(engine);
+                EXPECT_EQ(cuuid_cmp(&system, &id.system), 0);
+                cut_nr++;
+                life_end(&env, engine);
+            }
+        }
+        env_fini(&env);
+        if (!was_cut)
+            break;
+    }
+    EXPECT(cut_nr > 30);
 }
 
 TEST_ON(engine_dir, wrong_configuration, BACKEND_LINUX | BACKEND_SIM)
