@@ -27,7 +27,7 @@ body_round_trip(struct fix *f)
     cfg.pending = NULL;
     EXPECT_OK(bio_formatted(f->xs, &cfg, &yes));
     EXPECT(yes);
-    EXPECT_ERR(bio_format(f->xs, &f->cfg), EXIST);
+    EXPECT_ERR(bio_format(f->xs, &cfg), EXIST);
     push_to(f->tgt, 300, 100);
     EXPECT_EQ(list_check(f->tgt), 300);
     EXPECT_OK(bio_check(f->tgt));
