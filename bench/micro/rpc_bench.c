@@ -277,3 +277,14 @@ BENCH(rpc_tcp)
     put("rpc.pull_tcp.1MiB", "MB/s", w.pull_rate, "raw.memcpy.1MiB");
     put("rpc.push_tcp.1MiB", "MB/s", w.push_rate, "raw.memcpy.1MiB");
 }
+
+BENCH(rpc_ofi)
+{
+    struct world w;
+
+    world_run(&w, "ofi+tcp;ofi_rxm://127.0.0.1:0");
+    put("rpc.ping_ofi.0B", "us", w.ping_us, "raw.tcp_pingpong.64B");
+    put("rpc.pings_ofi.16", "calls/s", w.pings_rate, NULL);
+    put("rpc.pull_ofi.1MiB", "MB/s", w.pull_rate, "raw.memcpy.1MiB");
+    put("rpc.push_ofi.1MiB", "MB/s", w.push_rate, "raw.memcpy.1MiB");
+}

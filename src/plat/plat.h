@@ -29,6 +29,7 @@ struct plat_thread;
 struct plat_dirlock;
 struct net;
 struct net_peer;
+struct net_mem;
 
 enum { PLAT_SECTOR_BYTES = 4096 };
 #define PLAT_NEVER_NS UINT64_MAX
@@ -104,6 +105,17 @@ struct net_tx {
     uint64_t priv[8];
 };
 
+/*
+ * One read of a peer's memory by the transport, without the peer's help. dst is the transport's until done(), which is called once and
+ * from the loop, before down() of that peer. A read that failed has left anything in dst.
+ */
+struct net_read {
+    struct iov dst;
+    void (*done)(struct net_read *rd, int rc);
+    uint64_t priv[10];
+};
+enum { NET_WHERE_BYTES = 32 }; /* says where memory is to those who may read it */
+
 struct net_cbs {
     /*
      * The head of a message with a payload has arrived: say where the payload shall go. Return true and fill *ret_dst (len at
@@ -144,6 +156,19 @@ struct net_ops {
     void *(*peer_arg)(struct net_peer *peer); /* the user's pointer, NULL at first */
     void (*peer_arg_set)(struct net_peer *peer, void *arg);
     const char *(*uri)(struct net *net); /* where it listens, with the real port; "" for clients */
+
+    /*
+     * Optional, all or none: memory that peers read by themselves (RDMA, process_vm_readv). The owner offers it, tells a peer by its own
+     * means where it is, and revokes it. A read that the peer began before is not waited for: it may see what the memory holds
+     * later, so the reader compares checksums (MS-3). Nothing is ever written. A read that fails may end the connection.
+     */
+    int (*mem_offer)(struct net *net, const struct iov *buf, struct net_mem **ret_mem);
+    void (*mem_revoke)(struct net_mem *mem);
+    /* False: not for this peer. */
+    bool (*mem_where)(
+        struct net_mem *mem, struct net_peer *peer, size_t off, uint8_t ret_where[NET_WHERE_BYTES]);
+    /* `where` is hostile. Errors: NOSYS not from this peer; UNREACH it is down. With an error done() is not called. */
+    int (*read)(struct net_peer *peer, struct net_read *rd, const uint8_t where[NET_WHERE_BYTES]);
 };
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */

@@ -8,8 +8,9 @@
  *          request id; a context that still runs the first attempt does not run a second one: the reply goes to whoever asked last (MS-2; effects that
  *          outlive the process are remembered by vos).
  *   RPC-3  Head and body carry CRC32C; a bad one is dropped, counted, and the connection closed.
- *   RPC-4  A bulk region is touched only between rpc_bulk_create() and the return of rpc_bulk_free() (MS-3), and only by a peer that knows its
- *          secret key, over the connection of a call that is in flight.
+ *   RPC-4  A bulk region is written only between rpc_bulk_create() and the return of rpc_bulk_free() (MS-3), and only by a peer that knows its
+ *          secret key, over the connection of a call that is in flight. It is read likewise; but a transport that reads memory by itself may
+ *          be late, and what it reads then is not believed (RPC-12).
  *   RPC-5  Limits push back: calls in flight per peer (RPC_INFLIGHT_NR_MAX, then rpc_call() waits), requests running per context
  *          (RPC_RUNNING_NR_MAX, then the sender gets OVERLOAD_RETRY), nothing waits for a client without a deadline (MS-6). A peer that does not
  *          read its answers is disconnected when RPC_BACKLOG_NR_MAX of them wait.
@@ -40,6 +41,8 @@ enum {
     RPC_BODY_BYTES_MAX = NET_PAYLOAD_BYTES_MAX, /* one encoded request or reply */
     RPC_ARENA_BYTES_MAX = 64 << 20, /* of one request: arrays, the handler's memory, the reply */
     RPC_BULK_CHUNK_BYTES = 256 * 1024,
+    RPC_BULK_DIRECT_BYTES = 64 *
+        1024, /* chunks from here on are read from the client's memory, where that can be done */
     RPC_BULK_WINDOW_NR = 4, /* chunks of one pull or push in flight */
     RPC_BULK_SERVE_NR_MAX = 16, /* chunks that a client sends to one server at a time; more wait */
     RPC_TAG_SYSTEM = 0, /* tag 1 + i: target i */
@@ -171,7 +174,7 @@ CAIRN_MUST_CHECK int rpc_bulk_create(
     struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struct rpc_bulk **ret_bulk);
 void rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc);
 /**
- * After return no byte of the memory is read or written any more (RPC-4). NULL-safe. Waits only while a push is just arriving in the memory, after
+ * After return no byte of the memory is written any more, and none that is read matters (RPC-4). NULL-safe. Waits only while a push is just arriving in the memory, after
  * RPC_DRAIN_NS by closing its connection. rpc_ctx_destroy() waits for it.
  */
 CAIRN_YIELDS void rpc_bulk_free(struct rpc_bulk *bulk);
@@ -195,6 +198,8 @@ struct rpc_stats {
     uint64_t bad_crc_nr; /* messages that are not ours or damaged */
     uint64_t refused_nr; /* messages refused or dropped: system, incarnation, version, operation, load */
     uint64_t bulk_bytes; /* pulled and pushed as a server */
+    uint64_t direct_bytes; /* of those, read by the transport from the client's memory (MS-3) */
+    uint64_t direct_failed_nr; /* chunks that had to be streamed after all */
     uint32_t inflight_nr, running_nr;
 };
 void rpc_ctx_stats(const struct rpc_ctx *ctx, struct rpc_stats *ret_stats);

@@ -5,13 +5,17 @@
  *      handler                       client's context
  *      pull   -- GET xfer, part --->  checks; sends the part straight from the region
  *             <-- DATA, payload ----  place() puts it straight into the handler's buffer
+ *             <-- HERE, where ------  instead, where the transport reads memory: it reads the part, whose checksum came along
  *      push   -- PUT, payload ----->  place() puts it straight into the region
  *             <-- DONE, rc ---------  (also the answer to a GET that is refused)
  *
  *   RPC-10 A chunk leaves the table when it was answered (or given up), its message has left the transport and nothing is being received
- *          into it. Only then does the handler's buffer go back to the handler. What comes for an unknown chunk is dropped.
+ *          or read into it. Only then does the handler's buffer go back to the handler. What comes for an unknown chunk is dropped.
  *   RPC-11 A client serves RPC_BULK_SERVE_NR_MAX chunks to one connection at a time; at most RPC_INFLIGHT_NR_MAX * RPC_BULK_WINDOW_NR more may
  *          wait, which is all that an honest server can have asked for. The region is looked up when a chunk's turn comes.
+ *   RPC-12 What the transport read is believed only with the checksum that the client computed over a live region (MS-3: the region may
+ *          be gone by now, or the process). Any failure makes that chunk a stream, a refusal of the transport all later ones of its
+ *          connection. Nothing is ever written into a client's memory but by the client.
  */
 #include <stdlib.h>
 
@@ -33,6 +37,10 @@ struct rpc_chunk {
     bool is_used;
     bool is_answered;
     bool is_placed;
+    bool is_direct; /* may be answered with HERE */
+    bool is_reading;
+    uint32_t here_crc;
+    struct net_read rd;
     struct rpc_msg *tx; /* a PUT that the transport has */
 };
 
@@ -72,6 +80,7 @@ rpc_bulk_create(struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struc
     bulk->sgl = (struct sgl){sgl->iov_nr, bulk->iovs};
     bulk->len = sgl_bytes(sgl);
     list_init(&bulk->msgs);
+    list_init(&bulk->mems);
     ult_cond_init(&bulk->drained);
     list_add_tail(&bulk->link, &ctx->bulks);
     hmap_insert(&ctx->bulks_by_id, &bulk->id_link, hash_mix64(bulk->id));
@@ -137,6 +146,13 @@ rpc_bulk_free(struct rpc_bulk *bulk)
         done_send(conn, call, xfer, CAIRN_ERR(UNREACH));
         rpc_conn_put(conn);
     }
+    while (!list_empty(&bulk->mems)) {
+        struct rpc_mem *mem = LIST_FIRST(&bulk->mems, struct rpc_mem, link);
+
+        mem->net->ops->mem_revoke(mem->mem);
+        list_del(&mem->link);
+        free(mem);
+    }
     drain_ns = rpc_now_ns(bulk->ctx) + RPC_DRAIN_NS;
     while (bulk->placed_nr > 0) { /* RPC-9 */
         CAIRN_PROBE("rpc.bulk.free_waits");
@@ -190,7 +206,69 @@ region_piece(const struct rpc_bulk *bulk, uint64_t off, uint32_t len)
     return slice.iov_nr == 1 ? slice.iovs[0].buf : NULL;
 }
 
+/* The memory that holds this piece of a region, offered on the connection's backend. NULL: it cannot be. */
+static struct rpc_mem *
+region_mem(struct rpc_conn *conn, struct rpc_bulk *bulk, const uint8_t *piece, uint32_t len)
+{
+    struct rpc_mem *mem;
+
+    LIST_FOREACH(mem, &bulk->mems, struct rpc_mem, link) {
+        const uint8_t *base = mem->buf.buf;
+
+        if (mem->net == conn->net && piece >= base && piece + len <= base + mem->buf.len)
+            return mem;
+    }
+    for (uint32_t i = 0; i < bulk->sgl.iov_nr; i++) {
+        const uint8_t *base = bulk->iovs[i].buf;
+
+        if (piece < base || piece + len > base + bulk->iovs[i].len)
+            continue;
+        mem = calloc(1, sizeof(*mem));
+        if (mem == NULL)
+            return NULL;
+        mem->net = conn->net;
+        mem->buf = bulk->iovs[i];
+        if (conn->net->ops->mem_offer(conn->net->net, &mem->buf, &mem->mem) != 0) {
+            free(mem);
+            return NULL;
+        }
+        list_add_tail(&mem->link, &bulk->mems);
+        return mem;
+    }
+    return NULL;
+}
+
 /* ---- the client's side ---------------------------------------------------------------------------------------------- */
+
+/* Answer with HERE. False: the data must be sent. */
+static bool
+here_send(
+    struct rpc_conn *conn, const struct rpc_get *get, struct rpc_bulk *bulk, const uint8_t *piece)
+{
+    const struct net_ops *ops = conn->net->ops;
+    struct rpc_head head = {.kind = RPC_KIND_BULK_HERE,
+        .call = get->call,
+        .hdr = {.dst_incarnation = conn->peer_incarnation, .hint_rank = RPC_RANK_NONE}};
+    struct rpc_bulk_here here = {.crc = 0};
+    struct rpc_mem *mem;
+    struct rpc_msg *msg;
+
+    if (!get->is_direct || piece == NULL || ops->mem_offer == NULL)
+        return false;
+    mem = region_mem(conn, bulk, piece, get->body.len);
+    if (mem == NULL ||
+        !ops->mem_where(mem->mem, conn->peer, (size_t)(piece - (uint8_t *)mem->buf.buf), here.where))
+        return false;
+    msg = rpc_msg_create(conn->ctx, RPC_BULK_HERE_BYTES);
+    if (msg == NULL)
+        return false;
+    here.crc = crc32c(0, piece, get->body.len);
+    rpc_bulk_body_encode(&get->body, rpc_msg_body(msg));
+    rpc_bulk_here_encode(&here, rpc_msg_body(msg));
+    rpc_msg_seal(conn->ctx, msg, &head, RPC_BULK_HERE_BYTES);
+    rpc_msg_send(conn, msg);
+    return true;
+}
 
 static int
 get_serve(struct rpc_conn *conn, const struct rpc_get *get)
@@ -208,11 +286,13 @@ get_serve(struct rpc_conn *conn, const struct rpc_get *get)
 
     if (rc != 0)
         return rc;
+    data = region_piece(bulk, body->off, body->len);
+    if (here_send(conn, get, bulk, data))
+        return 0;
     msg = rpc_msg_create(ctx, RPC_BULK_BODY_BYTES);
     if (msg == NULL)
         return CAIRN_ERR(NOMEM);
     rpc_bulk_body_encode(body, rpc_msg_body(msg));
-    data = region_piece(bulk, body->off, body->len);
     if (data == NULL) { /* in several pieces: gathered */
         data = malloc(body->len);
         if (data == NULL) {
@@ -266,6 +346,7 @@ on_get(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk
         return;
     }
     get->call = head->call;
+    get->is_direct = (head->hdr.flags & RPC_FLAG_DIRECT) != 0;
     get->body = *body;
     list_add_tail(&get->link, &conn->gets);
     conn->gets_nr++;
@@ -311,7 +392,8 @@ chunk_settle(struct rpc_chunk *chunk)
 {
     struct rpc_bulk_op *op = chunk->op;
 
-    if (!chunk->is_used || !chunk->is_answered || chunk->is_placed || chunk->tx != NULL)
+    if (!chunk->is_used || !chunk->is_answered || chunk->is_placed || chunk->is_reading ||
+        chunk->tx != NULL)
         return;
     hmap_remove(&chunk->conn->ctx->chunks, &chunk->id_link);
     list_del(&chunk->conn_link);
@@ -369,6 +451,62 @@ on_done(struct rpc_conn *conn, const struct rpc_bulk_body *body)
     }
 }
 
+static int chunk_send(struct rpc_chunk *chunk);
+
+/* RPC-12: ask again, for the bytes themselves. */
+static void
+chunk_stream(struct rpc_chunk *chunk)
+{
+    int rc;
+
+    CAIRN_PROBE("rpc.bulk.direct_failed");
+    chunk->is_direct = false;
+    chunk->conn->ctx->stats.direct_failed_nr++;
+    rc = chunk_send(chunk);
+    if (rc != 0) {
+        chunk_answer(chunk, rc);
+    }
+}
+
+static void
+on_read(struct net_read *rd, int rc)
+{
+    struct rpc_chunk *chunk = CAIRN_CONTAINER_OF(rd, struct rpc_chunk, rd);
+
+    chunk->is_reading = false;
+    if (rc == -DER_NO_PERM) {
+        chunk->conn->is_direct_off = true;
+    }
+    if (chunk->is_answered) { /* given up meanwhile */
+        chunk_settle(chunk);
+    } else if (rc == 0 && crc32c(0, chunk->buf, chunk->len) == chunk->here_crc) {
+        chunk->conn->ctx->stats.direct_bytes += chunk->len;
+        chunk_answer(chunk, 0);
+    } else {
+        chunk_stream(chunk);
+    }
+}
+
+static void
+on_here(struct rpc_conn *conn, const struct rpc_bulk_body *body, const struct rpc_bulk_here *here)
+{
+    struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
+    int rc;
+
+    if (chunk == NULL || chunk->is_answered || !chunk->is_direct || chunk->is_reading)
+        return;
+    chunk->here_crc = here->crc;
+    chunk->rd.dst = (struct iov){chunk->buf, chunk->len};
+    chunk->rd.done = on_read;
+    chunk->is_reading = true;
+    rc = conn->net->ops->read(conn->peer, &chunk->rd, here->where);
+    if (rc == 0)
+        return;
+    chunk->is_reading = false;
+    conn->is_direct_off = conn->is_direct_off || rc == -DER_NOSYS;
+    chunk_stream(chunk);
+}
+
 /* ---- what connections tell ------------------------------------------------------------------------------------------ */
 
 bool
@@ -422,8 +560,10 @@ rpc_bulk_unplace(struct rpc_conn *conn)
 
 void
 rpc_bulk_on_msg(struct rpc_conn *conn, const struct rpc_head *head,
-    const struct rpc_bulk_body *body, const void *payload)
+    const struct rpc_bulk_body *body, const void *body_bytes, const void *payload)
 {
+    struct rpc_bulk_here here;
+
     switch (head->kind) {
     case RPC_KIND_BULK_GET:
         on_get(conn, head, body);
@@ -433,6 +573,14 @@ rpc_bulk_on_msg(struct rpc_conn *conn, const struct rpc_head *head,
         break;
     case RPC_KIND_BULK_PUT:
         on_put(conn, head, body, payload);
+        break;
+    case RPC_KIND_BULK_HERE:
+        if (rpc_bulk_here_decode(body_bytes, head->body_len, &here) == 0) {
+            on_here(conn, body, &here);
+        } else {
+            conn->ctx->stats.bad_crc_nr++;
+            rpc_conn_close(conn);
+        }
         break;
     default:
         on_done(conn, body);
@@ -501,6 +649,8 @@ chunk_send(struct rpc_chunk *chunk)
         head.payload_crc = crc32c(0, chunk->buf, chunk->len);
         msg->chunk = chunk;
         chunk->tx = msg;
+    } else if (chunk->is_direct) {
+        head.hdr.flags = RPC_FLAG_DIRECT;
     }
     rpc_msg_seal(conn->ctx, msg, &head, RPC_BULK_BODY_BYTES);
     if (op->is_push) {
@@ -531,6 +681,8 @@ chunk_start(struct rpc_bulk_op *op)
     chunk->buf = op->buf + op->asked;
     chunk->len = (uint32_t)MIN(op->len - op->asked, (size_t)RPC_BULK_CHUNK_BYTES);
     chunk->is_used = true;
+    chunk->is_direct = !op->is_push && chunk->len >= RPC_BULK_DIRECT_BYTES &&
+        !conn->is_direct_off && conn->net->ops->read != NULL;
     op->asked += chunk->len;
     op->active_nr++;
     list_add_tail(&chunk->conn_link, &conn->chunks);

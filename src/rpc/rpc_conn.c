@@ -431,7 +431,7 @@ message_open(const void *buf, size_t len, const void *payload, size_t payload_le
 static bool
 is_bulk(const struct rpc_head *head)
 {
-    return head->kind >= RPC_KIND_BULK_GET && head->kind <= RPC_KIND_BULK_DONE;
+    return head->kind >= RPC_KIND_BULK_GET && head->kind <= RPC_KIND_BULK_HERE;
 }
 
 /* The message is whole; whether it is for us is the question. */
@@ -453,7 +453,7 @@ message_dispatch(
     } else if (head->kind == RPC_KIND_REPLY) {
         rpc_call_on_reply(conn, head, body);
     } else if (is_bulk(head) && rpc_bulk_body_decode(body, head->body_len, &bulk_body) == 0) {
-        rpc_bulk_on_msg(conn, head, &bulk_body, payload);
+        rpc_bulk_on_msg(conn, head, &bulk_body, body, payload);
     } else {
         ctx->stats.bad_crc_nr++;
         rpc_conn_close(conn);

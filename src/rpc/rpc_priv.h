@@ -89,6 +89,7 @@ struct rpc_conn {
     uint32_t backlog_nr;
     struct list_head gets;
     uint32_t gets_nr, serving_nr;
+    bool is_direct_off; /* the peer's memory cannot be read: stream */
     struct { /* RPC-9 */
         const void *dst; /* NULL: nothing */
         struct rpc_chunk *chunk;
@@ -131,7 +132,16 @@ struct rpc_run {
 struct rpc_get {
     struct list_head link;
     uint64_t call;
+    bool is_direct;
     struct rpc_bulk_body body;
+};
+
+/* A piece of a region that peers on one backend may read. */
+struct rpc_mem {
+    struct list_head link; /* bulk->mems */
+    struct rpc_net *net;
+    struct net_mem *mem;
+    struct iov buf;
 };
 
 struct rpc_bulk {
@@ -140,6 +150,7 @@ struct rpc_bulk {
     struct rpc_ctx *ctx;
     uint64_t id, key, len;
     uint32_t perm;
+    struct list_head mems; /* struct rpc_mem */
     struct list_head msgs; /* whose payload points here */
     uint32_t placed_nr; /* connections that receive into it now */
     struct ult_cond drained;
@@ -227,7 +238,7 @@ void rpc_serve_run_free(struct rpc_run *run);
 bool rpc_bulk_place(struct rpc_conn *conn, const struct rpc_head *head,
     const struct rpc_bulk_body *body, size_t payload_len, struct iov *ret_dst);
 void rpc_bulk_on_msg(struct rpc_conn *conn, const struct rpc_head *head,
-    const struct rpc_bulk_body *body, const void *payload);
+    const struct rpc_bulk_body *body, const void *body_bytes, const void *payload);
 void rpc_bulk_msg_done(struct rpc_msg *msg); /* a message with bulk, chunk or is_bulk_data leaves */
 void rpc_bulk_conn_down(struct rpc_conn *conn);
 void rpc_bulk_stop(struct rpc_ctx *ctx); /* wake pulls and pushes: the context ends */

@@ -80,6 +80,8 @@ CAIRN_STATIC_ASSERT(
 CAIRN_STATIC_ASSERT(sizeof(struct uuid) == 16, "a uuid is 16 bytes");
 CAIRN_STATIC_ASSERT(RPC_KIND_REQUEST == 1, "docs/format/rpc.md: kinds");
 CAIRN_STATIC_ASSERT(RPC_KIND_BULK_DONE == 6, "docs/format/rpc.md: kinds");
+CAIRN_STATIC_ASSERT(RPC_KIND_BULK_HERE == 7, "docs/format/rpc.md: kinds");
+CAIRN_STATIC_ASSERT(RPC_BULK_HERE_BYTES == 80, "docs/format/rpc.md: here");
 
 void
 rpc_head_encode(const struct rpc_head *head, void *buf)
@@ -188,5 +190,27 @@ rpc_bulk_body_decode(const void *buf, size_t len, struct rpc_bulk_body *ret_body
     ret_body->off = le64_get(p + 24);
     ret_body->len = le32_get(p + 32);
     ret_body->rc = (int32_t)le32_get(p + 36);
+    return 0;
+}
+
+void
+rpc_bulk_here_encode(const struct rpc_bulk_here *here, void *body)
+{
+    uint8_t *p = (uint8_t *)body + RPC_BULK_BODY_BYTES;
+
+    memcpy(p, here->where, NET_WHERE_BYTES);
+    le32_put(p + NET_WHERE_BYTES, here->crc);
+    le32_put(p + NET_WHERE_BYTES + 4, 0);
+}
+
+int
+rpc_bulk_here_decode(const void *body, size_t len, struct rpc_bulk_here *ret_here)
+{
+    const uint8_t *p = (const uint8_t *)body + RPC_BULK_BODY_BYTES;
+
+    if (len < RPC_BULK_HERE_BYTES)
+        return CAIRN_ERR(PROTO);
+    memcpy(ret_here->where, p, NET_WHERE_BYTES);
+    ret_here->crc = le32_get(p + NET_WHERE_BYTES);
     return 0;
 }

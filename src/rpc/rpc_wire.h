@@ -13,6 +13,7 @@
 enum {
     RPC_HEAD_BYTES = 208,
     RPC_BULK_BODY_BYTES = 40,
+    RPC_BULK_HERE_BYTES = RPC_BULK_BODY_BYTES + NET_WHERE_BYTES + 8, /* body of HERE */
     RPC_VER_LO = 1, /* oldest and newest protocol version spoken */
     RPC_VER_HI = 1,
 };
@@ -28,11 +29,13 @@ enum rpc_kind {
     RPC_KIND_BULK_DATA = 4, /* client -> server: here it is (payload) */
     RPC_KIND_BULK_PUT = 5, /* server -> client: put this (payload) into your region */
     RPC_KIND_BULK_DONE = 6, /* client -> server: PUT done, or GET or PUT refused */
+    RPC_KIND_BULK_HERE = 7, /* client -> server: read it yourself, here */
 };
 
 enum rpc_flag {
     RPC_FLAG_REFUSED = 1 << 0, /* a reply that no handler made */
     RPC_FLAG_BODY_OUTSIDE = 1 << 1, /* the body is the payload: too long to follow the head */
+    RPC_FLAG_DIRECT = 1 << 2, /* of GET: HERE will do as well as DATA */
 };
 
 struct rpc_head {
@@ -45,7 +48,7 @@ struct rpc_head {
     struct rpc_hdr hdr;
 };
 
-/* Body of the four bulk messages. */
+/* Body of the bulk messages. */
 struct rpc_bulk_body {
     uint64_t xfer; /* one chunk, number of the server's */
     uint64_t id, key; /* of the region */
@@ -59,6 +62,16 @@ void rpc_head_encode(const struct rpc_head *head, void *buf);
 
 /** Errors: PROTO too short, not our magic, or the checksum is wrong. Versions, lengths and all else are for the caller to check. */
 CAIRN_MUST_CHECK int rpc_head_decode(const void *buf, size_t len, struct rpc_head *ret_head);
+
+/* What follows the body in HERE. */
+struct rpc_bulk_here {
+    uint8_t where[NET_WHERE_BYTES]; /* the transport's affair */
+    uint32_t crc; /* of the bytes there */
+};
+
+void rpc_bulk_here_encode(const struct rpc_bulk_here *here, void *body);
+CAIRN_MUST_CHECK int
+rpc_bulk_here_decode(const void *body, size_t len, struct rpc_bulk_here *ret_here);
 
 void rpc_bulk_body_encode(const struct rpc_bulk_body *body, void *buf);
 CAIRN_MUST_CHECK int

@@ -21,6 +21,9 @@
  *   OFI-4  A fabric that is broken while the line is well (sends do not complete, or complete and do not arrive, and the process there
  *          answers on the line) ends the connection after ofi_dead_ns. A process that is stopped does not, as on sockets.
  *
+ *   OFI-5  At most OFI_READING_NR_MAX reads of a peer's memory are with the provider, each into a buffer of its own, which stays behind when
+ *          the peer goes down first. A read that fails ends the connection: providers over TCP have lost theirs then, and what was in it.
+ *
  * As in `sock`: SOCK-1 to SOCK-3 hold with "packet" for "sendmsg()". Tested by plat_net_test.c and plat_ofi_test.c.
  */
 #include "plat/linux/plat_linux_ofi.h"
@@ -46,6 +49,7 @@ enum {
     OFI_ACCEPTS_MAX = 16, /* in one poll */
     OFI_PEERS_MAX = 4096, /* of one endpoint; further ones are turned away */
     OFI_FLYING_NR_MAX = 32, /* packets of one peer */
+    OFI_READING_NR_MAX = 8, /* reads of one peer's memory */
     OFI_EARLY_NR_MAX = 2 * OFI_FLYING_NR_MAX, /* packets of one peer that wait for others */
     OFI_LINE_HDR_BYTES = 24,
     OFI_LINE_BODY_BYTES_MAX = 2 + OFI_PROV_BYTES_MAX + OFI_NAME_BYTES_MAX,
@@ -99,6 +103,7 @@ struct net {
     struct loop_src tick_src;
     bool tick_is_on;
     struct list_head eps; /* struct ofi_ep, one per provider and interface */
+    struct list_head mems; /* struct net_mem */
     struct hmap tokens; /* peers by the token that packets to them carry */
     struct list_head peers;
     uint32_t peers_nr;
@@ -106,6 +111,29 @@ struct net {
     char prov[OFI_PROV_BYTES_MAX];
     char uri[NET_URI_MAX];
 };
+
+/* Offered memory, registered with each endpoint where a peer was told of it. */
+struct ofi_mr {
+    struct list_head link;
+    struct ofi_ep *ep;
+    struct fid_mr *mr;
+    uint64_t at, key;
+};
+struct net_mem {
+    struct list_head link;
+    struct net *net;
+    struct iov buf;
+    struct list_head mrs;
+};
+
+/* What a net_read carries in priv. */
+struct ofi_read {
+    struct list_head link;
+    struct net_peer *peer;
+    struct ofi_rd *rd; /* NULL: not yet with the provider */
+    uint64_t at, key;
+};
+_Static_assert(sizeof(struct ofi_read) <= sizeof(((struct net_read *)0)->priv), "ofi_read fits");
 
 struct net_peer {
     struct net *net; /* NULL once GONE */
@@ -128,6 +156,9 @@ struct net_peer {
     struct list_head unsent; /* packets that the provider had no room for, in order */
     struct list_head flying; /* packets with the provider */
     uint32_t flying_nr; /* of both lists */
+    struct list_head reads; /* struct ofi_read, not yet with the provider */
+    struct list_head reading; /* with it */
+    uint32_t reading_nr;
     uint64_t tx_seq; /* packets made */
     uint64_t left_nr; /* of those, completed */
     uint64_t rx_seq; /* packets received */
@@ -253,6 +284,20 @@ line_close(struct net_peer *peer)
     peer->src.fd = -1;
 }
 
+static void
+ofi_read_told(struct net_peer *peer, struct ofi_read *ord, int rc)
+{
+    struct net_read *rd = CAIRN_CONTAINER_OF(ord, struct net_read, priv);
+
+    list_del(&ord->link);
+    if (ord->rd != NULL) {
+        ord->rd->owner = NULL; /* OFI-5 */
+        peer->reading_nr--;
+    }
+    peer->net->loop->cbs_nr++;
+    rd->done(rd, rc);
+}
+
 /* From any state to FAILED; the rest follows in peer_finish(). */
 static void
 peer_fail(struct net_peer *peer, int rc)
@@ -339,10 +384,15 @@ static void
 peer_finish(struct net_peer *peer)
 {
     struct net *net = peer->net;
+    struct ofi_read *ord;
     struct ofi_tx *otx;
 
     CAIRN_ASSERT(peer->state == OFI_FAILED);
     net->in_cbs++;
+    list_splice_tail(&peer->reads, &peer->reading);
+    while ((ord = LIST_FIRST(&peer->reading, struct ofi_read, link)) != NULL) {
+        ofi_read_told(peer, ord, CAIRN_ERR(UNREACH));
+    }
     while ((otx = LIST_FIRST(&peer->sent, struct ofi_tx, link)) != NULL) {
         list_del(&otx->link);
         ofi_tx_told(peer, otx, 0);
@@ -411,6 +461,51 @@ on_sent(void *arg, struct ofi_pkt *pkt, int rc)
         peer_soon(peer);
     if (peer->state == OFI_LINGER && peer->flying_nr == 0)
         peer_soon(peer);
+}
+
+static void
+on_read(void *arg, struct ofi_rd *rd, int rc)
+{
+    struct net *net = arg;
+    struct ofi_read *ord = rd->owner;
+    struct net_peer *peer = ord->peer;
+
+    if (rc == 0)
+        memcpy(CAIRN_CONTAINER_OF(ord, struct net_read, priv)->dst.buf, rd->bytes, rd->len);
+    net->in_cbs++;
+    ofi_read_told(peer, ord, rc);
+    net->in_cbs--;
+    if (rc != 0)
+        peer_fail(peer, CAIRN_ERR(UNREACH));
+    if (peer->state == OFI_UP && !list_empty(&peer->reads))
+        peer_soon(peer);
+}
+
+/* Hand reads to the provider. */
+static void
+reads_flush(struct net_peer *peer)
+{
+    struct ofi_read *ord;
+
+    while (peer->state == OFI_UP && peer->reading_nr < OFI_READING_NR_MAX &&
+        (ord = LIST_FIRST(&peer->reads, struct ofi_read, link)) != NULL) {
+        struct net_read *rd = CAIRN_CONTAINER_OF(ord, struct net_read, priv);
+        int rc = ofi_rd_start(peer->ep, peer->addr, rd->dst.len, ord->at, ord->key, &ord->rd);
+
+        if (rc == -(int)DER_BUSY) {
+            loop_task_add_later(peer->net->loop, &peer->task);
+            return;
+        }
+        if (rc == 0) {
+            ord->rd->owner = ord;
+            peer->reading_nr++;
+            list_move_tail(&ord->link, &peer->reading);
+        } else {
+            peer->net->in_cbs++;
+            ofi_read_told(peer, ord, rc);
+            peer->net->in_cbs--;
+        }
+    }
 }
 
 static size_t
@@ -636,7 +731,7 @@ on_recv(void *arg, struct ofi_ep *ep, const uint8_t *bytes, size_t len)
     }
 }
 
-static const struct ofi_ep_cbs ep_cbs = {.sent = on_sent, .recv = on_recv};
+static const struct ofi_ep_cbs ep_cbs = {.sent = on_sent, .read = on_read, .recv = on_recv};
 
 /* The endpoint of this provider on the interface that a line goes through. */
 static int
@@ -677,6 +772,8 @@ peer_new(struct net *net, int fd, const char *prov)
     list_init(&peer->unsent);
     list_init(&peer->flying);
     list_init(&peer->early);
+    list_init(&peer->reads);
+    list_init(&peer->reading);
     snprintf(peer->prov, sizeof(peer->prov), "%s", prov);
     do {
         net->plat->ops->random(net->plat, &peer->token_in, sizeof(peer->token_in));
@@ -930,6 +1027,7 @@ peer_task_fn(struct loop_task *task)
             line_connect(peer);
         break;
     case OFI_UP:
+        reads_flush(peer);
         peer_flush(peer);
         break;
     case OFI_FAILED:
@@ -1136,7 +1234,7 @@ net_flush(struct net *net)
             CAIRN_IGNORE(ofi_ep_poll(ep));
         }
         LIST_FOREACH_SAFE(peer, tmp, &net->peers, struct net_peer, link) {
-            if ((unsent_flush(peer) && peer->flying_nr == 0) || now_ns(net) > end_ns)
+            if (now_ns(net) > end_ns || (unsent_flush(peer) && peer->flying_nr == 0))
                 peer_gone(peer);
         }
         sched_yield();
@@ -1163,6 +1261,7 @@ ofi_close(struct net *net)
             peer_finish(peer);
     }
     net_flush(net);
+    CAIRN_ASSERT(list_empty(&net->mems));
     src_close(net->loop, &net->tick_src);
     while ((ep = LIST_FIRST(&net->eps, struct ofi_ep, link)) != NULL) {
         ofi_ep_destroy(ep);
@@ -1188,6 +1287,7 @@ ofi_open(struct plat *plat, struct plat_loop *loop, const char *listen_uri,
     net->reserve_fd = -1;
     list_init(&net->peers);
     list_init(&net->eps);
+    list_init(&net->mems);
     net->tick_src = (struct loop_src){
         .fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), .fn = tick_fn};
     rc = net->tick_src.fd < 0 ? PLAT_LINUX_ERR(errno) : hmap_init(&net->tokens, OFI_TOKENS_BITS);
@@ -1352,6 +1452,81 @@ ofi_uri(struct net *net)
     return net->uri;
 }
 
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+
+static int
+ofi_mem_offer(struct net *net, const struct iov *buf, struct net_mem **ret_mem)
+{
+    struct net_mem *mem = calloc(1, sizeof(*mem));
+
+    if (mem == NULL)
+        return CAIRN_ERR(NOMEM);
+    mem->net = net;
+    mem->buf = *buf;
+    list_init(&mem->mrs);
+    list_add_tail(&mem->link, &net->mems);
+    *ret_mem = mem;
+    return 0;
+}
+
+static void
+ofi_mem_revoke(struct net_mem *mem)
+{
+    struct ofi_mr *mr;
+
+    while ((mr = LIST_FIRST(&mem->mrs, struct ofi_mr, link)) != NULL) {
+        ofi_mr_close(mr->mr);
+        list_del(&mr->link);
+        free(mr);
+    }
+    list_del(&mem->link);
+    free(mem);
+}
+
+/* Where: the address and the key that the provider wants to hear. */
+static bool
+ofi_mem_where(
+    struct net_mem *mem, struct net_peer *peer, size_t off, uint8_t ret_where[NET_WHERE_BYTES])
+{
+    struct ofi_mr *mr;
+
+    if (peer->state != OFI_UP)
+        return false;
+    LIST_FOREACH(mr, &mem->mrs, struct ofi_mr, link) {
+        if (mr->ep == peer->ep)
+            break;
+    }
+    if (&mr->link == &mem->mrs) {
+        mr = calloc(1, sizeof(*mr));
+        if (mr == NULL || ofi_mr_open(peer->ep, &mem->buf, &mr->mr, &mr->at, &mr->key) != 0) {
+            free(mr);
+            return false;
+        }
+        mr->ep = peer->ep;
+        list_add_tail(&mr->link, &mem->mrs);
+    }
+    memset(ret_where, 0, NET_WHERE_BYTES);
+    le64_put(ret_where, mr->at + off);
+    le64_put(ret_where + 8, mr->key);
+    return true;
+}
+
+static int
+ofi_read(struct net_peer *peer, struct net_read *rd, const uint8_t where[NET_WHERE_BYTES])
+{
+    struct ofi_read *ord = (struct ofi_read *)(void *)rd->priv;
+
+    if (peer->state != OFI_UP)
+        return CAIRN_ERR(UNREACH);
+    ord->at = le64_get(where);
+    ord->key = le64_get(where + 8);
+    ord->peer = peer;
+    ord->rd = NULL;
+    list_add_tail(&ord->link, &peer->reads);
+    loop_task_add(peer->net->loop, &peer->task);
+    return 0;
+}
+
 const struct net_ops plat_linux_ofi_ops = {
     .name = "ofi",
     .open = ofi_open,
@@ -1364,4 +1539,8 @@ const struct net_ops plat_linux_ofi_ops = {
     .peer_arg = ofi_peer_arg,
     .peer_arg_set = ofi_peer_arg_set,
     .uri = ofi_uri,
+    .mem_offer = ofi_mem_offer,
+    .mem_revoke = ofi_mem_revoke,
+    .mem_where = ofi_mem_where,
+    .read = ofi_read,
 };

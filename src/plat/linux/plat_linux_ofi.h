@@ -6,7 +6,10 @@
  *           pay for its providers, and runs where it is not installed.
  *   OFIF-2  An endpoint belongs to one loop: FI_THREAD_DOMAIN, a domain of its own, no locks. The loop sleeps on the wait descriptor of the
  *           completion queue, after fi_trywait() agreed.
- *   OFIF-3  What is sent is copied into packets: nothing of the user's memory is lent to the provider, because a send cannot be taken back.
+ *   OFIF-3  What is sent is copied into packets, what is read comes into buffers of its own: nothing of the user's memory is lent to the
+ *           provider, because neither can be taken back from it.
+ *   OFIF-4  Memory that is offered can be read by whoever knows its key, which is random; nothing can be written. The provider may still be
+ *           sending from memory that was just revoked: readers compare checksums (MS-3).
  */
 #ifndef CAIRN_PLAT_LINUX_OFI_H
 #define CAIRN_PLAT_LINUX_OFI_H
@@ -27,11 +30,24 @@ enum {
 #define OFI_ADDR_NONE UINT64_MAX
 
 /* What completions carry. */
-enum ofi_op { OFI_OP_SEND, OFI_OP_RECV };
+enum ofi_op { OFI_OP_SEND, OFI_OP_RECV, OFI_OP_READ };
 
-struct ofi_pkt {
+struct ofi_ctx {
     struct fi_context ctx; /* first: the provider's */
     enum ofi_op op;
+};
+
+/* A read of a peer's memory. Its target is its own, since a read cannot be taken back (OFIF-3). */
+struct ofi_rd {
+    struct ofi_ctx ctx; /* first */
+    struct list_head link; /* ep->rds */
+    void *owner; /* who reads; NULL: nobody cares any more */
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct ofi_pkt {
+    struct ofi_ctx ctx; /* first */
     struct list_head link; /* free list; or the sender's list of those that the provider had no room for */
     void *owner; /* who sent it; NULL: nobody cares any more */
     size_t len;
@@ -51,6 +67,7 @@ struct ofi_ep;
 
 struct ofi_ep_cbs {
     void (*sent)(void *arg, struct ofi_pkt *pkt, int rc); /* the packet is the callee's again */
+    void (*read)(void *arg, struct ofi_rd *rd, int rc); /* rd is freed after it */
     void (*recv)(void *arg, struct ofi_ep *ep, const uint8_t *bytes, size_t len);
 };
 
@@ -74,6 +91,7 @@ struct ofi_ep {
     struct loop_poller poller;
     bool is_signalled; /* the descriptor was readable */
     struct ofi_pkt *rx; /* OFI_RX_NR of them */
+    struct list_head rds; /* reads without a completion */
     struct list_head free;
     uint32_t free_nr;
     uint32_t flying_nr; /* sends without a completion */
@@ -95,6 +113,15 @@ struct ofi_pkt *ofi_pkt_get(struct ofi_ep *ep);
 void ofi_pkt_put(struct ofi_ep *ep, struct ofi_pkt *pkt);
 /** 0: sent() will follow. BUSY: no room, or the way there is not open yet: later. Else: it cannot be sent. */
 CAIRN_MUST_CHECK int ofi_pkt_send(struct ofi_ep *ep, const struct ofi_addr *to, struct ofi_pkt *pkt);
+
+/** 0: read() will follow. BUSY: later. */
+CAIRN_MUST_CHECK int ofi_rd_start(struct ofi_ep *ep, const struct ofi_addr *from, size_t len,
+    uint64_t at, uint64_t key, struct ofi_rd **ret_rd);
+
+/** Let peers read `buf`. `ret_at` is what they call its first byte. */
+CAIRN_MUST_CHECK int ofi_mr_open(struct ofi_ep *ep, const struct iov *buf, struct fid_mr **ret_mr,
+    uint64_t *ret_at, uint64_t *ret_key);
+void ofi_mr_close(struct fid_mr *mr);
 
 CAIRN_MUST_CHECK int
 ofi_addr_get(struct ofi_ep *ep, const void *name, size_t name_len, struct ofi_addr **ret_addr);

@@ -8,6 +8,7 @@
 #include <rdma/fi_domain.h>
 #include <rdma/fi_endpoint.h>
 #include <rdma/fi_eq.h>
+#include <rdma/fi_rma.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,25 +110,37 @@ plat_linux_ofi_lib_destroy(struct ofi_lib *lib)
 static void
 rx_post(struct ofi_ep *ep, struct ofi_pkt *pkt)
 {
-    ssize_t rc = fi_recv(ep->ep, pkt->bytes, OFI_PKT_BYTES, NULL, FI_ADDR_UNSPEC, &pkt->ctx);
+    ssize_t rc = fi_recv(ep->ep, pkt->bytes, OFI_PKT_BYTES, NULL, FI_ADDR_UNSPEC, &pkt->ctx.ctx);
 
     if (rc != 0)
         LOG_WARN("%s: a receive cannot be posted: %s", ep->prov, ep->lib->strerror((int)-rc));
 }
 
 static void
-completed(struct ofi_ep *ep, struct ofi_pkt *pkt, size_t len, int rc)
+completed(struct ofi_ep *ep, struct ofi_ctx *ctx, size_t len, int rc)
 {
-    if (pkt == NULL)
+    struct ofi_pkt *pkt = CAIRN_CONTAINER_OF(ctx, struct ofi_pkt, ctx);
+    struct ofi_rd *rd = CAIRN_CONTAINER_OF(ctx, struct ofi_rd, ctx);
+
+    if (ctx == NULL)
         return;
-    if (pkt->op == OFI_OP_SEND) {
+    switch (ctx->op) {
+    case OFI_OP_SEND:
         ep->flying_nr--;
         ep->cbs->sent(ep->arg, pkt, rc);
-        return;
+        break;
+    case OFI_OP_READ:
+        list_del(&rd->link);
+        if (rd->owner != NULL)
+            ep->cbs->read(ep->arg, rd, rc);
+        free(rd);
+        break;
+    case OFI_OP_RECV:
+        if (rc == 0)
+            ep->cbs->recv(ep->arg, ep, pkt->bytes, len);
+        rx_post(ep, pkt);
+        break;
     }
-    if (rc == 0)
-        ep->cbs->recv(ep->arg, ep, pkt->bytes, len);
-    rx_post(ep, pkt);
 }
 
 static void
@@ -308,6 +321,7 @@ ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip, const struc
         return CAIRN_ERR(NOMEM);
     list_init(&ep->link);
     list_init(&ep->free);
+    list_init(&ep->rds);
     list_init(&ep->poller.link);
     ep->lib = lib;
     ep->loop = loop;
@@ -329,7 +343,7 @@ ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip, const struc
         return rc;
     }
     for (uint32_t i = 0; i < OFI_RX_NR; i++) {
-        ep->rx[i].op = OFI_OP_RECV;
+        ep->rx[i].ctx.op = OFI_OP_RECV;
         rx_post(ep, &ep->rx[i]);
     }
     *ret_ep = ep;
@@ -374,6 +388,12 @@ ofi_ep_destroy(struct ofi_ep *ep)
         list_del(&pkt->link);
         free(pkt);
     }
+    while (!list_empty(&ep->rds)) {
+        struct ofi_rd *rd = LIST_FIRST(&ep->rds, struct ofi_rd, link);
+
+        list_del(&rd->link);
+        free(rd);
+    }
     hmap_fini(&ep->addrs);
     free(ep->rx);
     free(ep);
@@ -394,7 +414,7 @@ ofi_pkt_get(struct ofi_ep *ep)
     pkt = malloc(sizeof(*pkt));
     if (pkt == NULL)
         return NULL;
-    pkt->op = OFI_OP_SEND;
+    pkt->ctx.op = OFI_OP_SEND;
     pkt->owner = NULL;
     pkt->len = 0;
     list_init(&pkt->link);
@@ -416,13 +436,65 @@ ofi_pkt_put(struct ofi_ep *ep, struct ofi_pkt *pkt)
 int
 ofi_pkt_send(struct ofi_ep *ep, const struct ofi_addr *to, struct ofi_pkt *pkt)
 {
-    ssize_t rc = fi_send(ep->ep, pkt->bytes, pkt->len, NULL, to->fi_addr, &pkt->ctx);
+    ssize_t rc = fi_send(ep->ep, pkt->bytes, pkt->len, NULL, to->fi_addr, &pkt->ctx.ctx);
 
     if (rc == 0) {
         ep->flying_nr++;
         return 0;
     }
     return rc == -FI_EAGAIN ? -(int)DER_BUSY : CAIRN_ERR(UNREACH);
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+
+int
+ofi_rd_start(struct ofi_ep *ep, const struct ofi_addr *from, size_t len, uint64_t at, uint64_t key,
+    struct ofi_rd **ret_rd)
+{
+    struct ofi_rd *rd = malloc(sizeof(*rd) + len);
+    ssize_t rc;
+
+    if (rd == NULL)
+        return CAIRN_ERR(NOMEM);
+    rd->ctx.op = OFI_OP_READ;
+    rd->owner = NULL;
+    rd->len = len;
+    rc = fi_read(ep->ep, rd->bytes, len, NULL, from->fi_addr, at, key, &rd->ctx.ctx);
+    if (rc != 0) {
+        free(rd);
+        return rc == -FI_EAGAIN ? -(int)DER_BUSY : CAIRN_ERR(UNREACH);
+    }
+    list_add_tail(&rd->link, &ep->rds);
+    *ret_rd = rd;
+    return 0;
+}
+
+int
+ofi_mr_open(struct ofi_ep *ep, const struct iov *buf, struct fid_mr **ret_mr, uint64_t *ret_at,
+    uint64_t *ret_key)
+{
+    uint64_t key, mode = (uint64_t)ep->info->domain_attr->mr_mode;
+    size_t key_bytes = ep->info->domain_attr->mr_key_size;
+    struct plat *plat = &ep->loop->pl->plat;
+    struct fid_mr *mr;
+    int rc;
+
+    plat->ops->random(plat, &key, sizeof(key));
+    if (key_bytes < sizeof(key))
+        key &= (UINT64_C(1) << (8 * key_bytes)) - 1;
+    rc = fi_mr_reg(ep->domain, buf->buf, buf->len, FI_REMOTE_READ, 0, key, 0, &mr, NULL);
+    if (rc != 0)
+        return rc == -FI_ENOKEY ? CAIRN_ERR(BUSY) : CAIRN_ERR(NOMEM);
+    *ret_mr = mr;
+    *ret_key = fi_mr_key(mr);
+    *ret_at = (mode & FI_MR_VIRT_ADDR) != 0 ? (uint64_t)(uintptr_t)buf->buf : 0;
+    return 0;
+}
+
+void
+ofi_mr_close(struct fid_mr *mr)
+{
+    fid_close(&mr->fid);
 }
 
 /* ---- addresses ------------------------------------------------------------------------------------------------------ */

@@ -14,6 +14,10 @@
  *   SOCK-4  Payloads are read straight into the buffer that place() named, whatever of them the shared receive buffer did not
  *           catch together with the head.
  *
+ *   SOCK-5  Reads of a peer's memory (MS-3) go only over AF_UNIX, only to the process that the kernel names for the connection, with our
+ *           own user id, and each reads a nonce of the peer's along with the data, in one call: another process at that number, or another
+ *           program in it, does not have it there. Whatever fails, this connection is not read from again. Nothing is ever written.
+ *
  * Dead peers: a process that dies closes its sockets, which shows at once. A host that dies shows by keep-alive and user timeout, at
  * most SOCK_DEAD_S. A connection to oneself (loopback may join a socket to its own port when nobody listens) is refused.
  *
@@ -36,6 +40,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/codec.h"
 #include "plat/linux/plat_linux_priv.h"
 #include "plat/plat_frame.h"
 
@@ -49,6 +54,8 @@ enum {
     SOCK_PEERS_MAX = 4096, /* of one endpoint; further ones are turned away */
     SOCK_DEAD_S = 20,
     SOCK_SYN_NR = 3, /* some 15 s to connect */
+    SOCK_READ_MEM_BYTES_MAX = 4 << 20, /* of one peer's memory in one poll */
+    SOCK_NONCE_BYTES = 16,
     SOCK_RETRIES_MAX = 2000, /* of a connect to a full AF_UNIX backlog, 1 ms apart */
 };
 
@@ -77,7 +84,21 @@ struct net {
     dev_t bound_dev;
     ino_t bound_ino;
     char uri[NET_URI_MAX];
+    uint8_t nonce[SOCK_NONCE_BYTES]; /* read by peers, where it lies */
 };
+
+/* SOCK-5 */
+struct net_mem {
+    struct net *net;
+    struct iov buf;
+};
+
+struct sock_read {
+    struct list_head link;
+    uint64_t nonce_at, at;
+    uint8_t nonce[SOCK_NONCE_BYTES];
+};
+_Static_assert(sizeof(struct sock_read) <= sizeof(((struct net_read *)0)->priv), "sock_read fits");
 
 struct net_peer {
     struct net *net; /* NULL once GONE */
@@ -92,6 +113,8 @@ struct net_peer {
     struct list_head sendq; /* struct sock_tx, not yet written whole */
     struct list_head sent; /* written, not yet told */
     uint32_t sendq_nr;
+    struct list_head reads; /* struct sock_read */
+    pid_t mem_pid; /* whose memory is read; 0: not asked yet; -1: nobody's */
     struct frame_rx rx;
     void *arg;
 };
@@ -225,6 +248,16 @@ sock_tx_told(struct net_peer *peer, struct sock_tx *stx, int rc)
     tx->done(tx, rc);
 }
 
+static void
+sock_read_told(struct net_peer *peer, struct sock_read *srd, int rc)
+{
+    struct net_read *rd = CAIRN_CONTAINER_OF(srd, struct net_read, priv);
+
+    list_del(&srd->link);
+    peer->net->loop->cbs_nr++;
+    rd->done(rd, rc);
+}
+
 /* From any state to FAILED; the rest follows in peer_finish(). */
 static void
 peer_fail(struct net_peer *peer, int rc)
@@ -257,6 +290,7 @@ static void
 peer_finish(struct net_peer *peer)
 {
     struct net *net = peer->net;
+    struct sock_read *srd;
     struct sock_tx *stx;
 
     CAIRN_ASSERT(peer->state == SOCK_FAILED);
@@ -269,6 +303,9 @@ peer_finish(struct net_peer *peer)
         list_del(&stx->link);
         peer->sendq_nr--;
         sock_tx_told(peer, stx, peer->down_rc);
+    }
+    while ((srd = LIST_FIRST(&peer->reads, struct sock_read, link)) != NULL) {
+        sock_read_told(peer, srd, CAIRN_ERR(UNREACH));
     }
     if (peer->user_ref) {
         net->loop->cbs_nr++;
@@ -489,6 +526,7 @@ peer_new(struct net *net, int fd)
     list_init(&peer->task.link);
     list_init(&peer->sendq);
     list_init(&peer->sent);
+    list_init(&peer->reads);
     list_add_tail(&peer->link, &net->peers);
     peer->user_ref = true;
     net->peers_nr++;
@@ -574,6 +612,41 @@ peer_src_fn(struct loop_src *src, uint32_t events)
     }
 }
 
+static int
+mem_read(struct net_peer *peer, const struct sock_read *srd, const struct iov *dst)
+{
+    uint8_t nonce[SOCK_NONCE_BYTES] = {0};
+    struct iovec here[] = {{nonce, sizeof(nonce)}, {dst->buf, dst->len}};
+    struct iovec there[] = {
+        {(void *)(uintptr_t)srd->nonce_at, sizeof(nonce)}, {(void *)(uintptr_t)srd->at, dst->len}};
+    ssize_t n = process_vm_readv(peer->mem_pid, here, 2, there, 2, 0);
+
+    if (n == (ssize_t)(sizeof(nonce) + dst->len) && memcmp(nonce, srd->nonce, sizeof(nonce)) == 0)
+        return 0;
+    peer->mem_pid = -1;
+    return CAIRN_ERR(NO_PERM);
+}
+
+static void
+peer_reads_run(struct net_peer *peer)
+{
+    struct sock_read *srd;
+    size_t total = 0;
+
+    while (peer->state == SOCK_UP && total < SOCK_READ_MEM_BYTES_MAX &&
+        (srd = LIST_FIRST(&peer->reads, struct sock_read, link)) != NULL) {
+        struct net_read *rd = CAIRN_CONTAINER_OF(srd, struct net_read, priv);
+
+        total += rd->dst.len;
+        peer->net->in_cbs++;
+        sock_read_told(
+            peer, srd, peer->mem_pid > 0 ? mem_read(peer, srd, &rd->dst) : CAIRN_ERR(NO_PERM));
+        peer->net->in_cbs--;
+    }
+    if (peer->state == SOCK_UP && !list_empty(&peer->reads))
+        loop_task_add(peer->net->loop, &peer->task); /* the others' turn first */
+}
+
 static void
 peer_task_fn(struct loop_task *task)
 {
@@ -585,7 +658,9 @@ peer_task_fn(struct loop_task *task)
             peer_connect(peer);
         break;
     case SOCK_UP:
-        peer_flush(peer);
+        peer_reads_run(peer);
+        if (peer->state == SOCK_UP)
+            peer_flush(peer);
         break;
     case SOCK_FAILED:
         peer_finish(peer);
@@ -784,7 +859,6 @@ sock_open(struct plat *plat, struct plat_loop *loop, const char *listen_uri,
     struct net *net = calloc(1, sizeof(*net));
     int rc = 0;
 
-    (void)plat;
     if (net == NULL)
         return CAIRN_ERR(NOMEM);
     net->loop = loop;
@@ -793,6 +867,7 @@ sock_open(struct plat *plat, struct plat_loop *loop, const char *listen_uri,
     net->listen_src.fd = -1;
     net->reserve_fd = -1;
     list_init(&net->peers);
+    plat->ops->random(plat, net->nonce, sizeof(net->nonce));
     if (listen_uri != NULL)
         rc = net_listen(net, listen_uri);
     if (rc != 0) {
@@ -948,6 +1023,83 @@ sock_uri(struct net *net)
     return net->uri;
 }
 
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+
+static int
+sock_mem_offer(struct net *net, const struct iov *buf, struct net_mem **ret_mem)
+{
+    struct net_mem *mem = malloc(sizeof(*mem));
+
+    if (mem == NULL)
+        return CAIRN_ERR(NOMEM);
+    *mem = (struct net_mem){.net = net, .buf = *buf};
+    *ret_mem = mem;
+    return 0;
+}
+
+static void
+sock_mem_revoke(struct net_mem *mem)
+{
+    free(mem);
+}
+
+static bool
+peer_is_unix(const struct net_peer *peer)
+{
+    struct sockaddr_un addr;
+    socklen_t len = sizeof(addr);
+
+    return peer->src.fd >= 0 && getsockname(peer->src.fd, (struct sockaddr *)&addr, &len) == 0 &&
+        addr.sun_family == AF_UNIX;
+}
+
+/* Where: the nonce's address, the nonce, the address. */
+static bool
+sock_mem_where(
+    struct net_mem *mem, struct net_peer *peer, size_t off, uint8_t ret_where[NET_WHERE_BYTES])
+{
+    if (peer->mem_pid == 0)
+        peer->mem_pid = peer_is_unix(peer) ? 0 : -1;
+    if (peer->mem_pid < 0)
+        return false;
+    le64_put(ret_where, (uint64_t)(uintptr_t)mem->net->nonce);
+    memcpy(ret_where + 8, mem->net->nonce, SOCK_NONCE_BYTES);
+    le64_put(ret_where + 24, (uint64_t)(uintptr_t)mem->buf.buf + off);
+    return true;
+}
+_Static_assert(NET_WHERE_BYTES == 8 + SOCK_NONCE_BYTES + 8, "where");
+
+static void
+peer_cred(struct net_peer *peer)
+{
+    struct ucred cred = {.pid = 0};
+    socklen_t len = sizeof(cred);
+
+    peer->mem_pid = -1;
+    if (peer_is_unix(peer) && getsockopt(peer->src.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+        cred.pid > 0 && cred.uid == geteuid())
+        peer->mem_pid = cred.pid;
+}
+
+static int
+sock_read(struct net_peer *peer, struct net_read *rd, const uint8_t where[NET_WHERE_BYTES])
+{
+    struct sock_read *srd = (struct sock_read *)(void *)rd->priv;
+
+    if (peer->state != SOCK_UP)
+        return CAIRN_ERR(UNREACH);
+    if (peer->mem_pid == 0)
+        peer_cred(peer);
+    if (peer->mem_pid < 0)
+        return -(int)DER_NOSYS;
+    srd->nonce_at = le64_get(where);
+    memcpy(srd->nonce, where + 8, SOCK_NONCE_BYTES);
+    srd->at = le64_get(where + 24);
+    list_add_tail(&srd->link, &peer->reads);
+    loop_task_add(peer->net->loop, &peer->task);
+    return 0;
+}
+
 const struct net_ops plat_linux_sock_ops = {
     .name = "sock",
     .open = sock_open,
@@ -960,4 +1112,8 @@ const struct net_ops plat_linux_sock_ops = {
     .peer_arg = sock_peer_arg,
     .peer_arg_set = sock_peer_arg_set,
     .uri = sock_uri,
+    .mem_offer = sock_mem_offer,
+    .mem_revoke = sock_mem_revoke,
+    .mem_where = sock_mem_where,
+    .read = sock_read,
 };

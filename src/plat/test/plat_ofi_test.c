@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -330,4 +331,191 @@ TEST_LINUX(plat_ofi, idle_sleeps, "the processor's time is Linux's")
     EXPECT_EQ(waitpid(child, NULL, 0), child);
     EXPECT(fix_wait(&g.f, &g.down_nr, 1));
     guard_fini(&g);
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+
+enum { MEM_BYTES = 300000 };
+
+struct reader {
+    struct guard g; /* first: its callbacks get this */
+    uint8_t where[NET_WHERE_BYTES];
+    uint8_t *dst;
+    struct net_read rd;
+    uint32_t read_nr;
+    uint32_t down_before; /* when the read ended */
+    int read_rc;
+};
+
+static void
+reader_recv(void *arg, struct net_peer *peer, const void *head, size_t head_len,
+    const void *payload, size_t payload_len)
+{
+    struct reader *r = arg;
+
+    (void)peer;
+    (void)payload;
+    (void)payload_len;
+    if (EXPECT_EQ(head_len, NET_WHERE_BYTES))
+        memcpy(r->where, head, NET_WHERE_BYTES);
+    r->g.recv_nr++;
+}
+
+static void
+reader_done(struct net_read *rd, int rc)
+{
+    struct reader *r = (struct reader *)(void *)((uint8_t *)rd - offsetof(struct reader, rd));
+
+    r->read_rc = rc;
+    r->down_before = r->g.down_nr;
+    r->read_nr++;
+}
+
+/* A process that offers memory, says where it is, and goes on until killed. */
+static pid_t
+owner_start(struct guard *g)
+{
+    uint8_t where[NET_WHERE_BYTES];
+    struct net_tx tx = {.head = {where, sizeof(where)}, .done = guard_done, .arg = g};
+    struct iov buf = {malloc(MEM_BYTES), MEM_BYTES};
+    struct plat *plat = NULL;
+    struct plat_loop *loop = NULL;
+    struct net *net = NULL;
+    struct net_peer *peer = NULL;
+    struct net_mem *mem = NULL;
+    pid_t child = fork();
+
+    if (child != 0) {
+        free(buf.buf);
+        return child;
+    }
+    for (uint32_t i = 0; i < MEM_BYTES; i++) {
+        ((uint8_t *)buf.buf)[i] = (uint8_t)(i * 7);
+    }
+    if (plat_linux_create(&plat) != 0 || plat->ops->loop_create(plat, &loop) != 0 ||
+        g->ops->open(plat, loop, NULL, &guard_cbs, g, &net) != 0 ||
+        g->ops->connect(net, g->uri, &peer) != 0 || g->ops->mem_offer(net, &buf, &mem) != 0)
+        _exit(1);
+    while (!g->ops->mem_where(mem, peer, 1000, where)) { /* until it is connected */
+        plat->ops->loop_poll(loop);
+        plat->ops->loop_wait(loop, plat_mono_ns(plat) + FIX_MS);
+    }
+    if (g->ops->send(peer, &tx) != 0)
+        _exit(1);
+    for (;;) {
+        plat->ops->loop_poll(loop);
+        plat->ops->loop_wait(loop, PLAT_NEVER_NS);
+    }
+}
+
+static bool
+reader_init(struct reader *r)
+{
+    static const struct net_cbs cbs = {
+        .recv = reader_recv, .accepted = guard_accepted, .down = guard_down};
+
+    memset(r, 0, sizeof(*r));
+    if (!guard_init(&r->g))
+        return false;
+    r->g.ops->close(r->g.net);
+    r->dst = calloc(1, MEM_BYTES);
+    r->rd.dst = (struct iov){r->dst, MEM_BYTES - 1000};
+    r->rd.done = reader_done;
+    return EXPECT_OK(r->g.ops->open(r->g.f.plat, r->g.f.loop, r->g.uri, &cbs, r, &r->g.net));
+}
+
+/* A read brings the bytes; one with a wrong key does not, and ends the connection. */
+TEST_LINUX(plat_ofi, read_memory, "processes are Linux's")
+{
+    struct reader r;
+    pid_t child;
+
+    if (!reader_init(&r))
+        return;
+    child = owner_start(&r.g);
+    EXPECT(fix_wait(&r.g.f, &r.g.recv_nr, 1));
+    EXPECT_OK(r.g.ops->read(r.g.peer, &r.rd, r.where));
+    EXPECT_EQ(r.read_nr, 0); /* PLT-1 */
+    EXPECT(fix_wait(&r.g.f, &r.read_nr, 1));
+    EXPECT_OK(r.read_rc);
+    for (uint32_t i = 0; i < MEM_BYTES - 1000; i++) {
+        if (r.dst[i] != (uint8_t)((i + 1000) * 7)) {
+            EXPECT(!"bytes as offered");
+            break;
+        }
+    }
+    r.where[8] ^= 1;
+    EXPECT_OK(r.g.ops->read(r.g.peer, &r.rd, r.where));
+    EXPECT(fix_wait(&r.g.f, &r.g.down_nr, 1));
+    EXPECT_EQ(r.read_nr, 2);
+    EXPECT_NE(r.read_rc, 0);
+    EXPECT_EQ(r.down_before, 0);
+    EXPECT_ERR(r.g.down_rc, UNREACH);
+    kill(child, SIGKILL);
+    EXPECT_EQ(waitpid(child, NULL, 0), child);
+    guard_fini(&r.g);
+    free(r.dst);
+}
+
+/* OFI-5, MS-3: the owner is stopped, or dies: the read ends once, and before down(). */
+TEST_LINUX(plat_ofi, read_from_stopped, "processes are Linux's")
+{
+    for (int is_killed = 0; is_killed < 2; is_killed++) {
+        struct reader r;
+        pid_t child;
+
+        if (!reader_init(&r))
+            return;
+        child = owner_start(&r.g);
+        EXPECT(fix_wait(&r.g.f, &r.g.recv_nr, 1));
+        kill(child, SIGSTOP);
+        EXPECT_EQ(waitpid(child, NULL, WUNTRACED), child);
+        EXPECT_OK(r.g.ops->read(r.g.peer, &r.rd, r.where));
+        for (int i = 0; i < 5; i++) {
+            r.g.f.plat->ops->loop_poll(r.g.f.loop);
+        }
+        EXPECT_EQ(r.read_nr, 0);
+        if (is_killed) {
+            kill(child, SIGKILL);
+        } else {
+            r.g.ops->disconnect(r.g.peer);
+        }
+        EXPECT(fix_wait(&r.g.f, &r.g.down_nr, 1));
+        EXPECT_EQ(r.read_nr, 1);
+        EXPECT_NE(r.read_rc, 0);
+        EXPECT_EQ(r.down_before, 0);
+        EXPECT_EQ(r.g.down_rc, is_killed ? -(int)DER_UNREACH : -(int)DER_CANCELED);
+        kill(child, SIGKILL);
+        EXPECT_EQ(waitpid(child, NULL, 0), child);
+        guard_fini(&r.g);
+        free(r.dst);
+    }
+}
+
+/* The endpoint closes while a read is under way. */
+TEST_LINUX(plat_ofi, close_while_reading, "processes are Linux's")
+{
+    struct reader r;
+    pid_t child;
+
+    if (!reader_init(&r))
+        return;
+    child = owner_start(&r.g);
+    EXPECT(fix_wait(&r.g.f, &r.g.recv_nr, 1));
+    kill(child, SIGSTOP);
+    EXPECT_EQ(waitpid(child, NULL, WUNTRACED), child);
+    EXPECT_OK(r.g.ops->read(r.g.peer, &r.rd, r.where));
+    for (int i = 0; i < 5; i++) {
+        r.g.f.plat->ops->loop_poll(r.g.f.loop);
+    }
+    r.g.ops->close(r.g.net);
+    r.g.net = NULL;
+    EXPECT_EQ(r.read_nr, 1);
+    EXPECT_NE(r.read_rc, 0);
+    EXPECT_EQ(r.g.down_nr, 1);
+    EXPECT_EQ(r.down_before, 0);
+    kill(child, SIGKILL);
+    EXPECT_EQ(waitpid(child, NULL, 0), child);
+    guard_fini(&r.g);
+    free(r.dst);
 }

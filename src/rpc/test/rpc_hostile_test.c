@@ -231,6 +231,80 @@ handlers_wait(struct rig *rig)
     EXPECT_EQ(stats.running_nr, 0u);
 }
 
+/* RPC-12: answers to a GET that say where the data is. */
+enum here_lie { HERE_TRUE, HERE_NONCE, HERE_CRC, HERE_NOWHERE, HERE_SHORT, HERE_UNASKED };
+enum { HERE_BYTES = 100000 };
+
+static void
+here_answer(struct rig *rig, enum here_lie lie)
+{
+    static uint8_t data[HERE_BYTES], nonce[16] = {1, 2, 3};
+    struct raw raw;
+    struct rpc_head head;
+    uint8_t buf[RPC_BULK_HERE_BYTES];
+    const struct raw_msg *msg;
+    struct rpc_bulk_here here = {.crc = rig_crc(data, sizeof(data)) ^ (lie == HERE_CRC)};
+    uint64_t at = lie == HERE_NOWHERE ? 4096 : (uint64_t)(uintptr_t)data;
+    struct rpc_stats stats;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    le64_put(here.where, (uint64_t)(uintptr_t)nonce);
+    memcpy(here.where + 8, nonce, sizeof(nonce));
+    here.where[8] ^= lie == HERE_NONCE;
+    le64_put(here.where + 24, at);
+    rig->server.bulk_rc = 1;
+    raw_apply_send(&raw, 1, lie == HERE_UNASKED ? 5000 : HERE_BYTES, RIG_LONG_NS);
+    msg = raw_recv(&raw);
+    if (!EXPECT(msg != NULL && msg->head.kind == RPC_KIND_BULK_GET))
+        return;
+    EXPECT_EQ(msg->head.hdr.flags, lie == HERE_UNASKED ? 0 : RPC_FLAG_DIRECT);
+    head = raw_head(&raw, RPC_KIND_BULK_HERE, 0, 1);
+    rpc_bulk_body_encode(&msg->bulk, buf);
+    rpc_bulk_here_encode(&here, buf);
+    raw_send(&raw, &head, buf, lie == HERE_SHORT ? RPC_BULK_BODY_BYTES : sizeof(buf), NULL, 0);
+    if (lie == HERE_SHORT) {
+        EXPECT(raw_down_wait(&raw));
+        raw_close(&raw);
+        return;
+    }
+    if (lie != HERE_TRUE && lie != HERE_UNASKED) { /* then it wants the bytes themselves */
+        msg = raw_recv(&raw);
+        EXPECT(msg != NULL && msg->head.kind == RPC_KIND_BULK_GET && msg->head.hdr.flags == 0);
+    }
+    do {
+        rig_stats(rig, &stats);
+        ult_sleep(lie == HERE_TRUE && stats.running_nr > 0 ? RIG_MS : 0);
+    } while (lie == HERE_TRUE && stats.running_nr > 0 && stats.direct_failed_nr == 0);
+    if (lie != HERE_TRUE || stats.direct_failed_nr > 0) { /* a container may forbid it */
+        head = raw_head(&raw, RPC_KIND_BULK_DATA, 0, 1);
+        head.payload_crc = rig_crc(data, msg->bulk.len);
+        raw_send(&raw, &head, buf, RPC_BULK_BODY_BYTES, data, msg->bulk.len);
+    }
+    handlers_wait(rig);
+    EXPECT_OK(rig->server.bulk_rc);
+    raw_close(&raw);
+}
+
+static void
+here_lies(struct rig *rig)
+{
+    for (int lie = HERE_TRUE; lie <= HERE_UNASKED; lie++) {
+        here_answer(rig, (enum here_lie)lie);
+    }
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+TEST_LINUX(rpc_hostile, lies_about_memory, "process_vm_readv is Linux's")
+{
+    struct rig rig;
+
+    if (!rig_init(&rig, "unix", NULL))
+        return;
+    rig_run(&rig, here_lies);
+    rig_fini(&rig);
+}
+
 SUITE(client_dies_in_a_pull)
 {
     struct raw raw;

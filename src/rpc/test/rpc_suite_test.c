@@ -459,6 +459,14 @@ SUITE(bulk_pull)
     }
     rig_stats(rig, &stats);
     EXPECT_EQ(stats.bulk_bytes, total);
+    if (strcmp(rig->transport, "ofi") == 0) {
+        EXPECT_GT(stats.direct_bytes, 0u);
+        EXPECT_EQ(stats.direct_failed_nr, 0u);
+    } else if (strcmp(rig->transport, "unix") == 0) {
+        EXPECT(stats.direct_bytes > 0 || stats.direct_failed_nr > 0); /* a container may forbid it */
+    } else {
+        EXPECT_EQ(stats.direct_bytes, 0u);
+    }
     free(mem);
 }
 
@@ -591,13 +599,18 @@ SUITE(bulk_concurrent)
 /* The caller's time is over while its data moves: the region is given back at once, whatever is under way (RPC-4). */
 SUITE(bulk_free_in_the_middle)
 {
+    int rc;
+
     for (int i = 0; i < 12; i++) {
         struct puller puller = {rig, 8 << 20, (uint64_t)(i / 2 + 1) * RIG_MS / 2, i % 2 == 1, 1};
 
         bulk_main(&puller);
         EXPECT(puller.rc == 0 || puller.rc == -DER_TIMEDOUT || puller.rc == -DER_UNREACH);
     }
-    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+    rc = rig_ping(rig, RIG_LONG_NS);
+    if (strcmp(rig->transport, "ofi") == 0 && rc == -DER_UNREACH)
+        rc = rig_ping(rig, RIG_LONG_NS); /* a read of what was revoked costs the connection (OFI-5) */
+    EXPECT_OK(rc);
 }
 
 /* Gone before the handler asks for it. */
