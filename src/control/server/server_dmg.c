@@ -16,7 +16,7 @@
 enum {
     ACCEPT_POLL_MS = 100,
     IDLE_TIMEOUT_MS = 60000,
-    STATUS_TIMEOUT_MS = 2000,
+    STATUS_TIMEOUT_MS = 2000, /* of all engines together */
     RELAY_TIMEOUT_MS = 120000,
     RELAY_PAUSE_MS = 50,
     LEADER_RANK = 0,
@@ -91,14 +91,18 @@ relay(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t 
     return CAIRN_ERR(UNREACH);
 }
 
-/* What the engine of a rank says of its targets and services now; NULL: it does not answer. Free with _free_unpacked(). */
+/*
+ * What the engine of a rank says of its targets and services now; NULL: it does not answer until end_ms, which is at least a moment. Free with
+ * _free_unpacked().
+ */
 static Cairn__Ctl__EngineStatusRep *
-engine_status(struct server *server, uint32_t rank)
+engine_status(struct server *server, uint32_t rank, int64_t end_ms)
 {
     Cairn__Ctl__EngineStatusRep *rep = NULL;
     struct ctl_chan *chan = NULL;
     char err[SERVER_ERR_BYTES];
     uint8_t *body = NULL;
+    int64_t left_ms = end_ms - now_ms();
     bool is_joined;
     size_t len = 0;
     int rc;
@@ -108,8 +112,8 @@ engine_status(struct server *server, uint32_t rank)
     (void)pthread_mutex_unlock(&server->mutex);
     if (!is_joined || ctl_chan_connect(server->engines[rank].ctl_path, &chan) != 0)
         return NULL;
-    rc = ctl_call(chan, CAIRN__CTL__METHOD__ENGINE_STATUS, NULL, STATUS_TIMEOUT_MS, err,
-        sizeof(err), &body, &len);
+    rc = ctl_call(chan, CAIRN__CTL__METHOD__ENGINE_STATUS, NULL, left_ms < 20 ? 20 : (int)left_ms,
+        err, sizeof(err), &body, &len);
     if (rc == 0) {
         rep = cairn__ctl__engine_status_rep__unpack(NULL, len, body);
         free(body);
@@ -147,13 +151,14 @@ system_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
     Cairn__Ctl__Rank *ranks = calloc(nr, sizeof(*ranks));
     Cairn__Ctl__Rank **list = calloc(nr, sizeof(*list));
     char **uris = calloc(nr, sizeof(*uris));
+    int64_t end_ms = now_ms() + STATUS_TIMEOUT_MS;
     Cairn__Ctl__EngineStatusRep **status = calloc(nr, sizeof(*status));
     int rc = CAIRN_ERR(NOMEM);
 
     if (ranks == NULL || list == NULL || uris == NULL || status == NULL)
         goto out;
     for (uint32_t i = 0; i < nr; i++) {
-        status[i] = engine_status(server, i);
+        status[i] = engine_status(server, i, end_ms);
     }
     (void)pthread_mutex_lock(&server->mutex);
     for (uint32_t i = 0; i < nr; i++) {

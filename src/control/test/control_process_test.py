@@ -384,6 +384,22 @@ def test_stopped_engine(s):
 
 
 @suite.test
+def test_all_engines_stopped(s):
+    """The question about each engine's targets has an end for all of them together."""
+    s = System(s.programs, s.dir, engines=8, env={"CAIRN_ENGINE": s.env["CAIRN_ENGINE"]})
+    s.start()
+    pids = s.pids()
+    for pid in pids.values():
+        os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    expect(s.pids() == pids, "dmg is answered")
+    expect(time.monotonic() - begun < 10, f"after {time.monotonic() - begun:.1f} s")
+    for pid in pids.values():
+        os.kill(pid, signal.SIGCONT)
+    s.stop()
+
+
+@suite.test
 def test_control_socket(s):
     """Garbage, silence and half messages at the control socket concern nobody else."""
     s.start()
