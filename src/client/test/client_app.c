@@ -10,8 +10,13 @@
 void
 app_attach_write(struct rig *rig)
 {
+    app_attach_write_as(rig, RIG_SYSTEM_UUID);
+}
+
+void
+app_attach_write_as(struct rig *rig, struct uuid system)
+{
     struct plat *plat = rig->client_plat;
-    struct uuid system = RIG_SYSTEM_UUID;
     char *text = calloc(1, 16384), dir[256], path[300], uuid[CUUID_TEXT_BYTES];
     size_t len = 0;
 

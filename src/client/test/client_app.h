@@ -15,6 +15,8 @@ struct app {
 
 /** Write where the engines are now, as daos_server does. */
 void app_attach_write(struct rig *rig);
+/** The same in the name of another installation. */
+void app_attach_write_as(struct rig *rig, struct uuid system);
 /** On the rig's ULT: connect and open. False: an expectation failed. */
 bool app_init(struct app *app, struct rig *rig);
 void app_fini(struct app *app);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "client/core/client_tools.h"
 
 /* ---- one of everything ---------------------------------------------------------------------------------------------------- */
 
@@ -384,4 +385,72 @@ destroyed_body(struct rig *rig)
 TEST_ON(client_engine, destroyed_under_an_open_handle, BACKEND_SIM)
 {
     rig_run(2, destroyed_body);
+}
+
+/* ---- another installation of the system's name ---------------------------------------------------------------------------------- */
+
+static void
+foreign_body(struct rig *rig)
+{
+    struct uuid other = cuuid_derive(&RIG_SYSTEM_UUID, 1);
+    uint64_t start_ns, oid;
+    char path[256];
+    struct app app;
+
+    if (app_init(&app, rig)) {
+        EXPECT_OK(daos_cont_alloc_oids(app.coh, 1, &oid, NULL));
+        EXPECT(!client_tools_foreign(path, sizeof(path)));
+        app_attach_write_as(rig, other);
+        EXPECT_OK(daos_cont_alloc_oids(
+            app.coh, 1, &oid, NULL)); /* its own engines are there: nobody looks */
+        rig_engine_kill(rig, 0);
+        start_ns = ult_now_ns();
+        EXPECT_ERR(daos_cont_alloc_oids(app.coh, 1, &oid, NULL), MISMATCH);
+        EXPECT_LT(ult_now_ns() - start_ns,
+            CLIENT_CALL_NS / 10); /* it will not come back: no use to wait */
+        EXPECT(client_tools_foreign(path, sizeof(path)));
+        EXPECT(strstr(path, "attach.json") != NULL);
+        /* It does, after all. */
+        EXPECT_OK(rig_engine_start(rig, 0));
+        EXPECT_OK(rig_group_push(rig));
+        app_attach_write(rig);
+        ult_sleep(2 * CLIENT_REFRESH_NS);
+        EXPECT_OK(daos_cont_alloc_oids(app.coh, 1, &oid, NULL));
+        EXPECT(!client_tools_foreign(path, sizeof(path)));
+    }
+    app_fini(&app);
+}
+
+TEST_ON(client_engine, another_installation, BACKEND_SIM)
+{
+    rig_run(2, foreign_body);
+}
+
+/* An application that is attached to another installation than the engines at its addresses. */
+static void
+stranger_body(struct rig *rig)
+{
+    struct client_opts opts = {.plat = rig->client_plat, .xs = rig->xs};
+    struct daos_client *client, *own;
+    uint64_t start_ns;
+    daos_handle_t poh;
+    struct app app;
+
+    if (app_init(&app, rig)) {
+        app_attach_write_as(rig, cuuid_derive(&RIG_SYSTEM_UUID, 2));
+        own = client_self();
+        EXPECT_OK(client_create(&opts, &client));
+        client_self_set(client);
+        start_ns = ult_now_ns();
+        EXPECT_ERR(daos_pool_connect("tank", RIG_SYSTEM, DAOS_PC_RW, &poh, NULL, NULL), MISMATCH);
+        EXPECT_LT(ult_now_ns() - start_ns, UINT64_C(1000000000));
+        client_self_set(own);
+        client_destroy(client);
+    }
+    app_fini(&app);
+}
+
+TEST_ON(client_engine, attached_to_another_installation, BACKEND_SIM)
+{
+    rig_run(2, stranger_body);
 }
