@@ -140,17 +140,17 @@ calls_io(dfs_t *dfs, dfs_t *ro, dfs_obj_t *file)
     dfs_obj_t *ro_file;
 
     EXPECT_EQ(dfs_open(ro, NULL, "file", S_IFREG, O_RDONLY, 0, 0, NULL, &ro_file), 0);
-    CALL_OK(dfs_write, dfs, file, &sgl, 0, NULL);
-    CALL_ERRNO(EINVAL, dfs_write, dfs, file, NULL, 0, NULL);
-    CALL_ERRNO(EPERM, dfs_write, ro, ro_file, &sgl, 0, NULL);
-    CALL_OK(dfs_writex, dfs, file, &iod, &sgl, NULL);
-    CALL_ERRNO(EINVAL, dfs_writex, dfs, file, NULL, &sgl, NULL);
-    CALL_ERRNO(EPERM, dfs_writex, ro, ro_file, &iod, &sgl, NULL);
-    CALL_OK(dfs_read, dfs, file, &sgl, 100, &size, NULL);
+    CALL_OK(dfs_write, dfs, file, &sgl, 0, EV);
+    CALL_ERRNO(EINVAL, dfs_write, dfs, file, NULL, 0, EV);
+    CALL_ERRNO(EPERM, dfs_write, ro, ro_file, &sgl, 0, EV);
+    CALL_OK(dfs_writex, dfs, file, &iod, &sgl, EV);
+    CALL_ERRNO(EINVAL, dfs_writex, dfs, file, NULL, &sgl, EV);
+    CALL_ERRNO(EPERM, dfs_writex, ro, ro_file, &iod, &sgl, EV);
+    CALL_OK(dfs_read, dfs, file, &sgl, 100, &size, EV);
     EXPECT_EQ(size, 15);
-    CALL_ERRNO(EINVAL, dfs_read, dfs, file, &sgl, 100, NULL, NULL);
-    CALL_OK(dfs_readx, dfs, file, &iod, &sgl, &size, NULL);
-    CALL_ERRNO(EINVAL, dfs_readx, dfs, file, NULL, &sgl, &size, NULL);
+    CALL_ERRNO(EINVAL, dfs_read, dfs, file, &sgl, 100, NULL, EV);
+    CALL_OK(dfs_readx, dfs, file, &iod, &sgl, &size, EV);
+    CALL_ERRNO(EINVAL, dfs_readx, dfs, file, NULL, &sgl, &size, EV);
     CALL_OK(dfs_get_size, dfs, file, &size);
     EXPECT_EQ(size, 115);
     CALL_ERRNO(EINVAL, dfs_get_size, dfs, file, NULL);

@@ -11,13 +11,14 @@
 bool
 api_sys_start(struct api_sys *sys, const char *net)
 {
+    static int started_nr;
     char dir[300], uri[320], line[16] = "";
     int in[2], out[2], pid;
     size_t len = 0;
 
     memset(sys, 0, sizeof(*sys));
     setenv("CAIRN_RUNTIME_DIR", test_tmpdir(), 1);
-    snprintf(dir, sizeof(dir), "%s/store", test_tmpdir());
+    snprintf(dir, sizeof(dir), "%s/store%d", test_tmpdir(), started_nr++);
     if (strcmp(net, "tcp") == 0) {
         snprintf(uri, sizeof(uri), "tcp://127.0.0.1:0");
     } else {

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "client/core/client_tools.h"
 #include "client/dfs/dfs_internal.h"
 
 #include <errno.h>
@@ -287,22 +288,44 @@ dfs_cont_create_with_label(daos_handle_t poh, const char *label, dfs_attr_t *att
     return cont_create(poh, label, attr, uuid, coh, dfs);
 }
 
-int
-dfs_destroy(const char *pool, const char *sys, const char *cont, int force, daos_event_t *ev)
+struct destroy_args {
+    char pool[DAOS_PROP_LABEL_MAX_LEN + 1], sys[DAOS_SYS_NAME_MAX + 1],
+        cont[DAOS_PROP_LABEL_MAX_LEN + 1];
+    bool has_sys;
+    int force;
+};
+
+/* Returns 0 or -DER. */
+static int
+destroy_run(void *arg)
 {
+    struct destroy_args *args = arg;
     daos_handle_t poh;
     int rc, rc2;
 
-    if (pool == NULL || cont == NULL)
-        return EINVAL;
-    if (ev != NULL)
-        return ENOTSUP;
-    rc = err_to_errno(daos_pool_connect(pool, sys, DAOS_PC_RW, &poh, NULL, NULL));
+    rc = daos_pool_connect(
+        args->pool, args->has_sys ? args->sys : NULL, DAOS_PC_RW, &poh, NULL, NULL);
     if (rc != 0)
         return rc;
-    rc = err_to_errno(daos_cont_destroy(poh, cont, force, NULL));
-    rc2 = err_to_errno(daos_pool_disconnect(poh, NULL));
+    rc = daos_cont_destroy(poh, args->cont, args->force, NULL);
+    rc2 = daos_pool_disconnect(poh, NULL);
     return rc != 0 ? rc : rc2;
+}
+
+int
+dfs_destroy(const char *pool, const char *sys, const char *cont, int force, daos_event_t *ev)
+{
+    struct destroy_args args = {.force = force, .has_sys = sys != NULL};
+
+    if (pool == NULL || cont == NULL || strlen(pool) >= sizeof(args.pool) ||
+        strlen(cont) >= sizeof(args.cont) || (sys != NULL && strlen(sys) >= sizeof(args.sys)))
+        return EINVAL;
+    memcpy(args.pool, pool, strlen(pool));
+    memcpy(args.cont, cont, strlen(cont));
+    if (sys != NULL)
+        memcpy(args.sys, sys, strlen(sys));
+    return ev == NULL ? err_to_errno(destroy_run(&args))
+                      : client_tools_run(ev, destroy_run, &args, sizeof(args));
 }
 
 /* ---- repair ---------------------------------------------------------------------------------------------------------- */

@@ -266,10 +266,9 @@ dfs_connect(const char *pool, const char *sys, const char *cont, int flags, dfs_
     rc = flags_check(flags, &amode);
     if (rc != 0)
         return rc;
-    rc = err_to_errno(
-        daos_pool_connect(pool, sys, amode == O_RDONLY ? DAOS_PC_RO : DAOS_PC_RW, &poh, NULL, NULL));
+    rc = daos_pool_connect(pool, sys, amode == O_RDONLY ? DAOS_PC_RO : DAOS_PC_RW, &poh, NULL, NULL);
     if (rc != 0)
-        return rc;
+        return rc == -DER_UNINIT ? EACCES : err_to_errno(rc); /* no dfs_init() */
     rc = cont_open(poh, cont, flags, attr, &coh);
     if (rc == 0)
         rc = dfs_mount(poh, coh, amode, &dfs);

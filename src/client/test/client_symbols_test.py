@@ -86,12 +86,32 @@ def check_programs(libs, source, _build):
     return bad
 
 
+def check_events(_libs, source, _build):
+    """test/api/events.list has what takes an event and is there."""
+    folder = os.path.join(source, 'include')
+    taking = set()
+    for name in sorted(os.listdir(folder)):
+        if not name.startswith('daos') or not name.endswith('.h'):
+            continue
+        with open(os.path.join(folder, name), encoding='utf-8') as f:
+            text = re.sub(r'/\*.*?\*/', '', f.read(), flags=re.S)
+        taking |= set(re.findall(r'\b(\w+)\s*\([^;{}()]*?\bdaos_event_t\s*\*\s*ev\)\s*;', text))
+    with open(os.path.join(source, 'src', 'client', 'core', 'client_nosys.c'), encoding='utf-8') as f:
+        missing = set(re.findall(r'^(daos_\w+)\(', f.read(), re.M))
+    wanted = {name + '2' if name in PLAIN else name for name in taking - missing if not name.startswith('daos_event_')}
+    with open(os.path.join(source, 'test', 'api', 'events.list'), encoding='utf-8') as lines:
+        listed = {line.strip() for line in lines if line.strip() and not line.startswith('#')}
+    return ['%s takes an event and is not in events.list' % name for name in sorted(wanted - listed)] + \
+        ['%s of events.list takes no event' % name for name in sorted(listed - wanted)]
+
+
 def main():
     source, build = sys.argv[1:3]
     libs = {os.path.basename(path).split('.')[0]: exports(path) for path in sys.argv[3:]}
     failed = False
     for name, check in [('only_public_names', check_only_public), ('every_declared_function', check_headers),
-                        ('plain_and_current_names', check_plain_names), ('what_known_programs_use', check_programs)]:
+                        ('plain_and_current_names', check_plain_names), ('what_known_programs_use', check_programs),
+                        ('calls_with_events', check_events)]:
         start = time.monotonic()
         bad = check(libs, source, build)
         for line in bad:

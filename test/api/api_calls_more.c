@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* The part of api_calls_test.c on calls that take an event and that no known program of symbols/ makes. */
+#include "api/api_calls.h"
+
+#include <daos_fs_sys.h>
+#include <stdlib.h>
+
+static void
+calls_attrs(struct api_store *store)
+{
+    const char *names[] = {"name"};
+    const void *values[] = {"value"};
+    size_t size = 6, list_size = 64;
+    char buf[64];
+    void *bufs[] = {buf};
+
+    CALL_OK(daos_pool_set_attr, store->poh, 1, names, values, &size, EV);
+    CALL_OK(daos_pool_get_attr, store->poh, 1, names, bufs, &size, EV);
+    EXPECT_STR_EQ(buf, "value");
+    CALL_OK(daos_pool_list_attr, store->poh, buf, &list_size, EV);
+    EXPECT_EQ(list_size, 5);
+    CALL_OK(daos_pool_del_attr, store->poh, 1, names, EV);
+    CALL_ERR(NONEXIST, daos_pool_get_attr, store->poh, 1, names, bufs, &size, EV);
+    size = 6;
+    list_size = 64;
+    CALL_OK(daos_cont_set_attr, store->coh, 1, names, values, &size, EV);
+    CALL_OK(daos_cont_get_attr, store->coh, 1, names, bufs, &size, EV);
+    EXPECT_STR_EQ(buf, "value");
+    CALL_OK(daos_cont_list_attr, store->coh, buf, &list_size, EV);
+    EXPECT_EQ(list_size, 5);
+    CALL_OK(daos_cont_del_attr, store->coh, 1, names, EV);
+    CALL_ERR(NONEXIST, daos_cont_get_attr, store->coh, 1, names, bufs, &size, EV);
+}
+
+static void
+calls_queries(struct api_store *store)
+{
+    daos_mgmt_pool_info_t pools[2];
+    daos_prop_t *prop = daos_prop_alloc(1);
+    daos_target_info_t tgt;
+    daos_cont_info_t info;
+    daos_size_t nr = 2;
+
+    CALL_OK(daos_pool_query_target, store->poh, 1, 0, &tgt, EV);
+    EXPECT_EQ(tgt.ta_state, DAOS_TS_UP_IN);
+    if (CALL_OK(daos_mgmt_list_pools, NULL, &nr, pools, EV) && EXPECT_EQ(nr, 1)) {
+        EXPECT_STR_EQ(pools[0].mgpi_label, "tank");
+        free(pools[0].mgpi_label);
+        free(pools[0].mgpi_svc->rl_ranks);
+        free(pools[0].mgpi_svc);
+    }
+    prop->dpp_entries[0].dpe_type = DAOS_PROP_CO_LABEL;
+    prop->dpp_entries[0].dpe_str = strdup("renamed");
+    CALL_OK(daos_cont_set_prop, store->coh, prop, EV);
+    free(prop->dpp_entries[0].dpe_str);
+    prop->dpp_entries[0].dpe_str = NULL;
+    CALL_OK(daos_cont_query, store->coh, &info, prop, EV);
+    EXPECT_STR_EQ(prop->dpp_entries[0].dpe_str, "renamed");
+    daos_prop_free(prop);
+}
+
+static void
+calls_keys(struct api_store *store)
+{
+    uint64_t dkey_no = 7, akey_no = 8, got_dkey = 0, got_akey = 0;
+    daos_recx_t recx = {.rx_idx = 2, .rx_nr = 4}, got = {0};
+    d_iov_t dkey = {&dkey_no, 8, 8}, iov = {&(char[4]){1, 2, 3, 4}, 4, 4};
+    d_iov_t got_d = {&got_dkey, 8, 8}, got_a = {&got_akey, 8, 8};
+    daos_iod_t iod = {.iod_name = {&akey_no, 8, 8},
+        .iod_type = DAOS_IOD_ARRAY,
+        .iod_size = 1,
+        .iod_nr = 1,
+        .iod_recxs = &recx};
+    d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
+    daos_obj_id_t oid = {.lo = 77};
+    daos_epoch_range_t epr;
+    daos_anchor_t anchor = {0};
+    daos_epoch_t epoch = 0;
+    daos_size_t size = 0;
+    uint32_t nr = 1;
+    daos_handle_t oh;
+
+    EXPECT_OK(daos_obj_generate_oid(store->coh, &oid, DAOS_OT_MULTI_UINT64, OC_SX, 0, 0));
+    CALL_OK(daos_obj_open, store->coh, oid, DAOS_OO_RW, &oh, EV);
+    CALL_OK(daos_obj_update, oh, DAOS_TX_NONE, 0, &dkey, 1, &iod, &sgl, EV);
+    CALL_OK(daos_obj_list_recx, oh, DAOS_TX_NONE, &dkey, &iod.iod_name, &size, &nr, &got, &epr,
+        &anchor, true, EV);
+    EXPECT_EQ(nr, 1);
+    EXPECT_EQ(got.rx_nr, 4);
+    CALL_OK(daos_obj_query_key, oh, DAOS_TX_NONE,
+        DAOS_GET_MAX | DAOS_GET_DKEY | DAOS_GET_AKEY | DAOS_GET_RECX, &got_d, &got_a, &got, EV);
+    EXPECT_EQ(got_dkey, 7);
+    EXPECT_EQ(got_akey, 8);
+    CALL_OK(daos_obj_query_max_epoch, oh, DAOS_TX_NONE, &epoch, EV);
+    EXPECT_GT(epoch, 0);
+    CALL_OK(daos_obj_punch_akeys, oh, DAOS_TX_NONE, 0, &dkey, 1, &iod.iod_name, EV);
+    CALL_OK(daos_obj_punch, oh, DAOS_TX_NONE, 0, EV);
+    CALL_OK(daos_obj_close, oh, EV);
+}
+
+static void
+calls_array_rest(struct api_store *store)
+{
+    daos_range_t range = {.rg_idx = 5, .rg_len = 10};
+    daos_array_iod_t iod = {.arr_nr = 1, .arr_rgs = &range};
+    daos_obj_id_t oid = {.lo = 78};
+    daos_array_stbuf_t stbuf;
+    daos_handle_t oh;
+
+    EXPECT_OK(daos_obj_generate_oid(store->coh, &oid, DAOS_OT_ARRAY_BYTE, OC_SX, 0, 0));
+    CALL_OK(daos_array_open_with_attr, store->coh, oid, DAOS_TX_NONE, DAOS_OO_RW, 1, 4096, &oh, EV);
+    CALL_OK(daos_array_set_size, oh, DAOS_TX_NONE, 5000, EV);
+    CALL_OK(daos_array_punch, oh, DAOS_TX_NONE, &iod, EV);
+    CALL_OK(daos_array_stat, oh, DAOS_TX_NONE, &stbuf, EV);
+    EXPECT_EQ(stbuf.st_size, 5000);
+    CALL_OK(daos_array_close, oh, EV);
+}
+
+static void
+calls_fs_sys(struct api_store *store)
+{
+    char text[] = "text", back[8] = "";
+    daos_size_t size = sizeof(text);
+    daos_handle_t coh;
+    dfs_obj_t *obj;
+    dfs_sys_t *sys;
+
+    if (!EXPECT_OK(daos_cont_open(store->poh, "tree", DAOS_COO_RW, &coh, NULL, NULL)) ||
+        !EXPECT_EQ(dfs_sys_mount(store->poh, coh, O_RDWR, 0, &sys), 0))
+        return;
+    EXPECT_EQ(dfs_sys_open(sys, "/s", S_IFREG | 0644, O_RDWR | O_CREAT, 0, 0, NULL, &obj), 0);
+    CALL_OK(dfs_sys_write, sys, obj, text, 0, &size, EV);
+    size = sizeof(back);
+    CALL_OK(dfs_sys_read, sys, obj, back, 0, &size, EV);
+    EXPECT_STR_EQ(back, "text");
+    EXPECT_EQ(dfs_sys_close(obj), 0);
+    EXPECT_EQ(dfs_sys_umount(sys), 0);
+    EXPECT_OK(daos_cont_close(coh, NULL));
+    CALL_ERRNO(EINVAL, dfs_destroy, NULL, NULL, "tree", 1, EV);
+    CALL_OK(dfs_destroy, "tank", NULL, "tree", 1, EV);
+    CALL_ERRNO(ENOENT, dfs_destroy, "tank", NULL, "tree", 1, EV);
+}
+
+void
+api_calls_more(struct api_store *store)
+{
+    calls_attrs(store);
+    calls_queries(store);
+    calls_keys(store);
+    calls_array_rest(store);
+    calls_fs_sys(store);
+}
