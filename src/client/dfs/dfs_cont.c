@@ -289,8 +289,8 @@ dfs_cont_create_with_label(daos_handle_t poh, const char *label, dfs_attr_t *att
 }
 
 struct destroy_args {
-    char pool[DAOS_PROP_LABEL_MAX_LEN + 1], sys[DAOS_SYS_NAME_MAX + 1],
-        cont[DAOS_PROP_LABEL_MAX_LEN + 1];
+    char pool[DAOS_PROP_LABEL_MAX_LEN + 1], cont[DAOS_PROP_LABEL_MAX_LEN + 1];
+    char sys[512]; /* a name, or embedded:/directory */
     bool has_sys;
     int force;
 };
