@@ -158,7 +158,8 @@ pools_start(struct engine *engine)
             after = batch[i];
             if (cuuid_cmp(&batch[i], &svc) == 0)
                 continue;
-            rc = pool_svc_start(engine->pools, batch[i]);
+            rc = CAIRN_FAULT("engine.pool.start") ? CAIRN_ERR(DF_INVAL)
+                                                  : pool_svc_start(engine->pools, batch[i]);
             if (rc == -DER_NONEXIST)
                 rc = 0; /* a creation that a crash cut short: the system service completes or undoes it */
             if (rc != 0 && rc != -DER_NOMEM)

@@ -403,6 +403,13 @@ pool_fail(struct ctl *ctl, int rc, const char *id)
     case DER_DF_INCOMPT:
     case DER_DATA_LOSS:
     case DER_NVME_IO:
+        if (ctl->req->method == CAIRN__CTL__METHOD__POOL_DESTROY) {
+            return ctl_fail(ctl, rc,
+                "pool '%s': storage of it is out of service (%s): its rest is destroyed when that "
+                "is "
+                "back: `dmg system query` shows which",
+                id, err_text(rc));
+        }
         return ctl_fail(ctl, rc,
             "pool '%s': storage that it needs is out of service (%s): `dmg system query` shows "
             "which; "

@@ -6,6 +6,8 @@
  */
 #include <stdio.h>
 
+#include "base/probe.h"
+#include "mgmt/mgmt.h"
 #include "proto/ctl/ctl.pb-c.h"
 #include "server/server_rig.h"
 
@@ -281,6 +283,63 @@ TEST_ON(server_fault, damaged_services_say_so, BACKEND_SIM)
     rig_run(2, body_services);
 }
 
+/* Connect to a pool by its label; *ret_pool when it could be resolved. */
+static int
+connect_to(struct rig *rig, const char *label, struct uuid *ret_pool)
+{
+    struct proto_sys_resolve_req rreq = {.id = rig_str(label)};
+    struct proto_sys_resolve_rep rrep;
+    struct proto_pool_connect_req creq = {.hdl = rig_uuid(rig), .flags = 2};
+    struct proto_pool_connect_rep crep;
+    int rc;
+
+    rc = rig_call(rig, 0, 0, PROTO_SYS_POOL_RESOLVE, &rreq, &rrep, NULL);
+    if (rc != 0)
+        return rc;
+    *ret_pool = creq.pool = rrep.pool;
+    return rig_call(rig, 0, 0, PROTO_POOL_CONNECT, &creq, &crep, NULL);
+}
+
+/* The database of one pool's service cannot be opened: that pool answers so, and can be destroyed; the others serve. */
+static void
+body_one_service(struct rig *rig)
+{
+    static const char *const labels[] = {"tank", "other"};
+    struct proto_sys_pool_destroy_req dreq = {.force = 1, .recursive = 1};
+    struct proto_empty none;
+    struct uuid ids[2];
+    int rcs[2], bad;
+
+    if (!rig_setup(rig))
+        return;
+    EXPECT_OK(rig_pool_create(rig, rig_uuid(rig), labels[1]));
+    engine_end(rig, 0, true);
+    if (!fault_arm("engine.pool.start", 0, 1)) {
+        engine_back(rig, 0); /* a build without faults */
+        return;
+    }
+    engine_back(rig, 0);
+    for (int i = 0; i < 2; i++) {
+        uint64_t begun_ns = ult_now_ns();
+
+        rcs[i] = connect_to(rig, labels[i], &ids[i]);
+        EXPECT_LT(ult_now_ns() - begun_ns, SOON_NS);
+    }
+    bad = rcs[0] != 0 ? 0 : 1;
+    EXPECT_ERR(rcs[bad], DF_INVAL);
+    EXPECT_OK(rcs[1 - bad]);
+    dreq.pool = ids[bad];
+    EXPECT_OK(rig_call(rig, 0, 0, PROTO_SYS_POOL_DESTROY, &dreq, &none, NULL));
+    EXPECT_ERR(connect_to(rig, labels[bad], &ids[bad]), NONEXIST);
+    EXPECT_OK(rig_pool_create(rig, rig_uuid(rig), labels[bad]));
+    EXPECT_OK(connect_to(rig, labels[bad], &ids[bad]));
+}
+
+TEST_ON(server_fault, one_bad_service_costs_one_pool, BACKEND_SIM)
+{
+    rig_run(1, body_one_service);
+}
+
 /* ---- nothing left, and gone ----------------------------------------------------------------- */
 
 static void
@@ -345,6 +404,41 @@ body_gone(struct rig *rig)
 TEST_ON(server_fault, a_store_that_is_gone_is_not_made_anew, BACKEND_SIM)
 {
     rig_run(1, body_gone);
+}
+
+/* A pool is destroyed while one of its targets is out of service: that is told, and finished when it is back. */
+static void
+body_destroy(struct rig *rig)
+{
+    Cairn__Ctl__PoolDestroyReq dreq = CAIRN__CTL__POOL_DESTROY_REQ__INIT;
+    char label[] = "tank";
+    struct uuid id;
+    int rc;
+
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "gone soon", UINT32_MAX, 0);
+    engine_end(rig, 1, false);
+    flip(rig, 1, "tgt1", "target", 20);
+    engine_back(rig, 1);
+    dreq.id = label;
+    dreq.force = dreq.recursive = 1;
+    EXPECT_ERR(rig_ctl(rig, 0, CAIRN__CTL__METHOD__POOL_DESTROY, &dreq.base, NULL), CSUM);
+    EXPECT(strstr(rig->err, "when that is back") != NULL);
+    EXPECT_ERR(connect_to(rig, label, &id), NONEXIST);
+    engine_end(rig, 1, false);
+    flip(rig, 1, "tgt1", "target", 20);
+    engine_back(rig, 1);
+    ult_sleep(2 * MGMT_RETRY_NS);
+    EXPECT_OK(rig_pool_create(
+        rig, rig_uuid(rig), label)); /* the label is free, nothing of the old one is left */
+    rc = connect_to(rig, label, &id);
+    EXPECT(rc == 0 || rc == -DER_NOTREPLICA); /* the service may be rank 1's */
+}
+
+TEST_ON(server_fault, a_destruction_waits_for_what_is_out_of_service, BACKEND_SIM)
+{
+    rig_run(2, body_destroy);
 }
 
 /* ---- later ---------------------------------------------------------------------------------- */
