@@ -31,9 +31,7 @@ def write(s, name, text):
 @suite.test
 def test_pool_ranks(s):
     """--ranks and --nranks decide where a pool is."""
-    s.engines, s.storage = 3, [os.path.join(s.dir, f"engine{i}") for i in range(3)]
-    s.extra, s.engine_extra = [""] * 3, [""] * 3
-    s.start()
+    s = System(s.programs, s.dir, engines=3).start()
     expect(create(s, "all")["tgt_ranks"] == [0, 1, 2], "without: all ranks")
     for ranks, want in (("1", [1]), ("2,0", [0, 2]), ("0-1", [0, 1]), ("1-2,0", [0, 1, 2])):
         made = create(s, f"on-{ranks.replace(',', '_')}", f"--ranks={ranks}")
@@ -65,8 +63,7 @@ def test_pool_ranks(s):
 @suite.test
 def test_pool_acl(s):
     """--acl-file, --user and --group are stored, and stay over a restart."""
-    s.engines, s.storage = 1, s.storage[:1]
-    s.start()
+    s = System(s.programs, s.dir, engines=1).start()
     path = write(s, "acl", "# who may what\n\nA::EVERYONE@:r\n  A::bob@:rwcd\t\r\nA:G:team@some.domain:rw\n#A::eve@:r\nA::OWNER@:rwcdtTaAo\n")
     create(s, "with", f"--acl-file={path}", "--user=alice", "--group=staff@there")
     want = {"entries": ["A::OWNER@:rwcdtTaAo", "A::bob@:cdrw", "A:G:team@some.domain:rw", "A::EVERYONE@:r"],
