@@ -42,6 +42,8 @@ CAIRN_MUST_CHECK int
 mgmt_row_update(const struct mgmt_pool *pool, struct arena *arena, struct rsvc_update *ret_update);
 CAIRN_MUST_CHECK int
 mgmt_row_decode(struct iov key, struct iov value, struct arena *arena, struct mgmt_pool *ret_pool);
+/* Of a row, nothing else of it: without memory. */
+CAIRN_MUST_CHECK int mgmt_row_state(struct iov value, uint32_t *ret_state);
 
 /*
  * mgmt_pool.c: take a pool's remaining steps. Returns how its creation or destruction ended; a row

@@ -123,6 +123,22 @@ mgmt_row_decode(struct iov key, struct iov value, struct arena *arena, struct mg
 }
 
 int
+mgmt_row_state(struct iov value, uint32_t *ret_state)
+{
+    uint32_t state;
+    struct dec d;
+
+    dec_init(&d, value.buf, value.len);
+    if (dec_u8(&d) != ROW_VERSION)
+        return CAIRN_ERR(DF_INCOMPT);
+    state = dec_u8(&d);
+    if (dec_check(&d) != 0 || state > MGMT_POOL_DESTROYING)
+        return CAIRN_ERR(DF_INVAL);
+    *ret_state = state;
+    return 0;
+}
+
+int
 mgmt_row_get(
     struct mgmt *mgmt, const struct uuid *pool, struct arena *arena, struct mgmt_pool *ret_pool)
 {

@@ -276,51 +276,66 @@ mgmt_group_changed(struct mgmt *mgmt)
     ult_cond_broadcast(&mgmt->changed);
 }
 
+enum { UNFINISHED_BATCH_NR = 16 };
+
+struct unfinished {
+    struct uuid pools[UNFINISHED_BATCH_NR];
+    uint32_t nr;
+};
+
 static bool
 find_unfinished(void *arg, struct iov key, struct iov value)
 {
-    struct lister *l = arg;
+    struct unfinished *u = arg;
+    uint32_t state;
 
-    if (l->nr == l->nr_max)
-        return false;
-    if (mgmt_row_decode(key, value, l->arena, &l->pools[l->nr]) != 0)
+    if (key.len != sizeof(u->pools[0]) || mgmt_row_state(value, &state) != 0)
         return true; /* logged where it is asked for */
-    if (l->pools[l->nr].state != MGMT_POOL_READY)
-        l->nr++;
-    return true;
+    if (state != MGMT_POOL_READY)
+        memcpy(&u->pools[u->nr++], key.buf, key.len);
+    return u->nr < UNFINISHED_BATCH_NR;
 }
 
-/* Finish or undo what was left in the middle (MGT-1). */
-static void
-work_unfinished(struct mgmt *mgmt)
+/* One of them; false when it is to be tried again. */
+static bool
+take_up(struct mgmt *mgmt, struct uuid pool)
 {
-    struct lister l = {.arena = &mgmt->arena, .nr_max = 16};
-    struct uuid pools[16];
     char text[CUUID_TEXT_BYTES];
     int rc;
 
     arena_reset(&mgmt->arena);
-    l.pools = arena_calloc(&mgmt->arena, l.nr_max, sizeof(*l.pools));
-    if (l.pools == NULL)
-        return;
-    rc = rsvc_list_keys(mgmt->rsvc, MGMT_TABLE_POOLS, (struct iov){NULL, 0}, find_unfinished, &l);
-    if (rc != 0)
-        return;
-    mgmt->has_unfinished = l.nr == l.nr_max;
-    for (uint32_t i = 0; i < l.nr; i++) {
-        pools[i] = l.pools[i].pool;
+    rc = mgmt_pool_drive(mgmt, pool, &mgmt->arena);
+    if (rc == 0) {
+        LOG_INFO("pool %s: unfinished change taken up and done", cuuid_format(&pool, text));
+    } else {
+        LOG_DEBUG("pool %s: unfinished change taken up: %s", cuuid_format(&pool, text), err_text(rc));
     }
-    for (uint32_t i = 0; i < l.nr && !mgmt->is_stopping; i++) {
-        arena_reset(&mgmt->arena);
-        rc = mgmt_pool_drive(mgmt, pools[i], &mgmt->arena);
-        if (rc == 0)
-            LOG_INFO("pool %s: unfinished change taken up and done", cuuid_format(&pools[i], text));
-        if (rc != 0) {
-            LOG_DEBUG("pool %s: unfinished change taken up: %s", cuuid_format(&pools[i], text),
-                err_text(rc));
-            mgmt->has_unfinished = true;
+    return rc == 0;
+}
+
+/* Finish or undo what was left in the middle (MGT-1): each once, so that what cannot be done now holds up nothing else. */
+static void
+work_unfinished(struct mgmt *mgmt)
+{
+    struct iov after = {NULL, 0};
+    struct unfinished u;
+    struct uuid last = {{0}};
+    int rc;
+
+    mgmt->has_unfinished = false;
+    do {
+        u.nr = 0;
+        rc = rsvc_list_keys(mgmt->rsvc, MGMT_TABLE_POOLS, after, find_unfinished, &u);
+        if (rc != 0)
+            mgmt->has_unfinished = true; /* also when no longer leader: the next term looks anyway */
+        for (uint32_t i = 0; rc == 0 && i < u.nr && !mgmt->is_stopping; i++) {
+            if (!take_up(mgmt, u.pools[i]))
+                mgmt->has_unfinished = true;
         }
-    }
+        if (u.nr > 0)
+            last = u.pools[u.nr - 1];
+        after = pool_key_uuid(&last);
+    } while (rc == 0 && u.nr == UNFINISHED_BATCH_NR && !mgmt->is_stopping);
 }
 
 static void

@@ -441,6 +441,74 @@ TEST_ON(server_fault, a_destruction_waits_for_what_is_out_of_service, BACKEND_SI
     rig_run(2, body_destroy);
 }
 
+static int
+pool_on(struct rig *rig, uint32_t rank, uint8_t first, const char *label)
+{
+    struct proto_prop prop = {.type = 1, .bytes = rig_str(label)};
+    struct proto_rank only = {.rank = rank};
+    struct proto_sys_pool_create_req req = {.pool = rig_uuid(rig),
+        .meta_bytes = 1 << 20,
+        .data_bytes = 1 << 20,
+        .ranks = {1, &only},
+        .props = {1, &prop}};
+    struct proto_sys_pool_create_rep rep;
+
+    req.pool.b[0] = first;
+    return rig_call(rig, 0, 0, PROTO_SYS_POOL_CREATE, &req, &rep, NULL);
+}
+
+static int
+pool_off(struct rig *rig, const char *label)
+{
+    Cairn__Ctl__PoolDestroyReq req = CAIRN__CTL__POOL_DESTROY_REQ__INIT;
+
+    req.id = (char *)(uintptr_t)label;
+    req.force = req.recursive = 1;
+    return rig_ctl(rig, 0, CAIRN__CTL__METHOD__POOL_DESTROY, &req.base, NULL);
+}
+
+enum { STUCK_NR = 40 };
+
+/* Many pools whose destruction waits for a damaged target do not keep another one's from its end. */
+static void
+body_stuck(struct rig *rig)
+{
+    char label[16];
+
+    EXPECT_OK(pool_on(rig, 2, 0xff, "last"));
+    for (uint32_t i = 0; i < STUCK_NR; i++) {
+        snprintf(label, sizeof(label), "stuck%u", i);
+        EXPECT_OK(pool_on(rig, 1, (uint8_t)i, label));
+    }
+    engine_end(rig, 1, false);
+    flip(rig, 1, "tgt0", "target", 20);
+    engine_back(rig, 1);
+    rig_engine_kill(rig, 2);
+    EXPECT_ERR(pool_off(rig, "last"), UNREACH);
+    for (uint32_t i = 0; i < STUCK_NR; i++) {
+        snprintf(label, sizeof(label), "stuck%u", i);
+        EXPECT_ERR(pool_off(rig, label), CSUM);
+    }
+    EXPECT_ERR(pool_on(rig, 0, 0x33, "last"), EXIST);
+    engine_back(rig, 2);
+    ult_sleep(2 * MGMT_RETRY_NS);
+    EXPECT_OK(pool_on(rig, 0, 0x33, "last"));
+    EXPECT_ERR(pool_on(rig, 0, 0x33, "stuck3"), EXIST);
+    engine_end(rig, 1, false);
+    flip(rig, 1, "tgt0", "target", 20);
+    engine_back(rig, 1);
+    ult_sleep(2 * MGMT_RETRY_NS);
+    for (uint32_t i = 0; i < STUCK_NR; i++) {
+        snprintf(label, sizeof(label), "stuck%u", i);
+        EXPECT_OK(pool_on(rig, 0, 0x44, label));
+    }
+}
+
+TEST_ON(server_fault, what_waits_keeps_nobody_else_waiting, BACKEND_SIM)
+{
+    rig_run(3, body_stuck);
+}
+
 /* ---- later ---------------------------------------------------------------------------------- */
 
 /* The device of one target fails while it serves (ST-1): the same answers, until the engine starts anew. */
