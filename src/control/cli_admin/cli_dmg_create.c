@@ -104,14 +104,26 @@ ranks_parse(struct dmg *dmg, const char *text, uint32_t *ranks, size_t ranks_max
     return 0;
 }
 
+/* A number of at least 1. */
+static int
+count_read(struct dmg *dmg, const char *option, const char *text, uint32_t *ret_nr)
+{
+    unsigned long nr;
+    char *end;
+
+    errno = 0;
+    nr = strtoul(text, &end, 10);
+    if (errno != 0 || !isdigit((unsigned char)text[0]) || *end != '\0' || nr == 0 || nr > UINT32_MAX)
+        return cli_fail(&dmg->cli, -DER_INVAL, "--%s %s: expected a number, 1 or more", option, text);
+    *ret_nr = (uint32_t)nr;
+    return 0;
+}
+
 /* --ranks, --nranks. */
 static int
 ranks_read(struct dmg *dmg, const char *list, const char *number, uint32_t *ranks,
     Cairn__Ctl__PoolCreateReq *req)
 {
-    unsigned long nr;
-    char *end;
-
     if (list != NULL && number != NULL)
         return cli_fail(&dmg->cli, -DER_INVAL, "give either --ranks or --nranks");
     req->ranks = ranks;
@@ -119,15 +131,7 @@ ranks_read(struct dmg *dmg, const char *list, const char *number, uint32_t *rank
         return cli_fail(&dmg->cli, -DER_INVAL, "--ranks needs numbers like 0,2-4");
     if (number == NULL)
         return ranks_parse(dmg, list, ranks, SERVER_ENGINES_NR_MAX, &req->n_ranks);
-    errno = 0;
-    nr = strtoul(number, &end, 10);
-    if (errno != 0 || !isdigit((unsigned char)number[0]) || *end != '\0' || nr == 0 ||
-        nr > UINT32_MAX) {
-        return cli_fail(
-            &dmg->cli, -DER_INVAL, "--nranks %s: expected how many ranks, 1 or more", number);
-    }
-    req->nranks = (uint32_t)nr;
-    return 0;
+    return count_read(dmg, "nranks", number, &req->nranks);
 }
 
 struct create_opts {
@@ -324,6 +328,8 @@ dmg_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     rc = create_sizes(dmg, &o, &req, tiers);
     if (rc == 0)
         rc = ranks_read(dmg, o.ranks, o.nranks, ranks, &req);
+    if (rc == 0 && o.nsvc != NULL)
+        rc = count_read(dmg, "nsvc", o.nsvc, &req.svc_reps);
     if (rc == 0 && o.acl_file != NULL)
         rc = create_acl(dmg, o.acl_file, &acl, &acl_prop, &req);
     if (rc == 0)

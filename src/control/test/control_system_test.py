@@ -47,11 +47,12 @@ def test_pool_ranks(s):
         seen |= set(create(s, "single", "--nranks=1")["tgt_ranks"])
         s.dmg("pool", "destroy", "single").ok()
     expect(len(seen) > 1, f"single ranks are not always the same one: {seen}")
-    made = s.dmg("-j", "pool", "create", "sized", "--size=1GiB", "--nranks=2").response()
+    made = s.dmg("-j", "pool", "create", "sized", "--size=1GiB", "--nranks=2", "--nsvc=1").response()
     expect(0.9 * 2**30 < sum(made["tier_bytes"]) * 2 <= 2**30, f"--size is over the ranks that were chosen: {made}")
     nr = len(s.dmg("-j", "pool", "list").response()["pools"])
     for options, says in ((["--nranks=4"], "3 have joined"), (["--nranks=0"], "--nranks 0"), (["--nranks=-1"], "--nranks -1"),
                           (["--nranks=x"], "--nranks x"), (["--nranks=2", "--ranks=0"], "either --ranks or --nranks"),
+                          (["--nsvc=0"], "--nsvc 0"), (["--nsvc=3"], "1 replica in this version"), (["--nsvc=x"], "--nsvc x"),
                           (["--ranks=7"], "has not joined"), (["--ranks=0,0"], "twice"), (["--ranks=2-1"], "--ranks 2-1"),
                           (["--ranks="], "--ranks"), (["--ranks=0,x"], "--ranks 0,x"), (["--ranks=1-"], "--ranks 1-"),
                           (["--ranks=0-99999999"], "--ranks 0-99999999")):
