@@ -35,7 +35,9 @@ demo: build
 check: deps
 	@tools/check.sh
 
+# What only check-long needs may be missing: its tests are then skipped.
 check-long: deps
+	-@tools/deps.sh tools/deps-long-debian.txt
 	@tools/check.sh --long
 
 # Whole systems under faults (test/sim/README.md): MINUTES=10 from a new seed on, or SEED=n alone.

@@ -7,7 +7,7 @@
 #   release   release build: the suites `release`, `sim`, `badinput`, `nosan`; then the small demo
 #   lint      tools/lint on the release build
 #   clang     clang builds everything without a warning
-#   long      (--long) release build: all tests, the suite `long` too
+#   long      (--long) release build: all tests, the suite `long` too; base, ult, bio and vos on arm64 (tools/arm64.sh)
 #   tsan      (--only tsan) ThreadSanitizer: the suites of what uses OS threads
 #
 # usage: tools/check.sh [--long | --only PASS]
@@ -116,6 +116,7 @@ for pass in $passes; do
     long)
         if build build/check-release $release_args; then
             run_tests long build/check-release -t 2
+            run_lines long arm64 tools/arm64.sh
         fi
         ;;
     lint)
