@@ -131,6 +131,8 @@ damage_draw(struct simt *t, struct rng *rng)
 
     if (may && rng_chance(rng, 1, 8))
         cfg->faults[rng_chance(rng, 1, 2) ? SIMT_BADIO : SIMT_ROT] = true;
+    cfg->faults[SIMT_BADIO] |= is_named(t, "badio");
+    cfg->faults[SIMT_ROT] |= is_named(t, "rot");
     if (!cfg->faults[SIMT_BADIO] && !cfg->faults[SIMT_ROT])
         return;
     cfg->victim_rank = (uint32_t)rng_below(rng, SIMT_ENGINES);

@@ -14,6 +14,7 @@
 
 #include "base/crc.h"
 #include "base/util.h"
+#include "proto/proto_obj.h"
 #include "sim/simt_sys.h"
 
 enum {
@@ -415,11 +416,12 @@ static void
 recxs_build(struct io *io, daos_iod_t *iod, const struct oper *o)
 {
     uint64_t at = cell_at[o->cell_lo], end = cell_at[o->cell_hi + 1];
+    uint64_t piece = o->piece != 0 ? MAX(o->piece, DIV_UP(end - at, PROTO_RECXS_NR_MAX)) : end - at;
 
     io->recs = end - at;
     iod->iod_recxs = io->recxs;
     for (iod->iod_nr = 0; at < end; iod->iod_nr++) {
-        uint64_t nr = o->piece != 0 ? MIN(o->piece, end - at) : end - at;
+        uint64_t nr = MIN(piece, end - at);
 
         io->recxs[iod->iod_nr] = (daos_recx_t){at, nr};
         at += nr;
