@@ -173,6 +173,8 @@ enum rpc_bulk_perm {
 CAIRN_MUST_CHECK int rpc_bulk_create(
     struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struct rpc_bulk **ret_bulk);
 void rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc);
+/** Bytes that pushes have written, or begun to, in all attempts: more than the one that was answered tells of are traces of others. */
+uint64_t rpc_bulk_written(const struct rpc_bulk *bulk);
 /**
  * After return no byte of the memory is written any more, and none that is read matters (RPC-4). NULL-safe. Waits only while a push is just arriving in the memory, after
  * RPC_DRAIN_NS by closing its connection. rpc_ctx_destroy() waits for it.

@@ -94,6 +94,12 @@ rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc)
     *ret_desc = (struct proto_bulk){.id = bulk->id, .key = bulk->key, .len = bulk->len};
 }
 
+uint64_t
+rpc_bulk_written(const struct rpc_bulk *bulk)
+{
+    return bulk->written_bytes;
+}
+
 /* Tell the server that what it asked for will not come, or that what it sent is there. */
 static void
 done_send(struct rpc_conn *conn, uint64_t call, uint64_t xfer, int rc)
@@ -367,6 +373,7 @@ on_put(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk
         rc = CAIRN_ERR(CSUM);
     }
     if (rc == 0 && payload != region_piece(bulk, body->off, body->len)) {
+        bulk->written_bytes += body->len;
         sgl_copy_in(&bulk->sgl, body->off, payload, body->len);
     }
     done_send(conn, head->call, body->xfer, rc);
@@ -531,6 +538,7 @@ rpc_bulk_place(struct rpc_conn *conn, const struct rpc_head *head, const struct 
         if (dst == NULL)
             return false;
         bulk->placed_nr++;
+        bulk->written_bytes += payload_len;
         conn->placed.bulk = bulk;
     } else {
         return false;

@@ -153,6 +153,7 @@ struct rpc_bulk {
     struct list_head mems; /* struct rpc_mem */
     struct list_head msgs; /* whose payload points here */
     uint32_t placed_nr; /* connections that receive into it now */
+    uint64_t written_bytes; /* by pushes, begun or done */
     struct ult_cond drained;
     struct sgl sgl;
     struct iov iovs[];

@@ -5,7 +5,8 @@
  *
  *   COB-1  A request goes where the newest map known says; STALE from a target refreshes the map, the layout is computed anew and the request repeated.
  *   COB-2  Every payload carries a CRC32C; on a mismatch it is recomputed and the request repeated twice, then CSUM (MS-4).
- *   COB-3  Bytes of the caller's buffers that correspond to nothing stored are left untouched (but see client_io.zero_holes).
+ *   COB-3  Bytes of the caller's buffers that correspond to nothing stored are left untouched (but see client_io.zero_holes);
+ *          cleared when an attempt that got no answer, or another one, has written there.
  *   COB-4  What concerns one dkey is one request, whole or not at all; what concerns several groups is several requests.
  */
 #ifndef CAIRN_CLIENT_OBJ_H

@@ -145,6 +145,7 @@ struct io {
     struct proto_iod *piods;
     struct sgl data; /* all buffers, iod by iod */
     uint64_t data_bytes;
+    bool is_soiled; /* a fetch: an attempt that was not the last has written into the buffers (COB-3) */
 };
 
 /* Bytes of the request's data that belong to this iod. */
@@ -469,7 +470,7 @@ seg_next(const daos_iod_t *iod, const struct proto_seg *seg, uint64_t size, uint
 static void
 hole_zero(const struct io *io, uint64_t base, uint64_t from, uint64_t to)
 {
-    if (io->args->zero_holes && to > from)
+    if ((io->args->zero_holes || io->is_soiled) && to > from)
         CAIRN_IGNORE(sgl_zero(&io->data, base + from, to - from)); /* within the list */
 }
 
@@ -592,6 +593,7 @@ fetch_send(struct io *io, uint32_t shard, uint32_t tgt_id)
     struct proto_obj_fetch_rep rep = {0};
     const struct proto_fetch_iod *fiods;
     struct rpc_bulk *bulk = NULL;
+    uint64_t written = 0;
     struct arena arena;
     int rc = 0;
 
@@ -603,10 +605,14 @@ fetch_send(struct io *io, uint32_t shard, uint32_t tgt_id)
         rpc_bulk_desc(bulk, &req.bulk);
     }
     rc = client_tgt_call(io->obj->cont, tgt_id, PROTO_OBJ_FETCH, &req, &rep, &arena);
-    rpc_bulk_free(bulk);
     fiods = rep.iods.items;
+    if (bulk != NULL)
+        written = rpc_bulk_written(bulk);
+    io->is_soiled = io->is_soiled || written > (rc == 0 && rep.data.len == 0 ? rep.data_len : 0);
+    rpc_bulk_free(bulk);
     if (rc == 0)
         rc = fetch_finish(io, &rep);
+    io->is_soiled = io->is_soiled || (rc != 0 && written > 0);
     for (uint32_t i = 0; rc == -DER_REC2BIG && rep.iods.nr == io->args->nr && i < io->args->nr; i++) {
         io->args->iods[i].iod_size = fiods[i].size; /* tells how much room is needed */
     }

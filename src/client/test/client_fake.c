@@ -94,6 +94,16 @@ enter(struct rpc_req *req, struct fake_tag **ret_tag)
     return 0;
 }
 
+static void
+conns_close(struct rpc_req *req)
+{
+    struct rpc_conn *conn, *tmp;
+
+    LIST_FOREACH_SAFE(conn, tmp, &req->ctx->conns, struct rpc_conn, link) {
+        rpc_conn_close(conn);
+    }
+}
+
 /* ---- values ------------------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -298,13 +308,8 @@ apply_handler(struct rpc_req *req, void *rep_arg)
     tag->last_seq[hdr->slot] = hdr->seq;
     tag->last_rc[hdr->slot] = rc;
     tag->last_first_hlc = hdr->first_hlc;
-    if (rule_match(tag, req, FAKE_FAIL_AFTER) != NULL) {
-        struct rpc_conn *conn, *tmp;
-
-        LIST_FOREACH_SAFE(conn, tmp, &req->ctx->conns, struct rpc_conn, link) {
-            rpc_conn_close(conn);
-        }
-    }
+    if (rule_match(tag, req, FAKE_FAIL_AFTER) != NULL)
+        conns_close(req);
     return rc;
 }
 
@@ -413,7 +418,15 @@ fetch_handler(struct rpc_req *req, void *rep_arg)
     rep->data_len = len;
     rep->data_crc = crc32c(0, packed, len) ^ (rule_match(tag, req, FAKE_BAD_DATA) != NULL);
     if (len > PROTO_INLINE_BYTES_MAX)
-        return fetch_push(req, rep, placed);
+        rc = fetch_push(req, rep, placed);
+    if (rule_match(tag, req, FAKE_GONE_AFTER) != NULL) {
+        for (struct fake_val *val = tag->vals; val != NULL; val = val->next) {
+            val->size = 0;
+        }
+        conns_close(req);
+    }
+    if (len > PROTO_INLINE_BYTES_MAX)
+        return rc;
     rep->data = (struct iov){packed, len};
     return 0;
 }

@@ -28,6 +28,7 @@ enum {
 enum fake_act {
     FAKE_FAIL_BEFORE = 1, /* answer rc, nothing done */
     FAKE_FAIL_AFTER, /* done, then the connection breaks */
+    FAKE_GONE_AFTER, /* fetches: the data is pushed, then the connection breaks and all values of the target are gone */
     FAKE_BAD_DATA, /* a fetch whose data does not match its checksum */
 };
 

@@ -281,6 +281,36 @@ TEST_ON(client_call, resends_keep_their_id, BACKEND_SIM)
     fake_test(resend_body);
 }
 
+/* What an attempt without an answer had pushed is not there any more for the one that is answered: nothing of it may be seen. */
+static void
+ghost_body(struct fake *fake)
+{
+    enum { BYTES = 40000 };
+    char *value = malloc(BYTES), *back = calloc(1, BYTES), *zeros = calloc(1, BYTES);
+    daos_handle_t poh, coh, oh;
+    size_t len = BYTES;
+
+    memset(value, 'x', BYTES);
+    if (fake_open(fake, &poh, &coh) && obj_make(coh, DAOS_OT_MULTI_HASHED, OC_S1, 9, &oh)) {
+        EXPECT_OK(put(oh, 0, "big", value, BYTES));
+        fake_rule_add(
+            fake, (struct fake_rule){FAKE_ANY, FAKE_ANY, PROTO_OBJ_FETCH, FAKE_GONE_AFTER, 0, 1});
+        EXPECT_OK(get(oh, 0, "big", back, &len));
+        EXPECT_EQ(len, 0);
+        EXPECT_MEM_EQ(back, zeros, BYTES);
+        EXPECT_OK(daos_obj_close(oh, NULL));
+        fake_close(poh, coh);
+    }
+    free(value);
+    free(back);
+    free(zeros);
+}
+
+TEST_ON(client_obj, an_earlier_attempt_leaves_nothing, BACKEND_LINUX | BACKEND_SIM)
+{
+    fake_test(ghost_body);
+}
+
 static void
 stale_body(struct fake *fake)
 {
