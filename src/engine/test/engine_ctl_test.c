@@ -33,6 +33,7 @@ struct env {
     uint32_t replies, downs, stops;
     struct ult_cond changed;
     bool is_first; /* piece */
+    uint32_t cut_at; /* the connection is closed with that piece of an answer; 0: never */
     bool is_done;
 };
 
@@ -68,13 +69,16 @@ on_recv(void *arg, struct net_peer *peer, const void *head, size_t head_len, con
 {
     struct env *env = arg;
 
-    (void)peer;
     (void)payload;
     EXPECT_EQ(payload_len, 0);
     memcpy(env->reply, head, head_len);
     env->reply_len = head_len;
     if (!piece_take(env))
         env->replies++;
+    if (env->cut_at > 0 && env->piece_nr == env->cut_at) {
+        env->is_first = true;
+        env->ops->disconnect(peer);
+    }
     ult_cond_broadcast(&env->changed);
 }
 
@@ -126,8 +130,8 @@ ask(struct env *env, const void *buf, size_t len)
     return env->replies != replies;
 }
 
-static Cairn__Ctl__Envelope *
-ask_method(struct env *env, uint32_t version, int method)
+static bool
+ask_bytes(struct env *env, uint32_t version, int method)
 {
     Cairn__Ctl__Envelope req = CAIRN__CTL__ENVELOPE__INIT;
     uint8_t buf[64];
@@ -137,7 +141,13 @@ ask_method(struct env *env, uint32_t version, int method)
     req.id = 77;
     req.method = method;
     len = cairn__ctl__envelope__pack(&req, buf);
-    if (!EXPECT(ask(env, buf, len)))
+    return ask(env, buf, len);
+}
+
+static Cairn__Ctl__Envelope *
+ask_method(struct env *env, uint32_t version, int method)
+{
+    if (!EXPECT(ask_bytes(env, version, method)))
         return NULL;
     return cairn__ctl__envelope__unpack(NULL, env->reply_len, env->reply);
 }
@@ -234,11 +244,18 @@ long_lists(struct env *env)
     }
     EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__PING));
     EXPECT_EQ(env->piece_nr, 1);
+    /* A peer that goes away in the middle. */
+    for (env->cut_at = 1; env->cut_at < 8; env->cut_at += 3) {
+        EXPECT(!ask_bytes(env, 1, CAIRN__CTL__METHOD__POOL_LIST));
+    }
+    env->cut_at = 0;
+    EXPECT_EQ(env->downs, 3);
+    EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__PING));
     rows.from = rows.nr;
     rows.nr = 5000;
     EXPECT_OK(xstream_call(engine_sys(env->engine)->xs, ULT_SERVICE, rows_put, &rows));
     EXPECT_ERR(rc_of(env, 1, CAIRN__CTL__METHOD__POOL_LIST), OVERFLOW);
-    EXPECT_EQ(env->downs, 0);
+    EXPECT_EQ(env->downs, 3);
 }
 
 static void
