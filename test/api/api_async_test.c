@@ -168,6 +168,11 @@ TEST_LINUX(api_async, posted_and_left_tcp, "processes")
     posted_and_left("tcp");
 }
 
+TEST_LINUX(api_async, posted_and_left_ofi, "processes")
+{
+    posted_and_left("ofi");
+}
+
 /* ---- fork ------------------------------------------------------------------------------------------------------------------ */
 
 struct fork_job {
@@ -206,7 +211,8 @@ forked(void *arg)
 }
 
 /* Goal: a fork with calls in flight disturbs neither process (TH-4). */
-TEST_LINUX(api_async, fork_with_calls_in_flight, "processes")
+static void
+fork_in_flight(const char *net)
 {
     static struct transfer transfers[WRITES_NR];
     struct fork_job job;
@@ -215,7 +221,7 @@ TEST_LINUX(api_async, fork_with_calls_in_flight, "processes")
     int pids[FORKS_NR];
 
     memset(data, 'w', WRITE_BYTES);
-    if (!api_sys_start(&sys, "unix") || !EXPECT_OK(daos_init()) ||
+    if (!api_sys_start(&sys, net) || !EXPECT_OK(daos_init()) ||
         !EXPECT_OK(store_open(&job.poh, &job.coh, &job.oh)) || !EXPECT_OK(daos_eq_create(&job.eqh)))
         return;
     for (int i = 0; i < WRITES_NR; i++) {
@@ -248,6 +254,21 @@ TEST_LINUX(api_async, fork_with_calls_in_flight, "processes")
     EXPECT_OK(daos_fini());
     api_sys_stop(&sys);
     free(data);
+}
+
+TEST_LINUX(api_async, fork_with_calls_in_flight_unix, "processes")
+{
+    fork_in_flight("unix");
+}
+
+TEST_LINUX(api_async, fork_with_calls_in_flight_tcp, "processes")
+{
+    fork_in_flight("tcp");
+}
+
+TEST_LINUX(api_async, fork_with_calls_in_flight_ofi, "processes")
+{
+    fork_in_flight("ofi");
 }
 
 /* ---- abort ----------------------------------------------------------------------------------------------------------------- */

@@ -21,6 +21,8 @@ api_sys_start(struct api_sys *sys, const char *net)
     snprintf(dir, sizeof(dir), "%s/store%d", test_tmpdir(), started_nr++);
     if (strcmp(net, "tcp") == 0) {
         snprintf(uri, sizeof(uri), "tcp://127.0.0.1:0");
+    } else if (strcmp(net, "ofi") == 0) {
+        snprintf(uri, sizeof(uri), "ofi+tcp;ofi_rxm://127.0.0.1:0");
     } else {
         snprintf(uri, sizeof(uri), "unix://%s", test_tmpdir());
     }

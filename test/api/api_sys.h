@@ -13,7 +13,7 @@ struct api_sys {
     int fd; /* its standard input */
 };
 
-/** Start a new one on `net` ("unix", "tcp") in a directory of the test's. Before daos_init(). False: an expectation failed. */
+/** Start a new one on `net` ("unix", "tcp", "ofi") in a directory of the test's. Before daos_init(). False: an expectation failed. */
 bool api_sys_start(struct api_sys *sys, const char *net);
 /** End it in good order. */
 void api_sys_stop(struct api_sys *sys);
