@@ -118,35 +118,61 @@ bound(const struct vos_btr *t, const struct vos_node_df *node, uint64_t hkey, bo
         : bound_in(first, sizeof(struct vos_ent_df), node->nr, hkey, above);
 }
 
+/*
+ * Extents: the epochs of the entry often tell without a look at the records below it. Where the next entry has the same first index, all below
+ * this one have it, too, and the smallest epoch is that of the leftmost; otherwise it is at most that.
+ */
+static bool
+tie_by_epoch(const struct vos_btr *t, struct vos_node_df *node, uint32_t idx,
+    const struct vos_btr_key *key, int *ret_cmp)
+{
+    const struct vos_ent_df *e = vos_btr_ent(t, node, idx);
+    uint64_t want;
+
+    if (!has_hi(t))
+        return false;
+    want = ((const struct vos_epoch *)key->buf)->epoch;
+    if (want == e->epoch)
+        return false;
+    *ret_cmp = want < e->epoch ? -1 : 1;
+    return want < e->epoch || node->level == 0 ||
+        (idx + 1u < node->nr && vos_btr_ent(t, node, idx + 1)->hkey == key->hkey);
+}
+
+/* Order of the key against the (leftmost) record at or below an entry with the same hkey. */
+static int
+tie_cmp(struct vos_btr *t, struct vos_node_df *node, uint32_t idx, const struct vos_btr_key *key,
+    int *ret_cmp)
+{
+    struct vos_ent_df true_ent;
+    uint64_t rec;
+    int rc;
+
+    if (tie_by_epoch(t, node, idx, key, ret_cmp))
+        return 0;
+    rc = leftmost(t, vos_btr_ent(t, node, idx)->off, node->level, &rec);
+    if (rc == 0 && node->level > 0) {
+        /* BTR-2: the true minimum below may have a larger hkey than the entry. */
+        rc = t->kind->ent(t->op, rec, &true_ent);
+        if (rc == 0 && true_ent.hkey != key->hkey) {
+            *ret_cmp = key->hkey < true_ent.hkey ? -1 : 1;
+            return 0;
+        }
+    }
+    return rc != 0 ? rc : t->kind->cmp(t->op, key, rec, ret_cmp);
+}
+
 /* Among entries [lo, hi) of equal hkey: the first whose (leftmost) record is not below the key. */
 static int
 bound_tie(struct vos_btr *t, struct vos_node_df *node, const struct vos_btr_key *key, uint32_t *lo,
     uint32_t hi, bool *ret_exact)
 {
     bool exact = false;
-    int rc, cmp;
 
     while (*lo < hi) {
         uint32_t mid = (*lo + hi) / 2;
-        struct vos_ent_df *e = vos_btr_ent(t, node, mid);
-        uint64_t rec;
+        int cmp, rc = tie_cmp(t, node, mid, key, &cmp);
 
-        rc = leftmost(t, e->off, node->level, &rec);
-        if (rc != 0)
-            return rc;
-        if (node->level > 0) {
-            /* BTR-2: the true minimum below may have a larger hkey than the entry. */
-            struct vos_ent_df true_ent;
-
-            rc = t->kind->ent(t->op, rec, &true_ent);
-            if (rc != 0)
-                return rc;
-            cmp = key->hkey < true_ent.hkey ? -1 : key->hkey > true_ent.hkey ? 1 : 0;
-            if (cmp == 0)
-                rc = t->kind->cmp(t->op, key, rec, &cmp);
-        } else {
-            rc = t->kind->cmp(t->op, key, rec, &cmp);
-        }
         if (rc != 0)
             return rc;
         if (cmp > 0) {
@@ -247,7 +273,8 @@ vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact
             int cmp = 0;
 
             if (CAIRN_LIKELY(!is_tie)) {
-                rc = t->kind->cmp(t->op, key, vos_btr_ent(t, leaf->node, lo)->off, &cmp);
+                rc = has_hi(t) ? tie_cmp(t, leaf->node, lo, key, &cmp)
+                               : t->kind->cmp(t->op, key, vos_btr_ent(t, leaf->node, lo)->off, &cmp);
                 *ret_exact = rc == 0 && cmp == 0;
                 lo += cmp > 0;
             } else {
