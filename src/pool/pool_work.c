@@ -245,34 +245,50 @@ gone_add(void *arg, struct iov key, struct iov value)
     struct gone *g = arg;
 
     (void)value;
-    if (key.len == sizeof(struct uuid) && g->nr < GONE_BATCH_NR)
+    if (key.len == sizeof(struct uuid))
         memcpy(&g->conts[g->nr++], key.buf, key.len);
     return g->nr < GONE_BATCH_NR;
 }
 
-static void
-work_gone(struct pool_svc *svc)
+/* The next of them after `after`. */
+static int
+gone_next(struct pool_svc *svc, struct iov after, struct gone *g)
 {
     struct pool_call *call;
-    struct gone g = {.nr = 0};
     int rc;
 
-    svc->has_gone = false;
+    g->nr = 0;
     arena_reset(&svc->arena);
     rc = pool_call_begin_svc(svc, NULL, &svc->arena, false, &call);
     if (rc != 0)
-        return; /* not complete, or no leader: the next step-up looks again */
-    rc = pool_call_list(call, POOL_TABLE_GONE, (struct iov){NULL, 0}, gone_add, &g);
+        return rc;
+    rc = pool_call_list(call, POOL_TABLE_GONE, after, gone_add, g);
     pool_call_end(call);
-    if (rc != 0) {
-        svc->has_gone = true;
-        return;
-    }
-    for (uint32_t i = 0; i < g.nr && !svc->is_stopping; i++) {
-        arena_reset(&svc->arena);
-        pool_gone_run(svc->svcs, &svc->arena, svc->pool, g.conts[i]);
-    }
-    if (g.nr == GONE_BATCH_NR)
+    return rc;
+}
+
+/* Each once: what cannot be told now holds up nothing behind it. pool_gone_run() says when one is left. */
+static void
+work_gone(struct pool_svc *svc)
+{
+    struct iov after = {NULL, 0};
+    struct uuid last = {{0}};
+    struct gone g;
+    int rc;
+
+    svc->has_gone = false;
+    do {
+        rc = gone_next(svc, after, &g);
+        for (uint32_t i = 0; rc == 0 && i < g.nr && !svc->is_stopping; i++) {
+            arena_reset(&svc->arena);
+            pool_gone_run(svc->svcs, &svc->arena, svc->pool, g.conts[i]);
+        }
+        if (g.nr > 0)
+            last = g.conts[g.nr - 1];
+        after = pool_key_uuid(&last);
+    } while (rc == 0 && g.nr == GONE_BATCH_NR && !svc->is_stopping);
+    /* Without a leader, or before the database is complete, the next step-up looks again. */
+    if (rc != 0 && rc != -DER_NOTLEADER && rc != -DER_NOTREPLICA)
         svc->has_gone = true;
 }
 

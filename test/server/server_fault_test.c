@@ -8,6 +8,7 @@
 
 #include "base/probe.h"
 #include "mgmt/mgmt.h"
+#include "pool/pool.h"
 #include "proto/ctl/ctl.pb-c.h"
 #include "server/server_rig.h"
 
@@ -507,6 +508,64 @@ body_stuck(struct rig *rig)
 TEST_ON(server_fault, what_waits_keeps_nobody_else_waiting, BACKEND_SIM)
 {
     rig_run(3, body_stuck);
+}
+
+/* Free metadata of a target, as the pool's service knows it. */
+static uint64_t
+free_of(struct rig *rig, uint32_t tgt_id)
+{
+    struct proto_pool_tgt_query_req req = {.pool = rig->pool, .tgt = tgt_id};
+    struct proto_pool_tgt_query_rep rep = {.state = 0};
+
+    EXPECT_OK(rig_svc(rig, PROTO_POOL_TGT_QUERY, &req, &rep));
+    return rep.space.free[0];
+}
+
+/* The same for containers: those that a damaged target still has keep no other target from giving up its own. */
+static void
+body_conts(struct rig *rig)
+{
+    struct uuid conts[STUCK_NR];
+    char label[16];
+    uint32_t damaged, down;
+    uint64_t before;
+
+    if (!rig_setup(rig))
+        return;
+    damaged = (rig->svc_rank + 1) % 3;
+    down = (rig->svc_rank + 2) % 3;
+    before = free_of(rig, RIG_TGTS * down);
+    for (uint32_t i = 0; i < STUCK_NR; i++) {
+        struct rig_value v = value_on(down, 0, "a value");
+
+        snprintf(label, sizeof(label), "cont%u", i);
+        conts[i] = rig_uuid(rig);
+        EXPECT_OK(rig_cont_create(rig, conts[i], label));
+        rig->cont_hdl = rig_uuid(rig);
+        EXPECT_OK(rig_cont_open(rig, label, 2, rig->cont_hdl));
+        EXPECT_OK(rig_apply(rig, down, 0, &v, NULL, NULL));
+    }
+    EXPECT_LT(free_of(rig, RIG_TGTS * down), before);
+    engine_end(rig, damaged, false);
+    flip(rig, damaged, "tgt0", "target", 20);
+    engine_back(rig, damaged);
+    rig_engine_kill(rig, down);
+    for (uint32_t i = 0; i < STUCK_NR; i++) {
+        struct proto_cont_destroy_req req = {.pool = rig->pool, .force = 1};
+        struct proto_empty none;
+
+        snprintf(label, sizeof(label), "cont%u", i);
+        req.id = rig_str(label);
+        EXPECT_OK(rig_svc(rig, PROTO_CONT_DESTROY, &req, &none));
+    }
+    engine_back(rig, down);
+    ult_sleep(8 * POOL_WORKER_NS);
+    EXPECT_GE(free_of(rig, RIG_TGTS * down) + 4096, before); /* but for the record of the client */
+}
+
+TEST_ON(server_fault, containers_that_wait_keep_no_space_elsewhere, BACKEND_SIM)
+{
+    rig_run(3, body_conts);
 }
 
 /* ---- later ---------------------------------------------------------------------------------- */
