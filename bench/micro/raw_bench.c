@@ -68,7 +68,7 @@ struct side {
     int fd;
     int epfd;
     uint64_t spin_ns;
-    size_t bytes;
+    size_t send_bytes, recv_bytes; /* of each turn */
     uint64_t times;
     pthread_t thread;
 };
@@ -112,8 +112,8 @@ side_recv(struct side *s, char *buf)
 {
     size_t got = 0;
 
-    while (got < s->bytes) {
-        ssize_t n = recv(s->fd, buf + got, s->bytes - got, MSG_DONTWAIT);
+    while (got < s->recv_bytes) {
+        ssize_t n = recv(s->fd, buf + got, s->recv_bytes - got, MSG_DONTWAIT);
 
         must(n > 0 || (n < 0 && errno == EAGAIN));
         if (n > 0) {
@@ -129,8 +129,8 @@ side_send(struct side *s, const char *buf)
 {
     size_t sent = 0;
 
-    while (sent < s->bytes) {
-        ssize_t n = send(s->fd, buf + sent, s->bytes - sent, MSG_NOSIGNAL);
+    while (sent < s->send_bytes) {
+        ssize_t n = send(s->fd, buf + sent, s->send_bytes - sent, MSG_NOSIGNAL);
 
         must(n > 0 || errno == EINTR);
         sent += n > 0 ? (size_t)n : 0;
@@ -141,7 +141,7 @@ static void *
 echo_main(void *arg)
 {
     struct side *s = arg;
-    char *buf = calloc(1, s->bytes);
+    char *buf = calloc(1, s->send_bytes + s->recv_bytes);
 
     must(buf != NULL);
     for (uint64_t i = 0; i < s->times; i++) {
@@ -153,11 +153,16 @@ echo_main(void *arg)
 }
 
 static void
-side_init(struct side *s, int fd, uint64_t spin_ns, size_t bytes, uint64_t times)
+side_init(
+    struct side *s, int fd, uint64_t spin_ns, size_t send_bytes, size_t recv_bytes, uint64_t times)
 {
     struct epoll_event ev = {.events = EPOLLIN};
 
-    *s = (struct side){.fd = fd, .spin_ns = spin_ns, .bytes = bytes, .times = times};
+    *s = (struct side){.fd = fd,
+        .spin_ns = spin_ns,
+        .send_bytes = send_bytes,
+        .recv_bytes = recv_bytes,
+        .times = times};
     s->epfd = epoll_create1(EPOLL_CLOEXEC);
     must(s->epfd >= 0);
     must(epoll_ctl(s->epfd, EPOLL_CTL_ADD, fd, &ev) == 0);
@@ -191,15 +196,16 @@ tcp_pair(int fds[2])
     close(listener);
 }
 
-/* Microseconds for there and back. */
+/* Microseconds for `bytes` there and `back_bytes` back. */
 static double
-pingpong(bool is_tcp, uint64_t spin_ns, size_t bytes, uint64_t times)
+pingpong(bool is_tcp, uint64_t spin_ns, size_t bytes, size_t back_bytes, uint64_t times)
 {
     struct side here, there;
     uint64_t start_ns;
     cpu_set_t allowed;
     int fds[2];
-    char *buf = calloc(1, bytes);
+    char *buf = calloc(1, bytes + back_bytes);
+    const int buf_bytes = 1 << 20; /* as the loop's sockets have it */
 
     must(buf != NULL);
     must(sched_getaffinity(0, sizeof(allowed), &allowed) == 0);
@@ -208,9 +214,12 @@ pingpong(bool is_tcp, uint64_t spin_ns, size_t bytes, uint64_t times)
         tcp_pair(fds);
     } else {
         must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+        for (int i = 0; i < 2; i++) {
+            must(setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buf_bytes, sizeof(buf_bytes)) == 0);
+        }
     }
-    side_init(&here, fds[0], spin_ns, bytes, times);
-    side_init(&there, fds[1], spin_ns, bytes, times);
+    side_init(&here, fds[0], spin_ns, bytes, back_bytes, times);
+    side_init(&there, fds[1], spin_ns, back_bytes, bytes, times);
     must(pthread_create(&there.thread, NULL, echo_main, &there) == 0);
     pin(there.thread, true, &allowed);
     pin(pthread_self(), false, &allowed);
@@ -248,6 +257,22 @@ BENCH(raw_pingpong)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         bench_put(&(struct bench_figure){.name = cases[i].name,
             .unit = "us",
-            .value = pingpong(cases[i].is_tcp, cases[i].spin_ns, cases[i].bytes, cases[i].times)});
+            .value = pingpong(cases[i].is_tcp, cases[i].spin_ns, cases[i].bytes, cases[i].bytes,
+                cases[i].times)});
+    }
+}
+
+/* What a bulk transfer is held against: asked for with 64 bytes, it comes on the same socket. */
+BENCH(raw_pull)
+{
+    static const struct {
+        const char *name;
+        bool is_tcp;
+    } cases[] = {{"raw.unix_pull.1MiB", false}, {"raw.tcp_pull.1MiB", true}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bench_put(&(struct bench_figure){.name = cases[i].name,
+            .unit = "MB/s",
+            .value = (1 << 20) / pingpong(cases[i].is_tcp, SPIN_NS, 64, 1 << 20, 2000)});
     }
 }

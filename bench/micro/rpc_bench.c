@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * rpc: one call after another (us), many at a time (calls/s), and bulk that the server pulls or pushes (MB/s), between two threads
- * on CPUs of their own. Held against the bare socket in the same wait mode, and bulk against copies of memory.
+ * rpc: one call after another (us; a ping without a body, and a round trip with 64 bytes each way), many at a time (calls/s), and bulk that the server pulls or pushes (MB/s), between two threads
+ * on CPUs of their own. Held against the bare socket in the same wait mode; bulk against the bare socket, or copies of memory.
  */
 #include "bench.h"
 
@@ -24,7 +24,7 @@ struct world {
     char *server_buf, *client_buf;
     struct rpc_bulk *bulk;
     uint64_t pings_nr, callers_nr, bulks_nr;
-    double ping_us, pings_rate, pull_rate, push_rate;
+    double ping_us, roundtrip_us, pings_rate, pull_rate, push_rate;
 };
 
 static void
@@ -41,6 +41,17 @@ ping_handler(struct rpc_req *req, void *rep)
 {
     (void)req;
     (void)rep;
+    return 0;
+}
+
+/* The attributes come back. */
+static int
+echo_handler(struct rpc_req *req, void *rep_arg)
+{
+    const struct proto_attr_req *body = req->body;
+    struct proto_attr_rep *rep = rep_arg;
+
+    rep->attrs = body->attrs;
     return 0;
 }
 
@@ -66,6 +77,7 @@ push_handler(struct rpc_req *req, void *rep)
 
 static const struct rpc_handler handlers[] = {
     {PROTO_PING, ULT_SERVICE, ping_handler},
+    {PROTO_POOL_ATTR_GET, ULT_SERVICE, echo_handler},
     {PROTO_OBJ_APPLY, ULT_IO, pull_handler},
     {PROTO_OBJ_FETCH, ULT_IO, push_handler},
 };
@@ -91,7 +103,7 @@ server_main(void *arg)
         .incarnation = 100,
         .client = {{1}},
         .handlers = handlers,
-        .handler_nr = 3,
+        .handler_nr = sizeof(handlers) / sizeof(handlers[0]),
         .handler_arg = w,
         .resolve = resolve,
         .arg = w};
@@ -133,6 +145,31 @@ pings_main(void *arg)
     for (uint64_t i = 0; i < w->pings_nr; i++) {
         ping(w);
     }
+}
+
+static void
+roundtrips(struct world *w)
+{
+    char bytes[64] = {0};
+    struct proto_attr attr = {.value = {bytes, sizeof(bytes)}};
+    struct proto_attr_req req = {.attrs = {1, &attr}};
+    struct proto_attr_rep rep;
+    struct arena arena;
+    uint64_t start_ns;
+
+    arena_init(&arena, 4096, 65536);
+    start_ns = bench_now_ns();
+    for (uint64_t i = 0; i < w->pings_nr; i++) {
+        struct rpc_call_opts opts = call_opts(w);
+
+        opts.arena = &arena;
+        must(rpc_call(w->cctx, (struct rpc_ep){RANK, 0}, PROTO_POOL_ATTR_GET, &req, &rep, &opts,
+                 NULL) == 0 &&
+            rep.attrs.nr == 1);
+        arena_reset(&arena);
+    }
+    w->roundtrip_us = (double)(bench_now_ns() - start_ns) / 1e3 / (double)w->pings_nr;
+    arena_fini(&arena);
 }
 
 static void
@@ -187,6 +224,7 @@ client_main(void *arg)
     start_ns = bench_now_ns();
     pings_main(w);
     w->ping_us = (double)(bench_now_ns() - start_ns) / 1e3 / (double)w->pings_nr;
+    roundtrips(w);
     pings_at_a_time(w);
     must(rpc_bulk_create(w->cctx, &sgl, RPC_BULK_READ | RPC_BULK_WRITE, &w->bulk) == 0);
     w->pull_rate = bulk_rate(w, PROTO_OBJ_APPLY);
@@ -242,6 +280,7 @@ BENCH(rpc_inproc)
 
     world_run(&w, "inproc://bench_rpc");
     put("rpc.ping_inproc.0B", "us", w.ping_us, "ult.call.1");
+    put("rpc.roundtrip_inproc.64B", "us", w.roundtrip_us, "ult.call.1");
     put("rpc.pings_inproc.16", "calls/s", w.pings_rate, NULL);
     put("rpc.pull_inproc.1MiB", "MB/s", w.pull_rate, "raw.memcpy.1MiB");
     put("rpc.push_inproc.1MiB", "MB/s", w.push_rate, "raw.memcpy.1MiB");
@@ -262,9 +301,10 @@ BENCH(rpc_unix)
     unlink(uri);
     rmdir(dir);
     put("rpc.ping_unix.0B", "us", w.ping_us, "raw.unix_pingpong.64B");
+    put("rpc.roundtrip_unix.64B", "us", w.roundtrip_us, "raw.unix_pingpong.64B");
     put("rpc.pings_unix.16", "calls/s", w.pings_rate, NULL);
-    put("rpc.pull_unix.1MiB", "MB/s", w.pull_rate, "raw.memcpy.1MiB");
-    put("rpc.push_unix.1MiB", "MB/s", w.push_rate, "raw.memcpy.1MiB");
+    put("rpc.pull_unix.1MiB", "MB/s", w.pull_rate, "raw.unix_pull.1MiB");
+    put("rpc.push_unix.1MiB", "MB/s", w.push_rate, "raw.unix_pull.1MiB");
 }
 
 BENCH(rpc_tcp)
@@ -273,9 +313,10 @@ BENCH(rpc_tcp)
 
     world_run(&w, "tcp://127.0.0.1:0");
     put("rpc.ping_tcp.0B", "us", w.ping_us, "raw.tcp_pingpong.64B");
+    put("rpc.roundtrip_tcp.64B", "us", w.roundtrip_us, "raw.tcp_pingpong.64B");
     put("rpc.pings_tcp.16", "calls/s", w.pings_rate, NULL);
-    put("rpc.pull_tcp.1MiB", "MB/s", w.pull_rate, "raw.memcpy.1MiB");
-    put("rpc.push_tcp.1MiB", "MB/s", w.push_rate, "raw.memcpy.1MiB");
+    put("rpc.pull_tcp.1MiB", "MB/s", w.pull_rate, "raw.tcp_pull.1MiB");
+    put("rpc.push_tcp.1MiB", "MB/s", w.push_rate, "raw.tcp_pull.1MiB");
 }
 
 BENCH(rpc_ofi)
@@ -284,7 +325,8 @@ BENCH(rpc_ofi)
 
     world_run(&w, "ofi+tcp;ofi_rxm://127.0.0.1:0");
     put("rpc.ping_ofi.0B", "us", w.ping_us, "raw.tcp_pingpong.64B");
+    put("rpc.roundtrip_ofi.64B", "us", w.roundtrip_us, "raw.tcp_pingpong.64B");
     put("rpc.pings_ofi.16", "calls/s", w.pings_rate, NULL);
-    put("rpc.pull_ofi.1MiB", "MB/s", w.pull_rate, "raw.memcpy.1MiB");
-    put("rpc.push_ofi.1MiB", "MB/s", w.push_rate, "raw.memcpy.1MiB");
+    put("rpc.pull_ofi.1MiB", "MB/s", w.pull_rate, "raw.tcp_pull.1MiB");
+    put("rpc.push_ofi.1MiB", "MB/s", w.push_rate, "raw.tcp_pull.1MiB");
 }

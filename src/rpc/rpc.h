@@ -11,8 +11,9 @@
  *   RPC-4  A bulk region is written only between rpc_bulk_create() and the return of rpc_bulk_free() (MS-3), and only by a peer that knows its
  *          secret key, over the connection of a call that is in flight. It is read likewise; but a transport that reads memory by itself may
  *          be late, and what it reads then is not believed (RPC-12).
- *   RPC-5  Limits push back: calls in flight per peer (RPC_INFLIGHT_NR_MAX, then rpc_call() waits), requests running per context
- *          (RPC_RUNNING_NR_MAX, then the sender gets OVERLOAD_RETRY), nothing waits for a client without a deadline (MS-6). A peer that does not
+ *   RPC-5  Limits push back: calls in flight per peer (RPC_INFLIGHT_NR_MAX, then rpc_call() waits), requests running per peer
+ *          (RPC_CONN_RUNNING_NR_MAX) and per context (RPC_RUNNING_NR_MAX; then the sender gets OVERLOAD_RETRY). Data leaves room for services, and
+ *          who has many requests running leaves room for who has few (MS-5). Nothing waits for a client without a deadline (MS-6). A peer that does not
  *          read its answers is disconnected when RPC_BACKLOG_NR_MAX of them wait.
  *   RPC-6  Callbacks of the transport do not wait: handlers, hlc_recv, hlc_get and resolve run on ULTs.
  *
@@ -35,7 +36,13 @@ struct rpc_req;
 
 enum {
     RPC_INFLIGHT_NR_MAX = 256, /* calls per endpoint */
-    RPC_RUNNING_NR_MAX = 4096, /* handlers per context */
+    /* Handlers of a context (MS-5): of all; of those that move data; from where on only peers with few of them get more; of one peer. */
+    RPC_RUNNING_NR_MAX = 4096,
+    RPC_RUNNING_IO_NR_MAX = 3584,
+    RPC_RUNNING_SCARCE_NR = 3072,
+    RPC_CONN_FEW_NR = 16,
+    RPC_CONN_RUNNING_NR_MAX =
+        1024, /* an honest one that gave up calls has more running than in flight */
     RPC_CONNS_NR_MAX = 8192, /* per context */
     RPC_BACKLOG_NR_MAX = 8192, /* messages to one peer that wait for the transport */
     RPC_BODY_BYTES_MAX = NET_PAYLOAD_BYTES_MAX, /* one encoded request or reply */

@@ -84,6 +84,7 @@ struct rpc_conn {
     uint32_t inflight_nr; /* credits given out */
     struct ult_cond credit; /* callers over RPC_INFLIGHT_NR_MAX: a wake hands over a credit */
     struct list_head reqs;
+    uint32_t reqs_nr;
     struct list_head chunks;
     struct list_head backlog;
     uint32_t backlog_nr;
@@ -177,6 +178,7 @@ struct rpc_ctx {
     uint32_t msgs_nr;
     struct list_head runs, runs_free;
     uint32_t runs_free_nr;
+    uint32_t running_io_nr; /* of those in `runs` */
     struct hmap dups;
     bool dups_off; /* tests only: the planted bug */
     struct list_head bulks;

@@ -88,6 +88,7 @@ run_set_asker(struct rpc_run *run, struct rpc_conn *conn, uint64_t call)
 {
     if (run->conn != NULL) {
         list_del(&run->conn_link);
+        run->conn->reqs_nr--;
         rpc_conn_put(run->conn);
     }
     run->conn = conn;
@@ -95,6 +96,7 @@ run_set_asker(struct rpc_run *run, struct rpc_conn *conn, uint64_t call)
     if (conn != NULL) {
         rpc_conn_ref(conn);
         list_add_tail(&run->conn_link, &conn->reqs);
+        conn->reqs_nr++;
     }
 }
 
@@ -172,6 +174,7 @@ run_end(struct rpc_run *run)
     run_set_asker(run, NULL, 0);
     list_del(&run->link);
     ctx->stats.running_nr--;
+    ctx->running_io_nr -= run->handler->cls == ULT_IO;
     if (ctx->runs_free_nr < RPC_REQS_FREE_MAX) {
         arena_reset(&run->arena);
         list_add(&run->link, &ctx->runs_free);
@@ -336,6 +339,20 @@ run_start(struct rpc_run *run, struct rpc_conn *conn, const struct rpc_head *hea
     return ult_create(ctx->opts.xs, run->handler->cls, run_main, run, NULL);
 }
 
+/* RPC-5 */
+static bool
+has_room(const struct rpc_conn *conn, const struct rpc_handler *handler)
+{
+    const struct rpc_ctx *ctx = conn->ctx;
+    bool is_io = handler->cls == ULT_IO;
+
+    if (ctx->stats.running_nr >= RPC_RUNNING_NR_MAX || conn->reqs_nr >= RPC_CONN_RUNNING_NR_MAX)
+        return false;
+    if (is_io && ctx->running_io_nr >= RPC_RUNNING_IO_NR_MAX)
+        return false;
+    return !is_io || ctx->running_io_nr < RPC_RUNNING_SCARCE_NR || conn->reqs_nr < RPC_CONN_FEW_NR;
+}
+
 void
 rpc_serve_on_request(struct rpc_conn *conn, const struct rpc_head *head, const void *body)
 {
@@ -365,12 +382,13 @@ rpc_serve_on_request(struct rpc_conn *conn, const struct rpc_head *head, const v
         rpc_serve_refuse(conn, head, CAIRN_ERR(SHUTDOWN));
         return;
     }
-    run = ctx->stats.running_nr < RPC_RUNNING_NR_MAX ? run_alloc(ctx) : NULL;
+    run = has_room(conn, handler) ? run_alloc(ctx) : NULL;
     if (run == NULL) {
         rpc_serve_refuse(conn, head, CAIRN_ERR(OVERLOAD_RETRY));
         return;
     }
     run->handler = handler;
+    ctx->running_io_nr += handler->cls == ULT_IO;
     run->op = op;
     run->pub.ctx = ctx;
     if (run_start(run, conn, head, body) != 0) {

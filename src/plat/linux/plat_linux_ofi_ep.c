@@ -69,6 +69,7 @@ lib_defaults(void)
 {
     setenv("FI_OFI_RXM_BUFFER_SIZE", "2048", 0);
     setenv("FI_OFI_RXM_EAGER_LIMIT", "16384", 0);
+    setenv("FI_OFI_RXM_CM_PROGRESS_INTERVAL", "1000", 0); /* us; connecting takes some of them */
 }
 
 static int

@@ -178,40 +178,112 @@ TEST_LINUX(rpc_hostile, bytes_on_the_port, "needs a socket that is not ours")
     rig_fini(&rig);
 }
 
-/* RPC-5: beyond RPC_RUNNING_NR_MAX running requests the sender is pushed back. */
+static void
+flood(struct raw *raw, uint16_t opcode, uint32_t nr)
+{
+    struct proto_obj_apply_req req = {.data_len = 1};
+    const struct proto_op *op = proto_op_find(opcode);
+    uint8_t body[1024] = {0};
+    size_t len = 1;
+
+    if (opcode == PROTO_OBJ_APPLY)
+        EXPECT_OK(proto_encode(op->req, &req, body, sizeof(body), &len));
+    for (uint32_t i = 0; i < nr; i++) {
+        struct rpc_head head = raw_head(raw, RPC_KIND_REQUEST, opcode, 1 + i);
+
+        raw_send(raw, &head, body, len, NULL, 0);
+    }
+}
+
+/* That many refusals, and nothing else, for calls beyond `first`. */
+static void
+refused_wait(struct raw *raw, uint32_t nr, uint64_t first)
+{
+    uint32_t refused_nr = 0;
+
+    while (refused_nr < nr && raw_recv(raw) != NULL) {
+        const struct rpc_head *head = &raw->inbox[raw->taken_nr - 1].head;
+
+        EXPECT_EQ(head->hdr.flags, RPC_FLAG_REFUSED);
+        EXPECT_ERR(head->hdr.rc, OVERLOAD_RETRY);
+        EXPECT_GT(head->call, first);
+        refused_nr++;
+    }
+    EXPECT_EQ(refused_nr, nr);
+}
+
+static void
+served_wait(struct raw *raw, uint32_t nr)
+{
+    uint32_t served_nr = 0;
+
+    while (served_nr < nr && raw_recv(raw) != NULL) {
+        served_nr += raw->inbox[raw->taken_nr - 1].head.hdr.flags == 0;
+    }
+    EXPECT_EQ(served_nr, nr);
+}
+
+static void
+ping_main(void *arg)
+{
+    EXPECT_OK(rig_ping(arg, RIG_LONG_NS));
+}
+
+/* RPC-5: a peer that does not count its credits is pushed back at its own limit, and nobody else is. */
 SUITE(overload)
 {
     enum { OVER = 100 };
-    static const uint8_t body[1];
+    struct ult *other;
     struct raw raw;
-    uint32_t refused_nr = 0;
-    uint32_t served_nr = 0;
 
     if (!raw_connect(&raw, rig))
         return;
     rig_mode_set(rig, RIG_MODE_GATE);
-    for (uint32_t i = 0; i < RPC_RUNNING_NR_MAX + OVER; i++) {
-        struct rpc_head head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_PING, 1 + i);
-
-        raw_send(&raw, &head, body, 1, NULL, 0);
-    }
-    while (refused_nr < OVER && raw_recv(&raw) != NULL) {
-        const struct rpc_head *head = &raw.inbox[raw.taken_nr - 1].head;
-
-        EXPECT_EQ(head->hdr.flags, RPC_FLAG_REFUSED);
-        EXPECT_ERR(head->hdr.rc, OVERLOAD_RETRY);
-        EXPECT_GT(head->call, (uint64_t)RPC_RUNNING_NR_MAX);
-        refused_nr++;
-    }
-    EXPECT_EQ(refused_nr, (uint32_t)OVER);
-    EXPECT_ERR(rig_ping(rig, RIG_LONG_NS), OVERLOAD_RETRY);
+    flood(&raw, PROTO_PING, RPC_CONN_RUNNING_NR_MAX + OVER);
+    refused_wait(&raw, OVER, RPC_CONN_RUNNING_NR_MAX);
+    EXPECT_OK(ult_create(rig->cxs, ULT_IO, ping_main, rig, &other));
+    EXPECT(rig_running_wait(rig, RPC_CONN_RUNNING_NR_MAX + 1));
     rig_gate_open(rig);
-    while (served_nr < RPC_RUNNING_NR_MAX && raw_recv(&raw) != NULL) {
-        served_nr += raw.inbox[raw.taken_nr - 1].head.hdr.flags == 0;
-    }
-    EXPECT_EQ(served_nr, (uint32_t)RPC_RUNNING_NR_MAX);
+    ult_join(other);
+    served_wait(&raw, RPC_CONN_RUNNING_NR_MAX);
     EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
     raw_close(&raw);
+}
+
+/* RPC-5: many peers flood with data. One that comes late with few requests has room, services have more. */
+SUITE(overload_of_many)
+{
+    enum {
+        FLOODERS_NR = RPC_RUNNING_SCARCE_NR / RPC_CONN_RUNNING_NR_MAX,
+        OVER = 10,
+    };
+    struct raw *raws = calloc(FLOODERS_NR + 1, sizeof(*raws));
+    struct raw *late = &raws[FLOODERS_NR];
+    struct ult *other;
+
+    rig_mode_set(rig, RIG_MODE_GATE);
+    for (int i = 0; i < FLOODERS_NR; i++) {
+        if (!raw_connect(&raws[i], rig))
+            return;
+        flood(&raws[i], PROTO_OBJ_APPLY, RPC_CONN_RUNNING_NR_MAX + OVER);
+        refused_wait(&raws[i], OVER, RPC_CONN_RUNNING_NR_MAX);
+    }
+    if (!raw_connect(late, rig))
+        return;
+    flood(late, PROTO_OBJ_APPLY, RPC_CONN_FEW_NR + OVER);
+    refused_wait(late, OVER, RPC_CONN_FEW_NR);
+    EXPECT_OK(ult_create(rig->cxs, ULT_IO, ping_main, rig, &other)); /* a service */
+    EXPECT(rig_running_wait(rig, RPC_RUNNING_SCARCE_NR + RPC_CONN_FEW_NR + 1));
+    rig_gate_open(rig);
+    ult_join(other);
+    served_wait(late, RPC_CONN_FEW_NR);
+    for (int i = 0; i < FLOODERS_NR; i++) {
+        served_wait(&raws[i], RPC_CONN_RUNNING_NR_MAX);
+        raw_close(&raws[i]);
+    }
+    raw_close(late);
+    free(raws);
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
 }
 
 /* ---- clients that fail in the middle of a transfer ------------------------------------------------------------------ */
@@ -565,7 +637,8 @@ SUITE(bad_bulk_requests)
     static uint8_t mem[2 * RPC_BULK_CHUNK_BYTES];
     struct iov iov = {mem, sizeof(mem)};
     struct rpc_bulk *bulk = NULL;
-    struct rpc_call_opts opts = rig_opts(rig, RIG_SHORT_NS, NULL);
+    bool is_slow = strcmp(rig->transport, "ofi") == 0; /* to connect */
+    struct rpc_call_opts opts = rig_opts(rig, (is_slow ? 10 : 1) * RIG_SHORT_NS, NULL);
     uint32_t changed_nr = 0;
 
     memset(mem, 0xcc, sizeof(mem));
