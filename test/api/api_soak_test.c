@@ -24,7 +24,7 @@ enum { MEM_GROWTH_KIB_MAX = 1024 * 1024 };
 enum { MEM_GROWTH_KIB_MAX = 64 * 1024 };
 #endif
 
-enum { WARM_NR = 20, VALUE_BYTES = 200000, EVENTS_NR = 8 };
+enum { WARM_NR = 20, VALUE_BYTES = 40000, AGAIN_BYTES = 100, EVENTS_NR = 8 };
 
 static int
 fds_nr(int pid)
@@ -138,7 +138,14 @@ TEST_LINUX(api_soak, connects_leave_nothing, "processes, and what they hold open
 
 /* ---- kills ------------------------------------------------------------------------------------------------------------------- */
 
-/* Tells of each step, and writes by events until it is killed. */
+/* Tells of each step, and writes by events until it is killed: first so much that the engine fetches it, then little, since nothing frees what was overwritten. */
+static int
+victim_fails(const char *step, int rc)
+{
+    fprintf(stderr, "    a client fails by itself: %s: %d %s\n", step, rc, d_errstr(rc));
+    return 1;
+}
+
 static int
 victim(void *arg)
 {
@@ -148,23 +155,32 @@ victim(void *arg)
     daos_handle_t poh, coh, oh, eqh;
     daos_event_t *done[EVENTS_NR];
 
-    if (!api_put(fd, "i", 1) || daos_init() != 0 || !api_put(fd, "c", 1) ||
-        store_open(&poh, &coh, &oh) != 0 || !api_put(fd, "o", 1) || daos_eq_create(&eqh) != 0)
-        return 1;
+    int rc = api_put(fd, "i", 1) ? daos_init() : -DER_MISC;
+
+    if (rc == 0)
+        rc = api_put(fd, "c", 1) ? store_open(&poh, &coh, &oh) : -DER_MISC;
+    if (rc == 0)
+        rc = api_put(fd, "o", 1) ? daos_eq_create(&eqh) : -DER_MISC;
+    if (rc != 0)
+        return victim_fails("open", rc);
     for (int i = 0; i < EVENTS_NR; i++) {
-        if (daos_event_init(&evs[i], eqh, NULL) != 0 ||
-            daos_kv_put(oh, DAOS_TX_NONE, 0, "k", sizeof(value), value, &evs[i]) != 0)
-            return 2;
+        rc = daos_event_init(&evs[i], eqh, NULL);
+        if (rc == 0)
+            rc = daos_kv_put(oh, DAOS_TX_NONE, 0, "k", sizeof(value), value, &evs[i]);
+        if (rc != 0)
+            return victim_fails("post", rc);
     }
     for (;;) {
         int nr = daos_eq_poll(eqh, 1, DAOS_EQ_WAIT, EVENTS_NR, done);
 
         if (nr <= 0 || !api_put(fd, "w", 1))
-            return 3;
+            return victim_fails("poll", nr);
         for (int i = 0; i < nr; i++) {
-            if (done[i]->ev_error != 0 ||
-                daos_kv_put(oh, DAOS_TX_NONE, 0, "k", sizeof(value), value, done[i]) != 0)
-                return 4;
+            rc = done[i]->ev_error;
+            if (rc == 0)
+                rc = daos_kv_put(oh, DAOS_TX_NONE, 0, "k", AGAIN_BYTES, value, done[i]);
+            if (rc != 0)
+                return victim_fails("put", rc);
         }
     }
 }
