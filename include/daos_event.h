@@ -52,8 +52,8 @@ int daos_event_test(struct daos_event *ev, int64_t timeout, bool *flag);
 typedef int (*daos_event_comp_cb_t)(void *, daos_event_t *, int);
 
 /**
- * Register a callback for the next completion; several are called in order, each once. They run on the thread that makes progress, which may be the library's own, and must
- * not block. The first error they return becomes the result of an operation that had none.
+ * Register a callback for the next completion; several are called in order, each once. They run on the thread that makes progress, which may be the library's own, on a stack
+ * of 64 KiB, and must not block. The first error they return becomes the result of an operation that had none.
  */
 int daos_event_register_comp_cb(struct daos_event *ev, daos_event_comp_cb_t cb, void *arg);
 

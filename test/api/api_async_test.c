@@ -2,8 +2,10 @@
 /*
  * Calls with events in real processes, on each network backend: a client that posts and then makes no call is done at the server; a fork while calls are in flight.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "api/api_sys.h"
@@ -171,6 +173,65 @@ TEST_LINUX(api_async, posted_and_left_tcp, "processes")
 TEST_LINUX(api_async, posted_and_left_ofi, "processes")
 {
     posted_and_left("ofi");
+}
+
+/* ---- a client that is stopped ---------------------------------------------------------------------------------------------- */
+
+/* Goal: a client that is stopped with transfers in flight holds up nobody (MS-6), and goes on when it is continued. Method: SIGSTOP right after the posts; another client
+ * writes and reads large and small; then SIGCONT. */
+static void
+stopped_client(const char *net)
+{
+    daos_handle_t poh, coh, oh, eqh;
+    static struct transfer transfers[WRITES_NR];
+    struct api_sys sys;
+    struct pipes pipes;
+    uint8_t *data = malloc(WRITE_BYTES), byte;
+    int pid, status;
+
+    memset(data, 'b', WRITE_BYTES);
+    if (!api_sys_start(&sys, net) || !EXPECT_EQ(pipe(pipes.to_parent), 0) ||
+        !EXPECT_EQ(pipe(pipes.to_child), 0))
+        return;
+    pid = api_child(writer, &pipes);
+    EXPECT(api_get(pipes.to_parent[0], &byte, 1));
+    kill(pid, SIGSTOP);
+    EXPECT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+    EXPECT(WIFSTOPPED(status));
+    if (EXPECT_OK(daos_init()) && EXPECT_OK(store_open(&poh, &coh, &oh)) &&
+        EXPECT_OK(daos_eq_create(&eqh))) {
+        for (int i = 0; i < WRITES_NR; i++) {
+            EXPECT_OK(daos_event_init(&transfers[i].ev, eqh, NULL));
+            EXPECT_OK(transfer_start(&transfers[i], oh, 1000 + (uint64_t)i, data));
+        }
+        EXPECT_OK(transfers_end(eqh, WRITES_NR));
+        EXPECT_LE(seen_nr(oh, &byte), WRITES_NR);
+        kill(pid, SIGCONT);
+        while (seen_nr(oh, &byte) < WRITES_NR) {
+        }
+        EXPECT(api_put(pipes.to_child[1], &byte, 1));
+        EXPECT_OK(daos_eq_destroy(eqh, 0));
+        EXPECT_OK(store_close(poh, coh, oh));
+        EXPECT_OK(daos_fini());
+    }
+    EXPECT(api_child_wait(pid));
+    api_sys_stop(&sys);
+    free(data);
+}
+
+TEST_LINUX(api_async, a_stopped_client_holds_up_nobody_unix, "processes")
+{
+    stopped_client("unix");
+}
+
+TEST_LINUX(api_async, a_stopped_client_holds_up_nobody_tcp, "processes")
+{
+    stopped_client("tcp");
+}
+
+TEST_LINUX(api_async, a_stopped_client_holds_up_nobody_ofi, "processes")
+{
+    stopped_client("ofi");
 }
 
 /* ---- fork ------------------------------------------------------------------------------------------------------------------ */
