@@ -195,6 +195,13 @@ vos_key_tree_off(uint64_t off)
     return off + offsetof(struct vos_key_df, tree);
 }
 
+/* ---- arguments (vos_args.c) ----------------------------------------------------------------------------------------- */
+
+/** Check all of it. *ret_inline_max: values longer than that go to the data role. Errors: as of vos_apply(). */
+CAIRN_MUST_CHECK int vos_args_check(const struct vos_apply_args *args, uint64_t *ret_inline_max);
+/** For qsort(): by first index. */
+int vos_recx_cmp(const void *a, const void *b);
+
 /* ---- dkeys without akeys (vos_empty.c) ------------------------------------------------------------------------------ */
 
 /* What is known of a dkey with many akeys; zeroed at first. */
