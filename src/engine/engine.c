@@ -194,7 +194,6 @@ services_start(struct engine *engine)
 
     if (sys->fault_rc != 0) {
         engine->mgmt_rc = sys->fault_rc;
-        memcpy(engine->err, sys->err, sizeof(engine->err));
         return 0;
     }
     rc = pool_svcs_create(&penv, &hooks, &engine->pools);
@@ -204,10 +203,10 @@ services_start(struct engine *engine)
     if (rc == 0) {
         rc = mgmt_start(&menv, &engine->mgmt);
         if (rc != 0 && rc != -DER_NOMEM) {
-            engine_text(engine->err,
+            engine_text(sys->err,
                 "the system's service in %s/sys: %s: restore it from a copy, then start again",
                 engine->cfg.dir, err_text(rc));
-            LOG_ERROR("rank %u: %s", engine->cfg.rank, engine->err);
+            LOG_ERROR("rank %u: %s", engine->cfg.rank, sys->err);
             engine->mgmt_rc = pool_is_fault(rc) ? rc : CAIRN_ERR(NVME_IO);
             return 0;
         }

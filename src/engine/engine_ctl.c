@@ -244,13 +244,13 @@ status_self(struct engine_ctl *ctl, Cairn__Ctl__Rank *self)
 }
 
 static const char *
-svc_fault_text(const struct engine *engine)
+svc_fault_text(struct engine *engine)
 {
-    const struct engine_xs *sys = &engine->xs[0];
+    struct engine_xs *sys = engine_sys(engine);
 
-    if (sys->err[0] != '\0')
-        return sys->err;
-    return engine->err[0] != '\0' ? engine->err : err_text(engine_svc_fault(engine));
+    if (sys->err[0] == '\0')
+        engine_xs_status(sys); /* it stopped later: the text is made now */
+    return sys->err[0] != '\0' ? sys->err : err_text(engine_svc_fault(engine));
 }
 
 static int

@@ -163,7 +163,7 @@ bool engine_dir_is_formatted(const struct engine *engine);
 /** Record that they have. Text in engine->err. */
 CAIRN_MUST_CHECK int engine_dir_formatted(struct engine *engine);
 
-/** Why the services do not serve; 0 when they do. On the system xstream; the text is in engine_sys()->err or engine->err. */
+/** Why the services do not serve; 0 when they do. On the system xstream. */
 int engine_svc_fault(const struct engine *engine);
 
 /* engine_ctl.c: answer a packed Envelope by at most len_max bytes; *ret_rep lives in the arena. */

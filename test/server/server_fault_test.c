@@ -607,3 +607,43 @@ TEST_ON(server_fault, a_target_that_stops_later_answers_alike, BACKEND_SIM)
 {
     rig_run(2, body_later);
 }
+
+/* The same for the store of the services. */
+static void
+body_services_later(struct rig *rig)
+{
+    struct sim_opts opts = {.net_lat_lo_ns = 20000,
+        .net_lat_hi_ns = 200000,
+        .disk_lat_lo_ns = 20000,
+        .disk_lat_hi_ns = 400000};
+    Cairn__Ctl__EngineStatusRep *st;
+
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "before", UINT32_MAX, 0);
+    opts.disk_error_ppm = 1000000;
+    EXPECT_OK(sim_opts_set(rig->sim, &opts));
+    EXPECT_ERR(rig_cont_create(rig, rig_uuid(rig), "lost"), NVME_IO);
+    opts.disk_error_ppm = 0;
+    EXPECT_OK(sim_opts_set(rig->sim, &opts));
+    EXPECT_ERR(rig_ctl(rig, 0, CAIRN__CTL__METHOD__POOL_LIST, NULL, NULL), NVME_IO);
+    EXPECT(strstr(rig->err, "/store/sys") != NULL);
+    EXPECT(strstr(rig->err, "write of the log") != NULL);
+    st = status_of(rig, 0);
+    if (st != NULL) {
+        EXPECT(st->ready);
+        EXPECT_ERR(st->rc, NVME_IO);
+        EXPECT(strstr(st->error, "/store/sys") != NULL);
+        cairn__ctl__engine_status_rep__free_unpacked(st, NULL);
+    }
+    get_everywhere(rig, "before", UINT32_MAX, 0); /* the targets know the handle */
+    engine_end(rig, 0, false);
+    engine_back(rig, 0);
+    EXPECT_OK(rig_ctl(rig, 0, CAIRN__CTL__METHOD__POOL_LIST, NULL, NULL));
+    put_everywhere(rig, "after", UINT32_MAX, 0);
+}
+
+TEST_ON(server_fault, services_that_stop_later_answer_alike, BACKEND_SIM)
+{
+    rig_run(1, body_services_later);
+}
