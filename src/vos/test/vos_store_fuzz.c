@@ -182,7 +182,8 @@ slot_map(uint64_t *ret_nr)
     const struct bio_ckpt_df *hdr = ckpt_hdr(st.hdr_place);
 
     *ret_nr = MIN(hdr->map_nr, (uint64_t)(ARENA_BYTES >> UMEM_PAGE_BITS));
-    if (hdr->map_off > st.slots_off || hdr->map_off + *ret_nr * 16 > st.slots_off)
+    if (!IS_ALIGNED(hdr->map_off, UINT64_C(4096)) || hdr->map_off > st.slots_off ||
+        hdr->map_off + *ret_nr * 16 > st.slots_off)
         *ret_nr = 0;
     return (struct bio_slot_df *)(void *)(st.files[1].mem + (*ret_nr == 0 ? 0 : hdr->map_off));
 }
