@@ -63,6 +63,8 @@ PLANTED = {
     'machine_path': ('text', {'docs/b.md': 'See /ho' 'me/someone/x.\n'}, 'a path of one machine'),
     'to_do_mark': ('text', {'src/vos/vos_x.c': SPDX + '/* TO' 'DO: later */\n'}, 'TO' 'DO'),
     'word': ('text', {'docs/b.md': 'Written by an L' 'LM.\n'}, 'does not belong'),
+    'stale_patch': ('patches', {'test/vos/bugs/old.patch': '--- a/src/vos/vos_two.c\n+++ b/src/vos/vos_two.c\n@@ -1,1 +1,1 @@\n'
+                                                           '-gone\n+new\n'}, 'old.patch: does not apply'),
     'dead_link': ('links', {'docs/b.md': '[gone](gone.md)\n'}, 'no such file'),
 }
 
