@@ -152,32 +152,50 @@ TEST_ON(vos_empty, akeys_of_the_same_request, BACKEND_SIM)
     run(same_request);
 }
 
-struct other {
+/* Their akeys are far from the one that the punch takes. */
+enum { OTHER_NR = 1, OTHER_AT = 200, ROUND_NR = 150 };
+
+struct others {
     struct fix *f;
-    bool done;
+    uint32_t next, left;
     struct ult_cond cond;
 };
 
-/* Makes an akey while the punch looks at all of them. */
+static int
+update_existing(struct fix *f, uint32_t i)
+{
+    struct vos_iod iod = {.akey = IOV(names[i]), .type = VOS_IOD_SINGLE, .size = 1, .data = IOV("w")};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+        .oid = obj_oid(),
+        .cond = VOS_COND_AKEY_UPDATE,
+        .dkey = IOV("d"),
+        .iod_nr = 1,
+        .iods = &iod};
+
+    return fix_mod(f, &mod, NULL);
+}
+
+/* Makes an akey while a punch looks at all of them: it stays until it is punched itself. */
 static void
 other_main(void *arg)
 {
-    struct other *o = arg;
+    struct others *o = arg;
+    uint32_t i = OTHER_AT + o->next++;
 
-    for (uint32_t i = 0; i < 20; i++) {
-        EXPECT_OK(mod_akeys(o->f, VOS_MOD_UPDATE, 5, 1, NULL));
-        EXPECT_EQ(listed(o->f), 1);
-        EXPECT_OK(mod_akeys(o->f, VOS_MOD_PUNCH_AKEYS, 5, 1, NULL));
+    for (uint32_t r = 0; r < ROUND_NR; r++) {
+        EXPECT_OK(mod_akeys(o->f, VOS_MOD_UPDATE, i, 1, NULL));
+        EXPECT_OK(update_existing(o->f, i));
+        EXPECT_OK(mod_akeys(o->f, VOS_MOD_PUNCH_AKEYS, i, 1, NULL));
     }
-    EXPECT_OK(mod_akeys(o->f, VOS_MOD_UPDATE, 6, 1, NULL));
-    o->done = true;
+    EXPECT_OK(mod_akeys(o->f, VOS_MOD_UPDATE, i, 1, NULL));
+    o->left--;
     ult_cond_signal(&o->cond);
 }
 
 static void
 race(struct fix *f)
 {
-    struct other o = {.f = f};
+    struct others o = {.f = f, .left = OTHER_NR};
 
     if (!fix_format(f))
         return;
@@ -185,18 +203,22 @@ race(struct fix *f)
     fill(f);
     EXPECT_OK(mod_akeys(f, VOS_MOD_PUNCH_AKEYS, 0, AKEY_NR - 1, NULL));
     ult_cond_init(&o.cond);
-    EXPECT_OK(ult_create(f->xs, ULT_IO, other_main, &o, NULL));
-    for (uint32_t i = 0; i < 20; i++) {
-        EXPECT_OK(mod_akeys(f, VOS_MOD_PUNCH_AKEYS, AKEY_NR - 1, 1, NULL));
+    for (uint32_t i = 0; i < OTHER_NR; i++) {
+        EXPECT_OK(ult_create(f->xs, ULT_IO, other_main, &o, NULL));
+    }
+    while (o.left > 0 && !test_failed()) {
+        /* Pages that are missing make the look at all akeys take long. */
+        EXPECT_OK(bio_checkpoint(f->bio));
         umem_evict(f->tgt->um, 1000, rng_u64(&f->rng));
+        EXPECT_OK(mod_akeys(f, VOS_MOD_PUNCH_AKEYS, AKEY_NR - 1, 1, NULL));
         EXPECT_OK(mod_akeys(f, VOS_MOD_UPDATE, AKEY_NR - 1, 1, NULL));
     }
-    EXPECT_OK(mod_akeys(f, VOS_MOD_PUNCH_AKEYS, AKEY_NR - 1, 1, NULL));
-    while (!o.done) {
+    while (o.left > 0) {
         ult_cond_wait(&o.cond, NULL);
     }
+    EXPECT_OK(mod_akeys(f, VOS_MOD_PUNCH_AKEYS, AKEY_NR - 1, 1, NULL));
     EXPECT_EQ(listed(f), 1);
-    EXPECT_OK(mod_akeys(f, VOS_MOD_PUNCH_AKEYS, 6, 1, NULL));
+    EXPECT_OK(mod_akeys(f, VOS_MOD_PUNCH_AKEYS, OTHER_AT, OTHER_NR, NULL));
     EXPECT_EQ(listed(f), 0);
     fix_close(f);
 }
