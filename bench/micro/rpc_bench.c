@@ -5,9 +5,11 @@
  */
 #include "bench.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "plat/plat_linux.h"
@@ -24,6 +26,9 @@ struct world {
     char *server_buf, *client_buf;
     struct rpc_bulk *bulk;
     uint64_t pings_nr, callers_nr, bulks_nr;
+    pid_t neighbour; /* another client, in its own process; 0: none */
+    int neighbour_uri_fd, neighbour_said_fd;
+    double beside_stopped; /* rate beside the neighbour, stopped amid a transfer, over the rate alone */
     double ping_us, roundtrip_us, pings_rate, pull_rate, push_rate;
 };
 
@@ -205,6 +210,8 @@ bulk_rate(struct world *w, uint16_t opcode)
     return bench_rate(w->bulks_nr * BULK_BYTES, start_ns) / 1e6;
 }
 
+static void neighbour_stop(struct world *w);
+
 static void
 client_main(void *arg)
 {
@@ -229,8 +236,90 @@ client_main(void *arg)
     must(rpc_bulk_create(w->cctx, &sgl, RPC_BULK_READ | RPC_BULK_WRITE, &w->bulk) == 0);
     w->pull_rate = bulk_rate(w, PROTO_OBJ_APPLY);
     w->push_rate = bulk_rate(w, PROTO_OBJ_FETCH);
+    if (w->neighbour != 0) {
+        double alone;
+
+        pings_at_a_time(w);
+        alone = w->pings_rate;
+        neighbour_stop(w);
+        pings_at_a_time(w);
+        w->beside_stopped = w->pings_rate / alone;
+    }
     rpc_bulk_free(w->bulk);
     rpc_ctx_destroy(w->cctx);
+}
+
+/* ---- a neighbour that is stopped ------------------------------------------------------------------------------------ */
+
+static void
+neighbour_main(void *arg)
+{
+    struct world *w = arg;
+    struct rpc_ctx_opts opts = {.xs = w->cxs,
+        .rank = RPC_RANK_NONE,
+        .incarnation = 777,
+        .client = {{7}},
+        .resolve = resolve,
+        .arg = w};
+    struct iov iov = {w->client_buf, BULK_BYTES};
+    struct sgl sgl = {.iovs = &iov, .iov_nr = 1};
+
+    must(rpc_ctx_create(&opts, &w->cctx) == 0);
+    must(rpc_bulk_create(w->cctx, &sgl, RPC_BULK_READ | RPC_BULK_WRITE, &w->bulk) == 0);
+    w->bulks_nr = 1;
+    for (;;) {
+        bulk_rate(w, PROTO_OBJ_APPLY);
+        bulk_rate(w, PROTO_OBJ_FETCH);
+        must(write(w->neighbour_said_fd, "x", 1) == 1);
+    }
+}
+
+/* While this process has one thread. */
+static void
+neighbour_fork(struct world *w)
+{
+    int uri[2], said[2];
+
+    must(pipe(uri) == 0 && pipe(said) == 0);
+    w->neighbour = fork();
+    must(w->neighbour >= 0);
+    w->neighbour_uri_fd = uri[w->neighbour != 0];
+    w->neighbour_said_fd = said[w->neighbour == 0];
+    close(uri[w->neighbour == 0]);
+    close(said[w->neighbour != 0]);
+    if (w->neighbour != 0)
+        return;
+    if (read(w->neighbour_uri_fd, w->uri, sizeof(w->uri)) != (ssize_t)sizeof(w->uri))
+        _exit(0);
+    w->client_buf = calloc(1, BULK_BYTES);
+    must(w->client_buf != NULL && plat_linux_create(&w->plat) == 0);
+    must(xstream_create(
+             w->plat, &(struct xstream_opts){.name = "other", .cpu = UINT32_MAX}, &w->cxs) == 0);
+    must(xstream_start(w->cxs) == 0);
+    must(xstream_call(w->cxs, ULT_SERVICE, neighbour_main, w) == 0);
+    _exit(0);
+}
+
+static void
+neighbour_stop(struct world *w)
+{
+    char c;
+
+    must(write(w->neighbour_uri_fd, w->uri, sizeof(w->uri)) == (ssize_t)sizeof(w->uri));
+    for (int i = 0; i < 10; i++) {
+        must(read(w->neighbour_said_fd, &c, 1) == 1);
+    }
+    must(kill(w->neighbour, SIGSTOP) == 0);
+    must(waitpid(w->neighbour, NULL, WUNTRACED) == w->neighbour);
+}
+
+static void
+neighbour_end(struct world *w)
+{
+    must(kill(w->neighbour, SIGKILL) == 0);
+    must(waitpid(w->neighbour, NULL, 0) == w->neighbour);
+    close(w->neighbour_uri_fd);
+    close(w->neighbour_said_fd);
 }
 
 /* ---- runs ----------------------------------------------------------------------------------------------------------- */
@@ -240,7 +329,8 @@ world_run(struct world *w, const char *uri)
 {
     struct xstream_opts sopts = {.name = "server", .cpu = 1}, copts = {.name = "client", .cpu = 0};
 
-    *w = (struct world){.pings_nr = bench_times(20000), .bulks_nr = bench_times(500)};
+    w->pings_nr = bench_times(20000);
+    w->bulks_nr = bench_times(500);
     must(plat_linux_create(&w->plat) == 0);
     if (w->plat->ops->cpu_nr(w->plat) < 2) {
         sopts.cpu = UINT32_MAX;
@@ -276,7 +366,7 @@ put(const char *name, const char *unit, double value, const char *against)
 
 BENCH(rpc_inproc)
 {
-    struct world w;
+    struct world w = {.neighbour = 0};
 
     world_run(&w, "inproc://bench_rpc");
     put("rpc.ping_inproc.0B", "us", w.ping_us, "ult.call.1");
@@ -288,7 +378,7 @@ BENCH(rpc_inproc)
 
 BENCH(rpc_unix)
 {
-    struct world w;
+    struct world w = {.neighbour = 0};
     const char *top = getenv("TMPDIR");
     char dir[64], uri[NET_URI_MAX];
 
@@ -309,7 +399,7 @@ BENCH(rpc_unix)
 
 BENCH(rpc_tcp)
 {
-    struct world w;
+    struct world w = {.neighbour = 0};
 
     world_run(&w, "tcp://127.0.0.1:0");
     put("rpc.ping_tcp.0B", "us", w.ping_us, "raw.tcp_pingpong.64B");
@@ -321,7 +411,7 @@ BENCH(rpc_tcp)
 
 BENCH(rpc_ofi)
 {
-    struct world w;
+    struct world w = {.neighbour = 0};
 
     world_run(&w, "ofi+tcp;ofi_rxm://127.0.0.1:0");
     put("rpc.ping_ofi.0B", "us", w.ping_us, "raw.tcp_pingpong.64B");
@@ -329,4 +419,24 @@ BENCH(rpc_ofi)
     put("rpc.pings_ofi.16", "calls/s", w.pings_rate, NULL);
     put("rpc.pull_ofi.1MiB", "MB/s", w.pull_rate, "raw.tcp_pull.1MiB");
     put("rpc.push_ofi.1MiB", "MB/s", w.push_rate, "raw.tcp_pull.1MiB");
+}
+
+/* MS-6: what a client keeps of its rate while another is stopped. */
+BENCH(rpc_beside_stopped)
+{
+    static const struct {
+        const char *name, *uri;
+    } cases[] = {
+        {"rpc.beside_stopped_tcp", "tcp://127.0.0.1:0"},
+        {"rpc.beside_stopped_ofi", "ofi+tcp;ofi_rxm://127.0.0.1:0"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct world w = {.neighbour = 0};
+
+        neighbour_fork(&w);
+        world_run(&w, cases[i].uri);
+        neighbour_end(&w);
+        put(cases[i].name, "of the rate alone", w.beside_stopped, NULL);
+    }
 }

@@ -118,6 +118,17 @@ daos_mgmt_put_sys_info(struct daos_sys_info *info)
     free(info);
 }
 
+/* What daos_server.yml called it: the scheme of the addresses. */
+static void
+provider_fill(const struct client_sys *sys, struct daos_sys_info *info)
+{
+    const char *uri = sys->rank_nr > 0 ? sys->ranks[0].uris[0] : "unix";
+    size_t len = strcspn(uri, ":");
+
+    CAIRN_IGNORE(snprintf(info->dsi_fabric_provider, sizeof(info->dsi_fabric_provider), "%.*s",
+        (int)len, uri)); /* fits, or is cut */
+}
+
 static int
 sys_info_ult(void *arg)
 {
@@ -130,8 +141,7 @@ sys_info_ult(void *arg)
         return CAIRN_ERR(NOMEM);
     CAIRN_IGNORE(
         snprintf(info->dsi_system_name, sizeof(info->dsi_system_name), "%s", sys->name)); /* fits */
-    CAIRN_IGNORE(
-        snprintf(info->dsi_fabric_provider, sizeof(info->dsi_fabric_provider), "sock")); /* fits */
+    provider_fill(sys, info);
     CAIRN_IGNORE(snprintf(
         info->dsi_agent_path, sizeof(info->dsi_agent_path), "%s", client->attach_path)); /* fits */
     info->dsi_ranks = calloc(sys->rank_nr + 1, sizeof(*info->dsi_ranks));

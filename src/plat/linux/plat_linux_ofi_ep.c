@@ -60,20 +60,28 @@ lib_symbols(struct ofi_lib *lib)
 }
 
 /*
- * rxm allocates some 70 MiB of bounce buffers for an endpoint unless told otherwise before the library starts; with these, a few. It
+ * Over TCP rxm allocates some 70 MiB of bounce buffers for an endpoint unless told otherwise before the library starts; with these, 5. It
  * reads the environment only then, and knows no other way. Packets stay below the eager limit, since rendezvous costs a round trip. What
- * the user has set stays.
+ * the user has set stays. Other fabrics get the library's own defaults.
  */
 static void
-lib_defaults(void)
+lib_defaults(const char *prov)
 {
-    setenv("FI_OFI_RXM_BUFFER_SIZE", "2048", 0);
-    setenv("FI_OFI_RXM_EAGER_LIMIT", "16384", 0);
-    setenv("FI_OFI_RXM_CM_PROGRESS_INTERVAL", "1000", 0); /* us; connecting takes some of them */
+    static const char *const tcp[][2] = {
+        {"FI_OFI_RXM_BUFFER_SIZE", "2048"}, {"FI_OFI_RXM_MSG_RX_SIZE", "32"},
+        {"FI_OFI_RXM_EAGER_LIMIT", "16384"},
+        {"FI_OFI_RXM_CM_PROGRESS_INTERVAL", "1000"}, /* us; connecting takes some of them */
+    };
+
+    if (strncmp(prov, "tcp", 3) != 0)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(tcp); i++) {
+        setenv(tcp[i][0], tcp[i][1], 0);
+    }
 }
 
 static int
-lib_get(struct plat_linux *pl, struct ofi_lib **ret_lib)
+lib_get(struct plat_linux *pl, const char *prov, struct ofi_lib **ret_lib)
 {
     struct ofi_lib *lib;
     int rc = 0;
@@ -82,7 +90,7 @@ lib_get(struct plat_linux *pl, struct ofi_lib **ret_lib)
     if (pl->ofi == NULL) {
         lib = calloc(1, sizeof(*lib));
         if (lib != NULL) {
-            lib_defaults();
+            lib_defaults(prov);
             lib->so = dlopen("libfabric.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE); /* OFIF-1 */
         }
         if (lib == NULL) {
@@ -313,7 +321,7 @@ ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip, const struc
 {
     struct ofi_lib *lib;
     struct ofi_ep *ep = NULL;
-    int rc = lib_get(loop->pl, &lib);
+    int rc = lib_get(loop->pl, prov, &lib);
 
     if (rc != 0)
         return rc;
