@@ -325,7 +325,7 @@ TEST_LINUX(plat_ofi, idle_sleeps, "the processor's time is Linux's")
         (uint64_t)(after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1000000 +
         (uint64_t)(after.ru_utime.tv_usec + after.ru_stime.tv_usec) -
         (uint64_t)(before.ru_utime.tv_usec + before.ru_stime.tv_usec);
-    EXPECT_LT(used_us, 100000); /* a loop that polls uses all of it; figures: docs/performance.md */
+    EXPECT_LT(used_us, 100000); /* a loop that polls uses all of it */
     printf("# idle loop: %llu us of processor time in 1 s\n", (unsigned long long)used_us);
     kill(child, SIGKILL);
     EXPECT_EQ(waitpid(child, NULL, 0), child);
