@@ -106,6 +106,11 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int bio_checkpoint(struct bio_tgt *tgt);
 
 /* I/O memory: BIO_BLK_BYTES aligned, pooled per target; len rounded up inside. Waits (yields) when the budget is used up. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf);
+/**
+ * The same for a request that holds a buffer already, from a budget of its own: those of the first could all wait for each other. Who has one of
+ * these asks for no other buffer until it is given back.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_buf_get_more(struct bio_tgt *tgt, size_t len, void **ret_buf);
 void bio_buf_put(struct bio_tgt *tgt, void *buf, size_t len);
 
 /* ---- extents of the data role --------------------------------------------------------------------------------------- */

@@ -104,6 +104,7 @@ bio_mem_resize(void *mem, size_t bytes)
 struct bio_buf_tail {
     struct list_head link; /* pool->live or pool->cached[] */
     void *mem;
+    bool is_more;
 };
 
 CAIRN_STATIC_ASSERT(
@@ -186,9 +187,10 @@ buf_cls(size_t len)
     return len <= BIO_BLK_BYTES ? 0 : log2_floor_u64((len - 1) / BIO_BLK_BYTES) + 1;
 }
 
-int
-bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf)
+static int
+buf_get(struct bio_tgt *tgt, size_t len, bool is_more, void **ret_buf)
 {
+    const uint64_t budget = is_more ? BIO_BUF_MORE_BYTES : BIO_BUF_BUDGET_BYTES;
     struct bio_buf_pool *pool = &tgt->bufs;
     struct bio_buf_tail *tail;
     uint64_t bytes;
@@ -199,7 +201,7 @@ bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf)
         return CAIRN_ERR(INVAL);
     c = buf_cls(len);
     bytes = cls_bytes(c);
-    while (pool->used_bytes + bytes > BIO_BUF_BUDGET_BYTES) {
+    while (pool->used_bytes[is_more] + bytes > budget) {
         ult_cond_wait(&pool->room, NULL);
     }
     tail = LIST_FIRST(&pool->cached[c], struct bio_buf_tail, link);
@@ -210,15 +212,30 @@ bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf)
     } else {
         rc = buf_new(pool, bytes, ret_buf);
     }
-    if (rc == 0)
-        pool->used_bytes += bytes;
+    if (rc == 0) {
+        tail_of(*ret_buf, bytes)->is_more = is_more;
+        pool->used_bytes[is_more] += bytes;
+    }
     return rc;
+}
+
+int
+bio_buf_get(struct bio_tgt *tgt, size_t len, void **ret_buf)
+{
+    return buf_get(tgt, len, false, ret_buf);
+}
+
+int
+bio_buf_get_more(struct bio_tgt *tgt, size_t len, void **ret_buf)
+{
+    return buf_get(tgt, len, true, ret_buf);
 }
 
 void
 bio_buf_put(struct bio_tgt *tgt, void *buf, size_t len)
 {
     struct bio_buf_pool *pool = &tgt->bufs;
+    struct bio_buf_tail *tail;
     uint64_t bytes;
     uint32_t c;
 
@@ -226,10 +243,11 @@ bio_buf_put(struct bio_tgt *tgt, void *buf, size_t len)
         return;
     c = buf_cls(len);
     bytes = cls_bytes(c);
-    CAIRN_ASSERT(pool->used_bytes >= bytes);
-    CAIRN_ASSERT(tail_of(buf, bytes)->mem == buf); /* the length of bio_buf_get() */
-    pool->used_bytes -= bytes;
-    list_move(&tail_of(buf, bytes)->link, &pool->cached[c]);
+    tail = tail_of(buf, bytes);
+    CAIRN_ASSERT(tail->mem == buf); /* the length of bio_buf_get() */
+    CAIRN_ASSERT(pool->used_bytes[tail->is_more] >= bytes);
+    pool->used_bytes[tail->is_more] -= bytes;
+    list_move(&tail->link, &pool->cached[c]);
     pool->cached_bytes += bytes;
     pool_trim(pool, BIO_BUF_CACHE_BYTES);
     ult_cond_broadcast(&pool->room);

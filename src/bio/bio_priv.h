@@ -28,6 +28,7 @@ enum {
     BIO_EXT_STREAM_NR = 16,
     BIO_EXT_TX_NR_MAX = 65536, /* extents freed or published by one transaction */
     BIO_BUF_BUDGET_BYTES = 64 << 20,
+    BIO_BUF_MORE_BYTES = 32 << 20, /* besides, for who holds one already */
     BIO_BUF_CACHE_BYTES = 16 << 20, /* kept when nobody uses them */
     BIO_BUF_CLS_NR = 13, /* 4 KiB << 0..12 */
 };
@@ -67,7 +68,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int bio_disk_rw(
 struct bio_buf_pool {
     struct list_head cached[BIO_BUF_CLS_NR]; /* nobody's */
     struct list_head live; /* somebody's */
-    uint64_t used_bytes, cached_bytes;
+    uint64_t used_bytes[2]; /* of bio_buf_get(), of bio_buf_get_more() */
+    uint64_t cached_bytes;
     struct ult_cond room;
 };
 void bio_buf_pool_init(struct bio_buf_pool *pool);

@@ -163,7 +163,7 @@ give_pushed(struct tgt *tgt, struct rpc_req *req, const struct vos_fetch *fetch,
 
     if (in->bulk.id == 0)
         return CAIRN_ERR(INVAL); /* more than fits a reply, and nowhere to put it */
-    rc = bio_buf_get(tgt_bio(tgt), OBJSRV_GATHER_BYTES, &buf);
+    rc = bio_buf_get_more(tgt_bio(tgt), OBJSRV_GATHER_BYTES, &buf);
     if (rc != 0)
         return rc;
     g.buf = buf;

@@ -79,7 +79,7 @@ data_write(struct vos_tgt *tgt, uint64_t addr, const void *data, size_t len)
     /* Whole blocks at a block's alignment go as they are. */
     if (((uintptr_t)data | len) % BIO_BLK_BYTES == 0)
         return bio_data_write(tgt->bio, addr, (void *)(uintptr_t)data, len);
-    rc = bio_buf_get(tgt->bio, len, &buf);
+    rc = bio_buf_get_more(tgt->bio, len, &buf); /* the caller may hold the value in one */
     if (rc != 0)
         return rc;
     memcpy(buf, data, len);

@@ -416,7 +416,7 @@ waiter_main(void *arg)
 static void
 body_buffers(struct fix *f)
 {
-    void *bufs[4];
+    void *bufs[4], *more = NULL;
     struct waiter w = {0};
     struct ult *ult = NULL;
 
@@ -433,13 +433,17 @@ body_buffers(struct fix *f)
         ult_yield();
     }
     EXPECT(!w.got); /* the budget is used up */
+    EXPECT_OK(bio_buf_get_more(f->tgt, 16 << 20, &more)); /* who has one does not wait for the others */
+    bio_buf_put(f->tgt, more, 16 << 20);
+    EXPECT(!w.got);
     for (uint32_t i = 0; i < 4; i++) {
         bio_buf_put(f->tgt, bufs[i], (8 << 20) + 1);
     }
     ult_join(ult);
     EXPECT(w.got);
     bio_buf_put(f->tgt, w.buf, 16 << 20);
-    EXPECT_EQ(f->tgt->bufs.used_bytes, 0);
+    EXPECT_EQ(f->tgt->bufs.used_bytes[0], 0);
+    EXPECT_EQ(f->tgt->bufs.used_bytes[1], 0);
     EXPECT_LE(f->tgt->bufs.cached_bytes, BIO_BUF_CACHE_BYTES);
     fix_tgt_close(f);
 }

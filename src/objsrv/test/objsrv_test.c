@@ -227,9 +227,13 @@ env_end(struct env *env)
 }
 
 static void
-run(void (*body)(struct env *env))
+run_slow(uint64_t disk_ns, void (*body)(struct env *env))
 {
-    struct sim_opts opts = {.seed = test_seed(), .net_lat_lo_ns = 5000, .net_lat_hi_ns = 50000};
+    struct sim_opts opts = {.seed = test_seed(),
+        .net_lat_lo_ns = 5000,
+        .net_lat_hi_ns = 50000,
+        .disk_lat_lo_ns = disk_ns,
+        .disk_lat_hi_ns = disk_ns};
     struct env env;
 
     env_begin(&env, &opts, body);
@@ -237,6 +241,12 @@ run(void (*body)(struct env *env))
     EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_down_ult, &env));
     EXPECT_OK(sim_run_until(env.sim, is_down, &env, UINT64_C(100000000000)));
     env_end(&env);
+}
+
+static void
+run(void (*body)(struct env *env))
+{
+    run_slow(0, body);
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
@@ -417,6 +427,53 @@ body_thin(struct env *env)
 TEST_ON(objsrv, little_data_in_many_ranges, BACKEND_SIM)
 {
     run(body_thin);
+}
+
+/* Several large fetches at once: together they want more memory than a target gives, and all come to their end. */
+enum { LARGE_NR = 6, LARGE_BYTES = 12 << 20 };
+
+struct large {
+    struct env *env;
+    uint8_t *out;
+    int rc;
+};
+
+static void
+large_ult(void *arg)
+{
+    struct large *l = arg;
+    struct proto_recx all = {0, LARGE_BYTES};
+    struct proto_obj_fetch_rep rep;
+
+    l->rc = get(l->env, &all, 1, l->out, LARGE_BYTES, &rep);
+}
+
+static void
+body_large(struct env *env)
+{
+    struct proto_recx all = {0, LARGE_BYTES};
+    uint8_t *data = malloc(LARGE_BYTES);
+    struct large l[LARGE_NR];
+    struct ult *ults[LARGE_NR];
+
+    memset(data, 7, LARGE_BYTES);
+    EXPECT_OK(put(env, &all, 1, 1, data, LARGE_BYTES));
+    for (uint32_t i = 0; i < LARGE_NR; i++) {
+        l[i] = (struct large){env, calloc(1, LARGE_BYTES), -1};
+        EXPECT_OK(ult_create(xstream_self(), ULT_IO, large_ult, &l[i], &ults[i]));
+    }
+    for (uint32_t i = 0; i < LARGE_NR; i++) {
+        ult_join(ults[i]);
+        EXPECT_OK(l[i].rc);
+        EXPECT_MEM_EQ(l[i].out, data, LARGE_BYTES);
+        free(l[i].out);
+    }
+    free(data);
+}
+
+TEST_ON(objsrv, large_fetches_at_once, BACKEND_SIM)
+{
+    run_slow(5000000, body_large);
 }
 
 static void
