@@ -348,7 +348,7 @@ do_query(struct ctx *c)
 static void
 one_request(struct ctx *c)
 {
-    uint32_t label = (uint32_t)simt_pick(c->w, LABELS_NR);
+    uint32_t label = (uint32_t)simt_pick(c->w, c->w->proc->t->cfg.is_hot ? 1 : LABELS_NR);
     uint64_t roll = simt_pick(c->w, 100);
 
     if (roll < 15) {
