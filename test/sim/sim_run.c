@@ -334,7 +334,7 @@ option(const char *name, const char *value)
         if (strcmp(name, "--ops") == 0) {
             opts.run.ops = (uint32_t)strtoul(value, NULL, 0);
         } else if (strcmp(name, "--narrow") == 0) {
-            opts.run.narrow = strdup(value);
+            opts.run.narrow = value;
         } else if (strcmp(name, "--fault") == 0) {
             fault_option(value);
         } else if (strcmp(name, "--work") == 0) {

@@ -490,6 +490,17 @@ is_death(enum simt_fault fault)
     return fault == SIMT_KILL || fault == SIMT_POWER || fault == SIMT_POWER_AT || fault == SIMT_STOP;
 }
 
+/* Long pauses between deaths leave engines no time to answer within one call (seed 126). */
+bool
+simt_may_starve(const struct simt *t)
+{
+    const bool *f = t->cfg.faults;
+
+    return t->cfg.call_ns != 0 ||
+        (t->cfg.long_pauses && f[SIMT_PAUSE] &&
+            (f[SIMT_KILL] || f[SIMT_POWER] || f[SIMT_POWER_AT] || f[SIMT_STOP]));
+}
+
 void
 simt_fault_injector(void *arg)
 {

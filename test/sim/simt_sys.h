@@ -262,6 +262,7 @@ void simt_pools_main(void *arg);
 CAIRN_YIELDS void simt_pools_check(struct simt *t);
 
 void simt_fault_injector(void *arg);
+bool simt_may_starve(const struct simt *t); /* a call may end with TIMEDOUT */
 void simt_calm(struct simt *t); /* end every fault that lasts */
 
 /* ---- for workloads -------------------------------------------------------------------------------------------------------- */

@@ -509,7 +509,7 @@ settle(struct ctx *c, const char *what, int rc)
 {
     enum simt_outcome outcome = simt_outcome(rc);
 
-    if (simt_is_damage(c->t, rc) || (rc == -DER_TIMEDOUT && c->t->cfg.call_ns != 0))
+    if (simt_is_damage(c->t, rc) || (rc == -DER_TIMEDOUT && simt_may_starve(c->t)))
         outcome = SIMT_UNKNOWN;
 
     if (outcome == SIMT_WRONG)
