@@ -28,6 +28,8 @@ demo() { # name environment...
     else
         tail -n 25 "$dir/out" >&2
         echo "FAIL demo.$name/linux $(($(date +%s%3N) - start)) $(grep -m1 -a FAILED "$dir/out" | tr -d '\n' | cut -c1-200)"
+        chmod -R u+rwX "$dir"/cairn-* 2>/dev/null
+        rm -rf "$dir"/cairn-* # what a failed demo leaves is not the next one's
         failed=1
     fi
 }
