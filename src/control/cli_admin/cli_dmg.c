@@ -213,12 +213,11 @@ query_print(const struct dmg *dmg, const Cairn__Ctl__PoolQueryRep *rep, json_t *
         (int)rep->layout_version, "upgrade_layout_ver", (int)rep->layout_version);
 }
 
-static int
-run_pool_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
+int
+dmg_pool_ask(struct dmg *dmg, int argc, char **argv, Cairn__Ctl__PoolQueryRep **ret_rep)
 {
     Cairn__Ctl__PoolQueryReq req = CAIRN__CTL__POOL_QUERY_REQ__INIT;
     const struct cli_opt opts[] = {{0}};
-    Cairn__Ctl__PoolQueryRep *rep;
     const char *words[1];
     uint8_t *body = NULL;
     uint32_t nr;
@@ -233,10 +232,19 @@ run_pool_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     rc = dmg_call(dmg, CAIRN__CTL__METHOD__POOL_QUERY, &req.base, &body, &len);
     if (rc != 0)
         return rc;
-    rep = cairn__ctl__pool_query_rep__unpack(NULL, len, body);
+    *ret_rep = cairn__ctl__pool_query_rep__unpack(NULL, len, body);
     free(body);
-    if (rep == NULL)
-        return CAIRN_ERR(PROTO);
+    return *ret_rep == NULL ? CAIRN_ERR(PROTO) : 0;
+}
+
+static int
+run_pool_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
+{
+    Cairn__Ctl__PoolQueryRep *rep = NULL;
+    int rc = dmg_pool_ask(dmg, argc, argv, &rep);
+
+    if (rc != 0)
+        return rc;
     query_print(dmg, rep, ret_response);
     cairn__ctl__pool_query_rep__free_unpacked(rep, NULL);
     return 0;

@@ -18,6 +18,9 @@ struct dmg {
 /** One request; `*ret_body` returns owned (free()). An error has its line in dmg->cli.err. */
 CAIRN_MUST_CHECK int dmg_call(struct dmg *dmg, Cairn__Ctl__Method method,
     const ProtobufCMessage *req, uint8_t **ret_body, size_t *ret_len);
+/** What the pool that the command line names is like; `*ret_rep` is freed with its free_unpacked(). An error has its line, as above. */
+CAIRN_MUST_CHECK int
+dmg_pool_ask(struct dmg *dmg, int argc, char **argv, Cairn__Ctl__PoolQueryRep **ret_rep);
 /** Into buf of CUUID_TEXT_BYTES; returns buf. */
 const char *dmg_uuid_text(const ProtobufCBinaryData *data, char *buf);
 json_t *dmg_ranks_json(size_t nr, const uint32_t *ranks);

@@ -135,27 +135,11 @@ acl_print(struct dmg *dmg, const Cairn__Ctl__PoolQueryRep *rep, json_t **ret_res
 int
 dmg_pool_get_acl(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 {
-    Cairn__Ctl__PoolQueryReq req = CAIRN__CTL__POOL_QUERY_REQ__INIT;
-    const struct cli_opt opts[] = {{0}};
-    Cairn__Ctl__PoolQueryRep *rep;
-    const char *words[1];
-    uint8_t *body = NULL;
-    uint32_t nr;
-    size_t len = 0;
-    int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 1, &nr);
+    Cairn__Ctl__PoolQueryRep *rep = NULL;
+    int rc = dmg_pool_ask(dmg, argc, argv, &rep);
 
-    if (rc == 0 && nr != 1)
-        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
     if (rc != 0)
         return rc;
-    req.id = (char *)(uintptr_t)words[0];
-    rc = dmg_call(dmg, CAIRN__CTL__METHOD__POOL_QUERY, &req.base, &body, &len);
-    if (rc != 0)
-        return rc;
-    rep = cairn__ctl__pool_query_rep__unpack(NULL, len, body);
-    free(body);
-    if (rep == NULL)
-        return CAIRN_ERR(PROTO);
     rc = acl_print(dmg, rep, ret_response);
     cairn__ctl__pool_query_rep__free_unpacked(rep, NULL);
     return rc;
