@@ -193,13 +193,14 @@ class Done:
 class System:
     """daos_server with its engines, in a directory."""
 
-    def __init__(self, programs, folder, engines=2, targets=2, name="test", net="unix", port=31500, env=None):
+    def __init__(self, programs, folder, engines=2, targets=2, name="test", net="unix", port=31500, env=None, kind="file"):
         self.programs = programs
         self.dir = folder
         self.engines = engines
         self.targets = targets
         self.name = name
         self.net = net
+        self.kind = kind  # class of the tiers
         self.port = port
         self.run_dir = os.path.join(folder, "run")
         self.sys_dir = os.path.join(self.run_dir, name)
@@ -224,7 +225,7 @@ class System:
             lines += [f"- targets: {self.targets}", "  fabric_iface: lo",
                       f"  fabric_iface_port: {self.port + i * (self.targets + 1)}"]
             lines += [f"  {self.engine_extra[i]}"] if self.engine_extra[i] else []
-            lines += ["  storage:", "  - class: file", f"    scm_mount: {self.storage[i]}"]
+            lines += ["  storage:", f"  - class: {self.kind}", f"    scm_mount: {self.storage[i]}"]
             lines += [f"    {self.extra[i]}"] if self.extra[i] else []
             if self.devices[i]:
                 kind, paths, more = self.devices[i]
