@@ -78,3 +78,32 @@ TEST(base_crc, cuts_do_not_matter)
             break;
     }
 }
+
+TEST(base_crc, joined)
+{
+    enum { BYTES = 100000 };
+    static uint8_t buf[BYTES];
+    static uint8_t zeros[1 << 20];
+    uint32_t a, b = 0;
+    struct rng rng;
+
+    rng_init(&rng, test_seed());
+    rng_bytes(&rng, buf, BYTES);
+    for (int step = 0; step < 2000; step++) {
+        size_t len = (size_t)rng_below(&rng, step % 2 == 0 ? BYTES : 70);
+        size_t cut = (size_t)rng_below(&rng, len + 1);
+
+        EXPECT_EQ(crc32c_combine(crc32c(0, buf, cut), crc32c(0, buf + cut, len - cut), len - cut),
+            crc32c(0, buf, len));
+    }
+    EXPECT_EQ(crc32c_combine(crc32c(0, nine, 9), 0, 0), crc32c(0, nine, 9));
+    EXPECT_EQ(crc32c_combine(0, crc32c(0, nine, 9), 9), crc32c(0, nine, 9));
+    /* Lengths beyond the table: 2^30 MiB and a bit, put together by doubling. */
+    a = crc32c(0, nine, 9);
+    b = crc32c(0, zeros, sizeof(zeros));
+    for (uint64_t len = sizeof(zeros); len < UINT64_C(1) << 50; len *= 2) {
+        EXPECT_EQ(crc32c_combine(crc32c_combine(a, b, len), b, len),
+            crc32c_combine(a, crc32c_combine(b, b, len), 2 * len));
+        b = crc32c_combine(b, b, len);
+    }
+}
