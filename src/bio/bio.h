@@ -14,6 +14,9 @@
  *          was freed has left (ST-4).
  *   BIO-5  after a failed WAL write or sync the target is stopped: every call answers NVME_IO until it is opened anew (ST-1).
  *
+ *   BIO-6  where the data role is memory (class `ram`), a value may be put straight into its reserved extent (bio_data_map); nothing points to
+ *          the extent before that is done and checked, just as after bio_data_write() (ST-3).
+ *
  * Owner: the target's xstream; nothing here is called from another.
  */
 #ifndef CAIRN_BIO_H
@@ -150,6 +153,16 @@ bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
 /** Read [addr, addr+len) into buf (from bio_buf_get(), len rounded up to blocks). addr a multiple of BIO_BLK_BYTES. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
+
+/**
+ * The data role as memory: bytes [addr, addr+len) of it (any addr but block 0, 1..16 MiB), or NULL: the role is on a device, or memory has run out;
+ * then bio_data_write() and bio_data_read() are the way, and say what is wrong. They see the same bytes. Does not yield; new pages cost about 0.2 us
+ * each. The address is good until bio_close(). What is there may be read while the extent is allocated and a bio_reader is entered, and written only while
+ * it lies in a reservation that is not published (BIO-6); who wrote calls bio_data_written() then.
+ */
+void *bio_data_map(struct bio_tgt *tgt, uint64_t addr, size_t len);
+/** What was put at addr (a multiple of BIO_BLK_BYTES) through bio_data_map() is complete: counts as bio_data_write(), the rest of the last block is zeroed. */
+void bio_data_written(struct bio_tgt *tgt, uint64_t addr, size_t len);
 
 struct bio_space {
     uint64_t meta_total, meta_free; /* bytes */

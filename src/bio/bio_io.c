@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/bitmap.h"
 #include "base/probe.h"
 #include "base/util.h"
 #include "bio/bio_priv.h"
@@ -312,4 +313,69 @@ bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len)
     if (!data_range_is_valid(tgt, addr, len))
         return CAIRN_ERR(DF_INVAL); /* the address came from an index */
     return bio_disk_rw(&tgt->data, PLAT_IO_READ, 0, addr, buf, ALIGN_UP(len, (size_t)BIO_BLK_BYTES));
+}
+
+/* ---- data role as memory ---------------------------------------------------------------------------------------------- */
+
+void
+bio_data_map_init(struct bio_tgt *tgt)
+{
+    const struct plat_ops *ops = tgt->plat->ops;
+    uint64_t units = DIV_UP(tgt->sb.data_bytes, (uint64_t)BIO_MAP_UNIT_BYTES);
+    void *mem;
+
+    if (ops->disk_map == NULL || CAIRN_FAULT("bio.map.none") ||
+        ops->disk_map(tgt->data.disk, &mem) != 0)
+        return;
+    tgt->data_filled = bio_mem_zeroed(DIV_UP(units, UINT64_C(64)), 8);
+    if (tgt->data_filled != NULL)
+        tgt->data_map = (uint8_t *)mem + tgt->data.base;
+}
+
+void
+bio_data_map_fini(struct bio_tgt *tgt)
+{
+    free(tgt->data_filled);
+}
+
+/* The mapping ends with the role: a last unit may be short. */
+static int
+unit_fill(struct bio_tgt *tgt, uint64_t unit)
+{
+    uint64_t off = unit * BIO_MAP_UNIT_BYTES;
+    uint64_t len = MIN((uint64_t)BIO_MAP_UNIT_BYTES, tgt->sb.data_bytes - off);
+    int rc = CAIRN_FAULT("bio.map.fill")
+        ? CAIRN_ERR(NOSPACE)
+        : tgt->plat->ops->disk_map_fill(tgt->data.disk, tgt->data.base + off, len);
+
+    if (rc == 0)
+        bitmap_set(tgt->data_filled, unit);
+    return rc;
+}
+
+void *
+bio_data_map(struct bio_tgt *tgt, uint64_t addr, size_t len)
+{
+    uint64_t first = addr / BIO_MAP_UNIT_BYTES, last;
+
+    if (tgt->data_map == NULL || tgt->stop_rc != 0 || addr < BIO_BLK_BYTES ||
+        !data_range_is_valid(
+            tgt, ALIGN_DOWN(addr, (uint64_t)BIO_BLK_BYTES), len + addr % BIO_BLK_BYTES))
+        return NULL;
+    last = (addr + len - 1) / BIO_MAP_UNIT_BYTES;
+    for (uint64_t unit = first; unit <= last; unit++) {
+        if (!bitmap_test(tgt->data_filled, unit) && unit_fill(tgt, unit) != 0) {
+            CAIRN_PROBE("bio.map.no_memory");
+            return NULL;
+        }
+    }
+    return tgt->data_map + addr;
+}
+
+void
+bio_data_written(struct bio_tgt *tgt, uint64_t addr, size_t len)
+{
+    CAIRN_ASSERT(data_range_is_valid(tgt, addr, len));
+    memset(tgt->data_map + addr + len, 0, ALIGN_UP(len, (size_t)BIO_BLK_BYTES) - len);
+    tgt->data_written++;
 }

@@ -31,6 +31,7 @@ enum {
     BIO_BUF_MORE_BYTES = 32 << 20, /* besides, for who holds one already */
     BIO_BUF_CACHE_BYTES = 16 << 20, /* kept when nobody uses them */
     BIO_BUF_CLS_NR = 13, /* 4 KiB << 0..12 */
+    BIO_MAP_UNIT_BYTES = 64 << 10, /* of the mapped data role, filled at a time */
 };
 #define BIO_META_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define BIO_META_BYTES_MIN ((uint64_t)UMEM_PAGE_NR_MIN * UMEM_PAGE_BYTES)
@@ -77,6 +78,10 @@ void bio_buf_pool_fini(struct bio_buf_pool *pool);
 /* I/O memory of any size for the target's own use, outside of the budget; NULL: none. Freed with the target at the latest. */
 void *bio_tmp_get(struct bio_tgt *tgt, size_t len);
 void bio_tmp_put(struct bio_tgt *tgt, void *buf, size_t len);
+
+/* Map the data role where it is memory; else bio_data_map() gives NULL. */
+void bio_data_map_init(struct bio_tgt *tgt);
+void bio_data_map_fini(struct bio_tgt *tgt);
 
 /* ---- bio_wal.c -------------------------------------------------------------------------------------------------------- */
 
@@ -261,6 +266,8 @@ struct bio_tgt {
     struct bio_space_map space;
     struct bio_disk data;
     bool data_volatile; /* a flush would mean nothing */
+    uint8_t *data_map; /* of the role; NULL: it is not memory */
+    uint64_t *data_filled; /* its units of BIO_MAP_UNIT_BYTES that may be touched */
     uint64_t data_written, data_synced; /* completed data writes, and how many of them are flushed */
     struct bio_buf_pool bufs;
     int stop_rc;

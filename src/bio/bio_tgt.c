@@ -205,6 +205,7 @@ tgt_free(struct bio_tgt *tgt)
     if (tgt == NULL)
         return;
     bio_ext_fini(tgt);
+    bio_data_map_fini(tgt);
     bio_ckpt_fini(tgt);
     bio_wal_fini(tgt);
     umem_destroy(tgt->um);
@@ -805,6 +806,7 @@ bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt
         goto out;
     cfg_from_sb(&tgt->cfg, &tgt->sb);
     tgt->data_volatile = tgt->plat->ops->disk_volatile(tgt->data.disk);
+    bio_data_map_init(tgt);
     rc = bio_wal_start(tgt);
     if (rc != 0)
         goto out;

@@ -205,6 +205,14 @@ struct plat_ops {
     uint64_t (*disk_size)(struct plat_disk *disk);
     void (*disk_submit)(struct plat_disk *disk, struct plat_io *io);
     bool (*disk_volatile)(struct plat_disk *disk); /* tmpfs and kin: the ram class */
+    /*
+     * Optional, both or none: the disk as memory, where it is memory already (tmpfs; not a cache in front of a device, which would be written
+     * in any order). disk_map() gives the whole of it, from offset 0, until disk_close(): the bytes that reads and writes see, too.
+     * Nothing there may be touched before disk_map_fill() has put memory behind it (whole sectors): there may be none left, and then a touch ends the
+     * process. Both may block for some time: about 0.2 us per new page. Errors: NOSYS this disk, or this kernel, cannot; NOSPACE; NOMEM; INVAL.
+     */
+    int (*disk_map)(struct plat_disk *disk, void **ret_mem);
+    int (*disk_map_fill)(struct plat_disk *disk, uint64_t off, uint64_t len);
 
     /* Directories and small files, used at start and stop only; these may block. Paths absolute. */
     int (*dir_create)(

@@ -3,6 +3,7 @@
  * The extent space against a naive twin: an array with the state of every block. Random reservations, transactions that publish and
  * free (some aborted), readers that come and go, data that must stay what was written as long as anybody may read it.
  */
+#include "base/probe.h"
 #include "base/rng.h"
 #include "base/util.h"
 #include "bio/bio_priv.h"
@@ -455,5 +456,194 @@ TEST_ON(bio_ext, buffers_wait, BACKEND_SIM)
 
     if (fix_init(&f))
         fix_run(&f, body_buffers);
+    fix_fini(&f);
+}
+
+/* ---- the data role as memory ------------------------------------------------------------------------------------------ */
+
+enum { MAP_BYTES = 300 * 1000 };
+
+static void
+map_pattern(uint8_t *p, size_t len, uint8_t salt)
+{
+    for (size_t i = 0; i < len; i++) {
+        p[i] = (uint8_t)(i * 13 + i / 4096 + salt);
+    }
+}
+
+/* Where the value of the test lies; published. */
+static struct bio_ext
+map_put(struct fix *f, uint8_t salt)
+{
+    struct umem *um = bio_umem(f->tgt);
+    uint64_t written = f->tgt->data_written, lsn = 0;
+    struct bio_resv *resv = NULL;
+    struct bio_ext ext = {0};
+    struct umem_tx tx;
+    uint8_t *mem;
+
+    if (!EXPECT_OK(bio_ext_reserve(f->tgt, MAP_BYTES, 0, &resv)))
+        return ext;
+    ext = bio_resv_ext(resv);
+    mem = bio_data_map(f->tgt, ext.addr, ext.len);
+    if (!EXPECT(mem != NULL)) {
+        bio_ext_cancel(f->tgt, resv);
+        return ext;
+    }
+    memset(mem, 0xee, ext.len);
+    map_pattern(mem, MAP_BYTES, salt);
+    bio_data_written(f->tgt, ext.addr, MAP_BYTES);
+    EXPECT_EQ(f->tgt->data_written, written + 1);
+    EXPECT(bio_is_blank(mem + MAP_BYTES, ext.len - MAP_BYTES));
+    EXPECT_OK(umem_tx_admit(um));
+    EXPECT_OK(umem_tx_begin(um, 0, 0, &tx));
+    EXPECT_OK(bio_ext_publish(&tx, f->tgt, resv));
+    umem_tx_commit(&tx, &lsn);
+    bio_ext_published(f->tgt, resv);
+    EXPECT_OK(bio_wal_wait(f->tgt, lsn));
+    return ext;
+}
+
+static void
+map_check(struct fix *f, struct bio_ext ext, uint8_t salt)
+{
+    uint8_t *want = bio_mem_get(MAP_BYTES), *mem;
+    void *buf = NULL;
+
+    map_pattern(want, MAP_BYTES, salt);
+    EXPECT_OK(bio_buf_get(f->tgt, MAP_BYTES, &buf));
+    memset(buf, 0x11, MAP_BYTES);
+    EXPECT_OK(bio_data_read(f->tgt, ext.addr, buf, MAP_BYTES));
+    EXPECT_MEM_EQ(buf, want, MAP_BYTES);
+    mem = bio_data_map(f->tgt, ext.addr + 5, 1000); /* any address */
+    if (EXPECT(mem != NULL))
+        EXPECT_MEM_EQ(mem, want + 5, 1000);
+    bio_buf_put(f->tgt, buf, MAP_BYTES);
+    free(want);
+}
+
+static void
+body_map(struct fix *f)
+{
+    struct bio_ext ext;
+
+    if (!fix_tgt_new(f))
+        return;
+    if (!f->plat->ops->disk_volatile(f->tgt->data.disk)) {
+        EXPECT(bio_data_map(f->tgt, BIO_BLK_BYTES, BIO_BLK_BYTES) == NULL);
+        fix_tgt_close(f);
+        return;
+    }
+    EXPECT(bio_data_map(f->tgt, 0, 1) == NULL); /* the superblock is nobody's */
+    EXPECT(bio_data_map(f->tgt, BIO_BLK_BYTES, 0) == NULL);
+    EXPECT(bio_data_map(f->tgt, f->cfg.data_bytes - 1, 2) == NULL);
+    EXPECT(bio_data_map(f->tgt, UINT64_MAX - 1, 2) == NULL);
+    EXPECT(bio_data_map(f->tgt, BIO_BLK_BYTES, BIO_BUF_BYTES_MAX + 1) == NULL);
+    EXPECT(bio_data_map(f->tgt, f->cfg.data_bytes - 1, 1) != NULL);
+    ext = map_put(f, 1);
+    map_check(f, ext, 1);
+    fix_tgt_close(f);
+
+#ifdef CAIRN_FAULTS
+    /* The other way to the same bytes, as where nothing can be mapped. */
+    EXPECT(fault_arm("bio.map.none", 0, 1));
+    if (EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt))) {
+        void *buf = NULL;
+
+        EXPECT(bio_data_map(f->tgt, ext.addr, MAP_BYTES) == NULL);
+        EXPECT_OK(bio_buf_get(f->tgt, MAP_BYTES, &buf));
+        map_pattern(buf, MAP_BYTES, 2);
+        EXPECT_OK(bio_data_write(f->tgt, ext.addr, buf, MAP_BYTES));
+        bio_buf_put(f->tgt, buf, MAP_BYTES);
+        fix_tgt_close(f);
+    }
+    if (EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt))) {
+        map_check(f, ext, 2);
+        fix_tgt_close(f);
+    }
+#endif
+}
+
+TEST_ON(bio_ext, map, BACKEND_LINUX | BACKEND_SIM)
+{
+    struct fix f;
+
+    if (fix_init(&f))
+        fix_run(&f, body_map);
+    fix_fini(&f);
+    if (test_backend() == BACKEND_SIM && fix_init(&f)) {
+        strcpy(f.cfg.dir, "/shm/d0");
+        fix_run(&f, body_map);
+        fix_fini(&f);
+    }
+}
+
+static struct bio_ext map_killed_ext;
+
+static void
+body_map_put(struct fix *f)
+{
+    if (fix_tgt_new(f))
+        map_killed_ext = map_put(f, 7);
+}
+
+static void
+body_map_again(struct fix *f)
+{
+    if (!EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt)))
+        return;
+    map_check(f, map_killed_ext, 7);
+    EXPECT_OK(bio_check(f->tgt));
+    fix_tgt_close(f);
+}
+
+/* ST-10: kill -9 leaves what is in a mapping. */
+TEST_ON(bio_ext, map_killed, BACKEND_SIM)
+{
+    struct fix f;
+
+    if (fix_init(&f)) {
+        strcpy(f.cfg.dir, "/shm/d0");
+        fix_run(&f, body_map_put);
+        if (fix_crash(&f, false))
+            fix_run(&f, body_map_again);
+    }
+    fix_fini(&f);
+}
+
+/* Memory runs out: no address is given, and writing says why. What was filled before can still be used. */
+static void
+body_map_full(struct fix *f)
+{
+    struct bio_resv *resv = NULL;
+    struct bio_ext ext;
+    void *buf = NULL;
+
+    if (!fix_tgt_new(f))
+        return;
+    ext = map_put(f, 3);
+    EXPECT_OK(bio_ext_reserve(f->tgt, 8 << 20, 0, &resv));
+    EXPECT_OK(bio_buf_get(f->tgt, 8 << 20, &buf));
+    sim_host_disk_limit(f->sim, "h0", 64 * BIO_BLK_BYTES);
+    EXPECT(bio_data_map(f->tgt, bio_resv_ext(resv).addr, 8 << 20) == NULL);
+    EXPECT_GE(probe_hits("bio.map.no_memory"), 1);
+    EXPECT_ERR(bio_data_write(f->tgt, bio_resv_ext(resv).addr, buf, 8 << 20), NOSPACE);
+    EXPECT(bio_data_map(f->tgt, ext.addr, MAP_BYTES) != NULL);
+    map_check(f, ext, 3);
+    sim_host_disk_limit(f->sim, "h0", UINT64_MAX);
+    EXPECT(bio_data_map(f->tgt, bio_resv_ext(resv).addr, 8 << 20) != NULL);
+    bio_buf_put(f->tgt, buf, 8 << 20);
+    bio_ext_cancel(f->tgt, resv);
+    fix_tgt_close(f);
+}
+
+TEST_ON(bio_ext, map_full, BACKEND_SIM)
+{
+    struct fix f;
+
+    if (fix_init(&f)) {
+        strcpy(f.cfg.dir, "/shm/d0");
+        fix_run(&f, body_map_full);
+    }
     fix_fini(&f);
 }

@@ -5,7 +5,8 @@
  *   engine    when                                     how
  *   RING      normally                                 io_uring of the loop, O_DIRECT, RWF_DSYNC for PLAT_IO_DSYNC
  *   HELPER    io_uring is refused by the kernel         blocking calls on DISK_HELPERS_NR threads of the loop
- *   COPY      the file lies on tmpfs or ramfs          pread and pwrite at once, in the submitting thread: they are memory copies
+ *   COPY      the file lies on tmpfs or ramfs          pread and pwrite at once, in the submitting thread: they are memory copies;
+ *                                                      can be mapped (disk_map), so that its user needs neither
  *
  *   DISK-1  Completions run in loop_poll() only (PLT-1): RING reaps its queue there, HELPER posts, COPY and refused operations
  *           go through a task.
@@ -29,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -54,6 +56,7 @@ struct plat_disk {
     bool poisoned; /* ST-1 */
     uint64_t size_bytes;
     uint32_t inflight_nr;
+    uint8_t *map; /* of size_bytes; NULL: not mapped */
 };
 
 /* What a plat_io carries in priv. */
@@ -665,6 +668,8 @@ plat_linux_disk_close(struct plat_disk *disk)
     if (disk == NULL)
         return;
     CAIRN_ASSERT(disk->inflight_nr == 0);
+    if (disk->map != NULL)
+        munmap(disk->map, disk->size_bytes);
     if (disk->fd >= 0)
         close(disk->fd);
     free(disk);
@@ -680,6 +685,68 @@ bool
 plat_linux_disk_volatile(struct plat_disk *disk)
 {
     return disk->is_volatile;
+}
+
+/* ---- mapping -------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Pages and page table entries for a range. On a full tmpfs a touch would be SIGBUS, which this call reports instead (Linux 5.14).
+ */
+static int
+disk_populate(void *mem, size_t len)
+{
+    while (madvise(mem, len, MADV_POPULATE_WRITE) != 0) {
+        switch (errno) {
+        case EINTR:
+        case EAGAIN:
+            break;
+        case EFAULT:
+            return CAIRN_ERR(NOSPACE);
+        case EINVAL:
+        case ENOSYS:
+            return CAIRN_ERR(NOSYS);
+        default:
+            return PLAT_LINUX_ERR(errno);
+        }
+    }
+    return 0;
+}
+
+int
+plat_linux_disk_map(struct plat_disk *disk, void **ret_mem)
+{
+    void *mem;
+    int rc;
+
+    if (disk->map != NULL) {
+        *ret_mem = disk->map;
+        return 0;
+    }
+    if (disk->kind != DISK_COPY || disk->rdonly || disk->size_bytes < PLAT_SECTOR_BYTES)
+        return CAIRN_ERR(NOSYS);
+    mem = mmap(
+        NULL, disk->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, disk->fd, 0);
+    if (mem == MAP_FAILED)
+        return CAIRN_ERR(NOMEM);
+    CAIRN_IGNORE(madvise(mem, disk->size_bytes, MADV_HUGEPAGE)); /* where the mount allows them */
+    CAIRN_IGNORE(madvise(mem, disk->size_bytes, MADV_DONTFORK));
+    rc = disk_populate(mem, PLAT_SECTOR_BYTES);
+    if (rc != 0) {
+        munmap(mem, disk->size_bytes);
+        return rc;
+    }
+    disk->map = mem;
+    *ret_mem = mem;
+    return 0;
+}
+
+int
+plat_linux_disk_map_fill(struct plat_disk *disk, uint64_t off, uint64_t len)
+{
+    if (disk->map == NULL || len == 0 || !IS_ALIGNED(off | len, (uint64_t)PLAT_SECTOR_BYTES) ||
+        off > disk->size_bytes || len > disk->size_bytes - off)
+        return CAIRN_ERR(INVAL);
+    return disk_populate(disk->map + off, len);
 }
 
 /* ---- submitting ----------------------------------------------------------------------------------------------------- */

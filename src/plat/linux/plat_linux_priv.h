@@ -149,6 +149,8 @@ void plat_linux_disk_close(struct plat_disk *disk);
 uint64_t plat_linux_disk_size(struct plat_disk *disk);
 void plat_linux_disk_submit(struct plat_disk *disk, struct plat_io *io);
 bool plat_linux_disk_volatile(struct plat_disk *disk);
+int plat_linux_disk_map(struct plat_disk *disk, void **ret_mem);
+int plat_linux_disk_map_fill(struct plat_disk *disk, uint64_t off, uint64_t len);
 
 void disk_engine_destroy(struct disk_engine *engine);
 void disk_engine_submit(struct disk_engine *engine); /* hand queued operations to the kernel */

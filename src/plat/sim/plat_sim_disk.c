@@ -10,6 +10,8 @@
  *   SDISK-3  kill -9: the kernel's memory survives. Operations in flight land whole, in part or not at all.
  *   SDISK-4  A failed write may have landed in part. A failed sync poisons the handle and makes nothing durable (ST-1).
  *   SDISK-5  A buffer that is being read is filled with trash until the read completes.
+ *   SDISK-6  A file below /shm/ that somebody mapped is that memory from then on, for all; its sectors only count. What was not filled may not be
+ *            touched (a fault ends the process), as on a real tmpfs it might not be.
  *
  * Small files (file_write) are atomic and durable; a power loss in the middle keeps the old or the new one. Each disk write, sync,
  * creation of a disk and change of a small file counts for sim_host_power_loss_at(). Files below /shm/ are tmpfs: volatile,
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/crc.h"
 
@@ -53,6 +56,7 @@ struct sim_file {
     struct list_head dirty;
     uint32_t open_nr;
     bool removed;
+    uint8_t *map; /* SDISK-6; NULL: was never mapped */
 };
 
 struct sim_dir {
@@ -108,6 +112,15 @@ sector_find(struct sim_file *file, uint64_t no)
     return NULL;
 }
 
+/* SDISK-6: what is behind this sector from now on. */
+static void
+map_open(struct sim_file *file, uint64_t no)
+{
+    int rc = mprotect(file->map + no * SECTOR, SECTOR, PROT_READ | PROT_WRITE);
+
+    CAIRN_ASSERT(rc == 0);
+}
+
 /* NULL: no space. */
 static struct sim_sector *
 sector_get(struct sim_file *file, uint64_t no)
@@ -124,14 +137,18 @@ sector_get(struct sim_file *file, uint64_t no)
     list_init(&sector->versions);
     list_init(&sector->dirty_link);
     hmap_insert(&file->sectors, &sector->hlink, sector_hash(no));
+    if (file->map != NULL)
+        map_open(file, no);
     return sector;
 }
 
 static const uint8_t *
-sector_current(const struct sim_sector *sector)
+sector_current(const struct sim_file *file, const struct sim_sector *sector)
 {
     struct sim_version *newest = LIST_LAST(&sector->versions, struct sim_version, link);
 
+    if (file->map != NULL)
+        return file->map + sector->no * SECTOR;
     return newest != NULL ? newest->data : sector->durable;
 }
 
@@ -163,6 +180,10 @@ sector_write(struct sim_file *file, struct sim_sector *sector, const uint8_t *da
 {
     struct sim_version *version;
 
+    if (file->map != NULL) {
+        memcpy(file->map + sector->no * SECTOR, data, SECTOR);
+        return;
+    }
     if (durable) {
         sector_durable_set(sector, data);
         sector_versions_drop(sector, UINT64_MAX);
@@ -267,6 +288,8 @@ file_free(struct sim_file *file)
         file->host->used_sectors--;
     }
     hmap_fini(&file->sectors);
+    if (file->map != NULL)
+        munmap(file->map, file->size_bytes);
     list_del(&file->link);
     free(file->path);
     free(file);
@@ -482,7 +505,7 @@ static bool
 op_read_sector(struct sim_op *op, uint64_t no, uint8_t *data, void *arg)
 {
     struct sim_sector *sector = sector_find(op->disk->file, no);
-    const uint8_t *src = sector == NULL ? NULL : sector_current(sector);
+    const uint8_t *src = sector == NULL ? NULL : sector_current(op->disk->file, sector);
 
     (void)arg;
     if (src == NULL) {
@@ -752,6 +775,56 @@ sim_disk_volatile(struct plat_disk *disk)
     return strncmp(disk->file->path, "/shm/", 5) == 0;
 }
 
+/* The file becomes its map. */
+static void
+file_map(struct sim_file *file)
+{
+    uint8_t *map =
+        mmap(NULL, file->size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    CAIRN_ASSERT(map != MAP_FAILED);
+    for (uint64_t no = 0; no < file->size_bytes / SECTOR; no++) {
+        struct sim_sector *sector = sector_find(file, no);
+        const uint8_t *data = sector == NULL ? NULL : sector_current(file, sector);
+
+        if (sector == NULL)
+            continue;
+        file->map = map;
+        map_open(file, no);
+        file->map = NULL;
+        if (data != NULL)
+            memcpy(map + no * SECTOR, data, SECTOR);
+        sector_versions_drop(sector, UINT64_MAX);
+    }
+    file->map = map;
+}
+
+int
+sim_disk_map(struct plat_disk *disk, void **ret_mem)
+{
+    if (!sim_disk_volatile(disk) || disk->rdonly || sim_disk_size(disk) == 0)
+        return CAIRN_ERR(NOSYS);
+    if (disk->file->map == NULL)
+        file_map(disk->file);
+    *ret_mem = disk->file->map;
+    return 0;
+}
+
+int
+sim_disk_map_fill(struct plat_disk *disk, uint64_t off, uint64_t len)
+{
+    struct sim_file *file = disk->file;
+
+    if (file->map == NULL || len == 0 || !IS_ALIGNED(off | len, (uint64_t)SECTOR) ||
+        off > sim_disk_size(disk) || len > sim_disk_size(disk) - off)
+        return CAIRN_ERR(INVAL);
+    for (uint64_t no = off / SECTOR; no < (off + len) / SECTOR; no++) {
+        if (sector_get(file, no) == NULL)
+            return CAIRN_ERR(NOSPACE);
+    }
+    return 0;
+}
+
 int
 sim_file_flip_bit(struct sim *sim, const char *host_name, const char *path, uint64_t bit_off)
 {
@@ -774,6 +847,10 @@ sim_file_flip_bit(struct sim *sim, const char *host_name, const char *path, uint
     sector = sector_get(file, bit_off / 8 / SECTOR);
     if (sector == NULL)
         return CAIRN_ERR(NOSPACE);
+    if (file->map != NULL) {
+        file->map[bit_off / 8] ^= bit;
+        return 0;
+    }
     if (sector->durable == NULL)
         sector->durable = sim_alloc(SECTOR);
     sector->durable[off] ^= bit;
@@ -784,10 +861,10 @@ sim_file_flip_bit(struct sim *sim, const char *host_name, const char *path, uint
 }
 
 static bool
-sector_is_zero(const struct sim_sector *sector)
+sector_is_zero(const struct sim_file *file, const struct sim_sector *sector)
 {
     static const uint8_t zeros[SECTOR];
-    const uint8_t *data = sector_current(sector);
+    const uint8_t *data = sector_current(file, sector);
 
     return data == NULL || memcmp(data, zeros, SECTOR) == 0;
 }
@@ -806,14 +883,14 @@ sim_file_rot(struct sim *sim, const char *host_name, const char *path, uint64_t 
     file = file_find(sim_host_get(sim, host_name), name);
     for (uint64_t no = 0; file != NULL && no < file->size_bytes / SECTOR; no++) {
         sector = sector_find(file, no);
-        nr += sector != NULL && !sector_is_zero(sector);
+        nr += sector != NULL && !sector_is_zero(file, sector);
     }
     if (nr == 0)
         return CAIRN_ERR(NONEXIST);
     pick = rnd % nr;
     for (uint64_t no = 0;; no++) {
         sector = sector_find(file, no);
-        if (sector == NULL || sector_is_zero(sector) || pick-- > 0)
+        if (sector == NULL || sector_is_zero(file, sector) || pick-- > 0)
             continue;
         return sim_file_flip_bit(sim, host_name, path, no * SECTOR * 8 + (rnd >> 32) % (SECTOR * 8));
     }
@@ -976,8 +1053,8 @@ sim_file_read(struct plat *plat, const char *path, void *buf, size_t buf_len, si
     for (uint64_t off = 0; off < file->size_bytes; off += SECTOR) {
         struct sim_sector *sector = sector_find(file, off / SECTOR);
 
-        if (sector != NULL && sector_current(sector) != NULL) {
-            memcpy((uint8_t *)buf + off, sector_current(sector),
+        if (sector != NULL && sector_current(file, sector) != NULL) {
+            memcpy((uint8_t *)buf + off, sector_current(file, sector),
                 MIN(file->size_bytes - off, (uint64_t)SECTOR));
         }
     }

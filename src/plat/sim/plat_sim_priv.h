@@ -169,6 +169,8 @@ void sim_disk_close(struct plat_disk *disk);
 uint64_t sim_disk_size(struct plat_disk *disk);
 void sim_disk_submit(struct plat_disk *disk, struct plat_io *io);
 bool sim_disk_volatile(struct plat_disk *disk);
+int sim_disk_map(struct plat_disk *disk, void **ret_mem);
+int sim_disk_map_fill(struct plat_disk *disk, uint64_t off, uint64_t len);
 int sim_dir_create(struct plat *plat, const char *path);
 int sim_dir_lock(struct plat *plat, const char *path, struct plat_dirlock **ret_lock);
 void sim_dir_unlock(struct plat_dirlock *lock);

@@ -338,6 +338,73 @@ TEST_ON(plat_disk, completion_submits, BACKEND_LINUX | BACKEND_SIM)
     each_engine(body_chain);
 }
 
+/* ---- disks that are memory -------------------------------------------------------------------------------------------- */
+
+/* The mapping and the operations see the same bytes; what a killed process put there stays. */
+static void
+body_map(struct fix *f, const char *path)
+{
+    struct plat_disk *disk = disk_new(f, path, 64), *other = NULL;
+    uint8_t *w = pages_alloc(2, 0x5a), *r = pages_alloc(2, 0);
+    void *mem = NULL, *again = NULL;
+
+    if (disk == NULL)
+        goto out;
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_WRITE, 0, 3 * SECTOR, w, SECTOR));
+    if (!f->plat->ops->disk_volatile(disk)) {
+        EXPECT_ERR(f->plat->ops->disk_map(disk, &mem), NOSYS);
+        EXPECT(mem == NULL);
+        EXPECT_ERR(f->plat->ops->disk_map_fill(disk, 0, SECTOR), INVAL);
+        f->plat->ops->disk_close(disk);
+        goto out;
+    }
+    if (!EXPECT_OK(f->plat->ops->disk_map(disk, &mem)))
+        goto out;
+    EXPECT_OK(f->plat->ops->disk_map(disk, &again));
+    EXPECT(again == mem);
+    EXPECT_OK(f->plat->ops->disk_map_fill(disk, 2 * SECTOR, 4 * SECTOR));
+    EXPECT_ERR(f->plat->ops->disk_map_fill(disk, 63 * SECTOR, 2 * SECTOR), INVAL);
+    EXPECT_ERR(f->plat->ops->disk_map_fill(disk, 100, SECTOR), INVAL);
+    EXPECT_ERR(f->plat->ops->disk_map_fill(disk, UINT64_MAX - SECTOR + 1, SECTOR), INVAL);
+    EXPECT_MEM_EQ((uint8_t *)mem + 3 * SECTOR, w, SECTOR);
+    EXPECT_EQ(((uint8_t *)mem)[2 * SECTOR], 0);
+    memset((uint8_t *)mem + 4 * SECTOR, 0x31, SECTOR);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 3 * SECTOR, r, 2 * SECTOR));
+    EXPECT_MEM_EQ(r, w, SECTOR);
+    memset(w, 0x31, SECTOR);
+    EXPECT_MEM_EQ(r + SECTOR, w, SECTOR);
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, 63 * SECTOR, w, SECTOR));
+    EXPECT_OK(disk_rw(f, disk, PLAT_IO_READ, 0, 62 * SECTOR, r, 2 * SECTOR));
+    EXPECT_EQ(r[0], 0);
+    EXPECT_MEM_EQ(r + SECTOR, w, SECTOR);
+    f->plat->ops->disk_close(disk);
+
+    EXPECT_OK(f->plat->ops->disk_open(f->plat, f->loop, path, PLAT_DISK_RDONLY, 0, &other));
+    if (other == NULL)
+        goto out;
+    EXPECT_ERR(f->plat->ops->disk_map(other, &mem), NOSYS);
+    EXPECT_OK(disk_rw(f, other, PLAT_IO_READ, 0, 4 * SECTOR, r, SECTOR));
+    EXPECT_MEM_EQ(r, w, SECTOR);
+    f->plat->ops->disk_close(other);
+out:
+    free(w);
+    free(r);
+}
+
+static void
+body_map_shm(struct fix *f, const char *path)
+{
+    (void)path;
+    if (f->sim != NULL)
+        body_map(f, "/shm/disk");
+}
+
+TEST_ON(plat_disk, map, BACKEND_LINUX | BACKEND_SIM)
+{
+    each_engine(body_map);
+    each_engine(body_map_shm);
+}
+
 TEST_LINUX(plat_disk, kinds, "which file systems are volatile is a fact about Linux")
 {
     struct fix f;
