@@ -5,7 +5,8 @@
  *   OFIF-1  libfabric is loaded when the first URI of this backend is used, and never unloaded: a program that does not use it does not
  *           pay for its providers, and runs where it is not installed.
  *   OFIF-2  An endpoint belongs to one loop: FI_THREAD_DOMAIN, a domain of its own, no locks. The loop sleeps on the wait descriptor of the
- *           completion queue, after fi_trywait() agreed.
+ *           completion queue, after fi_trywait() agreed; while it is awake it reads the queue itself and lets the descriptor be
+ *           (edge-triggered), since taking its signal back and having it given again costs two system calls for each message.
  *   OFIF-3  What is sent is copied into packets, what is read comes into buffers of its own: nothing of the user's memory is lent to the
  *           provider, because neither can be taken back from it.
  *   OFIF-4  Memory that is offered can be read by whoever knows its key, which is random; nothing can be written. The provider may still be
@@ -15,6 +16,7 @@
 #define CAIRN_PLAT_LINUX_OFI_H
 
 #include <rdma/fabric.h>
+#include <rdma/fi_eq.h>
 
 #include "base/hash.h"
 #include "plat/linux/plat_linux_priv.h"
@@ -26,6 +28,7 @@ enum {
     OFI_PROV_BYTES_MAX = 32,
     OFI_RX_NR = 64, /* receives posted */
     OFI_FREE_NR_MAX = 128, /* packets kept for the next sends */
+    OFI_CQ_READ_NR = 32, /* completions at a time */
 };
 #define OFI_ADDR_NONE UINT64_MAX
 
@@ -89,7 +92,9 @@ struct ofi_ep {
     struct fid_ep *ep;
     struct loop_src src;
     struct loop_poller poller;
-    bool is_signalled; /* the descriptor was readable */
+    struct fi_cq_msg_entry found[OFI_CQ_READ_NR]; /* read, not yet run */
+    uint32_t found_nr;
+    bool is_error_found; /* the queue has one */
     struct ofi_pkt *rx; /* OFI_RX_NR of them */
     struct list_head rds; /* reads without a completion */
     struct list_head free;

@@ -7,7 +7,6 @@
 #include <rdma/fi_cm.h>
 #include <rdma/fi_domain.h>
 #include <rdma/fi_endpoint.h>
-#include <rdma/fi_eq.h>
 #include <rdma/fi_rma.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 
 enum {
     OFI_CQ_ENTRIES = 4096,
-    OFI_CQ_READ_NR = 32,
     OFI_CQ_ROUNDS_MAX = 8, /* in one poll */
     OFI_ADDRS_BITS = 4,
 };
@@ -164,64 +162,86 @@ completed_badly(struct ofi_ep *ep)
         completed(ep, err.op_context, 0, CAIRN_ERR(UNREACH));
 }
 
+/* Ask the provider. True: there is something to run. */
+static bool
+ep_look(struct ofi_ep *ep)
+{
+    ssize_t n;
+
+    if (ep->found_nr > 0 || ep->is_error_found)
+        return true;
+    n = fi_cq_read(ep->cq, ep->found, OFI_CQ_READ_NR);
+    ep->found_nr = n > 0 ? (uint32_t)n : 0;
+    ep->is_error_found = n == -FI_EAVAIL;
+    return n > 0 || ep->is_error_found;
+}
+
+static void
+found_run(struct ofi_ep *ep)
+{
+    struct fi_cq_msg_entry entries[OFI_CQ_READ_NR];
+    uint32_t nr = ep->found_nr;
+
+    memcpy(entries, ep->found, nr * sizeof(entries[0])); /* what runs may poll */
+    ep->found_nr = 0;
+    for (uint32_t i = 0; i < nr; i++) {
+        completed(ep, entries[i].op_context, entries[i].len, 0);
+    }
+}
+
 uint32_t
 ofi_ep_poll(struct ofi_ep *ep)
 {
-    struct fi_cq_msg_entry entries[OFI_CQ_READ_NR];
     uint32_t nr = 0;
 
     for (int round = 0; round < OFI_CQ_ROUNDS_MAX; round++) {
-        ssize_t n = fi_cq_read(ep->cq, entries, OFI_CQ_READ_NR);
+        uint32_t found_nr;
 
-        if (n == -FI_EAVAIL) {
+        if (!ep_look(ep))
+            return nr;
+        found_nr = ep->found_nr;
+        if (ep->is_error_found) {
+            ep->is_error_found = false;
             completed_badly(ep);
             nr++;
-            continue;
+        } else {
+            found_run(ep);
+            nr += found_nr;
+            if (found_nr < OFI_CQ_READ_NR)
+                return nr; /* that was all */
         }
-        if (n <= 0)
-            return nr;
-        for (ssize_t i = 0; i < n; i++) {
-            completed(ep, entries[i].op_context, entries[i].len, 0);
-        }
-        nr += (uint32_t)n;
     }
     plat_linux_loop_wake(ep->loop); /* the others' turn first */
     return nr;
 }
 
-static bool
-ep_may_sleep(struct ofi_ep *ep)
-{
-    struct fid *fid = &ep->cq->fid;
-
-    return fi_trywait(ep->fabric, &fid, 1) == FI_SUCCESS;
-}
-
 static void
 ep_poller_poll(struct loop_poller *poller)
 {
-    struct ofi_ep *ep = CAIRN_CONTAINER_OF(poller, struct ofi_ep, poller);
-    bool is_signalled = ep->is_signalled;
+    CAIRN_IGNORE(ofi_ep_poll(CAIRN_CONTAINER_OF(poller, struct ofi_ep, poller)));
+}
 
-    ep->is_signalled = false;
-    if (ofi_ep_poll(ep) == 0 && is_signalled) {
-        if (!ep_may_sleep(ep)) /* nothing else takes the signal back */
-            CAIRN_IGNORE(ofi_ep_poll(ep));
-    }
+static bool
+ep_poller_look(struct loop_poller *poller)
+{
+    return ep_look(CAIRN_CONTAINER_OF(poller, struct ofi_ep, poller));
 }
 
 static bool
 ep_poller_may_sleep(struct loop_poller *poller)
 {
-    return ep_may_sleep(CAIRN_CONTAINER_OF(poller, struct ofi_ep, poller));
+    struct ofi_ep *ep = CAIRN_CONTAINER_OF(poller, struct ofi_ep, poller);
+    struct fid *fid = &ep->cq->fid;
+
+    return ep->found_nr == 0 && !ep->is_error_found && fi_trywait(ep->fabric, &fid, 1) == FI_SUCCESS;
 }
 
-/* The poller reads the queue in every poll. */
+/* It only ends sleeps: the queue is read in every poll (OFIF-2). */
 static void
 ep_src_fn(struct loop_src *src, uint32_t events)
 {
+    (void)src;
     (void)events;
-    CAIRN_CONTAINER_OF(src, struct ofi_ep, src)->is_signalled = true;
 }
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
@@ -303,13 +323,14 @@ ep_watch(struct ofi_ep *ep)
 
     if (rc != 0)
         return ep_rc(ep, "FI_GETWAIT", rc);
-    ep->src = (struct loop_src){.fd = fd, .events = EPOLLIN, .fn = ep_src_fn};
+    ep->src = (struct loop_src){.fd = fd, .events = EPOLLIN | EPOLLET, .fn = ep_src_fn};
     rc = loop_src_add(ep->loop, &ep->src);
     if (rc != 0) {
         ep->src.events = 0;
         return rc;
     }
     ep->poller.poll = ep_poller_poll;
+    ep->poller.look = ep_poller_look;
     ep->poller.may_sleep = ep_poller_may_sleep;
     loop_poller_add(ep->loop, &ep->poller);
     return 0;
@@ -379,6 +400,7 @@ ofi_ep_destroy(struct ofi_ep *ep)
         loop_poller_del(ep->loop, &ep->poller);
     if (ep->src.events != 0)
         loop_src_del(ep->loop, &ep->src);
+    found_run(ep);
     if (ep->ep != NULL)
         fid_close(&ep->ep->fid);
     if (ep->cq != NULL)

@@ -50,6 +50,8 @@ struct loop_task {
 struct loop_poller {
     struct list_head link; /* loop->pollers */
     void (*poll)(struct loop_poller *poller); /* in every loop_poll() */
+    bool (*look)(
+        struct loop_poller *poller); /* before a sleep, again and again: is there something to poll */
     bool (*may_sleep)(struct loop_poller *poller); /* last thing before a sleep; false: poll again */
 };
 
@@ -65,6 +67,7 @@ struct plat_loop {
     struct list_head link; /* pl->loops */
     struct list_head pollers;
     struct loop_poller *poller_next; /* the one after the one that runs now */
+    uint32_t asks_nr; /* LOOP-4 */
     struct list_head srcs; /* for plat_linux_forked() */
     pid_t pid; /* the process that made it: a forked child must not touch what the kernel shares with its parent */
     int epfd;
