@@ -5,7 +5,7 @@
 
 #include "plat/plat.h"
 
-enum { PLAT_LINUX_SPIN_NS = 20000 };
+enum { PLAT_LINUX_SPIN_NS = 50000 };
 #define PLAT_LINUX_OFI_DEAD_NS UINT64_C(20000000000)
 
 /** `*ret_plat` returns owned: free with plat_linux_destroy(). May be created more than once in a process. */

@@ -9,11 +9,12 @@
  *   LOOP-3  A source that is removed is never called again, also if its event was found before.
  *   LOOP-4  Where there are pollers, which bring most of the traffic then, only each LOOP_ASK_EVERY-th look while awake asks the epoll set;
  *           a sleep always does.
+ *   LOOP-5  Tasks that called somebody back have made work that is more urgent than new events: a reply to an update waits for the write that a task has just
+ *           told. So the look at the descriptors, a system call, is left out then, LOOP_LOOKS_LEFT_OUT_MAX times in a row at most.
  *
- * Waiting. A blocking wake-up costs 40 to 80 us on a virtual machine, so loop_wait() polls for spin_ns before it sleeps, where that
- * has paid lately: spin_score rises with each event that came in time (or soon after), and falls with each that did not. At score 0
- * only one wait in LOOP_SPIN_PROBE polls, to notice a change. An idle loop, woken by its timers only, therefore soon does not poll at
- * all, and no more loops than CPUs poll at one time.
+ * Waiting. A blocking wake-up costs 20 to 80 us on a virtual machine, so loop_wait() polls for spin_ns before it sleeps, where that has paid lately
+ * (plat_linux_spin.h), and no more loops than CPUs poll at one time. spin_ns is longer than a wake-up: after a hiccup that put both ends of a connection to sleep,
+ * the one that is woken first would otherwise wait for the other in vain, which sleeps again by the time it is answered, and so on.
  */
 #include <errno.h>
 #include <signal.h>
@@ -28,11 +29,7 @@
 #include "plat/linux/plat_linux_priv.h"
 
 enum {
-    LOOP_SPIN_SCORE_MAX = 16,
-    LOOP_SPIN_SCORE_START = 4,
-    LOOP_SPIN_HIT = 4, /* added when polling found an event */
-    LOOP_SPIN_NEAR = 1, /* added when it came within 4 times spin_ns of the start of the wait */
-    LOOP_SPIN_PROBE = 16,
+    LOOP_LOOKS_LEFT_OUT_MAX = 4,
     LOOP_TIMER_SLACK_NS = 1000,
     LOOP_ASK_EVERY = 4,
 };
@@ -117,7 +114,7 @@ plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop)
     list_init(&loop->tasks);
     list_init(&loop->later);
     loop->retry_at_ns = PLAT_NEVER_NS;
-    loop->spin_score = LOOP_SPIN_SCORE_START;
+    spin_init(&loop->spin);
     if (loop->epfd < 0 || loop->wakefd < 0) {
         rc = PLAT_LINUX_ERR(errno);
         goto out;
@@ -309,6 +306,18 @@ loop_events_find(struct plat_loop *loop)
     return loop->events_nr > 0;
 }
 
+/* LOOP-5 */
+static void
+loop_events_look(struct plat_loop *loop, bool has_called)
+{
+    if (has_called && loop->looks_left_out_nr < LOOP_LOOKS_LEFT_OUT_MAX) {
+        loop->looks_left_out_nr++;
+        return;
+    }
+    loop->looks_left_out_nr = 0;
+    loop_events_find(loop);
+}
+
 uint32_t
 plat_linux_loop_poll(struct plat_loop *loop)
 {
@@ -318,7 +327,7 @@ plat_linux_loop_poll(struct plat_loop *loop)
     loop_tasks_run(loop);
     if (loop->disk != NULL)
         disk_engine_submit(loop->disk);
-    loop_events_find(loop);
+    loop_events_look(loop, loop->cbs_nr != before);
     for (int i = 0; i < loop->events_nr; i++) {
         struct loop_src *src = loop->events[i].data.ptr;
 
@@ -352,20 +361,18 @@ loop_spin(struct plat_loop *loop, uint64_t now_ns, uint64_t deadline_ns)
 {
     struct plat_linux *pl = loop->pl;
     uint64_t end_ns = MIN(now_ns + pl->spin_ns, deadline_ns);
+    uint32_t looks_nr = 0;
     bool found = false;
 
-    if (pl->spin_ns == 0)
-        return false;
-    if (loop->spin_score == 0 && ++loop->spin_skipped_nr % LOOP_SPIN_PROBE != 0)
+    if (pl->spin_ns == 0 || !spin_is_due(&loop->spin))
         return false;
     if (atomic_fetch_add(&pl->spinners_nr, 1) < pl->cpu_nr) {
         do {
             found = loop_has_work(loop) || loop_pollers_look(loop) || loop_events_find(loop);
+            looks_nr++;
         } while (!found && plat_linux_mono_ns(&pl->plat) < end_ns);
-        if (found) {
-            loop->spin_score = MIN(loop->spin_score + LOOP_SPIN_HIT, LOOP_SPIN_SCORE_MAX);
-        } else if (loop->spin_score > 0)
-            loop->spin_score--;
+        if (looks_nr > 1)
+            spin_learn(&loop->spin, found);
     }
     atomic_fetch_sub(&pl->spinners_nr, 1);
     return found;
@@ -415,8 +422,6 @@ plat_linux_loop_wait(struct plat_loop *loop, uint64_t deadline_ns)
     if (now_ns >= deadline_ns)
         return;
     loop_sleep(loop, now_ns, deadline_ns);
-    if (loop->events_nr > 0 && plat_linux_mono_ns(&loop->pl->plat) - now_ns < 4 * loop->pl->spin_ns)
-        loop->spin_score = MIN(loop->spin_score + LOOP_SPIN_NEAR, LOOP_SPIN_SCORE_MAX);
 }
 
 /* ---- from other threads --------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "plat/linux/plat_linux_spin.h"
 #include "plat/plat_linux.h"
 
 struct inproc_hub;
@@ -79,8 +80,8 @@ struct plat_loop {
     int events_nr;
     uint32_t cbs_nr; /* user callbacks run so far */
     uint64_t retry_at_ns; /* PLAT_NEVER_NS: none is for later */
-    int spin_score; /* how well polling before sleep has paid lately: 0..LOOP_SPIN_SCORE_MAX */
-    uint32_t spin_skipped_nr;
+    struct spin spin;
+    uint32_t looks_left_out_nr; /* LOOP-5 */
     struct disk_engine *disk; /* made by the first disk */
     uint8_t *rxbuf; /* made by the first socket */
     _Atomic(struct plat_post *) posts; /* newest first */
