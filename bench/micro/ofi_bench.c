@@ -288,7 +288,7 @@ settings(void)
 {
     setenv("FI_OFI_RXM_BUFFER_SIZE", "2048", 0);
     setenv("FI_OFI_RXM_MSG_RX_SIZE", "32", 0);
-    setenv("FI_OFI_RXM_EAGER_LIMIT", "16384", 0);
+    setenv("FI_OFI_RXM_EAGER_LIMIT", "65536", 0);
     setenv("FI_OFI_RXM_CM_PROGRESS_INTERVAL", "1000", 0);
 }
 
@@ -306,4 +306,24 @@ BENCH(ofi_bulk)
         .name = "raw.ofi_pull.1MiB", .unit = "MB/s", .value = BULK_BYTES / turns(PULL, 1000)});
     bench_put(&(struct bench_figure){
         .name = "raw.ofi_push.1MiB", .unit = "MB/s", .value = BULK_BYTES / turns(PUSH, 1000)});
+}
+
+/* What it costs to let others read a region, and to end that. */
+BENCH(ofi_register)
+{
+    struct side s = {.kind = PULL};
+    uint64_t times = bench_times(100000), start_ns;
+    struct fid_mr *mr;
+
+    settings();
+    side_open(&s, 1);
+    start_ns = bench_now_ns();
+    for (uint64_t i = 0; i < times; i++) {
+        must(fi_mr_reg(s.domain, s.mem, BULK_BYTES, FI_REMOTE_READ, 0, 2, 0, &mr, NULL) == 0);
+        must(fi_close(&mr->fid) == 0);
+    }
+    bench_put(&(struct bench_figure){.name = "raw.ofi_register.1MiB",
+        .unit = "ns",
+        .value = (double)(bench_now_ns() - start_ns) / (double)times});
+    side_close(&s);
 }

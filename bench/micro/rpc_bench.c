@@ -414,11 +414,11 @@ BENCH(rpc_ofi)
     struct world w = {.neighbour = 0};
 
     world_run(&w, "ofi+tcp;ofi_rxm://127.0.0.1:0");
-    put("rpc.ping_ofi.0B", "us", w.ping_us, "raw.tcp_pingpong.64B");
-    put("rpc.roundtrip_ofi.64B", "us", w.roundtrip_us, "raw.tcp_pingpong.64B");
+    put("rpc.ping_ofi.0B", "us", w.ping_us, "raw.ofi_pingpong.64B");
+    put("rpc.roundtrip_ofi.64B", "us", w.roundtrip_us, "raw.ofi_pingpong.64B");
     put("rpc.pings_ofi.16", "calls/s", w.pings_rate, NULL);
-    put("rpc.pull_ofi.1MiB", "MB/s", w.pull_rate, "raw.tcp_pull.1MiB");
-    put("rpc.push_ofi.1MiB", "MB/s", w.push_rate, "raw.tcp_pull.1MiB");
+    put("rpc.pull_ofi.1MiB", "MB/s", w.pull_rate, "raw.ofi_pull.1MiB");
+    put("rpc.push_ofi.1MiB", "MB/s", w.push_rate, "raw.ofi_push.1MiB");
 }
 
 /* MS-6: what a client keeps of its rate while another is stopped. */

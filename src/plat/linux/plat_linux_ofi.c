@@ -11,13 +11,13 @@
  *   CONNECTING ---------> HELLO ----------------> UP ---------------------------------> FAILED ----------------> LINGER -> GONE
  *      accepted ------------^                                                              every tx told, down()
  *
- *   OFI-1  Packets are a byte stream of frames (plat_frame.h), cut at OFI_PKT_BYTES. Each names the receiver's token of its connection and
+ *   OFI-1  Packets are a byte stream of frames (plat_frame.h), cut at what the receiver said it takes. Each names the receiver's token of its connection and
  *          its number in it. A token that nobody has is dropped: it was meant for a predecessor. Packets may complete out of order (a
  *          provider that moves large ones another way); one that never comes is OFI-4's affair.
  *   OFI-2  A side that ends a connection itself first waits until its packets have left (LINGER, at most OFI_FLUSH_NS), then says how many
  *          there were (BYE) and closes the line; the other delivers those, and then says down(). Without a BYE what is in the queue
  *          already is delivered.
- *   OFI-3  At most OFI_FLYING_NR_MAX packets of a peer are with the provider: one that does not read holds so much memory, and nobody else's.
+ *   OFI-3  At most OFI_FLYING_NR_MAX packets with OFI_FLYING_BYTES_MAX bytes of a peer are with the provider: one that does not read holds so much memory, and nobody else's.
  *   OFI-4  A fabric that is broken while the line is well (sends do not complete, or complete and do not arrive, and the process there
  *          answers on the line) ends the connection after ofi_dead_ns. A process that is stopped does not, as on sockets.
  *
@@ -49,12 +49,14 @@ enum {
     OFI_ACCEPTS_MAX = 16, /* in one poll */
     OFI_PEERS_MAX = 4096, /* of one endpoint; further ones are turned away */
     OFI_FLYING_NR_MAX = 32, /* packets of one peer */
+    OFI_FLYING_BYTES_MAX = 512 << 10, /* a packet more, at most */
+    OFI_BIG_FROM_BYTES = 2 * OFI_PKT_BYTES, /* queued: a big packet */
     OFI_READING_NR_MAX = 8, /* reads of one peer's memory */
     OFI_EARLY_NR_MAX = 2 * OFI_FLYING_NR_MAX, /* packets of one peer that wait for others */
     OFI_LINE_HDR_BYTES = 24,
     OFI_LINE_BODY_BYTES_MAX = 2 + OFI_PROV_BYTES_MAX + OFI_NAME_BYTES_MAX,
     OFI_LINE_BUF_BYTES = 512,
-    OFI_LINE_VERSION = 1,
+    OFI_LINE_VERSION = 2,
     OFI_TOKENS_BITS = 6,
 };
 #define OFI_PKT_MAGIC UINT32_C(0x314b5043) /* "CPK1" */
@@ -76,7 +78,8 @@ _Static_assert(sizeof(struct ofi_pkt_hdr) == OFI_PKT_HDR_BYTES, "packet header")
 
 /* Head of what is said on a line. */
 enum ofi_line_kind {
-    OFI_LINE_HELLO = 1, /* a: token, b: version; body: length and text of the provider, fabric address */
+    OFI_LINE_HELLO =
+        1, /* a: token, b: u32 version, u32 bytes of a packet that are taken; body: length and text of the provider, fabric address */
     OFI_LINE_PING, /* how many of my packets have you got */
     OFI_LINE_PONG, /* a: so many */
     OFI_LINE_BYE, /* a: so many were sent; the line ends here */
@@ -156,6 +159,8 @@ struct net_peer {
     struct list_head unsent; /* packets that the provider had no room for, in order */
     struct list_head flying; /* packets with the provider */
     uint32_t flying_nr; /* of both lists */
+    size_t flying_bytes;
+    size_t pkt_bytes_max; /* that the peer takes */
     struct list_head reads; /* struct ofi_read, not yet with the provider */
     struct list_head reading; /* with it */
     uint32_t reading_nr;
@@ -452,6 +457,7 @@ on_sent(void *arg, struct ofi_pkt *pkt, int rc)
     }
     list_del(&pkt->link);
     peer->flying_nr--;
+    peer->flying_bytes -= pkt->len;
     peer->left_nr++;
     peer->moved_ns = now_ns(peer->net);
     ofi_pkt_put(peer->ep, pkt);
@@ -534,6 +540,31 @@ tx_copy(struct ofi_tx *otx, uint8_t *dst, size_t room)
     return total;
 }
 
+static bool
+has_room(const struct net_peer *peer)
+{
+    return peer->flying_nr < OFI_FLYING_NR_MAX && peer->flying_bytes < OFI_FLYING_BYTES_MAX;
+}
+
+/* Is more queued than fits in a few small packets? */
+static bool
+is_bulk_queued(struct net_peer *peer)
+{
+    struct ofi_tx *otx;
+    uint64_t total = 0;
+
+    if (peer->pkt_bytes_max < OFI_PKT_BYTES_MAX)
+        return false;
+    LIST_FOREACH(otx, &peer->sendq, struct ofi_tx, link) {
+        struct net_tx *tx = net_tx_of(otx);
+
+        total += FRAME_HDR_BYTES + tx->head.len + tx->payload.len - otx->off;
+        if (total >= OFI_BIG_FROM_BYTES)
+            return true;
+    }
+    return false;
+}
+
 /* A packet full of what is queued. */
 static void
 pkt_fill(struct net_peer *peer, struct ofi_pkt *pkt)
@@ -541,11 +572,11 @@ pkt_fill(struct net_peer *peer, struct ofi_pkt *pkt)
     struct ofi_pkt_hdr *hdr = (struct ofi_pkt_hdr *)(void *)pkt->bytes;
     size_t len = OFI_PKT_HDR_BYTES;
 
-    while (!list_empty(&peer->sendq) && len < OFI_PKT_BYTES) {
+    while (!list_empty(&peer->sendq) && len < pkt->cap) {
         struct ofi_tx *otx = LIST_FIRST(&peer->sendq, struct ofi_tx, link);
         struct net_tx *tx = net_tx_of(otx);
 
-        len += tx_copy(otx, pkt->bytes + len, OFI_PKT_BYTES - len);
+        len += tx_copy(otx, pkt->bytes + len, pkt->cap - len);
         if (otx->off == FRAME_HDR_BYTES + tx->head.len + tx->payload.len) {
             otx->state = OFI_TX_SENT;
             list_move_tail(&otx->link, &peer->sent);
@@ -568,8 +599,8 @@ peer_flush(struct net_peer *peer)
     struct ofi_tx *otx;
 
     while (peer->state == OFI_UP && unsent_flush(peer) && !list_empty(&peer->sendq) &&
-        peer->flying_nr < OFI_FLYING_NR_MAX) {
-        struct ofi_pkt *pkt = ofi_pkt_get(peer->ep);
+        has_room(peer)) {
+        struct ofi_pkt *pkt = ofi_pkt_get(peer->ep, is_bulk_queued(peer));
 
         if (pkt == NULL) {
             loop_task_add_later(net->loop, &peer->task);
@@ -580,6 +611,7 @@ peer_flush(struct net_peer *peer)
         pkt_fill(peer, pkt);
         list_add_tail(&pkt->link, &peer->unsent);
         peer->flying_nr++;
+        peer->flying_bytes += pkt->len;
         tick_set(net, true);
         net->in_cbs++;
         while ((otx = LIST_FIRST(&peer->sent, struct ofi_tx, link)) != NULL) {
@@ -816,7 +848,8 @@ hello_say(struct net_peer *peer)
     body[0] = (uint8_t)prov_len;
     memcpy(body + 1, peer->prov, prov_len);
     memcpy(body + 1 + prov_len, peer->ep->name, peer->ep->name_len);
-    if (!line_say(peer, OFI_LINE_HELLO, peer->token_in, OFI_LINE_VERSION, body,
+    if (!line_say(peer, OFI_LINE_HELLO, peer->token_in,
+            OFI_LINE_VERSION | (uint64_t)OFI_PKT_BYTES_MAX << 32, body,
             1 + prov_len + peer->ep->name_len))
         return CAIRN_ERR(UNREACH);
     return 0;
@@ -830,7 +863,10 @@ on_hello(struct net_peer *peer, const struct ofi_line_hdr *hdr, const uint8_t *b
     size_t prov_len = len > 0 ? body[0] : 0;
     int rc = 0;
 
-    if (peer->state != OFI_HELLO || le64_get(hdr->b) != OFI_LINE_VERSION)
+    if (peer->state != OFI_HELLO || (uint32_t)le64_get(hdr->b) != OFI_LINE_VERSION)
+        return CAIRN_ERR(PROTO);
+    peer->pkt_bytes_max = (size_t)(le64_get(hdr->b) >> 32);
+    if (peer->pkt_bytes_max < OFI_PKT_BYTES)
         return CAIRN_ERR(PROTO);
     if (prov_len != strlen(peer->prov) || len <= 1 + prov_len ||
         memcmp(body + 1, peer->prov, prov_len) != 0) {
@@ -1354,7 +1390,7 @@ ofi_send(struct net_peer *peer, struct net_tx *tx)
     frame_hdr_put(otx->hdr, tx->head.len, tx->payload.len);
     list_add_tail(&otx->link, &peer->sendq);
     peer->sendq_nr++;
-    if (peer->state == OFI_UP && peer->flying_nr < OFI_FLYING_NR_MAX)
+    if (peer->state == OFI_UP && has_room(peer))
         loop_task_add(peer->net->loop, &peer->task);
     return 0;
 }

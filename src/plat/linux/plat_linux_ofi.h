@@ -22,12 +22,18 @@
 #include "plat/linux/plat_linux_priv.h"
 
 enum {
-    OFI_PKT_BYTES = 8192, /* with header; below the eager limit of every provider in use */
+    OFI_PKT_BYTES = 8192, /* with header */
+    OFI_PKT_BYTES_MAX = 65536, /* of one that carries bulk */
     OFI_PKT_HDR_BYTES = 32,
     OFI_NAME_BYTES_MAX = 128, /* a fabric address */
     OFI_PROV_BYTES_MAX = 32,
     OFI_RX_NR = 64, /* receives posted */
+    OFI_RX_BYTES = OFI_PKT_BYTES_MAX + 256, /* each at another place in the caches' sets */
     OFI_FREE_NR_MAX = 128, /* packets kept for the next sends */
+    OFI_FREE_BIG_NR_MAX = 16, /* and of OFI_PKT_BYTES_MAX */
+    OFI_RD_BYTES = 256 << 10, /* a common read */
+    OFI_FREE_RD_NR_MAX =
+        8, /* buffers of such reads kept: fresh memory costs as much again as the read */
     OFI_CQ_READ_NR = 32, /* completions at a time */
 };
 #define OFI_ADDR_NONE UINT64_MAX
@@ -43,7 +49,7 @@ struct ofi_ctx {
 /* A read of a peer's memory. Its target is its own, since a read cannot be taken back (OFIF-3). */
 struct ofi_rd {
     struct ofi_ctx ctx; /* first */
-    struct list_head link; /* ep->rds */
+    struct list_head link; /* ep->rds, or ep->free_rds */
     void *owner; /* who reads; NULL: nobody cares any more */
     size_t len;
     uint8_t bytes[];
@@ -54,7 +60,8 @@ struct ofi_pkt {
     struct list_head link; /* free list; or the sender's list of those that the provider had no room for */
     void *owner; /* who sent it; NULL: nobody cares any more */
     size_t len;
-    uint8_t bytes[OFI_PKT_BYTES];
+    uint8_t *bytes; /* sends: they follow */
+    size_t cap;
 };
 
 /* A peer endpoint's address in the address vector, shared by the connections to it. */
@@ -70,7 +77,7 @@ struct ofi_ep;
 
 struct ofi_ep_cbs {
     void (*sent)(void *arg, struct ofi_pkt *pkt, int rc); /* the packet is the callee's again */
-    void (*read)(void *arg, struct ofi_rd *rd, int rc); /* rd is freed after it */
+    void (*read)(void *arg, struct ofi_rd *rd, int rc); /* rd is the endpoint's again after it */
     void (*recv)(void *arg, struct ofi_ep *ep, const uint8_t *bytes, size_t len);
 };
 
@@ -96,9 +103,12 @@ struct ofi_ep {
     uint32_t found_nr;
     bool is_error_found; /* the queue has one */
     struct ofi_pkt *rx; /* OFI_RX_NR of them */
+    uint8_t *rx_bytes;
     struct list_head rds; /* reads without a completion */
-    struct list_head free;
-    uint32_t free_nr;
+    struct list_head free_rds; /* of OFI_RD_BYTES */
+    uint32_t free_rds_nr;
+    struct list_head free, free_big;
+    uint32_t free_nr, free_big_nr;
     uint32_t flying_nr; /* sends without a completion */
     struct hmap addrs;
     uint32_t name_len;
@@ -113,8 +123,8 @@ void ofi_ep_destroy(struct ofi_ep *ep);
 /** Run what has completed. How many completions there were. */
 uint32_t ofi_ep_poll(struct ofi_ep *ep);
 
-/** NULL: no memory. */
-struct ofi_pkt *ofi_pkt_get(struct ofi_ep *ep);
+/** One of OFI_PKT_BYTES or OFI_PKT_BYTES_MAX. NULL: no memory. */
+struct ofi_pkt *ofi_pkt_get(struct ofi_ep *ep, bool is_big);
 void ofi_pkt_put(struct ofi_ep *ep, struct ofi_pkt *pkt);
 /** 0: sent() will follow. BUSY: no room, or the way there is not open yet: later. Else: it cannot be sent. */
 CAIRN_MUST_CHECK int ofi_pkt_send(struct ofi_ep *ep, const struct ofi_addr *to, struct ofi_pkt *pkt);

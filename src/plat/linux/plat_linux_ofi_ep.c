@@ -67,7 +67,7 @@ lib_defaults(const char *prov)
 {
     static const char *const tcp[][2] = {
         {"FI_OFI_RXM_BUFFER_SIZE", "2048"}, {"FI_OFI_RXM_MSG_RX_SIZE", "32"},
-        {"FI_OFI_RXM_EAGER_LIMIT", "16384"},
+        {"FI_OFI_RXM_EAGER_LIMIT", "65536"},
         {"FI_OFI_RXM_CM_PROGRESS_INTERVAL", "1000"}, /* us; connecting takes some of them */
     };
 
@@ -117,10 +117,41 @@ plat_linux_ofi_lib_destroy(struct ofi_lib *lib)
 static void
 rx_post(struct ofi_ep *ep, struct ofi_pkt *pkt)
 {
-    ssize_t rc = fi_recv(ep->ep, pkt->bytes, OFI_PKT_BYTES, NULL, FI_ADDR_UNSPEC, &pkt->ctx.ctx);
+    ssize_t rc = fi_recv(ep->ep, pkt->bytes, OFI_RX_BYTES, NULL, FI_ADDR_UNSPEC, &pkt->ctx.ctx);
 
     if (rc != 0)
         LOG_WARN("%s: a receive cannot be posted: %s", ep->prov, ep->lib->strerror((int)-rc));
+}
+
+static struct ofi_rd *
+rd_get(struct ofi_ep *ep, size_t len)
+{
+    struct ofi_rd *rd = LIST_FIRST(&ep->free_rds, struct ofi_rd, link);
+
+    if (rd == NULL || len > OFI_RD_BYTES) {
+        rd = malloc(sizeof(*rd) + MAX(len, (size_t)OFI_RD_BYTES));
+    } else {
+        list_del(&rd->link);
+        ep->free_rds_nr--;
+    }
+    if (rd == NULL)
+        return NULL;
+    rd->ctx.op = OFI_OP_READ;
+    list_init(&rd->link);
+    rd->owner = NULL;
+    rd->len = len;
+    return rd;
+}
+
+static void
+rd_put(struct ofi_ep *ep, struct ofi_rd *rd)
+{
+    if (rd->len > OFI_RD_BYTES || ep->free_rds_nr >= OFI_FREE_RD_NR_MAX) {
+        free(rd);
+        return;
+    }
+    list_add(&rd->link, &ep->free_rds);
+    ep->free_rds_nr++;
 }
 
 static void
@@ -140,7 +171,7 @@ completed(struct ofi_ep *ep, struct ofi_ctx *ctx, size_t len, int rc)
         list_del(&rd->link);
         if (rd->owner != NULL)
             ep->cbs->read(ep->arg, rd, rc);
-        free(rd);
+        rd_put(ep, rd);
         break;
     case OFI_OP_RECV:
         if (rc == 0)
@@ -351,7 +382,9 @@ ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip, const struc
         return CAIRN_ERR(NOMEM);
     list_init(&ep->link);
     list_init(&ep->free);
+    list_init(&ep->free_big);
     list_init(&ep->rds);
+    list_init(&ep->free_rds);
     list_init(&ep->poller.link);
     ep->lib = lib;
     ep->loop = loop;
@@ -362,7 +395,8 @@ ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip, const struc
     rc = hmap_init(&ep->addrs, OFI_ADDRS_BITS);
     if (rc == 0) {
         ep->rx = calloc(OFI_RX_NR, sizeof(*ep->rx));
-        rc = ep->rx == NULL ? CAIRN_ERR(NOMEM) : ep_info(ep);
+        ep->rx_bytes = malloc((size_t)OFI_RX_NR * OFI_RX_BYTES);
+        rc = ep->rx == NULL || ep->rx_bytes == NULL ? CAIRN_ERR(NOMEM) : ep_info(ep);
     }
     if (rc == 0)
         rc = ep_open(ep);
@@ -374,6 +408,7 @@ ofi_ep_create(struct plat_loop *loop, const char *prov, uint32_t ip, const struc
     }
     for (uint32_t i = 0; i < OFI_RX_NR; i++) {
         ep->rx[i].ctx.op = OFI_OP_RECV;
+        ep->rx[i].bytes = ep->rx_bytes + (size_t)i * OFI_RX_BYTES;
         rx_post(ep, &ep->rx[i]);
     }
     *ret_ep = ep;
@@ -413,12 +448,14 @@ ofi_ep_destroy(struct ofi_ep *ep)
         fid_close(&ep->fabric->fid);
     if (ep->info != NULL)
         ep->lib->freeinfo(ep->info);
+    list_splice_tail(&ep->free_big, &ep->free);
     while (!list_empty(&ep->free)) {
         struct ofi_pkt *pkt = LIST_FIRST(&ep->free, struct ofi_pkt, link);
 
         list_del(&pkt->link);
         free(pkt);
     }
+    list_splice_tail(&ep->free_rds, &ep->rds);
     while (!list_empty(&ep->rds)) {
         struct ofi_rd *rd = LIST_FIRST(&ep->rds, struct ofi_rd, link);
 
@@ -427,27 +464,27 @@ ofi_ep_destroy(struct ofi_ep *ep)
     }
     hmap_fini(&ep->addrs);
     free(ep->rx);
+    free(ep->rx_bytes);
     free(ep);
 }
 
 /* ---- packets -------------------------------------------------------------------------------------------------------- */
 
 struct ofi_pkt *
-ofi_pkt_get(struct ofi_ep *ep)
+ofi_pkt_get(struct ofi_ep *ep, bool is_big)
 {
-    struct ofi_pkt *pkt = LIST_FIRST(&ep->free, struct ofi_pkt, link);
+    struct ofi_pkt *pkt = LIST_FIRST(is_big ? &ep->free_big : &ep->free, struct ofi_pkt, link);
+    size_t cap = is_big ? OFI_PKT_BYTES_MAX : OFI_PKT_BYTES;
 
     if (pkt != NULL) {
         list_del(&pkt->link);
-        ep->free_nr--;
+        *(is_big ? &ep->free_big_nr : &ep->free_nr) -= 1;
         return pkt;
     }
-    pkt = malloc(sizeof(*pkt));
+    pkt = malloc(sizeof(*pkt) + cap);
     if (pkt == NULL)
         return NULL;
-    pkt->ctx.op = OFI_OP_SEND;
-    pkt->owner = NULL;
-    pkt->len = 0;
+    *pkt = (struct ofi_pkt){.ctx = {.op = OFI_OP_SEND}, .bytes = (uint8_t *)(pkt + 1), .cap = cap};
     list_init(&pkt->link);
     return pkt;
 }
@@ -455,13 +492,16 @@ ofi_pkt_get(struct ofi_ep *ep)
 void
 ofi_pkt_put(struct ofi_ep *ep, struct ofi_pkt *pkt)
 {
-    if (ep->free_nr >= OFI_FREE_NR_MAX) {
+    bool is_big = pkt->cap > OFI_PKT_BYTES;
+    uint32_t *nr = is_big ? &ep->free_big_nr : &ep->free_nr;
+
+    if (*nr >= (is_big ? OFI_FREE_BIG_NR_MAX : OFI_FREE_NR_MAX)) {
         free(pkt);
         return;
     }
     pkt->owner = NULL;
-    list_add(&pkt->link, &ep->free);
-    ep->free_nr++;
+    list_add(&pkt->link, is_big ? &ep->free_big : &ep->free);
+    *nr += 1;
 }
 
 int
@@ -482,17 +522,14 @@ int
 ofi_rd_start(struct ofi_ep *ep, const struct ofi_addr *from, size_t len, uint64_t at, uint64_t key,
     struct ofi_rd **ret_rd)
 {
-    struct ofi_rd *rd = malloc(sizeof(*rd) + len);
+    struct ofi_rd *rd = rd_get(ep, len);
     ssize_t rc;
 
     if (rd == NULL)
         return CAIRN_ERR(NOMEM);
-    rd->ctx.op = OFI_OP_READ;
-    rd->owner = NULL;
-    rd->len = len;
     rc = fi_read(ep->ep, rd->bytes, len, NULL, from->fi_addr, at, key, &rd->ctx.ctx);
     if (rc != 0) {
-        free(rd);
+        rd_put(ep, rd);
         return rc == -FI_EAGAIN ? -(int)DER_BUSY : CAIRN_ERR(UNREACH);
     }
     list_add_tail(&rd->link, &ep->rds);

@@ -20,6 +20,7 @@
 enum { LINE_HDR_BYTES = 24, HELLO = 1, PING = 2, PONG = 3, BYE = 4 };
 #define LINE_MAGIC UINT32_C(0x314e4c43)
 #define PROV "tcp;ofi_rxm"
+#define VERSION (2 | UINT64_C(65536) << 32) /* and how large packets may be */
 
 struct guard {
     struct fix f;
@@ -156,22 +157,23 @@ line_is_closed(struct guard *g, int fd)
 TEST_LINUX(plat_ofi, hostile_lines, "lines are Linux's")
 {
     struct guard g;
-    uint8_t buf[7][256];
-    size_t lens[7];
+    uint8_t buf[8][256];
+    size_t lens[8];
 
     if (!guard_init(&g))
         return;
     memset(buf, 0, sizeof(buf));
     memcpy(buf[0], "GET / HTTP/1.0\r\nHost: x\r\n\r\n", 27);
     lens[0] = 27;
-    lens[1] = hello_make(buf[1], "verbs;ofi_rxm", 1, 9);
-    lens[2] = hello_make(buf[2], PROV, 2, 9);
+    lens[1] = hello_make(buf[1], "verbs;ofi_rxm", VERSION, 9);
+    lens[2] = hello_make(buf[2], PROV, VERSION + 1, 9);
     lens[3] = line_make(buf[3], PING, 0, 0, NULL, 0); /* before hello */
     lens[4] = line_make(buf[4], HELLO, 1, 1, NULL, 0); /* no body */
-    lens[5] = hello_make(buf[5], PROV, 1, 9) - 1; /* an address too short */
+    lens[5] = hello_make(buf[5], PROV, VERSION, 9) - 1; /* an address too short */
     le16_put(buf[5] + 6, (uint16_t)(lens[5] - LINE_HDR_BYTES));
     lens[6] = line_make(buf[6], 9, 0, 0, NULL, 0);
-    for (int i = 0; i < 7; i++) {
+    lens[7] = hello_make(buf[7], PROV, 2 | UINT64_C(8191) << 32, 9); /* packets too small to talk */
+    for (int i = 0; i < 8; i++) {
         int fd = guard_dial(&g);
 
         EXPECT_EQ(send(fd, buf[i], lens[i], 0), (ssize_t)lens[i]);
@@ -192,11 +194,11 @@ TEST_LINUX(plat_ofi, hostile_after_hello, "lines are Linux's")
     if (!guard_init(&g))
         return;
     for (uint32_t i = 0; i < 4; i++) {
-        size_t len = hello_make(buf, PROV, 1, 9);
+        size_t len = hello_make(buf, PROV, VERSION, 9);
         int fd = guard_dial(&g);
 
         if (i == 0)
-            len += hello_make(buf + len, PROV, 1, 9);
+            len += hello_make(buf + len, PROV, VERSION, 9);
         if (i == 1)
             len += line_make(buf + len, PONG, 5, 0, NULL, 0);
         if (i == 2)
@@ -231,7 +233,7 @@ TEST_LINUX(plat_ofi, dead_fabric, "lines are Linux's")
         return;
     plat_linux_ofi_dead_set(g.f.plat, 400 * FIX_MS);
     fd = guard_dial(&g);
-    len = hello_make(buf, PROV, 1, 9);
+    len = hello_make(buf, PROV, VERSION, 9);
     EXPECT_EQ(send(fd, buf, len, 0), (ssize_t)len);
     EXPECT(fix_wait(&g.f, &g.accepted_nr, 1));
     tx.head = (struct iov){&byte, 1};
