@@ -169,6 +169,7 @@ struct net_ops {
         struct net_mem *mem, struct net_peer *peer, size_t off, uint8_t ret_where[NET_WHERE_BYTES]);
     /* `where` is hostile. Errors: NOSYS not from this peer; UNREACH it is down. With an error done() is not called. */
     int (*read)(struct net_peer *peer, struct net_read *rd, const uint8_t where[NET_WHERE_BYTES]);
+    uint32_t read_bytes_min; /* less comes faster in a message */
 };
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */

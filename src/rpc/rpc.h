@@ -48,8 +48,6 @@ enum {
     RPC_BODY_BYTES_MAX = NET_PAYLOAD_BYTES_MAX, /* one encoded request or reply */
     RPC_ARENA_BYTES_MAX = 64 << 20, /* of one request: arrays, the handler's memory, the reply */
     RPC_BULK_CHUNK_BYTES = 256 * 1024,
-    RPC_BULK_DIRECT_BYTES = 64 *
-        1024, /* chunks from here on are read from the client's memory, where that can be done */
     RPC_BULK_WINDOW_NR = 4, /* chunks of one pull or push in flight */
     RPC_BULK_SERVE_NR_MAX = 16, /* chunks that a client sends to one server at a time; more wait */
     RPC_TAG_SYSTEM = 0, /* tag 1 + i: target i */

@@ -689,8 +689,8 @@ chunk_start(struct rpc_bulk_op *op)
     chunk->buf = op->buf + op->asked;
     chunk->len = (uint32_t)MIN(op->len - op->asked, (size_t)RPC_BULK_CHUNK_BYTES);
     chunk->is_used = true;
-    chunk->is_direct = !op->is_push && chunk->len >= RPC_BULK_DIRECT_BYTES &&
-        !conn->is_direct_off && conn->net->ops->read != NULL;
+    chunk->is_direct = !op->is_push && conn->net->ops->read != NULL &&
+        chunk->len >= conn->net->ops->read_bytes_min && !conn->is_direct_off;
     op->asked += chunk->len;
     op->active_nr++;
     list_add_tail(&chunk->conn_link, &conn->chunks);

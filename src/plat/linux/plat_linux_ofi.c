@@ -51,6 +51,7 @@ enum {
     OFI_FLYING_NR_MAX = 32, /* packets of one peer */
     OFI_FLYING_BYTES_MAX = 512 << 10, /* a packet more, at most */
     OFI_BIG_FROM_BYTES = 2 * OFI_PKT_BYTES, /* queued: a big packet */
+    OFI_READ_BYTES_MIN = 256 << 10, /* as measured over tcp;ofi_rxm: docs/performance.md */
     OFI_READING_NR_MAX = 8, /* reads of one peer's memory */
     OFI_EARLY_NR_MAX = 2 * OFI_FLYING_NR_MAX, /* packets of one peer that wait for others */
     OFI_LINE_HDR_BYTES = 24,
@@ -1579,4 +1580,5 @@ const struct net_ops plat_linux_ofi_ops = {
     .mem_revoke = ofi_mem_revoke,
     .mem_where = ofi_mem_where,
     .read = ofi_read,
+    .read_bytes_min = OFI_READ_BYTES_MIN,
 };

@@ -56,6 +56,7 @@ enum {
     SOCK_SYN_NR = 3, /* some 15 s to connect */
     SOCK_READ_MEM_BYTES_MAX = 4 << 20, /* of one peer's memory in one poll */
     SOCK_NONCE_BYTES = 16,
+    SOCK_READ_BYTES_MIN = 64 << 10, /* as measured: docs/performance.md */
     SOCK_RETRIES_MAX = 2000, /* of a connect to a full AF_UNIX backlog, 1 ms apart */
 };
 
@@ -1116,4 +1117,5 @@ const struct net_ops plat_linux_sock_ops = {
     .mem_revoke = sock_mem_revoke,
     .mem_where = sock_mem_where,
     .read = sock_read,
+    .read_bytes_min = SOCK_READ_BYTES_MIN,
 };
