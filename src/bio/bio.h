@@ -25,6 +25,7 @@
 #include "base/ids.h"
 #include "base/iov.h"
 #include "bio/umem.h"
+#include "ult/ult.h"
 
 enum {
     BIO_BLK_BYTES = 4096,
@@ -153,6 +154,17 @@ bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
 /** Read [addr, addr+len) into buf (from bio_buf_get(), len rounded up to blocks). addr a multiple of BIO_BLK_BYTES. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
+
+/* A disk operation under way: its memory stays until bio_data_read_wait(). */
+struct bio_req {
+    struct plat_io io;
+    struct iov iov;
+    struct ult_eventual ev;
+};
+/** The same in two steps, for many at a time: whoever began it must wait for it. Does not yield. */
+void
+bio_data_read_start(struct bio_tgt *tgt, struct bio_req *req, uint64_t addr, void *buf, size_t len);
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_data_read_wait(struct bio_req *req);
 
 /**
  * The data role as memory: bytes [addr, addr+len) of it (any addr but block 0, 1..16 MiB), or NULL: the role is on a device, or memory has run out;

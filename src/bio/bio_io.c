@@ -305,14 +305,35 @@ bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len)
     return rc;
 }
 
+void
+bio_data_read_start(struct bio_tgt *tgt, struct bio_req *req, uint64_t addr, void *buf, size_t len)
+{
+    int rc = tgt->stop_rc;
+
+    if (rc == 0 && !data_range_is_valid(tgt, addr, len))
+        rc = CAIRN_ERR(DF_INVAL); /* the address came from an index */
+    if (rc == 0) {
+        bio_req_start(
+            &tgt->data, req, PLAT_IO_READ, 0, addr, buf, ALIGN_UP(len, (size_t)BIO_BLK_BYTES));
+        return;
+    }
+    ult_eventual_init(&req->ev);
+    ult_eventual_set(&req->ev, rc);
+}
+
+int
+bio_data_read_wait(struct bio_req *req)
+{
+    return bio_req_wait(req);
+}
+
 int
 bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len)
 {
-    if (tgt->stop_rc != 0)
-        return tgt->stop_rc;
-    if (!data_range_is_valid(tgt, addr, len))
-        return CAIRN_ERR(DF_INVAL); /* the address came from an index */
-    return bio_disk_rw(&tgt->data, PLAT_IO_READ, 0, addr, buf, ALIGN_UP(len, (size_t)BIO_BLK_BYTES));
+    struct bio_req req;
+
+    bio_data_read_start(tgt, &req, addr, buf, len);
+    return bio_req_wait(&req);
 }
 
 /* ---- data role as memory ---------------------------------------------------------------------------------------------- */

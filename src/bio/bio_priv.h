@@ -43,13 +43,6 @@ enum {
 
 /* ---- bio_io.c --------------------------------------------------------------------------------------------------------- */
 
-/* One disk operation and its waiter. */
-struct bio_req {
-    struct plat_io io;
-    struct iov iov;
-    struct ult_eventual ev;
-};
-
 struct bio_disk {
     struct plat *plat;
     struct plat_disk *disk; /* NULL: closed */

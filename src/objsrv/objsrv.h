@@ -26,7 +26,8 @@
 enum {
     OBJSRV_DATA_BYTES_MAX =
         16 << 20, /* of one apply, and one buffer: larger ones are the client's to split (REC2BIG) */
-    OBJSRV_GATHER_BYTES = 256 * 1024, /* segments smaller than this are pushed together */
+    OBJSRV_GATHER_BYTES = RPC_BULK_CHUNK_BYTES, /* of one part of a push */
+    OBJSRV_GATHER_PIECE_BYTES = 16 * 1024, /* smaller ones are copied together */
 };
 
 /*

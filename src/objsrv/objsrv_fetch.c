@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Reads of values. Small results travel in the reply; larger ones are pushed into the client's
- * region at the places of their ranges,
- * neighbours gathered into one push. The reply carries the CRC32C over what is present, in order
- * (MS-4).
+ * region at the places of their ranges, straight from where vos verified them, while it verifies the
+ * next; small neighbours are gathered. The reply carries the CRC32C over what is present, in order
+ * (MS-4), put together from those that vos compared the pieces with: what changes between there and
+ * the client is found there.
  * Tested by test/objsrv_test.c.
  */
 #include "base/assert.h"
@@ -42,7 +43,9 @@ describe(struct rpc_req *req, const struct vos_fetch *fetch, const struct vos_io
         if (segs == NULL)
             return CAIRN_ERR(NOMEM);
         for (uint32_t s = 0; s < src->seg_nr; s++) {
-            segs[s] = (struct proto_seg){src->segs[s].idx, src->segs[s].nr, src->segs[s].buf != NULL};
+            const struct vos_seg *seg = &src->segs[s];
+
+            segs[s] = (struct proto_seg){seg->idx, seg->nr, seg->buf != NULL || seg->is_later};
         }
         dst[i].size = src->size;
         dst[i].segs = (struct proto_array){src->seg_nr, segs};
@@ -59,121 +62,204 @@ describe(struct rpc_req *req, const struct vos_fetch *fetch, const struct vos_io
 
 /* ---- inline --------------------------------------------------------------------------------- */
 
+struct gift {
+    struct proto_obj_fetch_rep *out;
+    uint8_t *data; /* fetch->data_bytes of room */
+    uint64_t room;
+};
+
 static int
-give_inline(struct rpc_req *req, const struct vos_fetch *fetch, struct proto_obj_fetch_rep *out)
+inline_take(void *arg, const struct vos_piece *piece)
 {
-    uint8_t *data = arena_alloc(req->arena, fetch->data_bytes);
-    uint64_t off = 0;
+    struct gift *g = arg;
 
-    if (data == NULL)
-        return CAIRN_ERR(NOMEM);
-    for (uint32_t i = 0; i < fetch->iod_nr; i++) {
-        const struct vos_fetch_iod *iod = &fetch->iods[i];
-
-        for (uint32_t s = 0; s < iod->seg_nr; s++) {
-            uint64_t len = iod->segs[s].nr * iod->size;
-
-            if (iod->segs[s].buf == NULL)
-                continue;
-            CAIRN_ASSERT(len <= fetch->data_bytes - off);
-            memcpy(data + off, iod->segs[s].buf, len);
-            off += len;
-        }
-    }
-    out->data = (struct iov){data, off};
-    out->data_len = off;
-    out->data_crc = crc32c(0, data, off);
+    CAIRN_ASSERT(piece->len <= g->room - g->out->data_len);
+    memcpy(g->data + g->out->data_len, piece->buf, piece->len);
+    g->out->data_crc = crc32c_combine(g->out->data_crc, piece->crc, piece->len);
+    g->out->data_len += piece->len;
     return 0;
+}
+
+static int
+inline_drain(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int
+give_inline(struct vos_cont *cont, struct rpc_req *req, struct vos_fetch *fetch,
+    struct proto_obj_fetch_rep *out)
+{
+    struct gift g = {
+        .out = out, .data = arena_alloc(req->arena, fetch->data_bytes), .room = fetch->data_bytes};
+    struct vos_sink sink = {.arg = &g, .take = inline_take, .drain = inline_drain};
+    int rc;
+
+    if (g.data == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = vos_fetch_give(cont, fetch, &sink);
+    if (rc == 0)
+        out->data = (struct iov){g.data, out->data_len};
+    return rc;
 }
 
 /* ---- pushed --------------------------------------------------------------------------------- */
 
-/* Neighbouring segments on their way to the region. */
-struct gather {
-    struct rpc_req *req;
-    const struct proto_bulk *bulk;
-    uint8_t *buf; /* OBJSRV_GATHER_BYTES */
-    uint64_t region_off; /* where buf[0] goes */
-    uint64_t len;
+/*
+ * What was taken and not yet sent is one run: neighbours in the region, and either neighbours in memory,
+ * too, or copies in the half of `gather` that is being filled.
+ */
+struct pusher {
+    struct bio_tgt *bio;
+    const struct vos_fetch *fetch;
+    const struct proto_iod *piods;
+    struct rpc_push *push;
+    struct proto_obj_fetch_rep *out;
+    /* where pieces go */
+    uint32_t iod, seg;
+    uint64_t iod_off, seg_off; /* in the region */
+    /* the run */
+    const uint8_t *run;
+    uint64_t run_off;
+    size_t run_len;
+    uint32_t run_crc;
+    uint8_t *gather; /* two halves of OBJSRV_GATHER_BYTES, or NULL: none was needed yet */
+    uint32_t half;
 };
 
 static int
-gather_flush(struct gather *g)
+run_send(struct pusher *p)
 {
-    int rc = 0;
+    bool is_copy = p->gather != NULL && p->run == p->gather + p->half * OBJSRV_GATHER_BYTES;
+    int rc;
 
-    if (g->len > 0)
-        rc = rpc_bulk_push(g->req, g->bulk, g->region_off, g->buf, g->len);
-    g->len = 0;
+    if (p->run_len == 0)
+        return 0;
+    rc = rpc_push_part(p->push, p->run_off, p->run, p->run_len, p->run_crc);
+    p->run_len = 0;
+    /* The other half was sent before: nothing of it may be on its way when it is filled again. */
+    if (rc == 0 && is_copy && p->half == 1)
+        rc = rpc_push_flush(p->push);
+    if (is_copy)
+        p->half ^= 1;
+    ult_yield(); /* so that it leaves */
     return rc;
 }
 
-static int
-gather_add(struct gather *g, uint64_t region_off, const void *src, uint64_t len)
+/* Move on to the place of a segment. */
+static void
+seg_seek(struct pusher *p, uint32_t iod, uint32_t seg)
 {
-    bool is_large = len >= OBJSRV_GATHER_BYTES / 2;
-    bool fits = region_off == g->region_off + g->len && g->len + len <= OBJSRV_GATHER_BYTES;
+    while (p->iod < iod) {
+        p->iod_off += p->piods[p->iod++].buf_len;
+        p->seg_off = p->iod_off;
+        p->seg = 0;
+    }
+    for (; p->seg < seg; p->seg++) {
+        p->seg_off += p->fetch->iods[iod].segs[p->seg].nr * p->fetch->iods[iod].size;
+    }
+}
+
+static int
+run_begin(struct pusher *p, const struct vos_piece *piece, uint64_t off, bool is_small)
+{
+    void *buf;
     int rc;
 
-    if (is_large || !fits) {
-        rc = gather_flush(g);
+    if (is_small && p->gather == NULL) {
+        rc = bio_buf_get_more(p->bio, (size_t)2 * OBJSRV_GATHER_BYTES, &buf);
         if (rc != 0)
             return rc;
+        p->gather = buf;
     }
-    if (is_large)
-        return rpc_bulk_push(g->req, g->bulk, region_off, src, len);
-    if (g->len == 0)
-        g->region_off = region_off;
-    memcpy(g->buf + g->len, src, len);
-    g->len += len;
+    p->run = is_small ? p->gather + p->half * OBJSRV_GATHER_BYTES : piece->buf;
+    p->run_off = off;
+    p->run_crc = 0;
     return 0;
 }
 
+/* A piece joins the run, or begins the next one. */
 static int
-push_iod(struct gather *g, const struct vos_fetch_iod *iod, uint64_t region_off,
-    struct proto_obj_fetch_rep *out)
+run_add(struct pusher *p, const struct vos_piece *piece, uint64_t off)
 {
+    bool is_small = piece->len < OBJSRV_GATHER_PIECE_BYTES;
+    bool is_copy = p->gather != NULL && p->run == p->gather + p->half * OBJSRV_GATHER_BYTES;
+    bool is_next = p->run_len > 0 && off == p->run_off + p->run_len &&
+        p->run_len + piece->len <= OBJSRV_GATHER_BYTES &&
+        (is_copy ? is_small : p->run + p->run_len == (const uint8_t *)piece->buf);
     int rc;
 
-    for (uint32_t s = 0; s < iod->seg_nr; s++) {
-        uint64_t len = iod->segs[s].nr * iod->size;
-
-        if (iod->segs[s].buf != NULL) {
-            out->data_crc = crc32c(out->data_crc, iod->segs[s].buf, len);
-            out->data_len += len;
-            rc = gather_add(g, region_off, iod->segs[s].buf, len);
-            if (rc != 0)
-                return rc;
-        }
-        region_off += len;
+    if (!is_next) {
+        rc = run_send(p);
+        if (rc == 0)
+            rc = run_begin(p, piece, off, is_small);
+        if (rc != 0)
+            return rc;
+        is_copy = is_small;
     }
-    return 0;
+    if (is_copy)
+        memcpy(p->gather + p->half * OBJSRV_GATHER_BYTES + p->run_len, piece->buf, piece->len);
+    p->run_crc = crc32c_combine(p->run_crc, piece->crc, piece->len);
+    p->run_len += piece->len;
+    return p->run_len == OBJSRV_GATHER_BYTES ? run_send(p) : 0;
 }
 
 static int
-give_pushed(struct tgt *tgt, struct rpc_req *req, const struct vos_fetch *fetch,
+push_take(void *arg, const struct vos_piece *piece)
+{
+    struct pusher *p = arg;
+    struct vos_piece part = *piece;
+    size_t left = piece->len;
+    uint64_t off;
+    int rc = 0;
+
+    seg_seek(p, piece->iod, piece->seg);
+    off = p->seg_off + piece->off;
+    p->out->data_crc = crc32c_combine(p->out->data_crc, piece->crc, piece->len);
+    p->out->data_len += piece->len;
+    while (rc == 0 &&
+        left > OBJSRV_GATHER_BYTES) { /* chunks are shorter, unless the store says otherwise */
+        part.len = OBJSRV_GATHER_BYTES;
+        part.crc = crc32c(0, part.buf, part.len);
+        rc = run_add(p, &part, off);
+        off += part.len;
+        left -= part.len;
+        part.buf = (const uint8_t *)part.buf + part.len;
+    }
+    if (rc != 0)
+        return rc;
+    part.crc = left == piece->len ? piece->crc : crc32c(0, part.buf, left);
+    part.len = left;
+    return run_add(p, &part, off);
+}
+
+static int
+push_drain(void *arg)
+{
+    struct pusher *p = arg;
+    int rc = run_send(p), flush_rc = rpc_push_flush(p->push);
+
+    return rc != 0 ? rc : flush_rc;
+}
+
+static int
+give_pushed(struct tgt *tgt, struct vos_cont *cont, struct rpc_req *req, struct vos_fetch *fetch,
     struct proto_obj_fetch_rep *out)
 {
     const struct proto_obj_fetch_req *in = req->body;
-    const struct proto_iod *piods = in->iods.items;
-    struct gather g = {.req = req, .bulk = &in->bulk};
-    uint64_t region_off = 0;
-    void *buf = NULL;
+    struct pusher p = {.bio = tgt_bio(tgt), .fetch = fetch, .piods = in->iods.items, .out = out};
+    struct vos_sink sink = {.arg = &p, .take = push_take, .drain = push_drain};
     int rc;
 
     if (in->bulk.id == 0)
         return CAIRN_ERR(INVAL); /* more than fits a reply, and nowhere to put it */
-    rc = bio_buf_get_more(tgt_bio(tgt), OBJSRV_GATHER_BYTES, &buf);
+    rc = rpc_push_begin(req, &in->bulk, &p.push);
     if (rc != 0)
         return rc;
-    g.buf = buf;
-    for (uint32_t i = 0; rc == 0 && i < fetch->iod_nr; i++) {
-        rc = push_iod(&g, &fetch->iods[i], region_off, out);
-        region_off += piods[i].buf_len;
-    }
-    if (rc == 0)
-        rc = gather_flush(&g);
-    bio_buf_put(tgt_bio(tgt), buf, OBJSRV_GATHER_BYTES);
+    rc = vos_fetch_give(cont, fetch, &sink);
+    rpc_push_end(p.push); /* was drained */
+    bio_buf_put(tgt_bio(tgt), p.gather, (size_t)2 * OBJSRV_GATHER_BYTES);
     return rc;
 }
 
@@ -194,7 +280,7 @@ rooms_check(const struct proto_obj_fetch_req *in)
 }
 
 static int
-fetch_give(struct tgt *tgt, struct rpc_req *req, const struct vos_fetch *fetch,
+fetch_give(struct tgt *tgt, struct vos_cont *cont, struct rpc_req *req, struct vos_fetch *fetch,
     const struct vos_iod *iods, struct proto_obj_fetch_rep *out)
 {
     const struct proto_obj_fetch_req *in = req->body;
@@ -207,15 +293,19 @@ fetch_give(struct tgt *tgt, struct rpc_req *req, const struct vos_fetch *fetch,
     /* Who expects little names no region; its reply may be long all the same, by the number of its ranges, and then travels as payload. */
     if (fetch->data_bytes <= PROTO_INLINE_BYTES_MAX &&
         (in->bulk.id == 0 || bytes + fetch->data_bytes <= NET_HDR_BYTES_MAX - REPLY_FIXED_BYTES))
-        return give_inline(req, fetch, out);
-    return give_pushed(tgt, req, fetch, out);
+        return give_inline(cont, req, fetch, out);
+    return give_pushed(tgt, cont, req, fetch, out);
 }
 
 int
 objsrv_fetch(struct tgt *tgt, struct rpc_req *req, void *rep)
 {
     const struct proto_obj_fetch_req *in = req->body;
-    struct vos_oid oid = objsrv_oid(in->oid, in->shard, in->layout_ver);
+    struct vos_fetch_args args = {.oid = objsrv_oid(in->oid, in->shard, in->layout_ver),
+        .epoch = in->epoch,
+        .flags = in->flags,
+        .dkey = in->dkey,
+        .iod_nr = in->iods.nr};
     struct vos_fetch *fetch = NULL;
     struct vos_iod *iods = NULL;
     struct tgt_op op;
@@ -227,10 +317,12 @@ objsrv_fetch(struct tgt *tgt, struct rpc_req *req, void *rep)
     rc = rooms_check(in);
     if (rc == 0)
         rc = objsrv_iods(req->arena, &in->iods, &iods);
+    args.iods = iods;
+    args.deadline_ns = req->deadline_ns;
     if (rc == 0)
-        rc = vos_fetch(op.vos, &oid, in->epoch, in->flags, &in->dkey, iods, in->iods.nr, &fetch);
+        rc = vos_fetch_begin(op.vos, &args, &fetch);
     if (rc == 0)
-        rc = fetch_give(tgt, req, fetch, iods, rep);
+        rc = fetch_give(tgt, op.vos, req, fetch, iods, rep);
     vos_fetch_free(op.vos, fetch);
     tgt_op_end(&op);
     return rc;

@@ -196,6 +196,23 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_pull(
 CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_push(
     struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len);
 
+/**
+ * A push in parts, for a handler that makes later ones while earlier ones travel: begin, any number of parts, end. `desc` is borrowed until the end, of
+ * which every push begun is in need. Errors: as of rpc_bulk_push(), kept: what comes after the first one does nothing; NOMEM.
+ */
+struct rpc_push;
+CAIRN_MUST_CHECK int
+rpc_push_begin(struct rpc_req *req, const struct proto_bulk *desc, struct rpc_push **ret_push);
+/**
+ * At most RPC_BULK_CHUNK_BYTES, whose CRC32C the caller knows: the client compares what arrives with it. buf is borrowed until the next flush or end. Waits only
+ * while RPC_BULK_WINDOW_NR parts are on their way.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+rpc_push_part(struct rpc_push *push, uint64_t off, const void *buf, size_t len, uint32_t crc);
+/** All parts so far are in the region, or the push has failed and nothing touches their memory any more. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_push_flush(struct rpc_push *push);
+CAIRN_YIELDS int rpc_push_end(struct rpc_push *push); /* the same, for good; NULL-safe */
+
 struct rpc_stats {
     uint64_t calls_nr, replies_nr; /* as a caller */
     uint64_t requests_nr,

@@ -32,8 +32,10 @@ struct rpc_chunk {
     struct rpc_conn *conn;
     struct rpc_bulk_op *op;
     uint64_t xfer;
+    uint64_t off; /* in the region */
     uint8_t *buf;
     uint32_t len;
+    uint32_t crc; /* of a push */
     bool is_used;
     bool is_answered;
     bool is_placed;
@@ -44,16 +46,12 @@ struct rpc_chunk {
     struct rpc_msg *tx; /* a PUT that the transport has */
 };
 
-/* One pull or push; lives on the handler's stack. */
+/* One pull or push; lives on the handler's stack, a push in parts in the request's arena. */
 struct rpc_bulk_op {
     struct list_head link; /* ctx->bulk_ops */
     struct rpc_run *run;
     const struct proto_bulk *desc;
     bool is_push;
-    uint64_t off;
-    uint8_t *buf;
-    size_t len;
-    size_t asked; /* bytes given to chunks */
     uint32_t active_nr;
     int rc;
     struct ult_cond cond;
@@ -642,7 +640,7 @@ chunk_send(struct rpc_chunk *chunk)
     struct rpc_bulk_body body = {.xfer = chunk->xfer,
         .id = op->desc->id,
         .key = op->desc->key,
-        .off = op->off + (uint64_t)(chunk->buf - op->buf),
+        .off = chunk->off,
         .len = chunk->len};
     struct rpc_head head = {.kind = op->is_push ? RPC_KIND_BULK_PUT : RPC_KIND_BULK_GET,
         .call = op->run->call,
@@ -654,7 +652,7 @@ chunk_send(struct rpc_chunk *chunk)
     rpc_bulk_body_encode(&body, rpc_msg_body(msg));
     if (op->is_push) {
         head.payload_len = chunk->len;
-        head.payload_crc = crc32c(0, chunk->buf, chunk->len);
+        head.payload_crc = chunk->crc;
         msg->chunk = chunk;
         chunk->tx = msg;
     } else if (chunk->is_direct) {
@@ -668,8 +666,9 @@ chunk_send(struct rpc_chunk *chunk)
     return 0;
 }
 
+/* There is room for one more in the window. */
 static int
-chunk_start(struct rpc_bulk_op *op)
+chunk_start(struct rpc_bulk_op *op, uint64_t off, uint8_t *buf, size_t len, uint32_t crc)
 {
     struct rpc_conn *conn = op->run->conn;
     struct rpc_ctx *ctx = op->run->pub.ctx;
@@ -686,12 +685,13 @@ chunk_start(struct rpc_bulk_op *op)
     chunk->conn = conn;
     rpc_conn_ref(conn);
     chunk->xfer = ++ctx->xfer_last;
-    chunk->buf = op->buf + op->asked;
-    chunk->len = (uint32_t)MIN(op->len - op->asked, (size_t)RPC_BULK_CHUNK_BYTES);
+    chunk->off = off;
+    chunk->buf = buf;
+    chunk->len = (uint32_t)len;
+    chunk->crc = crc;
     chunk->is_used = true;
     chunk->is_direct = !op->is_push && conn->net->ops->read != NULL &&
         chunk->len >= conn->net->ops->read_bytes_min && !conn->is_direct_off;
-    op->asked += chunk->len;
     op->active_nr++;
     list_add_tail(&chunk->conn_link, &conn->chunks);
     hmap_insert(&ctx->chunks, &chunk->id_link, hash_mix64(chunk->xfer));
@@ -730,28 +730,68 @@ op_drain(struct rpc_bulk_op *op)
 }
 
 static int
-op_run(struct rpc_bulk_op *op)
+op_begin(struct rpc_bulk_op *op, struct rpc_req *req, const struct proto_bulk *desc, bool is_push)
+{
+    memset(op, 0, sizeof(*op));
+    op->run = CAIRN_CONTAINER_OF(req, struct rpc_run, pub);
+    op->desc = desc;
+    op->is_push = is_push;
+    if (desc->id == 0)
+        return CAIRN_ERR(INVAL);
+    ult_cond_init(&op->cond);
+    list_add_tail(&op->link, &req->ctx->bulk_ops);
+    return 0;
+}
+
+/* Wait for a chunk to end, or for the reason to give up. */
+static void
+op_wait(struct rpc_bulk_op *op)
+{
+    struct rpc_ctx *ctx = op->run->pub.ctx;
+    int rc = ult_cond_wait_until(&op->cond, NULL, op->run->pub.deadline_ns);
+
+    if (op->rc != 0 || op->active_nr == 0)
+        return;
+    if (rc != 0 && rpc_now_ns(ctx) >= op->run->pub.deadline_ns) {
+        op->rc = CAIRN_ERR(TIMEDOUT);
+    } else if (ctx->is_stopping) {
+        op->rc = CAIRN_ERR(SHUTDOWN);
+    }
+}
+
+static int
+op_part(struct rpc_bulk_op *op, uint64_t off, void *buf, size_t len, uint32_t crc)
 {
     struct rpc_ctx *ctx = op->run->pub.ctx;
 
-    while (op->rc == 0 && (op->asked < op->len || op->active_nr > 0)) {
-        if (op->asked < op->len && op->active_nr < RPC_BULK_WINDOW_NR) {
-            int rc = chunk_start(op);
+    if (op->rc != 0)
+        return op->rc;
+    if (off > op->desc->len || len > op->desc->len - off) {
+        op->rc = CAIRN_ERR(INVAL);
+    } else if (rpc_now_ns(ctx) >= op->run->pub.deadline_ns) {
+        op->rc = CAIRN_ERR(TIMEDOUT);
+    }
+    while (op->rc == 0 && op->active_nr == RPC_BULK_WINDOW_NR) {
+        op_wait(op);
+    }
+    if (op->rc == 0) {
+        int rc = chunk_start(op, off, buf, len, crc);
 
-            if (rc != 0 && op->rc == 0) {
-                op->rc = rc;
-            }
-        } else {
-            int rc = ult_cond_wait_until(&op->cond, NULL, op->run->pub.deadline_ns);
-
-            if (op->rc == 0 && op->active_nr > 0 && rc != 0 &&
-                rpc_now_ns(ctx) >= op->run->pub.deadline_ns) {
-                op->rc = CAIRN_ERR(TIMEDOUT);
-            }
+        if (rc != 0 && op->rc == 0) {
+            op->rc = rc;
         }
-        if (op->rc == 0 && ctx->is_stopping && op->active_nr > 0) {
+        if (op->rc == 0 && ctx->is_stopping) {
             op->rc = CAIRN_ERR(SHUTDOWN);
         }
+    }
+    return op->rc;
+}
+
+static int
+op_flush(struct rpc_bulk_op *op)
+{
+    while (op->rc == 0 && op->active_nr > 0) {
+        op_wait(op);
     }
     op_drain(op);
     return op->rc;
@@ -761,24 +801,24 @@ static int
 bulk_move(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len,
     bool is_push)
 {
-    struct rpc_ctx *ctx = req->ctx;
-    struct rpc_bulk_op op = {.run = CAIRN_CONTAINER_OF(req, struct rpc_run, pub),
-        .desc = desc,
-        .is_push = is_push,
-        .off = off,
-        .buf = buf,
-        .len = len};
+    struct rpc_bulk_op op;
+    uint8_t *at = buf;
     int rc;
 
     if (desc->id == 0 || off > desc->len || len > desc->len - off)
         return CAIRN_ERR(INVAL);
     if (len == 0)
         return 0;
-    if (rpc_now_ns(ctx) >= req->deadline_ns)
-        return CAIRN_ERR(TIMEDOUT);
-    ult_cond_init(&op.cond);
-    list_add_tail(&op.link, &ctx->bulk_ops);
-    rc = op_run(&op);
+    rc = op_begin(&op, req, desc, is_push);
+    while (rc == 0 && len > 0) {
+        size_t n = MIN(len, (size_t)RPC_BULK_CHUNK_BYTES);
+
+        rc = op_part(&op, off, at, n, is_push ? crc32c(0, at, n) : 0);
+        off += n;
+        at += n;
+        len -= n;
+    }
+    rc = op_flush(&op);
     list_del(&op.link);
     return rc;
 }
@@ -794,4 +834,46 @@ rpc_bulk_push(
     struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len)
 {
     return bulk_move(req, desc, off, (void *)(uintptr_t)buf, len, true);
+}
+
+/* ---- pushes in parts ------------------------------------------------------------------------------------------------ */
+
+struct rpc_push {
+    struct rpc_bulk_op op;
+};
+
+int
+rpc_push_begin(struct rpc_req *req, const struct proto_bulk *desc, struct rpc_push **ret_push)
+{
+    struct rpc_push *push = arena_alloc(req->arena, sizeof(*push));
+    int rc = push == NULL ? CAIRN_ERR(NOMEM) : op_begin(&push->op, req, desc, true);
+
+    if (rc == 0)
+        *ret_push = push;
+    return rc;
+}
+
+int
+rpc_push_part(struct rpc_push *push, uint64_t off, const void *buf, size_t len, uint32_t crc)
+{
+    CAIRN_ASSERT(len > 0 && len <= RPC_BULK_CHUNK_BYTES);
+    return op_part(&push->op, off, (void *)(uintptr_t)buf, len, crc);
+}
+
+int
+rpc_push_flush(struct rpc_push *push)
+{
+    return op_flush(&push->op);
+}
+
+int
+rpc_push_end(struct rpc_push *push)
+{
+    int rc = 0;
+
+    if (push != NULL) {
+        rc = op_flush(&push->op);
+        list_del(&push->op.link);
+    }
+    return rc;
 }

@@ -201,7 +201,9 @@ CAIRN_YIELDS int vos_req_refuse(struct vos_cont *cont, const struct vos_req_id *
 
 struct vos_seg {
     uint64_t idx, nr; /* records; a SINGLE value is idx 0 nr 1 */
-    void *buf; /* NULL: nothing there (never written or punched) */
+    void *buf; /* NULL: nothing there (never written or punched), or is_later */
+    uint32_t crc; /* of buf's bytes, CRC32C; after vos_fetch_begin() */
+    bool is_later; /* of vos_fetch_begin(): there is something, vos_fetch_give() hands it over */
 };
 
 struct vos_fetch_iod {
@@ -212,7 +214,7 @@ struct vos_fetch_iod {
 
 struct vos_fetch {
     uint64_t epoch; /* read at */
-    uint64_t data_bytes; /* sum over segs with a buffer */
+    uint64_t data_bytes; /* sum over segs with data */
     uint32_t iod_nr;
     struct vos_fetch_iod *iods;
 };
@@ -221,9 +223,49 @@ enum vos_fetch_flags {
     VOS_FETCH_SIZE_ONLY = 1 << 16 /* beside VOS_COND_*: fill sizes and segs, buf NULL */
 };
 
+struct vos_fetch_args {
+    struct vos_oid oid;
+    uint64_t epoch; /* VOS_EPOCH_MAX: now */
+    uint32_t flags;
+    struct iov dkey;
+    const struct vos_iod *iods;
+    uint32_t iod_nr;
+    uint64_t deadline_ns; /* monotonic; 0: none */
+};
+
 /**
- * Read at `epoch` (VOS_EPOCH_MAX: now). Missing keys are no error without conditions: size 0. `*ret_fetch` returns owned: free with vos_fetch_free().
- * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; NVME_IO.
+ * Look up what is visible. Missing keys are no error without conditions: size 0. What lies in the data role stays readable until vos_fetch_give()
+ * or vos_fetch_free(): soon, since no space freed meanwhile is used again before. `*ret_fetch` returns owned: free with vos_fetch_free().
+ * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; TIMEDOUT the deadline; NVME_IO.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch_begin(
+    struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch);
+
+/* Verified bytes of a segment. */
+struct vos_piece {
+    uint32_t iod, seg;
+    uint64_t off; /* bytes, within the segment */
+    const void *buf;
+    size_t len;
+    uint32_t crc; /* CRC32C of these bytes, as verified: who finds another later holds other bytes */
+};
+
+/* Where pieces go. take() may keep what is at piece->buf until drain() returned; both may yield; a failure ends the reading. */
+struct vos_sink {
+    void *arg;
+    int (*take)(void *arg, const struct vos_piece *piece);
+    int (*drain)(void *arg); /* nothing that was taken is needed any more */
+};
+
+/**
+ * Hand over all data, once, in the order of the segments: reads are bounded in number and memory, pieces at most as long as a checksum chunk. The
+ * last call of the sink is drain(), also after a failure. Errors: CSUM, NVME_IO, TIMEDOUT, NOMEM; those of the sink.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_fetch_give(struct vos_cont *cont, struct vos_fetch *fetch, const struct vos_sink *sink);
+
+/**
+ * Both at once, into memory of the fetch; without a deadline. Errors: as above; OVERFLOW more than VOS_FETCH_BYTES_MAX.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch(struct vos_cont *cont, const struct vos_oid *oid,
     uint64_t epoch, uint32_t flags, const struct iov *dkey, const struct vos_iod *iods,

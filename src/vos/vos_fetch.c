@@ -1,55 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Reads (vos.h, vos_fetch). The index is walked in steps without yields, each of which takes up where the last one ended, at one fixed epoch;
- * values with the metadata are copied out on the way, the others are read from the data role afterwards, in whole checksum chunks, under
+ * Look-ups of reads (vos.h, vos_fetch_begin). The index is walked in steps without yields, each of which takes up where the last one ended, at one fixed
+ * epoch; values with the metadata are copied out on the way, the others are read from the data role afterwards (vos_fetch_data.c), under
  * the protection of a bio reader (ST-4). Stamps are left first, so that nothing changes below the epoch between the steps.
  */
 #include "base/crc.h"
 #include "base/log.h"
 #include "vos/vos_evtree.h"
-#include "vos/vos_priv.h"
+#include "vos/vos_fetch_priv.h"
 
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 
-enum {
-    SEGS_NR_MAX = 1 << 20,
-    READS_NR_MAX = 1 << 16,
-    FETCH_CHUNK_BYTES = 16384,
-    VOS_FETCH_FIRST_NR = 6000 /
-        sizeof(max_align_t), /* small answers, one inline value of the largest size among them, need no chunk */
-    FETCH_MEM_BYTES_MAX = 2 * VOS_FETCH_BYTES_MAX,
-};
-
-/* A part of a value to be read from the data role. */
-struct vos_fetch_read {
-    uint32_t iod, seg;
-    uint64_t addr; /* of the first chunk */
-    uint64_t len; /* bytes from there that checksums cover */
-    uint64_t skip; /* wanted bytes begin here */
-    uint32_t chunk_bits;
-    uint64_t buf_off;
-    uint32_t *csums; /* of the chunks */
-};
-
-/* More memory of a fetch, behind one another. */
-struct vos_fetch_chunk {
-    struct vos_fetch_chunk *next;
-    max_align_t mem[];
-};
-
-struct vos_fetch_mem {
-    struct vos_fetch pub; /* first */
-    struct vos_fetch_chunk *chunks;
-    size_t total; /* bytes in chunks */
-    uint8_t *at; /* free bytes of the newest one, or of `first` */
-    size_t left;
-    uint8_t *buf; /* for the data role */
-    size_t buf_len;
-    bool buf_is_heap;
-    max_align_t first[VOS_FETCH_FIRST_NR];
-};
+enum { SEGS_NR_MAX = 1 << 20, WANTS_NR_MAX = 1 << 16 };
 
 struct fetch {
     struct vos_cont *cont;
@@ -72,28 +36,24 @@ struct fetch {
     uint64_t pos; /* everything before it has a segment */
     uint32_t seg_nr, seg_cap; /* of the iod at hand */
     struct vos_seg *segs; /* seg_first or of the heap */
-    uint32_t read_nr, read_cap;
-    struct vos_fetch_read *reads;
     /* not cleared */
     struct vos_seg seg_first[8];
     struct vos_evt_search search; /* begun while is_searching */
 };
 
-/* Memory that lives as long as the fetch, aligned to 16; NULL when there is none or too much was asked for. */
-static void *
-mem_alloc(struct fetch *f, size_t len)
+void *
+vos_fetch_mem_alloc(struct vos_tgt *tgt, struct vos_fetch_mem *mem, size_t len)
 {
-    struct vos_fetch_mem *mem = f->mem;
     size_t room = ALIGN_UP(len, (size_t)16);
     void *p;
 
     if (room > mem->left) {
-        size_t bytes = MAX(room, (size_t)FETCH_CHUNK_BYTES);
+        size_t bytes = MAX(room, (size_t)VOS_FETCH_CHUNK_BYTES);
         struct vos_fetch_chunk *c;
 
-        if (bytes > FETCH_MEM_BYTES_MAX - mem->total)
+        if (bytes > VOS_FETCH_MEM_BYTES_MAX - mem->total)
             return NULL;
-        c = vos_heap_alloc(&f->cont->tgt->heap, sizeof(*c) + bytes);
+        c = vos_heap_alloc(&tgt->heap, sizeof(*c) + bytes);
         if (c == NULL)
             return NULL;
         c->next = mem->chunks;
@@ -106,6 +66,12 @@ mem_alloc(struct fetch *f, size_t len)
     mem->at += room;
     mem->left -= room;
     return p;
+}
+
+static void *
+mem_alloc(struct fetch *f, size_t len)
+{
+    return vos_fetch_mem_alloc(f->cont->tgt, f->mem, len);
 }
 
 static void *
@@ -125,7 +91,7 @@ search_end(struct fetch *f)
 }
 
 static int
-seg_add(struct fetch *f, uint64_t idx, uint64_t nr, void *buf)
+seg_add(struct fetch *f, const struct vos_seg *seg)
 {
     if (f->seg_nr == f->seg_cap) {
         uint32_t cap = f->seg_cap * 2;
@@ -142,52 +108,57 @@ seg_add(struct fetch *f, uint64_t idx, uint64_t nr, void *buf)
         f->segs = segs;
         f->seg_cap = cap;
     }
-    f->segs[f->seg_nr++] = (struct vos_seg){.idx = idx, .nr = nr, .buf = buf};
+    f->segs[f->seg_nr++] = *seg;
     return 0;
 }
 
 static int
-read_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t len)
+hole_add(struct fetch *f, uint64_t idx, uint64_t nr)
 {
+    return seg_add(f, &(struct vos_seg){.idx = idx, .nr = nr});
+}
+
+static int
+want_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t len)
+{
+    struct vos_fetch_mem *mem = f->mem;
     uint64_t chunk = UINT64_C(1) << ver->csum_chunk_bits;
     uint64_t first = off / chunk, end = MIN(ALIGN_UP(off + len, chunk), (uint64_t)ver->stored_len);
     size_t csums_len = (size_t)(DIV_UP(end, chunk) - first) * sizeof(uint32_t);
-    struct vos_fetch_read *r;
+    struct vos_want *w;
 
-    if (f->read_nr == f->read_cap) {
-        uint32_t cap = f->read_cap == 0 ? 8 : f->read_cap * 2;
+    if (mem->want_nr == mem->want_cap) {
+        uint32_t cap = mem->want_cap == 0 ? 8 : mem->want_cap * 2;
 
-        if (cap > READS_NR_MAX)
+        if (cap > WANTS_NR_MAX)
             return CAIRN_ERR(OVERFLOW);
-        r = vos_heap_realloc(&f->cont->tgt->heap, f->reads, cap * sizeof(*r));
-        if (r == NULL)
+        w = vos_heap_realloc(&f->cont->tgt->heap, mem->wants, cap * sizeof(*w));
+        if (w == NULL)
             return CAIRN_ERR(NOMEM);
-        f->reads = r;
-        f->read_cap = cap;
+        mem->wants = w;
+        mem->want_cap = cap;
     }
-    r = &f->reads[f->read_nr];
-    *r = (struct vos_fetch_read){.iod = f->iod_idx,
-        .seg = f->seg_nr,
-        .addr = ver->addr + first * chunk,
+    w = &mem->wants[mem->want_nr];
+    *w = (struct vos_want){.addr = ver->addr + first * chunk,
         .len = end - first * chunk,
         .skip = off - first * chunk,
+        .nr = len,
         .chunk_bits = ver->csum_chunk_bits,
-        .buf_off = f->mem->buf_len};
-    r->csums = mem_dup(f, vos_ver_csums(ver) + first, csums_len);
-    if (r->csums == NULL)
+        .csums = mem_dup(f, vos_ver_csums(ver) + first, csums_len)};
+    if (w->csums == NULL)
         return CAIRN_ERR(NOMEM);
-    f->mem->buf_len += ALIGN_UP(r->len, (uint64_t)BIO_BLK_BYTES);
-    f->read_nr++;
+    mem->want_bytes += len;
+    mem->want_nr++;
     return 0;
 }
 
-static int
-csum_bad(const struct fetch *f, const char *where, uint64_t addr)
+int
+vos_fetch_csum_bad(struct oid oid, const char *where, uint64_t addr)
 {
-    char oid[OID_TEXT_BYTES];
+    char text[OID_TEXT_BYTES];
 
     LOG_WARN("object %s: checksum of a value does not match, %s at %#" PRIx64,
-        oid_to_text(f->oid->oid, oid), where, addr);
+        oid_to_text(oid, text), where, addr);
     return CAIRN_ERR(CSUM);
 }
 
@@ -196,22 +167,24 @@ static int
 value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t idx, uint64_t nr,
     uint64_t off, uint64_t len)
 {
+    struct vos_seg seg = {.idx = idx, .nr = nr};
     const uint8_t *data;
-    void *copy = NULL;
     int rc;
 
     f->mem->pub.data_bytes += len;
     if ((f->flags & VOS_FETCH_SIZE_ONLY) != 0)
-        return seg_add(f, idx, nr, NULL);
+        return seg_add(f, &seg);
     if ((ver->flags & VOS_VER_INLINE) == 0) {
-        rc = read_add(f, ver, off, len);
-        return rc != 0 ? rc : seg_add(f, idx, nr, NULL);
+        seg.is_later = true;
+        rc = want_add(f, ver, off, len);
+        return rc != 0 ? rc : seg_add(f, &seg);
     }
     data = vos_ver_data(ver);
-    if (crc32c(0, data, ver->stored_len) != vos_ver_csums(ver)[0])
-        return csum_bad(f, "metadata", rec);
-    copy = mem_dup(f, data + off, (size_t)len);
-    return copy == NULL ? CAIRN_ERR(NOMEM) : seg_add(f, idx, nr, copy);
+    if (!vos_csum_part(
+            data, ver->stored_len, vos_ver_csums(ver)[0], (size_t)off, (size_t)len, &seg.crc))
+        return vos_fetch_csum_bad(f->oid->oid, "metadata", rec);
+    seg.buf = mem_dup(f, data + off, (size_t)len);
+    return seg.buf == NULL ? CAIRN_ERR(NOMEM) : seg_add(f, &seg);
 }
 
 static int
@@ -252,7 +225,7 @@ recx_segs(struct fetch *f, struct vos_op *op, const struct recx *recx, struct vo
         if (rc != 0)
             return rc;
         if (p->lo > f->pos)
-            rc = seg_add(f, f->pos, p->lo - f->pos, NULL);
+            rc = hole_add(f, f->pos, p->lo - f->pos);
         if (rc == 0) {
             rc = value_add(f, &ext->ver, p->rec, p->lo, p->hi - p->lo + 1,
                 (p->lo - p->ext_lo) * rec_size, (p->hi - p->lo + 1) * rec_size);
@@ -260,7 +233,7 @@ recx_segs(struct fetch *f, struct vos_op *op, const struct recx *recx, struct vo
         f->pos = p->hi + 1;
         out->size = rec_size;
     }
-    return rc == 0 && f->pos < end ? seg_add(f, f->pos, end - f->pos, NULL) : rc;
+    return rc == 0 && f->pos < end ? hole_add(f, f->pos, end - f->pos) : rc;
 }
 
 static int
@@ -304,7 +277,7 @@ absent_segs(struct fetch *f, const struct vos_iod *iod)
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && iod->type == VOS_IOD_ARRAY && i < iod->recx_nr; i++) {
-        rc = seg_add(f, iod->recxs[i].idx, iod->recxs[i].nr, NULL);
+        rc = hole_add(f, iod->recxs[i].idx, iod->recxs[i].nr);
     }
     return rc;
 }
@@ -374,11 +347,10 @@ now_begin(struct fetch *f, struct vos_op *op)
         return;
     f->trim_nr = f->cont->trim_nr;
     f->iod_idx = f->recx_idx = 0;
-    f->seg_nr = f->read_nr = 0;
+    f->seg_nr = f->mem->want_nr = 0;
     search_end(f);
     memset(f->mem->pub.iods, 0, f->iod_nr * sizeof(*f->mem->pub.iods));
-    f->mem->buf_len = 0;
-    f->mem->pub.data_bytes = 0;
+    f->mem->want_bytes = f->mem->pub.data_bytes = 0;
     op->epoch = vos_epoch_now(f->cont->tgt);
     f->mem->pub.epoch = op->epoch;
     fetch_stamp(f, op);
@@ -390,6 +362,8 @@ fetch_body(struct vos_op *op, void *arg)
     struct fetch *f = arg;
     int rc;
 
+    if (vos_fetch_is_late(f->mem))
+        return CAIRN_ERR(TIMEDOUT);
     if (f->is_now)
         now_begin(f, op);
     rc = vos_walk_obj(op, f->cont, f->oid, false, &f->walk);
@@ -406,56 +380,12 @@ fetch_body(struct vos_op *op, void *arg)
     return rc;
 }
 
-static int
-read_one(struct fetch *f, const struct vos_fetch_read *r)
+void
+vos_fetch_leave(struct vos_tgt *tgt, struct vos_fetch_mem *mem)
 {
-    struct vos_fetch_mem *mem = f->mem;
-    uint8_t *buf = mem->buf + r->buf_off;
-    uint64_t chunk = UINT64_C(1) << r->chunk_bits;
-    int rc = bio_data_read(
-        f->cont->tgt->bio, r->addr, buf, ALIGN_UP((size_t)r->len, (size_t)BIO_BLK_BYTES));
-
-    for (uint64_t off = 0; rc == 0 && off < r->len; off += chunk) {
-        if (crc32c(0, buf + off, (size_t)MIN(chunk, r->len - off)) != r->csums[off / chunk])
-            rc = csum_bad(f, "data", r->addr + off);
-    }
-    mem->pub.iods[r->iod].segs[r->seg].buf = buf + r->skip;
-    return rc;
-}
-
-static int
-buf_alloc(struct fetch *f)
-{
-    struct vos_fetch_mem *mem = f->mem;
-    struct vos_tgt *tgt = f->cont->tgt;
-    void *buf = NULL;
-    int rc = 0;
-
-    if (mem->buf_len > VOS_FETCH_BYTES_MAX)
-        return CAIRN_ERR(OVERFLOW);
-    if (mem->buf_len <= BIO_BUF_BYTES_MAX) {
-        rc = bio_buf_get(tgt->bio, mem->buf_len, &buf);
-    } else {
-        /* Rare: more than one buffer may hold, and waiting for two could wait for ever. */
-        buf = mem_alloc(f, mem->buf_len + BIO_BLK_BYTES);
-        rc = buf == NULL ? CAIRN_ERR(NOMEM) : 0;
-        buf = (void *)ALIGN_UP((uintptr_t)buf, (uintptr_t)BIO_BLK_BYTES);
-        mem->buf_is_heap = true;
-    }
-    if (rc == 0)
-        mem->buf = buf;
-    return rc;
-}
-
-static int
-reads_run(struct fetch *f)
-{
-    int rc = f->read_nr == 0 ? 0 : buf_alloc(f);
-
-    for (uint32_t i = 0; rc == 0 && i < f->read_nr; i++) {
-        rc = read_one(f, &f->reads[i]);
-    }
-    return rc;
+    if (mem->has_reader)
+        bio_reader_leave(tgt->bio, &mem->reader);
+    mem->has_reader = false;
 }
 
 void
@@ -465,9 +395,9 @@ vos_fetch_free(struct vos_cont *cont, struct vos_fetch *fetch)
 
     if (fetch == NULL)
         return;
-    mem = CAIRN_CONTAINER_OF(fetch, struct vos_fetch_mem, pub);
-    if (mem->buf != NULL && !mem->buf_is_heap)
-        bio_buf_put(cont->tgt->bio, mem->buf, mem->buf_len);
+    mem = vos_fetch_mem_of(fetch);
+    vos_fetch_leave(cont->tgt, mem);
+    vos_heap_free(mem->wants);
     while (mem->chunks != NULL) {
         struct vos_fetch_chunk *c = mem->chunks;
 
@@ -517,7 +447,6 @@ static int
 fetch_run(struct fetch *f, uint64_t epoch)
 {
     struct vos_tgt *tgt = f->cont->tgt;
-    struct bio_reader reader;
     struct vos_op op;
     int rc = 0, wait_rc;
 
@@ -534,11 +463,11 @@ fetch_run(struct fetch *f, uint64_t epoch)
         f->mem->pub.epoch = op.epoch;
         fetch_stamp(f, &op);
     }
-    bio_reader_enter(tgt->bio, &reader);
+    bio_reader_enter(tgt->bio, &f->mem->reader);
+    f->mem->has_reader = true;
     rc = vos_read_run(tgt, &op, fetch_body, f);
-    if (rc == 0)
-        rc = reads_run(f);
-    bio_reader_leave(tgt->bio, &reader);
+    if (rc != 0 || f->mem->want_nr == 0)
+        vos_fetch_leave(tgt, f->mem);
     wait_rc = vos_wait(tgt, MAX(f->lsn, tgt->bound_lsn));
     return wait_rc != 0 ? wait_rc : rc;
 }
@@ -558,9 +487,9 @@ mem_create(struct vos_tgt *tgt)
 }
 
 int
-vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
-    const struct iov *dkey, const struct vos_iod *iods, uint32_t iod_nr, struct vos_fetch **ret_fetch)
+vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch)
 {
+    uint32_t iod_nr = args->iod_nr;
     struct fetch f;
     int rc;
 
@@ -568,17 +497,19 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
     f.segs = f.seg_first;
     f.seg_cap = ARRAY_SIZE(f.seg_first);
     f.cont = cont;
-    f.oid = oid;
-    f.dkey = dkey;
-    f.iods = iods;
+    f.oid = &args->oid;
+    f.dkey = &args->dkey;
+    f.iods = args->iods;
     f.iod_nr = iod_nr;
-    f.flags = flags;
+    f.flags = args->flags;
     rc = fetch_check(&f);
     if (rc != 0)
         return rc;
     f.mem = mem_create(cont->tgt);
     if (f.mem == NULL)
         return CAIRN_ERR(NOMEM);
+    f.mem->oid = args->oid.oid;
+    f.mem->deadline_ns = args->deadline_ns;
     f.mem->pub.iod_nr = iod_nr;
     f.mem->pub.iods = mem_alloc(&f, iod_nr * sizeof(*f.mem->pub.iods));
     f.akey_hkeys = mem_alloc(&f, iod_nr * sizeof(*f.akey_hkeys));
@@ -586,7 +517,7 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
         rc = CAIRN_ERR(NOMEM);
     } else {
         memset(f.mem->pub.iods, 0, iod_nr * sizeof(*f.mem->pub.iods));
-        rc = fetch_run(&f, epoch);
+        rc = fetch_run(&f, args->epoch);
     }
     if (rc == 0) {
         *ret_fetch = &f.mem->pub;
@@ -595,7 +526,6 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
     search_end(&f);
     if (f.segs != f.seg_first)
         vos_heap_free(f.segs);
-    vos_heap_free(f.reads);
     vos_fetch_free(cont, f.mem == NULL ? NULL : &f.mem->pub);
     return rc;
 }

@@ -109,12 +109,8 @@ narrow_draw(struct simt *t, struct rng *rng)
     cfg->pools |= is_named(t, "pools");
     if (is_named(t, "parts"))
         r->net_part_hi_ns = 60 * SIMT_S;
-    if (is_named(t, "slow")) {
+    if (is_named(t, "slow"))
         r->disk_lat_hi_ns = 50 * SIMT_MS;
-        cfg->wide = false;
-    }
-    if (cfg->wide) /* a fetch reads the rests of overwritten extents one after the other: thousands of them within one attempt */
-        r->disk_lat_hi_ns = MIN(r->disk_lat_hi_ns, 5 * SIMT_MS);
     if (is_named(t, "window"))
         r->net_window_bytes = 4096;
     if (cfg->call_ns != 0 && t->opts.works == 0)

@@ -476,6 +476,32 @@ TEST_ON(objsrv, large_fetches_at_once, BACKEND_SIM)
     run_slow(5000000, body_large);
 }
 
+/* Who asked has given up: so does the target, at the next step, and nothing of the request is left (MS-6). */
+static void
+body_late(struct env *env)
+{
+    const uint64_t disk_ns = UINT64_C(100000000);
+    struct proto_recx all = {0, LARGE_BYTES};
+    uint8_t *data = arena_calloc(&env->arena, 1, LARGE_BYTES);
+    struct proto_obj_fetch_rep rep;
+    struct tgt_stats st;
+
+    EXPECT_OK(put(env, &all, 1, 1, data, LARGE_BYTES));
+    EXPECT_OK(get(env, &all, 1, data, LARGE_BYTES, &rep));
+    env->timeout_ns = disk_ns / 2 * 3;
+    EXPECT_ERR(get(env, &all, 1, data, LARGE_BYTES, &rep), TIMEDOUT);
+    tgt_stats_get(env->tgt, &st);
+    EXPECT_EQ(st.running_nr, 1);
+    ult_sleep(disk_ns);
+    tgt_stats_get(env->tgt, &st);
+    EXPECT_EQ(st.running_nr, 0);
+}
+
+TEST_ON(objsrv, a_fetch_past_its_deadline, BACKEND_SIM)
+{
+    run_slow(UINT64_C(100000000), body_late);
+}
+
 static void
 body_lies(struct env *env)
 {
