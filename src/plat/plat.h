@@ -5,7 +5,7 @@
  * and plat/sim (one seeded event queue that owns time, disks, networks and the life of nodes).
  *
  *   PLT-1  A loop belongs to one xstream. All callbacks of a loop (disk completions, messages, posts) run inside
- *          plat_loop_poll() on that xstream, never inside the call that submitted the work, never on another thread.
+ *          plat_loop_poll() (or loop_flush()) on that xstream, never inside the call that submitted the work, never on another thread.
  *   PLT-2  Only plat_loop_post() and plat_loop_wake() may be called from a foreign thread.
  *   PLT-3  A completion is called exactly once for every submitted operation, also after an error or a close.
  *   PLT-4  Under plat/sim nothing depends on addresses, real time or thread races (SM-1).
@@ -186,6 +186,8 @@ struct plat_ops {
     int (*loop_create)(struct plat *plat, struct plat_loop **ret_loop);
     void (*loop_destroy)(struct plat_loop *loop);
     uint32_t (*loop_poll)(struct plat_loop *loop); /* dispatch what is there; how many callbacks ran */
+    /* Begin what was queued, without looking for events: sends go out. Their callbacks run inside, as in a poll. linux only; sim asserts. */
+    void (*loop_flush)(struct plat_loop *loop);
     /* Poll for at most spin_ns, then sleep until something is there, a wake-up or deadline. linux only; sim asserts. */
     void (*loop_wait)(struct plat_loop *loop, uint64_t deadline_ns);
     void (*loop_wake)(struct plat_loop *loop);

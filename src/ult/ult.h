@@ -60,6 +60,14 @@ void xstream_abandon(struct xstream *xs);
 uint64_t xstream_step(struct xstream *xs);
 /** The calling thread drives: poll, step, wait, until *done is set (by a ULT or post of this xstream) or the deadline (-DER_TIMEDOUT). */
 CAIRN_MUST_CHECK int xstream_drive(struct xstream *xs, const bool *done, uint64_t deadline_ns);
+/**
+ * The calling thread makes a ULT that runs fn(arg), and drives until *done: the ULT runs at once, before the loop is looked at. An xstream_drive() without deadline besides.
+ * Errors, nothing ran: AGAIN too many ULTs; NOMEM.
+ */
+CAIRN_MUST_CHECK int xstream_drive_new(
+    struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg, const bool *done);
+/* The calling thread, which could drive, runs what is ready now and returns; with `flush` what that sends goes out as well. */
+void xstream_nudge(struct xstream *xs, bool flush);
 
 struct plat *xstream_plat(struct xstream *xs);
 struct plat_loop *xstream_loop(struct xstream *xs);

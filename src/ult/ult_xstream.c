@@ -367,32 +367,74 @@ step_fn(void *arg)
     return xstream_step(arg);
 }
 
-int
-xstream_drive(struct xstream *xs, const bool *done, uint64_t deadline_ns)
+static void
+driver_enter(struct xstream *xs)
 {
     struct ult_thread_state *state = ult_thread_state();
     const void *other = atomic_exchange(&xs->driver, state);
-    int rc = 0;
 
     CAIRN_ASSERT(state->xs == NULL); /* on a ULT, wait instead */
     CAIRN_ASSERT(xs->thread == NULL);
     CAIRN_ASSERT(ERGO(other != NULL, other == state)); /* ULT-1: one thread at a time */
-    for (;;) {
-        uint64_t next_ns;
+}
 
-        xs->plat->ops->loop_poll(xs->loop);
-        next_ns = xstream_step(xs);
+static void
+driver_leave(struct xstream *xs)
+{
+    atomic_store(&xs->driver, NULL);
+}
+
+/* Step, wait, poll, until *done or the deadline. */
+static int
+drive(struct xstream *xs, const bool *done, uint64_t deadline_ns)
+{
+    for (;;) {
+        uint64_t next_ns = xstream_step(xs);
+
         if (*(const volatile bool *)done)
-            break;
-        if (deadline_ns != PLAT_NEVER_NS && plat_mono_ns(xs->plat) >= deadline_ns) {
-            rc = -DER_TIMEDOUT;
-            break;
-        }
+            return 0;
+        if (deadline_ns != PLAT_NEVER_NS && plat_mono_ns(xs->plat) >= deadline_ns)
+            return -DER_TIMEDOUT;
         if (next_ns != 0)
             xs->plat->ops->loop_wait(xs->loop, MIN(next_ns, deadline_ns));
+        xs->plat->ops->loop_poll(xs->loop);
     }
-    atomic_store(&xs->driver, NULL);
+}
+
+int
+xstream_drive(struct xstream *xs, const bool *done, uint64_t deadline_ns)
+{
+    int rc;
+
+    driver_enter(xs);
+    xs->plat->ops->loop_poll(xs->loop);
+    rc = drive(xs, done, deadline_ns);
+    driver_leave(xs);
     return rc;
+}
+
+int
+xstream_drive_new(
+    struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg, const bool *done)
+{
+    int rc;
+
+    driver_enter(xs);
+    rc = ult_create(xs, cls, fn, arg, NULL);
+    if (rc == 0)
+        rc = drive(xs, done, PLAT_NEVER_NS);
+    driver_leave(xs);
+    return rc;
+}
+
+void
+xstream_nudge(struct xstream *xs, bool flush)
+{
+    driver_enter(xs);
+    CAIRN_IGNORE(xstream_step(xs)); /* what is left is for the next driver */
+    if (flush)
+        xs->plat->ops->loop_flush(xs->loop);
+    driver_leave(xs);
 }
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ enum {
     CLIENT_HANDLES_NR_MAX = 1 << 20,
     CLIENT_REPLY_ARENA_BYTES_MAX = 4 << 20,
     CLIENT_PAR_NR_MAX = 16, /* parts of one call in flight */
+    CLIENT_BATCH_NR_MAX = 16, /* calls launched together */
 };
 
 /* Retry policy: an attempt that gets no answer is repeated with the same id until the call's time is over. */
@@ -135,6 +136,7 @@ struct daos_client {
     bool is_attached;
     bool is_closing; /* no call is sent any more */
     uint32_t task_nr; /* calls with an event that run */
+    uint32_t relaunches_nr; /* events that the last poll gave, less the launches since: as many more may be expected. The driver's */
     char attach_path[256]; /* "" when embedded or given by the test */
     uint64_t refresh_ns; /* when it was read last */
     bool is_foreign; /* another installation of the system's name has taken its place */
@@ -177,6 +179,12 @@ struct daos_client *client_inherited(void);
 
 /** Run fn(arg) on a ULT of the client and return its result, driving the xstream when needed. On one of its ULTs: just call. */
 int client_exec(struct daos_client *client, int (*fn)(void *arg), void *arg);
+/**
+ * The same for an fn that neither yields nor calls the application, on the calling thread itself if nobody drives. With `is_launch` what it made ready runs, and what that
+ * sends goes out: at once, or, as long as relaunches_nr says that the application is about to launch more, with the next of them, at most CLIENT_BATCH_NR_MAX together; the
+ * next poll sends it in any case, and the helper if there is none (HLP-2).
+ */
+int client_exec_short(struct daos_client *client, int (*fn)(void *arg), void *arg, bool is_launch);
 /** Drive the client's xstream, or watch another thread do so, until *done (set through client_done_set()) or the deadline. */
 CAIRN_MUST_CHECK int client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns);
 /** On a ULT of the client: *done = true and wake whoever watches. */

@@ -347,10 +347,18 @@ client_successor(struct daos_client *client)
     return NULL;
 }
 
+/* Whoever leaves while nobody drives, driver or called to be one, sees to it that somebody does. */
+static void
+handover_unlock(struct daos_client *client)
+{
+    struct plat_seat *seat = client_successor(client);
+
+    plat_gate_call_unlock(client->gate, seat != NULL ? seat : client_helper_seat(client));
+}
+
 int
 client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
 {
-    struct plat_seat *seat;
     int rc = 0;
 
     CAIRN_ASSERT(client->gate != NULL);
@@ -370,10 +378,33 @@ client_drive(struct daos_client *client, bool *done, uint64_t deadline_ns)
     }
     if (*done)
         rc = 0;
-    /* Whoever leaves while nobody drives, driver or called to be one, sees to it that somebody does. */
-    seat = client_successor(client);
-    plat_gate_call_unlock(client->gate, seat != NULL ? seat : client_helper_seat(client));
+    handover_unlock(client);
     return rc;
+}
+
+/* The calling thread is the driver from here to drive_end(), unless there is one: false. */
+static bool
+drive_begin(struct daos_client *client)
+{
+    bool is_mine;
+
+    CAIRN_ASSERT(client->gate != NULL);
+    plat_gate_lock(client->gate);
+    is_mine = !client->is_driven;
+    if (is_mine) {
+        client->is_driven = true;
+        client->drives_nr++;
+    }
+    plat_gate_unlock(client->gate);
+    return is_mine;
+}
+
+static void
+drive_end(struct daos_client *client)
+{
+    plat_gate_lock(client->gate);
+    client->is_driven = false;
+    handover_unlock(client);
 }
 
 int
@@ -384,13 +415,35 @@ client_exec(struct daos_client *client, int (*fn)(void *arg), void *arg)
 
     if (ult_self() != NULL)
         return fn(arg);
-    CAIRN_ASSERT(client->gate != NULL);
+    if (drive_begin(client)) {
+        rc = xstream_drive_new(client->xs, ULT_IO, exec_ult, &exec, &exec.is_done);
+        drive_end(client);
+        if (rc == 0)
+            return exec.rc;
+        /* Not now: too many ULTs. A post waits for its turn. */
+    }
     rc = xstream_post(client->xs, ULT_IO, exec_ult, &exec);
     if (rc != 0)
         return rc;
     rc = client_drive(client, &exec.is_done, PLAT_NEVER_NS);
     CAIRN_ASSERT(rc == 0);
     return exec.rc;
+}
+
+int
+client_exec_short(struct daos_client *client, int (*fn)(void *arg), void *arg, bool is_launch)
+{
+    int rc;
+
+    if (ult_self() != NULL)
+        return fn(arg);
+    if (!drive_begin(client))
+        return client_exec(client, fn, arg);
+    rc = fn(arg);
+    if (is_launch && rc == 0)
+        xstream_nudge(client->xs, client->relaunches_nr % CLIENT_BATCH_NR_MAX == 0);
+    drive_end(client);
+    return rc;
 }
 
 /* ---- several at a time ------------------------------------------------------------------------------------------------ */

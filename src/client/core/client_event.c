@@ -271,6 +271,8 @@ task_launch(void *arg)
         task->client->xs, ULT_IO, task_ult, task, NULL); /* does not run before this ULT waits */
     if (rc != 0)
         return rc;
+    if (task->client->relaunches_nr > 0)
+        task->client->relaunches_nr--;
     task->client->task_nr++;
     ev_launch(task->ev);
     task->ev->is_errno = task->is_errno;
@@ -297,7 +299,7 @@ run(struct daos_event *event, bool is_errno, int (*fn)(void *args), void *args, 
     task->fn = fn;
     memcpy(task->args, args, args_bytes);
     client_helper_start(client);
-    rc = client_exec(client, task_launch, task);
+    rc = client_exec_short(client, task_launch, task, true);
     if (rc != 0)
         free(task);
     return rc;
@@ -340,6 +342,15 @@ int
 client_run_sync(int (*fn)(void *args), void *args)
 {
     return client_run(NULL, fn, args, 0);
+}
+
+/* A step that only looks at events and queues, or changes them. */
+static int
+run_short(int (*fn)(void *args), void *args)
+{
+    struct daos_client *client = client_self();
+
+    return client == NULL ? CAIRN_ERR(UNINIT) : client_exec_short(client, fn, args, false);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------------------------------- */
@@ -501,6 +512,7 @@ eq_take_ult(void *arg)
         ev_take(ev);
         args->events[args->ret_nr++] = ev->self;
     }
+    eq->client->relaunches_nr = (uint32_t)args->ret_nr;
     if (args->ret_nr == 0 && args->waiter != NULL && (args->wait_running == 0 || eq->running_nr > 0)) {
         list_add_tail(&args->waiter->link, &eq->waiters);
     } else {
@@ -542,13 +554,13 @@ daos_eq_poll(daos_handle_t eqh, int wait_running, int64_t timeout, unsigned int 
 
         ult_eventual_init(&waiter.eventual);
         args.waiter = timeout == DAOS_EQ_NOWAIT ? NULL : &waiter;
-        rc = client_run_sync(eq_take_ult, &args);
+        rc = run_short(eq_take_ult, &args);
         if (rc != 0)
             return rc;
         if (args.ret_nr > 0 || args.waiter == NULL)
             return args.ret_nr;
         rc = waiter_wait(client, &waiter, deadline_ns);
-        CAIRN_IGNORE(client_run_sync(waiter_forget_ult, &waiter)); /* always 0 */
+        CAIRN_IGNORE(run_short(waiter_forget_ult, &waiter)); /* always 0 */
         if (rc != 0 && timeout != DAOS_EQ_WAIT)
             args.wait_running = 1, timeout = DAOS_EQ_NOWAIT; /* one last look */
     }
@@ -591,7 +603,7 @@ daos_eq_query(
     daos_handle_t eqh, daos_eq_query_t query, unsigned int nevents, struct daos_event **events)
 {
     struct eq_args args = {.eqh = eqh, .query = (unsigned int)query, .nr = nevents, .events = events};
-    int rc = client_run_sync(eq_query_ult, &args);
+    int rc = run_short(eq_query_ult, &args);
 
     return rc != 0 ? rc : args.ret_nr;
 }
@@ -647,7 +659,7 @@ daos_event_init(struct daos_event *ev, daos_handle_t eqh, struct daos_event *par
 
     if (ev == NULL)
         return CAIRN_ERR(INVAL);
-    return client_run_sync(event_init_ult, &args);
+    return run_short(event_init_ult, &args);
 }
 
 static void
@@ -686,7 +698,7 @@ daos_event_fini(struct daos_event *ev)
 {
     if (ev == NULL)
         return CAIRN_ERR(INVAL);
-    return client_run_sync(event_fini_ult, ev);
+    return run_short(event_fini_ult, ev);
 }
 
 static int
@@ -728,15 +740,15 @@ daos_event_test(struct daos_event *ev, int64_t timeout, bool *flag)
     poke(client);
     ult_eventual_init(&waiter.eventual);
     args.waiter = timeout == DAOS_EQ_NOWAIT ? NULL : &waiter;
-    rc = client_run_sync(event_test_ult, &args);
+    rc = run_short(event_test_ult, &args);
     if (rc != 0)
         return rc;
     if (!args.is_taken && args.waiter != NULL) {
         CAIRN_IGNORE(
             waiter_wait(client, &waiter, deadline_of(client, timeout))); /* the next look tells */
-        CAIRN_IGNORE(client_run_sync(waiter_forget_ult, &waiter)); /* always 0 */
+        CAIRN_IGNORE(run_short(waiter_forget_ult, &waiter)); /* always 0 */
         args.waiter = NULL;
-        rc = client_run_sync(event_test_ult, &args);
+        rc = run_short(event_test_ult, &args);
         if (rc != 0)
             return rc;
     }
@@ -804,7 +816,7 @@ daos_event_register_comp_cb(struct daos_event *ev, daos_event_comp_cb_t cb, void
         return CAIRN_ERR(NOMEM);
     args.cb->fn = cb;
     args.cb->arg = arg;
-    rc = client_run_sync(comp_cb_ult, &args);
+    rc = run_short(comp_cb_ult, &args);
     if (rc != 0)
         free(args.cb);
     return rc;
@@ -851,5 +863,5 @@ daos_event_abort(daos_event_t *ev)
 {
     if (ev == NULL)
         return CAIRN_ERR(INVAL);
-    return client_run_sync(abort_ult, ev);
+    return run_short(abort_ult, ev);
 }

@@ -6,7 +6,7 @@
  *   EV-1  An event of a queue is on exactly one of the queue's lists while RUNNING (running) or DONE (completed); a child is on none.
  *   EV-2  A parent is launched after all its children, by a barrier or with a call of its own; it completes with the first error of its children (barrier) or with its
  *         call's result, and is handed out only when no child runs.
- *   EV-3  All state is changed on ULTs of the client's xstream.
+ *   EV-3  All state is changed on ULTs of the client's xstream, or by the thread that drives it.
  *   EV-4  A callback serves one completion: it is forgotten when it has been called. Those of an event run in the order of their registration, on the ULT that
  *         completes the event, on whichever thread drives (client_helper.c).
  *   EV-5  An aborted call sends nothing any more and ends with CANCELED; what it had sent may have had its effect. A request in flight is waited for, because its

@@ -118,6 +118,59 @@ TEST_ON(client_helper, what_is_posted_gets_done_while_nobody_calls, BACKEND_LINU
     fake_fini(&fake);
 }
 
+/*
+ * Goal: what is launched after a poll that gave several events, and not all of them again, gets done although the client makes no call then: such launches wait for
+ * each other (client_exec_short). Method: as above.
+ */
+TEST_LINUX(client_helper, fewer_are_launched_than_were_polled, "OS threads")
+{
+    daos_event_t evs[8], *done[8];
+    daos_handle_t poh, coh, oh, eqh;
+    struct fake fake;
+    uint64_t value = 1;
+    uint32_t want;
+
+    if (!fake_init(&fake) || !fake_open(&fake, &poh, &coh) || !kv_make(coh, 1, &oh) ||
+        !EXPECT_OK(daos_eq_create(&eqh)))
+        goto out;
+    want = applied_nr(&fake);
+    for (int i = 0; i < 8; i++) {
+        EXPECT_OK(daos_event_init(&evs[i], eqh, NULL));
+    }
+    for (int round = 0; round < ROUNDS_NR; round++) {
+        int nr = 0, again = 0;
+
+        for (int i = 0; i < 8; i++, want++) {
+            EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, "k", sizeof(value), &value, &evs[i]));
+        }
+        while (nr < 8) {
+            int got = daos_eq_poll(eqh, 1, DAOS_EQ_WAIT, 8, done);
+
+            if (!EXPECT_GT(got, 0))
+                break;
+            nr += got;
+            for (int i = 0; nr == 8 && i < got - (got > 1); i++, again++, want++) {
+                EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, "k", sizeof(value), &value, done[i]));
+            }
+        }
+        while (applied_nr(&fake) < want) {
+        }
+        while (again > 0) {
+            int got = daos_eq_poll(eqh, 1, DAOS_EQ_WAIT, 8, done);
+
+            if (!EXPECT_GT(got, 0))
+                break;
+            again -= got;
+        }
+    }
+    EXPECT_EQ(applied_nr(&fake), want);
+    EXPECT_OK(daos_eq_destroy(eqh, 0));
+    EXPECT_OK(daos_kv_close(oh, NULL));
+    fake_close(poh, coh);
+out:
+    fake_fini(&fake);
+}
+
 /* ---- the thread ---------------------------------------------------------------------------------------------------------- */
 
 /* Threads of this process called "daos_helper"; the last one's blocked signals as the kernel prints them. */

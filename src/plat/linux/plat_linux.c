@@ -189,6 +189,7 @@ static const struct plat_ops linux_ops = {
     .loop_create = plat_linux_loop_create,
     .loop_destroy = plat_linux_loop_destroy,
     .loop_poll = plat_linux_loop_poll,
+    .loop_flush = plat_linux_loop_flush,
     .loop_wait = plat_linux_loop_wait,
     .loop_wake = plat_linux_loop_wake,
     .loop_post = plat_linux_loop_post,

@@ -4,7 +4,7 @@
  *
  *   LOOP-1  Whoever posts or wakes first publishes its work, then looks at `sleeping`; the loop first sets `sleeping`, then looks for
  *           work. Both in sequentially consistent order, so one of them sees the other and no wake-up is lost.
- *   LOOP-2  Sends and disk operations begun by a step reach the kernel at the start of the next poll, batched; loop_wait() never
+ *   LOOP-2  Sends and disk operations begun by a step reach the kernel at the start of the next poll or flush, batched; loop_wait() never
  *           sleeps while such work is queued.
  *   LOOP-3  A source that is removed is never called again, also if its event was found before.
  *   LOOP-4  Where there are pollers, which bring most of the traffic then, only each LOOP_ASK_EVERY-th look while awake asks the epoll set;
@@ -344,6 +344,14 @@ plat_linux_loop_poll(struct plat_loop *loop)
     if (loop->disk != NULL)
         disk_engine_submit(loop->disk);
     return loop->cbs_nr - before;
+}
+
+void
+plat_linux_loop_flush(struct plat_loop *loop)
+{
+    loop_tasks_run(loop);
+    if (loop->disk != NULL)
+        disk_engine_submit(loop->disk);
 }
 
 /* ---- wait ----------------------------------------------------------------------------------------------------------- */

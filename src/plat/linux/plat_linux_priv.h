@@ -108,6 +108,7 @@ int plat_linux_loop_create(struct plat *plat, struct plat_loop **ret_loop);
 void plat_linux_loop_destroy(struct plat_loop *loop);
 void plat_linux_loop_forked(struct plat_loop *loop); /* close the child's descriptors */
 uint32_t plat_linux_loop_poll(struct plat_loop *loop);
+void plat_linux_loop_flush(struct plat_loop *loop);
 void plat_linux_loop_wait(struct plat_loop *loop, uint64_t deadline_ns);
 void plat_linux_loop_wake(struct plat_loop *loop);
 void plat_linux_loop_post(struct plat_loop *loop, struct plat_post *post);

@@ -269,6 +269,13 @@ sim_loop_destroy(struct plat_loop *loop)
 }
 
 static void
+sim_loop_flush(struct plat_loop *loop)
+{
+    (void)loop;
+    assert_failed("loop_flush: under sim the event queue drives the loops", __FILE__, __LINE__);
+}
+
+static void
 sim_loop_wait(struct plat_loop *loop, uint64_t deadline_ns)
 {
     (void)loop;
@@ -388,6 +395,7 @@ static const struct plat_ops sim_ops = {
     .loop_create = sim_loop_create,
     .loop_destroy = sim_loop_destroy,
     .loop_poll = sim_loop_poll,
+    .loop_flush = sim_loop_flush,
     .loop_wait = sim_loop_wait,
     .loop_wake = sim_loop_kick,
     .loop_post = sim_loop_post,

@@ -48,6 +48,7 @@ struct fake_plat {
     struct plat plat;
     uint64_t now_ns;
     struct plat_post *head, *tail;
+    uint32_t polls_nr, flushes_nr;
 };
 
 static inline uint64_t
@@ -89,6 +90,7 @@ fake_loop_poll(struct plat_loop *loop)
     struct fake_plat *fake = (struct fake_plat *)loop;
     uint32_t nr = 0;
 
+    fake->polls_nr++;
     while (fake->head != NULL) {
         struct plat_post *post = fake->head;
 
@@ -97,6 +99,12 @@ fake_loop_poll(struct plat_loop *loop)
         nr++;
     }
     return nr;
+}
+
+static inline void
+fake_loop_flush(struct plat_loop *loop)
+{
+    ((struct fake_plat *)loop)->flushes_nr++;
 }
 
 static inline void
@@ -114,6 +122,7 @@ static const struct plat_ops fake_ops = {
     .loop_create = fake_loop_create,
     .loop_destroy = fake_loop_destroy,
     .loop_poll = fake_loop_poll,
+    .loop_flush = fake_loop_flush,
     .loop_wait = fake_loop_wait,
     .loop_post = fake_loop_post,
 };
