@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * ofi: what bare libfabric (`tcp;ofi_rxm` over loopback) does without Cairn, in the wait mode of plat_linux_loop.c: the queue is polled for
- * some 20 us before a sleep on its descriptor. Each side has a thread on a CPU of its own, an endpoint, a domain and a queue. The settings
+ * some 50 us before a sleep on its descriptor. Each side has a thread on a CPU of its own, an endpoint, a domain and a queue. The settings
  * of rxm are those of the product (plat_linux_ofi_ep.c): what is measured is what Cairn adds.
  *
  *   pingpong  fi_send() there, fi_send() back
@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum {
-    SPIN_NS = 20 * 1000,
+    SPIN_NS = 50 * 1000 /* PLAT_LINUX_SPIN_NS */,
     RX_NR = 32,
     SMALL_BYTES = 64,
     BULK_BYTES = 1 << 20,

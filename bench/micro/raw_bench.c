@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * raw: what this machine can do without Cairn, to hold other figures against: memory copies, and ping-pong over sockets between two
- * threads, each on a CPU of its own, in the two ways in which a loop waits: sleeping at once (_block), or polling for some 20 us first
+ * threads, each on a CPU of its own, in the two ways in which a loop waits: sleeping at once (_block), or polling for some 50 us first
  * (plat_linux_loop.c).
  */
 #include "bench.h"
@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 20 * 1000 };
+enum { SPIN_NS = 50 * 1000 /* PLAT_LINUX_SPIN_NS */ };
 
 static void
 must(bool ok)

@@ -16,7 +16,7 @@
 #include "proto/proto_svc.h"
 #include "rpc/rpc.h"
 
-enum { RANK = 3, BULK_BYTES = 1 << 20, CALLERS_NR = 16 };
+enum { RANK = 3, BULK_BYTES = 1 << 20, CALLERS_NR = 16, PAIRS_NR = 5 };
 
 struct world {
     struct plat *plat;
@@ -212,6 +212,21 @@ bulk_rate(struct world *w, uint16_t opcode)
 
 static void neighbour_stop(struct world *w);
 
+/* A pair: the rate alone, then beside the neighbour. */
+static void
+beside_stopped(struct world *w)
+{
+    double alone;
+
+    w->pings_nr /= CALLERS_NR;
+    pings_at_a_time(w); /* warm */
+    pings_at_a_time(w);
+    alone = w->pings_rate;
+    neighbour_stop(w);
+    pings_at_a_time(w);
+    w->beside_stopped = w->pings_rate / alone;
+}
+
 static void
 client_main(void *arg)
 {
@@ -228,6 +243,11 @@ client_main(void *arg)
 
     must(rpc_ctx_create(&opts, &w->cctx) == 0);
     ping(w); /* connects */
+    if (w->neighbour != 0) {
+        beside_stopped(w);
+        rpc_ctx_destroy(w->cctx);
+        return;
+    }
     start_ns = bench_now_ns();
     pings_main(w);
     w->ping_us = (double)(bench_now_ns() - start_ns) / 1e3 / (double)w->pings_nr;
@@ -236,15 +256,6 @@ client_main(void *arg)
     must(rpc_bulk_create(w->cctx, &sgl, RPC_BULK_READ | RPC_BULK_WRITE, &w->bulk) == 0);
     w->pull_rate = bulk_rate(w, PROTO_OBJ_APPLY);
     w->push_rate = bulk_rate(w, PROTO_OBJ_FETCH);
-    if (w->neighbour != 0) {
-        double alone;
-
-        pings_at_a_time(w);
-        alone = w->pings_rate;
-        neighbour_stop(w);
-        pings_at_a_time(w);
-        w->beside_stopped = w->pings_rate / alone;
-    }
     rpc_bulk_free(w->bulk);
     rpc_ctx_destroy(w->cctx);
 }
@@ -329,7 +340,7 @@ world_run(struct world *w, const char *uri)
 {
     struct xstream_opts sopts = {.name = "server", .cpu = 1}, copts = {.name = "client", .cpu = 0};
 
-    w->pings_nr = bench_times(20000);
+    w->pings_nr = bench_times(20000); /* at least CALLERS_NR */
     w->bulks_nr = bench_times(500);
     must(plat_linux_create(&w->plat) == 0);
     if (w->plat->ops->cpu_nr(w->plat) < 2) {
@@ -364,6 +375,27 @@ put(const char *name, const char *unit, double value, const char *against)
     bench_put(&(struct bench_figure){.name = name, .unit = unit, .value = value, .against = against});
 }
 
+/* The path of a socket is short: `ret_dir` for it. */
+static void
+unix_uri(char ret_dir[64], char ret_uri[NET_URI_MAX])
+{
+    const char *top = getenv("TMPDIR");
+
+    snprintf(ret_dir, 64, "%s/rpc_XXXXXX", top != NULL && strlen(top) < 40 ? top : "/var/tmp");
+    must(mkdtemp(ret_dir) != NULL);
+    snprintf(ret_uri, NET_URI_MAX, "unix://%s/s", ret_dir);
+}
+
+static void
+unix_gone(const char *dir)
+{
+    char path[NET_URI_MAX];
+
+    snprintf(path, sizeof(path), "%s/s", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
 BENCH(rpc_inproc)
 {
     struct world w = {.neighbour = 0};
@@ -379,17 +411,11 @@ BENCH(rpc_inproc)
 BENCH(rpc_unix)
 {
     struct world w = {.neighbour = 0};
-    const char *top = getenv("TMPDIR");
     char dir[64], uri[NET_URI_MAX];
 
-    /* The path of a socket is short. */
-    snprintf(dir, sizeof(dir), "%s/rpc_XXXXXX", top != NULL && strlen(top) < 40 ? top : "/var/tmp");
-    must(mkdtemp(dir) != NULL);
-    snprintf(uri, sizeof(uri), "unix://%s/s", dir);
+    unix_uri(dir, uri);
     world_run(&w, uri);
-    snprintf(uri, sizeof(uri), "%s/s", dir);
-    unlink(uri);
-    rmdir(dir);
+    unix_gone(dir);
     put("rpc.ping_unix.0B", "us", w.ping_us, "raw.unix_pingpong.64B");
     put("rpc.roundtrip_unix.64B", "us", w.roundtrip_us, "raw.unix_pingpong.64B");
     put("rpc.pings_unix.16", "calls/s", w.pings_rate, NULL);
@@ -421,22 +447,45 @@ BENCH(rpc_ofi)
     put("rpc.push_ofi.1MiB", "MB/s", w.push_rate, "raw.ofi_push.1MiB");
 }
 
-/* MS-6: what a client keeps of its rate while another is stopped. */
-BENCH(rpc_beside_stopped)
+static int
+double_cmp(const void *a, const void *b)
 {
-    static const struct {
-        const char *name, *uri;
-    } cases[] = {
-        {"rpc.beside_stopped_tcp", "tcp://127.0.0.1:0"},
-        {"rpc.beside_stopped_ofi", "ofi+tcp;ofi_rxm://127.0.0.1:0"},
-    };
+    double x = *(const double *)a, y = *(const double *)b;
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    return (x > y) - (x < y);
+}
+
+/*
+ * MS-6: what a client keeps of its rate while another is stopped: alone, beside, alone, beside ...; the median of the pairs. Rates follow
+ * the machine's mood; rpc_stop_test asserts the same in the server's turns and system calls.
+ */
+static void
+beside(const char *name, const char *uri)
+{
+    double ratios[PAIRS_NR];
+
+    for (int i = 0; i < PAIRS_NR; i++) {
         struct world w = {.neighbour = 0};
 
         neighbour_fork(&w);
-        world_run(&w, cases[i].uri);
+        world_run(&w, uri);
         neighbour_end(&w);
-        put(cases[i].name, "of the rate alone", w.beside_stopped, NULL);
+        ratios[i] = w.beside_stopped;
     }
+    qsort(ratios, PAIRS_NR, sizeof(ratios[0]), double_cmp);
+    bench_put(&(struct bench_figure){.name = name,
+        .unit = "rate/s" /* of the rate alone; more is better */,
+        .value = ratios[PAIRS_NR / 2],
+        .target = 0.9});
+}
+
+BENCH(rpc_beside_stopped)
+{
+    char dir[64], uri[NET_URI_MAX];
+
+    unix_uri(dir, uri);
+    beside("rpc.beside_stopped_unix", uri);
+    unix_gone(dir);
+    beside("rpc.beside_stopped_tcp", "tcp://127.0.0.1:0");
+    beside("rpc.beside_stopped_ofi", "ofi+tcp;ofi_rxm://127.0.0.1:0");
 }

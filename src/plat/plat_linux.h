@@ -22,6 +22,14 @@ void plat_linux_spin_set(struct plat *plat, uint64_t spin_ns);
  */
 void plat_linux_ofi_dead_set(struct plat *plat, uint64_t dead_ns);
 
+/* What a loop has done so far; read it on the loop's thread. */
+struct plat_linux_loop_stats {
+    uint64_t turns_nr; /* polls that found something to do */
+    uint64_t sleeps_nr;
+    uint64_t calls_nr; /* of the kernel or the fabric library, to move messages; not those that only ask whether there is something */
+};
+void plat_linux_loop_stats(const struct plat_loop *loop, struct plat_linux_loop_stats *ret_stats);
+
 /**
  * Use the helper threads for disks opened from now on, as where io_uring is forbidden. For tests, before any disk is open.
  * CAIRN_DISK=threads in the environment does the same to every plat of the process, CAIRN_DISK=buffered as where O_DIRECT is

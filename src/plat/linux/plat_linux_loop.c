@@ -65,6 +65,7 @@ loop_src_mod(struct plat_loop *loop, struct loop_src *src, uint32_t events)
     if (src->events == events)
         return;
     src->events = events;
+    loop->stats.calls_nr++;
     rc = epoll_ctl(loop->epfd, EPOLL_CTL_MOD, src->fd, &ev);
     CAIRN_ASSERT(rc == 0);
 }
@@ -258,11 +259,12 @@ loop_pollers_may_sleep(struct plat_loop *loop)
 
 /* ---- poll ----------------------------------------------------------------------------------------------------------- */
 
-/* One round: tasks that these add run in the next. */
-static void
+/* One round: tasks that these add run in the next. True: there were some. */
+static bool
 loop_tasks_run(struct plat_loop *loop)
 {
     struct list_head round;
+    bool found = !list_empty(&loop->tasks);
 
     list_init(&round);
     list_splice_tail(&loop->tasks, &round);
@@ -272,6 +274,7 @@ loop_tasks_run(struct plat_loop *loop)
         list_del(&task->link);
         task->fn(task);
     }
+    return found;
 }
 
 void
@@ -322,9 +325,10 @@ uint32_t
 plat_linux_loop_poll(struct plat_loop *loop)
 {
     uint32_t before = loop->cbs_nr;
+    bool found;
 
     loop_later_due(loop);
-    loop_tasks_run(loop);
+    found = loop_tasks_run(loop);
     if (loop->disk != NULL)
         disk_engine_submit(loop->disk);
     loop_events_look(loop, loop->cbs_nr != before);
@@ -340,9 +344,10 @@ plat_linux_loop_poll(struct plat_loop *loop)
     loop_posts_run(loop);
     if (loop->disk != NULL)
         disk_engine_reap(loop->disk);
-    loop_tasks_run(loop);
+    found = loop_tasks_run(loop) || found;
     if (loop->disk != NULL)
         disk_engine_submit(loop->disk);
+    loop->stats.turns_nr += found || loop->cbs_nr != before;
     return loop->cbs_nr - before;
 }
 
@@ -400,6 +405,7 @@ loop_sleep(struct plat_loop *loop, uint64_t now_ns, uint64_t deadline_ns)
     }
     atomic_store(&loop->sleeping, true); /* LOOP-1 */
     if (!loop_has_work(loop) && loop_pollers_may_sleep(loop)) {
+        loop->stats.sleeps_nr++;
         nr = epoll_pwait2(loop->epfd, loop->events, LOOP_EVENTS_MAX, timeout, NULL);
         if (nr < 0 && errno == ENOSYS) {
             int ms = timeout == NULL ? -1 : (int)MIN((deadline_ns - now_ns) / 1000000 + 1, 60000u);
@@ -430,6 +436,12 @@ plat_linux_loop_wait(struct plat_loop *loop, uint64_t deadline_ns)
     if (now_ns >= deadline_ns)
         return;
     loop_sleep(loop, now_ns, deadline_ns);
+}
+
+void
+plat_linux_loop_stats(const struct plat_loop *loop, struct plat_linux_loop_stats *ret_stats)
+{
+    *ret_stats = loop->stats;
 }
 
 /* ---- from other threads --------------------------------------------------------------------------------------------- */

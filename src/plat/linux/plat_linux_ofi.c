@@ -353,6 +353,7 @@ line_say(struct net_peer *peer, enum ofi_line_kind kind, uint64_t a, uint64_t b,
     le64_put(hdr->b, b);
     if (body_len > 0)
         memcpy(buf + OFI_LINE_HDR_BYTES, body, body_len);
+    peer->net->loop->stats.calls_nr++;
     return send(peer->src.fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
 }
 
@@ -989,6 +990,7 @@ line_read(struct net_peer *peer)
         MSG_DONTWAIT);
     int rc;
 
+    peer->net->loop->stats.calls_nr++;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {

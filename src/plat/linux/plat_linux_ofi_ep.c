@@ -202,6 +202,7 @@ ep_look(struct ofi_ep *ep)
     if (ep->found_nr > 0 || ep->is_error_found)
         return true;
     n = fi_cq_read(ep->cq, ep->found, OFI_CQ_READ_NR);
+    ep->loop->stats.calls_nr += n != -FI_EAGAIN;
     ep->found_nr = n > 0 ? (uint32_t)n : 0;
     ep->is_error_found = n == -FI_EAVAIL;
     return n > 0 || ep->is_error_found;
@@ -507,8 +508,10 @@ ofi_pkt_put(struct ofi_ep *ep, struct ofi_pkt *pkt)
 int
 ofi_pkt_send(struct ofi_ep *ep, const struct ofi_addr *to, struct ofi_pkt *pkt)
 {
-    ssize_t rc = fi_send(ep->ep, pkt->bytes, pkt->len, NULL, to->fi_addr, &pkt->ctx.ctx);
+    ssize_t rc;
 
+    ep->loop->stats.calls_nr++;
+    rc = fi_send(ep->ep, pkt->bytes, pkt->len, NULL, to->fi_addr, &pkt->ctx.ctx);
     if (rc == 0) {
         ep->flying_nr++;
         return 0;
@@ -527,6 +530,7 @@ ofi_rd_start(struct ofi_ep *ep, const struct ofi_addr *from, size_t len, uint64_
 
     if (rd == NULL)
         return CAIRN_ERR(NOMEM);
+    ep->loop->stats.calls_nr++;
     rc = fi_read(ep->ep, rd->bytes, len, NULL, from->fi_addr, at, key, &rd->ctx.ctx);
     if (rc != 0) {
         rd_put(ep, rd);

@@ -79,6 +79,7 @@ struct plat_loop {
     struct epoll_event events[LOOP_EVENTS_MAX]; /* found by loop_wait(), dispatched by loop_poll() */
     int events_nr;
     uint32_t cbs_nr; /* user callbacks run so far */
+    struct plat_linux_loop_stats stats;
     uint64_t retry_at_ns; /* PLAT_NEVER_NS: none is for later */
     struct spin spin;
     uint32_t looks_left_out_nr; /* LOOP-5 */

@@ -378,6 +378,7 @@ peer_write(struct net_peer *peer)
             break;
         msg.msg_iovlen += (size_t)sock_tx_gather(stx, iovs + msg.msg_iovlen);
     }
+    peer->net->loop->stats.calls_nr++;
     do {
         n = sendmsg(peer->src.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
@@ -486,6 +487,7 @@ peer_read(struct net_peer *peer)
     if (frame_rx_direct(&peer->rx, &direct))
         iovs[nr++] = (struct iovec){direct.buf, direct.len};
     iovs[nr++] = (struct iovec){loop->rxbuf, LOOP_RXBUF_BYTES};
+    loop->stats.calls_nr++;
     n = readv(peer->src.fd, iovs, nr);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -620,8 +622,10 @@ mem_read(struct net_peer *peer, const struct sock_read *srd, const struct iov *d
     struct iovec here[] = {{nonce, sizeof(nonce)}, {dst->buf, dst->len}};
     struct iovec there[] = {
         {(void *)(uintptr_t)srd->nonce_at, sizeof(nonce)}, {(void *)(uintptr_t)srd->at, dst->len}};
-    ssize_t n = process_vm_readv(peer->mem_pid, here, 2, there, 2, 0);
+    ssize_t n;
 
+    peer->net->loop->stats.calls_nr++;
+    n = process_vm_readv(peer->mem_pid, here, 2, there, 2, 0);
     if (n == (ssize_t)(sizeof(nonce) + dst->len) && memcmp(nonce, srd->nonce, sizeof(nonce)) == 0)
         return 0;
     peer->mem_pid = -1;

@@ -69,6 +69,8 @@ struct rig {
 
 /** The transports of the backend that the test runs on, ended by NULL. */
 const char *const *rig_transports(void);
+/** As rig_init(), but nothing runs yet: step the xstreams by hand, then start them. */
+bool rig_make(struct rig *rig, const char *transport, const struct sim_opts *sim_opts);
 /** False: an expectation failed, do not go on. */
 bool rig_init(struct rig *rig, const char *transport, const struct sim_opts *sim_opts);
 void rig_fini(struct rig *rig);

@@ -5,6 +5,7 @@
  * Method: a forked client pulls and pushes without end and says so through a pipe; it is stopped; the rig's client works; the stopped one's
  * requests end; it continues and is served again.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/select.h>
@@ -23,6 +24,7 @@ struct victim {
     struct rpc_ctx *ctx;
     char uri[NET_URI_MAX];
     int said_fd;
+    uint64_t timeout_ns; /* of its calls */
 };
 
 static int
@@ -52,8 +54,8 @@ victim_worker(void *arg)
 
         if (rc != 0)
             _exit(2);
-        rc = i % 2 == 0 ? rig_pull(&as_rig, bulk, 5 * RIG_SHORT_NS, &crc)
-                        : rig_push(&as_rig, bulk, 5 * RIG_SHORT_NS);
+        rc = i % 2 == 0 ? rig_pull(&as_rig, bulk, v->timeout_ns, &crc)
+                        : rig_push(&as_rig, bulk, v->timeout_ns);
         rpc_bulk_free(bulk);
         if (rc == 0 && write(v->said_fd, "x", 1) != 1)
             _exit(3);
@@ -84,9 +86,9 @@ victim_start(void *arg)
 
 /* Forked while the process has one thread; waits for the server's address. */
 static pid_t
-victim_fork(int *ret_uri_fd, int *ret_said_fd)
+victim_fork(uint64_t timeout_ns, int *ret_uri_fd, int *ret_said_fd)
 {
-    struct victim v = {.said_fd = -1};
+    struct victim v = {.said_fd = -1, .timeout_ns = timeout_ns};
     int uri_pipe[2], said_pipe[2];
     pid_t child;
 
@@ -187,7 +189,7 @@ static void
 stopped_over(const char *transport)
 {
     int uri_fd, said_fd;
-    pid_t child = victim_fork(&uri_fd, &said_fd);
+    pid_t child = victim_fork(5 * RIG_SHORT_NS, &uri_fd, &said_fd);
     struct rig rig;
 
     if (!rig_init(&rig, transport, NULL))
@@ -221,4 +223,136 @@ TEST_LINUX(rpc_stop, stopped_client_tcp, "processes are Linux's")
 TEST_LINUX(rpc_stop, stopped_client_ofi, "processes are Linux's")
 {
     stopped_over("ofi");
+}
+
+/* ---- what a stopped client costs ------------------------------------------------------------------------------------ */
+
+/*
+ * Client and server in one thread, stepped by hand in turns, so that the figures do not depend on who gets a CPU when: the server's turns
+ * and calls for each ping of the one client, alone and beside another that was stopped amid its transfers, whose requests still run.
+ */
+enum { BESIDE_PINGS_NR = 1000, BESIDE_SETTLE_NR = 2000, BESIDE_WAITS_NR = 50 };
+
+struct beside {
+    struct rig rig;
+    bool is_done;
+};
+
+static void
+beside_step(struct beside *b)
+{
+    struct plat *plat = b->rig.splat;
+
+    plat->ops->loop_poll(xstream_loop(b->rig.cxs));
+    xstream_step(b->rig.cxs);
+    plat->ops->loop_poll(xstream_loop(b->rig.sxs));
+    xstream_step(b->rig.sxs);
+}
+
+static void
+beside_pings(void *arg)
+{
+    struct beside *b = arg;
+
+    for (int i = 0; i < BESIDE_PINGS_NR && !test_failed(); i++) {
+        EXPECT_OK(rig_ping(&b->rig, RIG_LONG_NS));
+    }
+    b->is_done = true;
+}
+
+/* Turns and calls of the server for the pings. */
+static void
+beside_measure(struct beside *b, struct plat_linux_loop_stats *ret_used)
+{
+    struct plat_linux_loop_stats before, after;
+
+    b->is_done = false;
+    plat_linux_loop_stats(xstream_loop(b->rig.sxs), &before);
+    EXPECT_OK(ult_create(b->rig.cxs, ULT_IO, beside_pings, b, NULL));
+    while (!b->is_done) {
+        beside_step(b);
+    }
+    plat_linux_loop_stats(xstream_loop(b->rig.sxs), &after);
+    ret_used->turns_nr = after.turns_nr - before.turns_nr;
+    ret_used->calls_nr = after.calls_nr - before.calls_nr;
+}
+
+/* Turns of the server while nobody asks for anything. */
+static uint64_t
+beside_quiet(struct beside *b)
+{
+    struct plat_linux_loop_stats before, after;
+
+    plat_linux_loop_stats(xstream_loop(b->rig.sxs), &before);
+    for (int i = 0; i < BESIDE_WAITS_NR; i++) {
+        b->rig.splat->ops->loop_wait(
+            xstream_loop(b->rig.sxs), plat_mono_ns(b->rig.splat) + 2 * RIG_MS);
+        b->rig.splat->ops->loop_poll(xstream_loop(b->rig.sxs));
+        xstream_step(b->rig.sxs);
+    }
+    plat_linux_loop_stats(xstream_loop(b->rig.sxs), &after);
+    return after.turns_nr - before.turns_nr;
+}
+
+static void
+beside_over(const char *transport)
+{
+    struct plat_linux_loop_stats alone, beside;
+    uint64_t quiet_alone, quiet_beside;
+    struct beside b = {.is_done = false};
+    struct rpc_stats stats;
+    int uri_fd, said_fd;
+    pid_t child = victim_fork(RIG_LONG_NS, &uri_fd, &said_fd);
+    uint32_t said_nr = 0;
+    char c;
+
+    if (!rig_make(&b.rig, transport, NULL))
+        return;
+    beside_measure(&b, &alone); /* connects */
+    beside_measure(&b, &alone);
+    quiet_alone = beside_quiet(&b);
+    fcntl(said_fd, F_SETFL, O_NONBLOCK);
+    EXPECT_EQ(write(uri_fd, b.rig.suri, sizeof(b.rig.suri)), (ssize_t)sizeof(b.rig.suri));
+    while (said_nr < 4 * WORKERS_NR) {
+        beside_step(&b);
+        said_nr += read(said_fd, &c, 1) == 1;
+    }
+    kill(child, SIGSTOP);
+    EXPECT_EQ(waitpid(child, NULL, WUNTRACED), child);
+    for (int i = 0; i < BESIDE_SETTLE_NR; i++) {
+        beside_step(&b); /* what was on its way */
+    }
+    rpc_ctx_stats(b.rig.server.ctx, &stats);
+    EXPECT_GT(stats.running_nr, 0u);
+    beside_measure(&b, &beside);
+    quiet_beside = beside_quiet(&b);
+    rpc_ctx_stats(b.rig.server.ctx, &stats);
+    EXPECT_GT(stats.running_nr, 0u); /* it was beside them all the time */
+    EXPECT_LE(beside.turns_nr, alone.turns_nr + alone.turns_nr / 10);
+    EXPECT_LE(beside.calls_nr, alone.calls_nr + alone.calls_nr / 10);
+    EXPECT_LE(quiet_beside, quiet_alone + BESIDE_WAITS_NR / 10);
+    kill(child, SIGKILL);
+    EXPECT_EQ(waitpid(child, NULL, 0), child);
+    EXPECT_OK(xstream_drive(b.rig.sxs, &b.is_done, PLAT_NEVER_NS)); /* this thread was the last */
+    EXPECT_OK(xstream_drive(b.rig.cxs, &b.is_done, PLAT_NEVER_NS));
+    EXPECT_OK(xstream_start(b.rig.sxs));
+    EXPECT_OK(xstream_start(b.rig.cxs));
+    rig_fini(&b.rig);
+    close(uri_fd);
+    close(said_fd);
+}
+
+TEST_LINUX(rpc_stop, beside_stopped_unix, "processes are Linux's")
+{
+    beside_over("unix");
+}
+
+TEST_LINUX(rpc_stop, beside_stopped_tcp, "processes are Linux's")
+{
+    beside_over("tcp");
+}
+
+TEST_LINUX(rpc_stop, beside_stopped_ofi, "processes are Linux's")
+{
+    beside_over("ofi");
 }
