@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * cont: containers of a pool: their part of the pool's service. Create, destroy, open, close,
- * query, object ids, properties, attributes.
+ * query, object ids, properties, attributes, snapshots.
  *
  *   CON-1  A label names at most one container of a pool; label and uuid are never mistaken
  *          for each other.
@@ -11,6 +11,8 @@
  *   CON-4  Object ids are handed out once, also across restarts; the answer of a resend is
  *          the range of the first (MS-2).
  *   CON-5  A container cannot be opened for writing with a pool handle that may only read.
+ *   CON-6  Everything that was acknowledged before a snapshot was asked for is in it, nothing that
+ *          began after it was answered is; what can be read at its epoch never changes.
  *
  * All of POL-1 and POL-2 hold. Owner: the system xstream. Rows: README.md. Tested by test/ and
  * test/server.
@@ -39,7 +41,7 @@ enum cont_prop {
     CONT_PROP_ALLOCED_OID = 0x1013,
 };
 
-enum { CONT_HDLS_NR_MAX = 8192, CONT_EVICT_BATCH_NR = 40 };
+enum { CONT_HDLS_NR_MAX = 8192, CONT_EVICT_BATCH_NR = 40, CONT_SNAPS_NR_MAX = 4096 };
 #define CONT_OID_FIRST UINT64_C(1)
 
 /** Properties of containers: what there is and what is in force by default. */
@@ -60,6 +62,10 @@ CAIRN_YIELDS int cont_h_attr_list(struct pool_svcs *svcs, struct rpc_req *req, v
 CAIRN_YIELDS int cont_h_attr_get(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_attr_set(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_attr_del(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
+CAIRN_YIELDS int cont_h_snap_create(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
+CAIRN_YIELDS int cont_h_snap_list(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
+CAIRN_YIELDS int cont_h_snap_set(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
+CAIRN_YIELDS int cont_h_snap_destroy(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 /** PROTO_POOL_LIST_CONT and PROTO_POOL_HDL: the pool's requests that look at containers. */
 CAIRN_YIELDS int cont_h_list(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_hdl(struct pool_svcs *svcs, struct rpc_req *req, void *rep);

@@ -307,6 +307,8 @@ open_reply(struct pool_call *call, const struct uuid *cont, struct proto_cont_op
         rc = cont_props_get(call, cont, &row, NULL, &out->props);
     if (rc == 0)
         rc = cont_hdl_count(call, cont, &out->hdl_nr, &has_ex);
+    if (rc == 0)
+        rc = cont_snap_stat(call, cont, &out->snap_nr, &out->snap_last);
     if (rc != 0)
         return rc;
     out->cont = *cont;

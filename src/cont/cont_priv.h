@@ -22,7 +22,7 @@ struct cont_hdl {
 };
 
 /* Names of a container's own tables, in the call's arena; NULL when there is no memory. */
-enum cont_table { CONT_TABLE_PROPS, CONT_TABLE_ATTRS, CONT_TABLE_HDLS };
+enum cont_table { CONT_TABLE_PROPS, CONT_TABLE_ATTRS, CONT_TABLE_HDLS, CONT_TABLE_SNAPS };
 const char *cont_table(struct pool_call *call, enum cont_table table, const struct uuid *cont);
 
 /* Errors: NONEXIST. */
@@ -51,6 +51,10 @@ cont_hdl_evict(struct pool_call *call, const struct uuid *cont, struct proto_arr
 /* How many handles, and whether one is exclusive. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 cont_hdl_count(struct pool_call *call, const struct uuid *cont, uint32_t *ret_nr, bool *ret_has_ex);
+
+/* How many snapshots, and the epoch of the newest (0: none). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int cont_snap_stat(
+    struct pool_call *call, const struct uuid *cont, uint32_t *ret_nr, uint64_t *ret_last);
 
 /* Properties in force, computed ones included. wanted NULL or empty: all. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int cont_props_get(struct pool_call *call, const struct uuid *cont,

@@ -67,7 +67,7 @@ const char *
 cont_table(struct pool_call *call, enum cont_table table, const struct uuid *cont)
 {
     static const char *const prefix[] = {
-        [CONT_TABLE_PROPS] = "cp.", [CONT_TABLE_ATTRS] = "ca.", [CONT_TABLE_HDLS] = "ch."};
+        [CONT_TABLE_PROPS] = "cp.", [CONT_TABLE_ATTRS] = "ca.", [CONT_TABLE_HDLS] = "ch.", [CONT_TABLE_SNAPS] = "cs."};
     char text[CUUID_TEXT_BYTES + 4];
     char *name;
 

@@ -135,7 +135,7 @@ cont_h_create(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
 static int
 destroy(struct pool_call *call, const struct proto_cont_destroy_req *in, struct uuid *ret_cont)
 {
-    const char *props, *attrs, *hdls;
+    const char *props, *attrs, *hdls, *snaps;
     struct proto_array evicted;
     struct cont_row row;
     uint32_t nr;
@@ -154,7 +154,8 @@ destroy(struct pool_call *call, const struct proto_cont_destroy_req *in, struct 
     props = cont_table(call, CONT_TABLE_PROPS, ret_cont);
     attrs = cont_table(call, CONT_TABLE_ATTRS, ret_cont);
     hdls = cont_table(call, CONT_TABLE_HDLS, ret_cont);
-    if (props == NULL || attrs == NULL || hdls == NULL)
+    snaps = cont_table(call, CONT_TABLE_SNAPS, ret_cont);
+    if (props == NULL || attrs == NULL || hdls == NULL || snaps == NULL)
         return CAIRN_ERR(NOMEM);
     pool_call_del(call, POOL_TABLE_CONTS, pool_key_uuid(ret_cont));
     pool_call_del(call, CONT_TABLE_OIDS, pool_key_uuid(ret_cont));
@@ -163,6 +164,7 @@ destroy(struct pool_call *call, const struct proto_cont_destroy_req *in, struct 
     pool_call_del_table(call, props);
     pool_call_del_table(call, attrs);
     pool_call_del_table(call, hdls);
+    pool_call_del_table(call, snaps);
     pool_gone_add(call, *ret_cont);
     return pool_call_commit(call, (struct iov){NULL, 0});
 }
@@ -210,6 +212,8 @@ cont_h_query(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
         rc = cont_props_get(call, &in->cont, &row, NULL, &out->props);
     if (rc == 0)
         rc = cont_hdl_count(call, &in->cont, &out->hdl_nr, &has_ex);
+    if (rc == 0)
+        rc = cont_snap_stat(call, &in->cont, &out->snap_nr, &out->snap_last);
     if (rc == 0) {
         out->md_otime = row.otime_hlc;
         out->md_mtime = row.mtime_hlc;

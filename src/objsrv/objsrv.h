@@ -53,5 +53,7 @@ CAIRN_YIELDS int objsrv_fetch(struct tgt *tgt, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int objsrv_list(struct tgt *tgt, struct rpc_req *req, void *rep);
 /** PROTO_OBJ_QUERY_KEY. Errors: those of tgt_op_begin() and vos_query_key(). */
 CAIRN_YIELDS int objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep);
+/** PROTO_OBJ_LOOK. Errors: those of tgt_op_begin() and vos_obj_look(). */
+CAIRN_YIELDS int objsrv_look(struct tgt *tgt, struct rpc_req *req, void *rep);
 
 #endif

@@ -16,6 +16,7 @@ struct lister {
     size_t key_bytes, key_bytes_max;
     size_t wire_bytes;
     uint32_t key2big_len; /* the first entry does not fit at all */
+    bool is_objs;
     int rc;
 };
 
@@ -43,7 +44,7 @@ list_add_entry(void *arg, const struct vos_entry *entry)
         }
     }
     e->oid = entry->oid.oid;
-    e->idx = entry->recx.idx;
+    e->idx = l->is_objs ? entry->oid.shard : entry->recx.idx;
     e->nr = entry->recx.nr;
     e->size = entry->size;
     e->epoch = entry->epoch;
@@ -61,6 +62,7 @@ lister_init(struct lister *l, struct rpc_req *req)
 
     memset(l, 0, sizeof(*l));
     l->arena = req->arena;
+    l->is_objs = in->level == VOS_LEVEL_OBJ;
     l->nr_max = in->nr_max == 0 ? fit : MIN(in->nr_max, fit);
     l->key_bytes_max = MIN(in->bytes_max, (uint32_t)PROTO_LIST_BYTES_MAX);
     l->wire_bytes = REPLY_BYTES;
@@ -147,6 +149,45 @@ objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep)
         out->rec_size = found.rec_size;
     }
     out->epoch_max = found.epoch_max; /* of the object also when the key is not there */
+    tgt_op_end(&op);
+    return rc;
+}
+
+static int
+look(struct tgt_op *op, struct rpc_req *req, struct proto_obj_look_rep *out)
+{
+    const struct proto_obj_look_req *in = req->body;
+    const struct proto_obj_ref *refs = in->objs.items;
+    uint32_t nr = in->objs.nr;
+    struct vos_oid *oids;
+    uint8_t *is_there;
+    int rc;
+
+    if (nr == 0)
+        return CAIRN_ERR(INVAL);
+    oids = arena_calloc(req->arena, nr, sizeof(*oids));
+    is_there = arena_calloc(req->arena, nr, sizeof(*is_there));
+    if (oids == NULL || is_there == NULL)
+        return CAIRN_ERR(NOMEM);
+    for (uint32_t i = 0; i < nr; i++) {
+        oids[i] = objsrv_oid(refs[i].oid, refs[i].shard, refs[i].layout_ver);
+    }
+    rc = vos_obj_look(op->vos, in->epoch, oids, nr, is_there);
+    if (rc == 0)
+        out->is_there = (struct iov){is_there, nr};
+    return rc;
+}
+
+int
+objsrv_look(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    struct tgt_op op;
+    int rc;
+
+    rc = objsrv_begin(tgt, req, false, &op);
+    if (rc != 0)
+        return rc;
+    rc = look(&op, req, rep);
     tgt_op_end(&op);
     return rc;
 }

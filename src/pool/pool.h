@@ -204,6 +204,13 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int pool_bcast(struct pool_call *call, uint16_t op
 /** The same to given targets, from anywhere on the system xstream. */
 CAIRN_YIELDS void pool_bcast_to(struct rpc_ctx *rpc, struct arena *arena, uint16_t opcode,
     const void *body, uint64_t deadline_ns, struct pool_bcast_item *items, uint32_t nr);
+/**
+ * An epoch between what was and what will be: all that targets of the pool acknowledged before this
+ * call is not above it, all that reaches them after the return is, also when they restart. Asks all
+ * of them twice; not in a modifying call. Errors: AGAIN one of them did not answer; pool_is_fault()
+ * its store is out of service.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_epoch_draw(struct pool_call *call, uint64_t *ret_epoch);
 /** The first failure among the items, 0 when there is none. */
 int pool_bcast_rc(const struct pool_bcast_item *items, uint32_t nr);
 
@@ -332,5 +339,10 @@ CAIRN_YIELDS int pool_h_tgt_destroy(struct tgt *tgt, struct rpc_req *req, void *
 CAIRN_YIELDS int pool_h_tgt_space(struct tgt *tgt, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_tgt_cont_destroy(struct tgt *tgt, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_tgt_revoke(struct tgt *tgt, struct rpc_req *req, void *rep);
+/**
+ * PROTO_TGT_EPOCH: what this target writes from now on, also after a restart, has larger epochs.
+ * Errors: HLC_SYNC.
+ */
+CAIRN_YIELDS int pool_h_tgt_epoch(struct tgt *tgt, struct rpc_req *req, void *rep);
 
 #endif

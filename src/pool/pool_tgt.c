@@ -257,3 +257,12 @@ pool_h_tgt_revoke(struct tgt *tgt, struct rpc_req *req, void *rep)
     tgt_hdl_revoke(tgt, in->pool, in->hdl);
     return 0;
 }
+
+int
+pool_h_tgt_epoch(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_tgt_epoch_req *in = req->body;
+
+    (void)rep;
+    return in->epoch == 0 ? 0 : vos_epoch_recv(tgt_vos(tgt), in->epoch);
+}

@@ -132,6 +132,44 @@ pool_bcast(struct pool_call *call, uint16_t opcode, const void *body,
     return 0;
 }
 
+/* ---- epochs --------------------------------------------------------------------------------- */
+
+static int
+epoch_round(struct pool_call *call, uint64_t epoch)
+{
+    struct proto_tgt_epoch_req body = {.pool = call->pool, .epoch = epoch};
+    struct pool_bcast_item *items;
+    uint32_t nr;
+    int rc;
+
+    rc = pool_bcast(call, PROTO_TGT_EPOCH, &body, &items, &nr);
+    if (rc == 0)
+        rc = pool_bcast_rc(items, nr);
+    return rc == 0 || rc == -DER_NOMEM || pool_is_fault(rc) ? rc : CAIRN_ERR(AGAIN);
+}
+
+/*
+ * The answers of the first round carry the targets' clocks, above all that they have written, and
+ * ours is above them when they are merged; the second round takes theirs beyond what we draw then.
+ * One round would not do: a target may be ahead of us, by skew or after a restart (ST-6), and who
+ * was answered by it may have told whoever asks us now by other means than our messages.
+ */
+int
+pool_epoch_draw(struct pool_call *call, uint64_t *ret_epoch)
+{
+    uint64_t epoch;
+    int rc;
+
+    rc = epoch_round(call, 0);
+    if (rc == 0)
+        rc = vos_epoch_next(call->svcs->env.sys, &epoch);
+    if (rc == 0)
+        rc = epoch_round(call, epoch);
+    if (rc == 0)
+        *ret_epoch = epoch;
+    return rc;
+}
+
 /* ---- revocations ---------------------------------------------------------------------------- */
 
 void

@@ -141,3 +141,21 @@ static const struct proto_field obj_query_rep_fields[] = {
     PROTO_F(struct proto_obj_query_rep, epoch_max, U64),
 };
 PROTO_MSG_DEFINE(obj_query_rep);
+
+static const struct proto_field obj_ref_fields[] = {
+    PROTO_F(struct proto_obj_ref, oid, OID),
+    PROTO_F(struct proto_obj_ref, shard, U32),
+    PROTO_F(struct proto_obj_ref, layout_ver, U32),
+};
+PROTO_MSG_DEFINE(obj_ref);
+
+static const struct proto_field obj_look_req_fields[] = {
+    PROTO_F(struct proto_obj_look_req, epoch, U64),
+    PROTO_F_SUB(struct proto_obj_look_req, objs, ARRAY, PROTO_LOOK_NR_MAX, &proto_msg_obj_ref),
+};
+PROTO_MSG_DEFINE(obj_look_req);
+
+static const struct proto_field obj_look_rep_fields[] = {
+    PROTO_F_MAX(struct proto_obj_look_rep, is_there, BYTES, PROTO_LOOK_NR_MAX),
+};
+PROTO_MSG_DEFINE(obj_look_rep);

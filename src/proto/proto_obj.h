@@ -24,6 +24,7 @@ enum {
     PROTO_RECXS_NR_MAX = 1024,
     PROTO_SEGS_NR_MAX = 49152, /* of one iod in a fetch reply */
     PROTO_LIST_NR_MAX = 4096, /* entries of a listing: a server caps nr_max to this */
+    PROTO_LOOK_NR_MAX = 512, /* objects of one look */
 };
 
 struct proto_recx {
@@ -114,7 +115,7 @@ struct proto_obj_list_req {
 struct proto_list_entry {
     struct iov key;
     struct oid oid;
-    uint64_t idx, nr;
+    uint64_t idx, nr; /* of an object: its shard, 0 */
     uint64_t size;
     uint64_t epoch;
 };
@@ -140,6 +141,22 @@ struct proto_obj_query_rep {
     struct proto_recx recx;
     uint64_t rec_size;
     uint64_t epoch_max;
+};
+
+/* A shard of an object. */
+struct proto_obj_ref {
+    struct oid oid;
+    uint32_t shard;
+    uint32_t layout_ver;
+};
+
+struct proto_obj_look_req {
+    uint64_t epoch; /* UINT64_MAX: now */
+    struct proto_array objs; /* struct proto_obj_ref */
+};
+
+struct proto_obj_look_rep {
+    struct iov is_there; /* a byte for each: 1 it was written, and not punched as a whole since */
 };
 
 #endif

@@ -15,6 +15,7 @@ static const struct proto_op ops[] = {
     OP(OBJ_FETCH, false, "obj_fetch", obj_fetch_req, obj_fetch_rep),
     OP(OBJ_LIST, false, "obj_list", obj_list_req, obj_list_rep),
     OP(OBJ_QUERY_KEY, false, "obj_query_key", obj_query_req, obj_query_rep),
+    OP(OBJ_LOOK, false, "obj_look", obj_look_req, obj_look_rep),
 
     OP(POOL_CONNECT, true, "pool_connect", pool_connect_req, pool_connect_rep),
     OP(POOL_DISCONNECT, true, "pool_disconnect", pool_disconnect_req, empty),
@@ -42,6 +43,10 @@ static const struct proto_op ops[] = {
     OP(CONT_ATTR_GET, false, "cont_attr_get", attr_req, attr_rep),
     OP(CONT_ATTR_SET, true, "cont_attr_set", attr_req, attr_rep),
     OP(CONT_ATTR_DEL, true, "cont_attr_del", attr_req, attr_rep),
+    OP(CONT_SNAP_CREATE, true, "cont_snap_create", snap_create_req, snap_create_rep),
+    OP(CONT_SNAP_LIST, false, "cont_snap_list", snap_list_req, snap_list_rep),
+    OP(CONT_SNAP_SET, true, "cont_snap_set", snap_set_req, empty),
+    OP(CONT_SNAP_DESTROY, true, "cont_snap_destroy", snap_destroy_req, empty),
 
     OP(SYS_POOL_RESOLVE, false, "sys_pool_resolve", sys_resolve_req, sys_resolve_rep),
     OP(SYS_POOL_LIST, false, "sys_pool_list", sys_pool_list_req, sys_pool_list_rep),
@@ -57,6 +62,7 @@ static const struct proto_op ops[] = {
     OP(SVC_POOL_START, false, "svc_pool_start", svc_pool_req, empty),
     OP(SVC_POOL_STOP, false, "svc_pool_stop", svc_pool_req, empty),
     OP(PING, false, "ping", empty, empty),
+    OP(TGT_EPOCH, false, "tgt_epoch", tgt_epoch_req, empty),
 };
 
 static const struct proto_msg *const msgs[] = {

@@ -9,6 +9,7 @@ enum proto_opcode {
     PROTO_OBJ_FETCH = 0x0102,
     PROTO_OBJ_LIST = 0x0103,
     PROTO_OBJ_QUERY_KEY = 0x0104,
+    PROTO_OBJ_LOOK = 0x0105, /* which of these objects are there */
 
     /* pool service, to its leader, tag 0 */
     PROTO_POOL_CONNECT = 0x0201, /* modifying */
@@ -38,6 +39,10 @@ enum proto_opcode {
     PROTO_CONT_ATTR_GET = 0x030a,
     PROTO_CONT_ATTR_SET = 0x030b, /* modifying */
     PROTO_CONT_ATTR_DEL = 0x030c, /* modifying */
+    PROTO_CONT_SNAP_CREATE = 0x030d, /* modifying */
+    PROTO_CONT_SNAP_LIST = 0x030e,
+    PROTO_CONT_SNAP_SET = 0x030f, /* modifying */
+    PROTO_CONT_SNAP_DESTROY = 0x0310, /* modifying */
 
     /* system service, tag 0 of the system leader */
     PROTO_SYS_POOL_RESOLVE = 0x0401, /* label or uuid -> uuid, service ranks */
@@ -56,6 +61,7 @@ enum proto_opcode {
         0x0506, /* system service -> rank that will hold the pool service: create and start it */
     PROTO_SVC_POOL_STOP = 0x0507, /* destroy it */
     PROTO_PING = 0x0508,
+    PROTO_TGT_EPOCH = 0x0509, /* to a target: be beyond this epoch, durably */
 };
 
 #endif

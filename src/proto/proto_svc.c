@@ -191,6 +191,7 @@ static const struct proto_field cont_open_rep_fields[] = {
     PROTO_F(struct proto_cont_open_rep, md_mtime, U64),
     PROTO_F(struct proto_cont_open_rep, hdl_nr, U32),
     PROTO_F(struct proto_cont_open_rep, snap_nr, U32),
+    PROTO_F(struct proto_cont_open_rep, snap_last, U64),
 };
 PROTO_MSG_DEFINE(cont_open_rep);
 
@@ -212,6 +213,7 @@ static const struct proto_field cont_query_rep_fields[] = {
     PROTO_F(struct proto_cont_query_rep, md_mtime, U64),
     PROTO_F(struct proto_cont_query_rep, hdl_nr, U32),
     PROTO_F(struct proto_cont_query_rep, snap_nr, U32),
+    PROTO_F(struct proto_cont_query_rep, snap_last, U64),
 };
 PROTO_MSG_DEFINE(cont_query_rep);
 
@@ -336,3 +338,61 @@ static const struct proto_field svc_pool_req_fields[] = {
     PROTO_F(struct proto_svc_pool_req, gid, U32),
 };
 PROTO_MSG_DEFINE(svc_pool_req);
+
+static const struct proto_field snap_fields[] = {
+    PROTO_F(struct proto_snap, epoch, U64),
+    PROTO_F(struct proto_snap, flags, U32),
+    PROTO_F_MAX(struct proto_snap, name, STR, PROTO_SNAP_NAME_BYTES_MAX),
+};
+PROTO_MSG_DEFINE(snap);
+
+static const struct proto_field snap_create_req_fields[] = {
+    PROTO_F(struct proto_snap_create_req, pool, UUID),
+    PROTO_F(struct proto_snap_create_req, cont, UUID),
+    PROTO_F(struct proto_snap_create_req, flags, U32),
+    PROTO_F_MAX(struct proto_snap_create_req, name, STR, PROTO_SNAP_NAME_BYTES_MAX),
+};
+PROTO_MSG_DEFINE(snap_create_req);
+
+static const struct proto_field snap_create_rep_fields[] = {
+    PROTO_F(struct proto_snap_create_rep, epoch, U64),
+};
+PROTO_MSG_DEFINE(snap_create_rep);
+
+static const struct proto_field snap_list_req_fields[] = {
+    PROTO_F(struct proto_snap_list_req, pool, UUID),
+    PROTO_F(struct proto_snap_list_req, cont, UUID),
+    PROTO_F(struct proto_snap_list_req, from, U64),
+    PROTO_F(struct proto_snap_list_req, nr_max, U32),
+    PROTO_F_MAX(struct proto_snap_list_req, name, STR, PROTO_SNAP_NAME_BYTES_MAX),
+};
+PROTO_MSG_DEFINE(snap_list_req);
+
+static const struct proto_field snap_list_rep_fields[] = {
+    PROTO_F_SUB(struct proto_snap_list_rep, snaps, ARRAY, PROTO_SNAPS_NR_MAX, &proto_msg_snap),
+    PROTO_F(struct proto_snap_list_rep, eof, U8),
+    PROTO_F(struct proto_snap_list_rep, total, U32),
+};
+PROTO_MSG_DEFINE(snap_list_rep);
+
+static const struct proto_field snap_set_req_fields[] = {
+    PROTO_F(struct proto_snap_set_req, pool, UUID),
+    PROTO_F(struct proto_snap_set_req, cont, UUID),
+    PROTO_F(struct proto_snap_set_req, epoch, U64),
+    PROTO_F(struct proto_snap_set_req, flags, U32),
+};
+PROTO_MSG_DEFINE(snap_set_req);
+
+static const struct proto_field snap_destroy_req_fields[] = {
+    PROTO_F(struct proto_snap_destroy_req, pool, UUID),
+    PROTO_F(struct proto_snap_destroy_req, cont, UUID),
+    PROTO_F(struct proto_snap_destroy_req, lo, U64),
+    PROTO_F(struct proto_snap_destroy_req, hi, U64),
+};
+PROTO_MSG_DEFINE(snap_destroy_req);
+
+static const struct proto_field tgt_epoch_req_fields[] = {
+    PROTO_F(struct proto_tgt_epoch_req, pool, UUID),
+    PROTO_F(struct proto_tgt_epoch_req, epoch, U64),
+};
+PROTO_MSG_DEFINE(tgt_epoch_req);

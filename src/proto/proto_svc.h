@@ -24,6 +24,8 @@ enum {
     PROTO_CONTS_NR_MAX = 1024, /* of one reply */
     PROTO_POOLS_NR_MAX = 1024, /* of one reply */
     PROTO_URI_BYTES_MAX = 127,
+    PROTO_SNAPS_NR_MAX = 256, /* of one reply */
+    PROTO_SNAP_NAME_BYTES_MAX = 127,
 };
 
 struct proto_empty {
@@ -155,6 +157,7 @@ struct proto_cont_open_rep {
     struct proto_array props;
     uint64_t md_otime, md_mtime; /* HLC */
     uint32_t hdl_nr, snap_nr;
+    uint64_t snap_last; /* epoch of the newest snapshot, 0: none */
 };
 struct proto_cont_close_req {
     struct uuid pool;
@@ -168,6 +171,7 @@ struct proto_cont_query_rep {
     struct proto_array props;
     uint64_t md_otime, md_mtime;
     uint32_t hdl_nr, snap_nr;
+    uint64_t snap_last; /* epoch of the newest snapshot, 0: none */
 };
 struct proto_cont_oid_alloc_req {
     struct uuid pool;
@@ -176,6 +180,44 @@ struct proto_cont_oid_alloc_req {
 };
 struct proto_cont_oid_alloc_rep {
     uint64_t lo;
+};
+enum proto_snap_flags { PROTO_SNAP_OIT = 1 /* its table of objects may be opened */ };
+struct proto_snap {
+    uint64_t epoch;
+    uint32_t flags; /* enum proto_snap_flags */
+    struct iov name; /* empty: none */
+};
+struct proto_snap_create_req {
+    struct uuid pool;
+    struct uuid cont;
+    uint32_t flags;
+    struct iov name;
+};
+struct proto_snap_create_rep {
+    uint64_t epoch;
+};
+struct proto_snap_list_req {
+    struct uuid pool;
+    struct uuid cont;
+    uint64_t from; /* epochs not below this one */
+    uint32_t nr_max;
+    struct iov name; /* not empty: only the snapshot of that name */
+};
+struct proto_snap_list_rep {
+    struct proto_array snaps; /* struct proto_snap, by epoch */
+    uint8_t eof;
+    uint32_t total; /* snapshots of the container */
+};
+struct proto_snap_set_req {
+    struct uuid pool;
+    struct uuid cont;
+    uint64_t epoch;
+    uint32_t flags; /* all that it has from now on */
+};
+struct proto_snap_destroy_req {
+    struct uuid pool;
+    struct uuid cont;
+    uint64_t lo, hi; /* both included */
 };
 
 struct proto_sys_resolve_req {
@@ -242,6 +284,10 @@ struct proto_tgt_cont_req {
 struct proto_tgt_revoke_req {
     struct uuid pool;
     struct uuid hdl; /* a pool or container handle */
+};
+struct proto_tgt_epoch_req {
+    struct uuid pool;
+    uint64_t epoch; /* 0: only say where you are (the clock in the head of the answer) */
 };
 struct proto_svc_pool_req {
     struct uuid pool;

@@ -315,6 +315,13 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
 CAIRN_MUST_CHECK int vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid,
     enum vos_level level, const struct iov *key, struct vos_anchor *ret_anchor);
 
+/**
+ * Which of these objects are there at `epoch` (VOS_EPOCH_MAX: now): written, and not punched as a whole since; those that vos_list() gives at that epoch.
+ * Errors: INVAL an id without a known type; CSUM; NVME_IO.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_obj_look(struct vos_cont *cont, uint64_t epoch,
+    const struct vos_oid *oids, uint32_t nr, uint8_t *ret_is_there);
+
 /* Query flags: the numbers of the API's DAOS_GET_*. */
 enum vos_query {
     VOS_GET_MAX = 1,

@@ -413,6 +413,56 @@ vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid, enum vos_l
     return 0;
 }
 
+/* ---- objects by their ids ------------------------------------------------------------------------------------------- */
+
+struct look {
+    struct vos_cont *cont;
+    const struct vos_oid *oids;
+    uint8_t *is_there;
+    uint32_t nr, at;
+    uint64_t lsn;
+};
+
+static int
+look_body(struct vos_op *op, void *arg)
+{
+    struct look *l = arg;
+    struct vos_walk w;
+    int rc = 0;
+
+    for (; l->at < l->nr; l->at++) {
+        if (op->steps_left == 0)
+            return -DER_INPROGRESS;
+        op->steps_left--;
+        rc = vos_walk_init(&w, l->cont, &l->oids[l->at]);
+        if (rc == 0)
+            rc = vos_walk_obj(op, l->cont, &l->oids[l->at], false, &w);
+        if (rc != 0)
+            return rc;
+        l->is_there[l->at] = w.o.info.is_visible;
+        l->lsn = MAX(l->lsn, *vos_obj_lsn(l->cont->tgt, w.h_obj));
+    }
+    return 0;
+}
+
+int
+vos_obj_look(struct vos_cont *cont, uint64_t epoch, const struct vos_oid *oids, uint32_t nr,
+    uint8_t *ret_is_there)
+{
+    struct look l = {.cont = cont, .oids = oids, .is_there = ret_is_there, .nr = nr};
+    struct vos_tgt *tgt = cont->tgt;
+    struct vos_op op;
+    int rc;
+
+    vos_op_init(&op, tgt);
+    rc = vos_epoch_read(tgt, epoch, &op.epoch);
+    if (rc != 0)
+        return rc;
+    cont->read_epoch = MAX(cont->read_epoch, op.epoch); /* TS-1 */
+    rc = vos_read_run(tgt, &op, look_body, &l);
+    return rc != 0 ? rc : vos_wait(tgt, MAX(l.lsn, tgt->bound_lsn));
+}
+
 /* ---- queries -------------------------------------------------------------------------------------------------------- */
 
 struct query {

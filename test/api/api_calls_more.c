@@ -116,6 +116,61 @@ calls_array_rest(struct api_store *store)
     CALL_OK(daos_array_close, oh, EV);
 }
 
+static int
+filter_all(daos_obj_id_t oid, d_iov_t *marker)
+{
+    (void)oid;
+    return marker != NULL;
+}
+
+static void
+calls_snap_rest(struct api_store *store)
+{
+    d_iov_t mark = {(char[]){"mark"}, 4, 4};
+    daos_anchor_t anchor = {0};
+    daos_obj_id_t oid = {.lo = 79}, oids[64];
+    daos_epoch_t epoch = 0, got = 0;
+    daos_handle_t th, oh, kv;
+    daos_size_t size = 2;
+    uint32_t nr = 64;
+    char value[2];
+    int snaps = 1;
+
+    EXPECT_OK(daos_obj_generate_oid(store->coh, &oid, DAOS_OT_KV_HASHED, OC_S1, 0, 0));
+    EXPECT_OK(daos_kv_open(store->coh, oid, DAOS_OO_RW, &kv, NULL));
+    EXPECT_OK(daos_kv_put(kv, DAOS_TX_NONE, 0, "k", 2, "1", NULL));
+    CALL_OK(daos_cont_create_snap, store->coh, &epoch, NULL, EV);
+    EXPECT_OK(daos_kv_put(kv, DAOS_TX_NONE, 0, "k", 2, "2", NULL));
+    CALL_OK(daos_cont_list_snap, store->coh, &snaps, &got, NULL, &anchor, EV);
+    EXPECT_EQ(snaps, 1);
+    EXPECT_EQ(got, epoch);
+    CALL_ERR(NONEXIST, daos_tx_open_snap, store->coh, epoch - 1, &th, EV);
+    CALL_OK(daos_tx_open_snap, store->coh, epoch, &th, EV);
+    EXPECT_OK(daos_kv_get(kv, th, 0, "k", &size, value, NULL));
+    EXPECT_STR_EQ(value, "1");
+    EXPECT_ERR(daos_kv_put(kv, th, 0, "k", 2, "3", NULL), NO_PERM);
+    EXPECT_OK(daos_tx_hdl2epoch(th, &got));
+    EXPECT_EQ(got, epoch);
+    CALL_OK(daos_tx_commit, th, EV);
+    CALL_OK(daos_tx_abort, th, EV);
+    CALL_ERR(NO_PERM, daos_tx_restart, th, EV);
+    CALL_OK(daos_tx_close, th, EV);
+    CALL_OK(daos_cont_snap_oit_create, store->coh, epoch, NULL, EV);
+    EXPECT_OK(daos_oit_open(store->coh, epoch, &oh, NULL));
+    CALL_OK(daos_oit_mark, oh, oid, &mark, EV);
+    memset(&anchor, 0, sizeof(anchor));
+    CALL_OK(daos_oit_list_filter, oh, oids, &nr, &anchor, filter_all, EV);
+    EXPECT_EQ(nr, 1);
+    nr = 64;
+    memset(&anchor, 0, sizeof(anchor));
+    CALL_OK(daos_oit_list_unmarked, oh, oids, &nr, &anchor, EV);
+    CALL_OK(daos_cont_snap_oit_destroy, store->coh, oh, EV);
+    EXPECT_OK(daos_oit_close(oh, NULL));
+    EXPECT_OK(daos_cont_destroy_snap(store->coh, (daos_epoch_range_t){epoch, epoch}, NULL));
+    EXPECT_OK(daos_kv_destroy(kv, DAOS_TX_NONE, NULL));
+    EXPECT_OK(daos_kv_close(kv, NULL));
+}
+
 static void
 calls_fs_sys(struct api_store *store)
 {
@@ -148,5 +203,6 @@ api_calls_more(struct api_store *store)
     calls_queries(store);
     calls_keys(store);
     calls_array_rest(store);
+    calls_snap_rest(store);
     calls_fs_sys(store);
 }

@@ -291,23 +291,60 @@ calls_cont(struct api_store *store)
     CALL_ERR(NONEXIST, daos_cont_destroy, store->poh, text, 0, EV);
 }
 
-/* Named, so that the day they are there this test says so. */
+/* Snapshots and their tables of objects. */
 static void
-calls_missing(struct api_store *store)
+calls_snap(struct api_store *store)
 {
-    daos_epoch_range_t range = {0};
+    daos_epoch_range_t range = {2, 1};
     daos_anchor_t anchor = {0};
-    daos_epoch_t epoch = 0;
-    daos_obj_id_t oid;
-    daos_handle_t oh;
-    uint32_t nr = 1;
+    daos_epoch_t epoch = 0, named = 0;
+    daos_obj_id_t oid, oids[8];
+    daos_handle_t oh, kv;
+    uint32_t nr = 8, found = 0;
+    char name[] = "before";
 
-    CALL_ERR(NOSYS, daos_cont_create_snap_opt, store->coh, &epoch, NULL,
-        DAOS_SNAP_OPT_CR | DAOS_SNAP_OPT_OIT, NULL);
-    CALL_ERR(NOSYS, daos_cont_destroy_snap, store->coh, range, NULL);
-    CALL_ERR(NOSYS, daos_oit_open, store->coh, epoch, &oh, NULL);
-    CALL_ERR(NOSYS, daos_oit_list, bad, &oid, &nr, &anchor, NULL);
-    CALL_ERR(NOSYS, daos_oit_close, bad, NULL);
+    CALL_ERR(NO_HDL, daos_cont_create_snap_opt, bad, &epoch, NULL, DAOS_SNAP_OPT_CR, EV);
+    CALL_ERR(INVAL, daos_cont_create_snap_opt, store->coh, NULL, NULL, DAOS_SNAP_OPT_CR, EV);
+    CALL_ERR(NO_PERM, daos_cont_create_snap_opt, store->ro_coh, &epoch, NULL, DAOS_SNAP_OPT_CR, EV);
+    CALL_OK(daos_cont_create_snap_opt, store->coh, &named, name, DAOS_SNAP_OPT_CR, EV);
+    CALL_ERR(EXIST, daos_cont_create_snap_opt, store->coh, &epoch, name, DAOS_SNAP_OPT_CR, EV);
+
+    oid = (daos_obj_id_t){.lo = 4711};
+    EXPECT_OK(daos_obj_generate_oid(store->coh, &oid, DAOS_OT_KV_HASHED, OC_SX, 0, 0));
+    EXPECT_OK(daos_kv_open(store->coh, oid, DAOS_OO_RW, &kv, NULL));
+    EXPECT_OK(daos_kv_put(kv, DAOS_TX_NONE, 0, "k", 2, "1", NULL));
+    CALL_OK(daos_cont_create_snap_opt, store->coh, &epoch, NULL,
+        DAOS_SNAP_OPT_CR | DAOS_SNAP_OPT_OIT, EV);
+    EXPECT_GT(epoch, named);
+
+    CALL_ERR(NO_HDL, daos_oit_open, bad, epoch, &oh, EV);
+    CALL_ERR(INVAL, daos_oit_open, store->coh, epoch, NULL, EV);
+    CALL_ERR(NONEXIST, daos_oit_open, store->coh, epoch + 1, &oh, EV);
+    CALL_ERR(NONEXIST, daos_oit_open, store->coh, named, &oh, EV);
+    CALL_OK(daos_oit_open, store->coh, epoch, &oh, EV);
+    CALL_ERR(NO_HDL, daos_oit_list, bad, oids, &nr, &anchor, EV);
+    CALL_ERR(INVAL, daos_oit_list, oh, NULL, &nr, &anchor, EV);
+    while (!daos_anchor_is_eof(&anchor)) {
+        nr = 8;
+        if (!CALL_OK(daos_oit_list, oh, oids, &nr, &anchor, EV))
+            break;
+        for (uint32_t i = 0; i < nr; i++) {
+            found += oids[i].lo == oid.lo && oids[i].hi == oid.hi;
+        }
+    }
+    EXPECT_EQ(found, 1);
+    CALL_ERR(NO_HDL, daos_oit_close, bad, EV);
+    CALL_OK(daos_oit_close, oh, EV);
+    EXPECT_OK(daos_kv_destroy(kv, DAOS_TX_NONE, NULL));
+    EXPECT_OK(daos_kv_close(kv, NULL));
+
+    CALL_ERR(INVAL, daos_cont_destroy_snap, store->coh, range, EV);
+    range = (daos_epoch_range_t){epoch, epoch};
+    CALL_ERR(NO_HDL, daos_cont_destroy_snap, bad, range, EV);
+    CALL_ERR(NO_PERM, daos_cont_destroy_snap, store->ro_coh, range, EV);
+    CALL_OK(daos_cont_destroy_snap, store->coh, range, EV);
+    CALL_ERR(NONEXIST, daos_cont_destroy_snap, store->coh, range, EV);
+    CALL_OK(daos_cont_destroy_snap, store->coh, ((daos_epoch_range_t){0, DAOS_EPOCH_MAX}), EV);
 }
 
 /* ---- objects ----------------------------------------------------------------------------------------------------------------- */
@@ -631,7 +668,7 @@ pass(struct api_store *store)
         return;
     calls_pool(store);
     calls_cont(store);
-    calls_missing(store);
+    calls_snap(store);
     calls_obj(store);
     calls_array(store);
     calls_kv(store);

@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/util.h"
 #include "client/core/client_glob.h"
+#include "client/core/client_snap.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,12 +54,27 @@ client_array_enter(daos_handle_t oh, daos_handle_t th, struct client_array **ret
 {
     struct client_array *array = client_hdl_get(client_self(), CLIENT_HDL_ARRAY, oh.cookie);
 
+    struct client_array *at;
+    int rc;
+
     if (array == NULL)
         return CAIRN_ERR(NO_HDL);
-    if (th.cookie != 0)
-        return CAIRN_ERR(NOSYS); /* transactions: docs/roadmap.md */
-    array->ref_nr++;
-    *ret_array = array;
+    if (CAIRN_LIKELY(th.cookie == 0)) {
+        array->ref_nr++;
+        *ret_array = array;
+        return 0;
+    }
+    at = calloc(1, sizeof(*at));
+    if (at == NULL)
+        return CAIRN_ERR(NOMEM);
+    *at = *array;
+    at->ref_nr = 1;
+    rc = client_obj_at(array->obj, th, &at->obj);
+    if (rc != 0) {
+        free(at);
+        return rc;
+    }
+    *ret_array = at;
     return 0;
 }
 
@@ -130,11 +146,16 @@ meta_store(const struct client_array *array)
 }
 
 static int
-meta_load(struct client_array *array)
+meta_load(struct client_array *array, daos_handle_t th)
 {
     uint8_t meta[META_BYTES] = {0};
-    int rc = meta_io(array->obj, meta, false);
+    struct client_obj *obj;
+    int rc = client_obj_at(array->obj, th, &obj);
 
+    if (rc != 0)
+        return rc;
+    rc = meta_io(obj, meta, false);
+    client_obj_put(obj);
     if (rc != 0)
         return rc;
     array->cell_bytes = le64_get(meta + 8);
@@ -152,10 +173,14 @@ create_ult(void *arg)
     struct array_args *args = arg;
     struct client_cont *cont;
     struct client_array *array;
+    struct client_cont *view;
     int rc = client_cont_of(client_self(), args->coh.cookie, &cont);
 
-    if (rc == 0 && args->th.cookie != 0)
-        rc = CAIRN_ERR(NOSYS);
+    if (rc == 0 && args->th.cookie != 0) {
+        rc = client_tx_view(args->th, cont, &view);
+        if (rc == 0)
+            rc = CAIRN_ERR(NO_PERM); /* a snapshot's */
+    }
     if (rc == 0)
         rc = array_new(cont, args->oid, DAOS_OO_RW, &array);
     if (rc != 0)
@@ -194,8 +219,6 @@ open_ult(void *arg)
     struct client_array *array;
     int rc = client_cont_of(client_self(), args->coh.cookie, &cont);
 
-    if (rc == 0 && args->th.cookie != 0)
-        rc = CAIRN_ERR(NOSYS);
     if (rc == 0)
         rc = array_new(cont, args->oid, args->mode, &array);
     if (rc != 0)
@@ -205,7 +228,7 @@ open_ult(void *arg)
         array->chunk_nr = args->chunk_nr;
         return array_hdl(array, args->ret_oh);
     }
-    rc = meta_load(array);
+    rc = meta_load(array, args->th);
     if (rc != 0) {
         client_array_put(array);
         return rc;

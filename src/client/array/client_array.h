@@ -21,7 +21,7 @@ struct client_array {
 };
 
 void client_array_put(struct client_array *array);
-/** Behind a handle, kept for the time of a call. Errors: NO_HDL; NOSYS a transaction. */
+/** Behind a handle, kept for the time of a call; with a transaction, as that reads it. Errors: NO_HDL; those of client_obj_at(). */
 CAIRN_MUST_CHECK int
 client_array_enter(daos_handle_t oh, daos_handle_t th, struct client_array **ret_array);
 

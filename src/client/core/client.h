@@ -81,6 +81,7 @@ enum client_hdl_type {
     CLIENT_HDL_ARRAY = 9,
     CLIENT_HDL_TX = 11,
     CLIENT_HDL_KV = 13,
+    CLIENT_HDL_OIT = 15,
 };
 
 struct client_hdl_slot {

@@ -210,10 +210,11 @@ close_send(struct client_cont *cont)
 }
 
 static void
-info_fill(const struct uuid *uuid, uint32_t hdl_nr, uint32_t snap_nr, uint64_t md_otime,
-    uint64_t md_mtime, daos_cont_info_t *info)
+info_fill(const struct uuid *uuid, uint32_t hdl_nr, uint32_t snap_nr, uint64_t snap_last,
+    uint64_t md_otime, uint64_t md_mtime, daos_cont_info_t *info)
 {
     *info = (daos_cont_info_t){
+        .ci_lsnapshot = snap_last,
         .ci_nhandles = hdl_nr,
         .ci_nsnapshots = snap_nr,
         .ci_md_otime = md_otime,
@@ -246,8 +247,10 @@ open_send(struct client_pool *pool, const struct cont_args *args, struct client_
         (uint32_t)client_prop_num(&rep.props, DAOS_PROP_CO_OBJ_VERSION, PLACEMENT_LAYOUT_VERSION);
     cont->rd_fac = (uint32_t)client_prop_num(&rep.props, DAOS_PROP_CO_REDUN_FAC, 0);
     cont->csum_type = (uint32_t)client_prop_num(&rep.props, DAOS_PROP_CO_CSUM, 0);
-    if (args->info != NULL)
-        info_fill(&rep.cont, rep.hdl_nr, rep.snap_nr, rep.md_otime, rep.md_mtime, args->info);
+    if (args->info != NULL) {
+        info_fill(&rep.cont, rep.hdl_nr, rep.snap_nr, rep.snap_last, rep.md_otime, rep.md_mtime,
+            args->info);
+    }
     *ret_cont = cont;
 out:
     arena_fini(&arena);
@@ -345,8 +348,10 @@ query_ult(void *arg)
     rc = client_cont_call(cont, PROTO_CONT_QUERY, &req, &rep, &arena);
     if (rc == 0 && args->prop != NULL)
         rc = client_prop_decode(&rep.props, args->prop);
-    if (rc == 0 && args->info != NULL)
-        info_fill(&cont->uuid, rep.hdl_nr, rep.snap_nr, rep.md_otime, rep.md_mtime, args->info);
+    if (rc == 0 && args->info != NULL) {
+        info_fill(&cont->uuid, rep.hdl_nr, rep.snap_nr, rep.snap_last, rep.md_otime, rep.md_mtime,
+            args->info);
+    }
     arena_fini(&arena);
     client_cont_put(cont);
     return rc;

@@ -73,6 +73,8 @@ client_glob_cont(const struct client_cont *cont, d_iov_t *glob)
 {
     struct enc enc;
 
+    if (cont->origin != NULL)
+        return CAIRN_ERR(NOTSUPPORTED); /* others would read another epoch with it */
     glob_begin(&enc, glob);
     head_put(&enc, GLOB_CONT, cont->pool);
     enc_uuid(&enc, &cont->uuid);

@@ -14,31 +14,7 @@
 /* Parameters are named by what they are, to keep to the headers' prototypes; none is looked at. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
-/* ---- daos_api.h: transactions and snapshot reads --------------------------------------- */
-
-int
-daos_tx_abort(daos_handle_t p0, daos_event_t *p1)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_tx_close(daos_handle_t p0, daos_event_t *p1)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_tx_commit(daos_handle_t p0, daos_event_t *p1)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_tx_hdl2epoch(daos_handle_t p0, daos_epoch_t *p1)
-{
-    return CAIRN_ERR(NOSYS);
-}
+/* ---- daos_api.h: transactions ---------------------------------------------------------- */
 
 int
 daos_tx_open(daos_handle_t p0, daos_handle_t *p1, uint64_t p2, daos_event_t *p3)
@@ -46,35 +22,10 @@ daos_tx_open(daos_handle_t p0, daos_handle_t *p1, uint64_t p2, daos_event_t *p3)
     return CAIRN_ERR(NOSYS);
 }
 
-int
-daos_tx_open_snap(daos_handle_t p0, daos_epoch_t p1, daos_handle_t *p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_tx_restart(daos_handle_t p0, daos_event_t *p1)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-/* ---- daos_cont.h: snapshots, access control, owners, aggregation ----------------------- */
+/* ---- daos_cont.h: access control, owners, aggregation ---------------------------------- */
 
 int
 daos_cont_aggregate(daos_handle_t p0, daos_epoch_t p1, daos_event_t *p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_create_snap(daos_handle_t p0, daos_epoch_t *p1, char *p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_create_snap_opt(
-    daos_handle_t p0, daos_epoch_t *p1, char *p2, enum daos_snapshot_opts p3, daos_event_t *p4)
 {
     return CAIRN_ERR(NOSYS);
 }
@@ -87,20 +38,7 @@ daos_cont_delete_acl(
 }
 
 int
-daos_cont_destroy_snap(daos_handle_t p0, daos_epoch_range_t p1, daos_event_t *p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
 daos_cont_get_acl(daos_handle_t p0, daos_prop_t **p1, daos_event_t *p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_list_snap(
-    daos_handle_t p0, int *p1, daos_epoch_t *p2, char **p3, daos_anchor_t *p4, daos_event_t *p5)
 {
     return CAIRN_ERR(NOSYS);
 }
@@ -125,18 +63,6 @@ daos_cont_set_owner(daos_handle_t p0, d_string_t p1, d_string_t p2, daos_event_t
 
 int
 daos_cont_set_owner_no_check(daos_handle_t p0, d_string_t p1, d_string_t p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_snap_oit_create(daos_handle_t p0, daos_epoch_t p1, char *p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_snap_oit_destroy(daos_handle_t p0, daos_handle_t p1, daos_event_t *p2)
 {
     return CAIRN_ERR(NOSYS);
 }
@@ -168,7 +94,7 @@ daos_pool_filter_cont(daos_handle_t p0, daos_pool_cont_filter_t *p1, daos_size_t
     return CAIRN_ERR(NOSYS);
 }
 
-/* ---- daos_obj.h: object tables of snapshots, comparison of replicas -------------------- */
+/* ---- daos_obj.h: comparison of replicas ------------------------------------------------ */
 
 int
 daos_obj_key2anchor(daos_handle_t p0, daos_handle_t p1, daos_key_t *p2, daos_key_t *p3,
@@ -185,44 +111,6 @@ daos_obj_query(daos_handle_t p0, struct daos_obj_attr *p1, d_rank_list_t *p2, da
 
 int
 daos_obj_verify(daos_handle_t p0, daos_obj_id_t p1, daos_epoch_t p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_oit_close(daos_handle_t p0, daos_event_t *p1)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_oit_list(daos_handle_t p0, daos_obj_id_t *p1, uint32_t *p2, daos_anchor_t *p3, daos_event_t *p4)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_oit_list_filter(daos_handle_t p0, daos_obj_id_t *p1, uint32_t *p2, daos_anchor_t *p3,
-    daos_oit_filter_cb p4, daos_event_t *p5)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_oit_list_unmarked(
-    daos_handle_t p0, daos_obj_id_t *p1, uint32_t *p2, daos_anchor_t *p3, daos_event_t *p4)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_oit_mark(daos_handle_t p0, daos_obj_id_t p1, d_iov_t *p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_oit_open(daos_handle_t p0, daos_epoch_t p1, daos_handle_t *p2, daos_event_t *p3)
 {
     return CAIRN_ERR(NOSYS);
 }

@@ -41,7 +41,9 @@ client_cont_put(struct client_cont *cont)
     CAIRN_ASSERT(cont->ref_nr > 0);
     if (--cont->ref_nr > 0)
         return;
-    cont->pool->cont_nr--;
+    if (cont->origin == NULL)
+        cont->pool->cont_nr--;
+    client_cont_put(cont->origin);
     client_pool_put(cont->pool);
     free(cont);
 }
@@ -78,7 +80,8 @@ client_cont_new(struct client_pool *pool, struct uuid uuid, struct uuid hdl, uin
         .uuid = uuid,
         .hdl = hdl,
         .flags = flags,
-        .layout_ver = PLACEMENT_LAYOUT_VERSION};
+        .layout_ver = PLACEMENT_LAYOUT_VERSION,
+        .epoch = UINT64_MAX};
     client_pool_get(pool);
     pool->cont_nr++;
     *ret_cont = cont;

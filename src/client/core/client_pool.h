@@ -37,6 +37,8 @@ struct client_cont {
     uint32_t csum_type;
     bool is_slave;
     uint32_t obj_nr; /* open objects */
+    uint64_t epoch; /* at which it is read; UINT64_MAX: now */
+    struct client_cont *origin; /* of a view (client_snap.h); else NULL */
 };
 
 void client_pool_get(struct client_pool *pool);

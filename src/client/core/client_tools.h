@@ -28,6 +28,13 @@ CLIENT_TOOLS_API int
 client_tools_run(struct daos_event *ev, int (*fn)(void *args), void *args, size_t args_bytes);
 
 /**
+ * A container handle (cookie) that reads the snapshot of this name (NULL: of this epoch) and writes nothing; `ret_coh` is closed as any other. Blocks. Errors: NO_HDL;
+ * NONEXIST; INVAL the name is too long.
+ */
+CLIENT_TOOLS_API int
+client_tools_open_snap(uint64_t coh, uint64_t epoch, const char *name, uint64_t *ret_coh);
+
+/**
  * True when a call has failed with MISMATCH because another installation of the system's name answers (or has written the attach file) than the one this process
  * is attached to; `buf` gets the path of the attach file.
  */

@@ -122,6 +122,8 @@ dfs_local2global(dfs_t *dfs, d_iov_t *glob)
 
     if (dfs == NULL || glob == NULL)
         return EINVAL;
+    if (daos_handle_is_valid(dfs->live_coh))
+        return ENOTSUP; /* of a snapshot: who got it would see the newest state */
     if (!glob_wants(glob, GLOB_MOUNT_BYTES, &rc))
         return rc;
     pos = glob->iov_buf;

@@ -3,6 +3,7 @@
 #include "client/dfs/dfs_priv.h"
 
 #include "base/assert.h"
+#include "client/core/client_tools.h"
 #include "client/dfs/dfs_internal.h"
 
 #include <errno.h>
@@ -61,9 +62,12 @@ flags_check(int flags, int *ret_amode)
     return 0;
 }
 
+/* Local; a view is closed with the mount. */
 static void
 mount_free(dfs_t *dfs)
 {
+    daos_handle_t view = daos_handle_is_valid(dfs->live_coh) ? dfs->coh : DAOS_HDL_INVAL;
+
     if (dfs->root != NULL)
         CAIRN_IGNORE(dfs_release(dfs->root)); /* local */
     if (daos_handle_is_valid(dfs->super_oh))
@@ -71,6 +75,10 @@ mount_free(dfs_t *dfs)
     dfs_oids_fini(dfs);
     free(dfs->prefix);
     free(dfs);
+    if (daos_handle_is_valid(view)) {
+        CAIRN_IGNORE(daos_cont_close(
+            view, NULL)); /* an object that was left open keeps it until daos_fini() */
+    }
 }
 
 int
@@ -129,6 +137,29 @@ dfs_mount(daos_handle_t poh, daos_handle_t coh, int flags, dfs_t **ret_dfs)
     if (rc != 0)
         return rc;
     return dfs_mount_with(poh, coh, amode, &attr, &roots, &root, ret_dfs);
+}
+
+int
+dfs_mount_snap(daos_handle_t poh, daos_handle_t coh, int flags, daos_epoch_t epoch,
+    const char *name, dfs_t **ret_dfs)
+{
+    daos_handle_t view = DAOS_HDL_INVAL;
+    dfs_t *dfs;
+    int rc;
+
+    if (ret_dfs == NULL || (flags & O_ACCMODE) != O_RDONLY || (name == NULL && epoch == 0))
+        return EINVAL;
+    rc = err_to_errno(client_tools_open_snap(coh.cookie, epoch, name, &view.cookie));
+    if (rc != 0)
+        return rc;
+    rc = dfs_mount(poh, view, O_RDONLY, &dfs);
+    if (rc != 0) {
+        CAIRN_IGNORE(daos_cont_close(view, NULL)); /* local */
+        return rc;
+    }
+    dfs->live_coh = coh;
+    *ret_dfs = dfs;
+    return 0;
 }
 
 int
@@ -253,9 +284,15 @@ cont_open(daos_handle_t poh, const char *cont, int flags, dfs_attr_t *attr, daos
     return err_to_errno(daos_cont_open(poh, cont, coo, ret_coh, NULL, NULL));
 }
 
-int
-dfs_connect(const char *pool, const char *sys, const char *cont, int flags, dfs_attr_t *attr,
-    dfs_t **ret_dfs)
+/* Which one; NULL where the newest state is meant. */
+struct snap {
+    daos_epoch_t epoch;
+    const char *name;
+};
+
+static int
+connect_to(const char *pool, const char *sys, const char *cont, int flags, dfs_attr_t *attr,
+    const struct snap *snap, dfs_t **ret_dfs)
 {
     daos_handle_t poh, coh = DAOS_HDL_INVAL;
     struct dfs *dfs;
@@ -270,7 +307,9 @@ dfs_connect(const char *pool, const char *sys, const char *cont, int flags, dfs_
     if (rc != 0)
         return rc == -DER_UNINIT ? EACCES : err_to_errno(rc); /* no dfs_init() */
     rc = cont_open(poh, cont, flags, attr, &coh);
-    if (rc == 0)
+    if (rc == 0 && snap != NULL) {
+        rc = dfs_mount_snap(poh, coh, amode, snap->epoch, snap->name, &dfs);
+    } else if (rc == 0)
         rc = dfs_mount(poh, coh, amode, &dfs);
     if (rc != 0) {
         if (daos_handle_is_valid(coh))
@@ -284,6 +323,24 @@ dfs_connect(const char *pool, const char *sys, const char *cont, int flags, dfs_
 }
 
 int
+dfs_connect(const char *pool, const char *sys, const char *cont, int flags, dfs_attr_t *attr,
+    dfs_t **ret_dfs)
+{
+    return connect_to(pool, sys, cont, flags, attr, NULL, ret_dfs);
+}
+
+int
+dfs_connect_snap(const char *pool, const char *sys, const char *cont, int flags, daos_epoch_t epoch,
+    const char *name, dfs_t **ret_dfs)
+{
+    struct snap snap = {epoch, name};
+
+    if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT) != 0 || (name == NULL && epoch == 0))
+        return EINVAL;
+    return connect_to(pool, sys, cont, flags, NULL, &snap, ret_dfs);
+}
+
+int
 dfs_disconnect(dfs_t *dfs)
 {
     daos_handle_t poh, coh;
@@ -294,7 +351,7 @@ dfs_disconnect(dfs_t *dfs)
     if (atomic_load(&dfs->lent_nr) > 0)
         return EBUSY;
     poh = dfs->poh;
-    coh = dfs->coh;
+    coh = daos_handle_is_valid(dfs->live_coh) ? dfs->live_coh : dfs->coh;
     mount_free(dfs);
     rc = err_to_errno(daos_cont_close(coh, NULL));
     if (rc == 0)

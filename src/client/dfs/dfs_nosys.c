@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* The functions of daos_fs.h that are not there yet (docs/roadmap.md): snapshots, checking, owners, search by the engines. */
+/* The functions of daos_fs.h that are not there yet (docs/roadmap.md): checking, owners, search by the engines. */
 #include "client/dfs/dfs_internal.h"
 
 #include <errno.h>
-
-int
-dfs_mount_snap(daos_handle_t poh, daos_handle_t coh, int flags, daos_epoch_t epoch,
-    const char *name, dfs_t **dfs)
-{
-    (void)poh, (void)coh, (void)flags, (void)epoch, (void)name, (void)dfs;
-    return ENOSYS;
-}
-
-int
-dfs_connect_snap(const char *pool, const char *sys, const char *cont, int flags, daos_epoch_t epoch,
-    const char *name, dfs_t **dfs)
-{
-    (void)pool, (void)sys, (void)cont, (void)flags, (void)epoch, (void)name, (void)dfs;
-    return ENOSYS;
-}
 
 int
 dfs_cont_check(daos_handle_t poh, const char *cont, uint64_t flags, const char *name)

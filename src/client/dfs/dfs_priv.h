@@ -87,6 +87,7 @@ struct dfs_oid_range {
 struct dfs {
     daos_handle_t poh, coh;
     bool owns_handles; /* dfs_connect() and kin */
+    daos_handle_t live_coh; /* coh is our own view of a snapshot of this one; else invalid */
     _Atomic uint32_t lent_nr; /* dfs_pool_get() and dfs_cont_get() without their put: no umount */
     int amode; /* O_RDONLY or O_RDWR */
     dfs_attr_t attr;

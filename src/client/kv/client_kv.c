@@ -121,12 +121,26 @@ kv_enter(const struct kv_args *args, struct client_kv **ret_kv)
 {
     struct client_kv *kv = client_hdl_get(client_self(), CLIENT_HDL_KV, args->oh.cookie);
 
+    struct client_kv *at;
+    int rc;
+
     if (kv == NULL)
         return CAIRN_ERR(NO_HDL);
-    if (args->th.cookie != 0)
-        return CAIRN_ERR(NOSYS); /* transactions: docs/roadmap.md */
-    kv->ref_nr++;
-    *ret_kv = kv;
+    if (CAIRN_LIKELY(args->th.cookie == 0)) {
+        kv->ref_nr++;
+        *ret_kv = kv;
+        return 0;
+    }
+    at = calloc(1, sizeof(*at));
+    if (at == NULL)
+        return CAIRN_ERR(NOMEM);
+    at->ref_nr = 1;
+    rc = client_obj_at(kv->obj, args->th, &at->obj);
+    if (rc != 0) {
+        free(at);
+        return rc;
+    }
+    *ret_kv = at;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/util.h"
+#include "client/core/client_snap.h"
 #include "client/obj/client_obj_priv.h"
 
 #include <stdio.h>
@@ -45,6 +46,8 @@ client_obj_put(struct client_obj *obj)
         return;
     placement_layout_fini(&obj->layout);
     obj->cont->obj_nr--;
+    if (obj->cont->origin != NULL)
+        obj->cont->origin->obj_nr--;
     client_cont_put(obj->cont);
     free(obj);
 }
@@ -61,13 +64,22 @@ client_obj_enter(daos_handle_t oh, daos_handle_t th, struct client_obj **ret_obj
     struct client_obj *obj;
     int rc = client_obj_of(client_self(), oh.cookie, &obj);
 
-    if (rc == 0)
-        rc = client_obj_th_check(th);
-    if (rc != 0)
-        return rc;
-    client_obj_get(obj);
-    *ret_obj = obj;
-    return 0;
+    return rc != 0 ? rc : client_obj_at(obj, th, ret_obj);
+}
+
+int
+client_obj_at(struct client_obj *obj, daos_handle_t th, struct client_obj **ret_obj)
+{
+    struct client_cont *view;
+    int rc;
+
+    if (CAIRN_LIKELY(th.cookie == 0)) {
+        client_obj_get(obj);
+        *ret_obj = obj;
+        return 0;
+    }
+    rc = client_tx_view(th, obj->cont, &view);
+    return rc != 0 ? rc : client_obj_open(view, obj->oid, DAOS_OO_RO, ret_obj);
 }
 
 /* ---- open and close ----------------------------------------------------------------------------------------------------- */
@@ -88,7 +100,10 @@ client_obj_open(
         return CAIRN_ERR(NOMEM);
     client_cont_get(cont);
     cont->obj_nr++;
+    if (cont->origin != NULL)
+        cont->origin->obj_nr++; /* SNP-2 */
     obj->cont = cont;
+    obj->epoch = cont->epoch;
     obj->ref_nr = 1;
     obj->oid = oid;
     obj->mode = mode;
@@ -220,13 +235,6 @@ struct iov
 client_obj_key(const d_iov_t *key)
 {
     return (struct iov){.buf = key->iov_buf, .len = key->iov_len};
-}
-
-int
-client_obj_th_check(daos_handle_t th)
-{
-    return th.cookie == 0 ? 0
-                          : CAIRN_ERR(NOSYS); /* transactions and snapshot reads: docs/roadmap.md */
 }
 
 /* ---- ids and classes -------------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct client_obj {
     struct oid oid;
     unsigned int mode;
     uint32_t otype;
+    uint64_t epoch; /* at which it is read: that of its container (client_snap.h) */
     bool has_layout;
     struct placement_layout layout;
 };
@@ -37,6 +38,13 @@ void client_obj_put(struct client_obj *obj); /* NULL-safe */
  */
 CAIRN_MUST_CHECK int client_obj_open(
     struct client_cont *cont, struct oid oid, unsigned int mode, struct client_obj **ret_obj);
+
+/**
+ * The object as the transaction `th` reads it, in place of `obj`: the same for none. `*ret_obj` is kept for the time of a call: client_obj_put(). Errors: NO_HDL;
+ * INVAL the transaction is of another container; NOMEM.
+ */
+CAIRN_MUST_CHECK int
+client_obj_at(struct client_obj *obj, daos_handle_t th, struct client_obj **ret_obj);
 
 /** The layout for the newest map. Errors: those of placement_layout(). */
 CAIRN_MUST_CHECK int client_obj_layout(struct client_obj *obj);

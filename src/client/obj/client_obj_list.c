@@ -67,7 +67,7 @@ list_send(const struct list *list, uint32_t nr_max, uint64_t bytes_max,
         .layout_ver = list->obj->cont->layout_ver,
         .level = (uint8_t)list->level,
         .descending = list->is_descending,
-        .epoch = DAOS_EPOCH_MAX,
+        .epoch = list->obj->epoch,
         .anchor = {.buf = (void *)(uintptr_t)anchor->da_buf,
             .len = anchor->da_flags & ANCHOR_LEN_MASK},
         .nr_max = MIN(nr_max, (uint32_t)PROTO_LIST_NR_MAX),
@@ -496,7 +496,7 @@ query_grp(void *arg, uint32_t i)
     struct proto_obj_query_req req = {
         .oid = query->obj->oid,
         .layout_ver = query->obj->cont->layout_ver,
-        .epoch = DAOS_EPOCH_MAX,
+        .epoch = query->obj->epoch,
         .flags = (uint32_t)query->flags,
     };
     struct proto_obj_query_rep rep = {0};

@@ -16,16 +16,13 @@ enum {
 /** Errors: INVAL no key, or an integer key that is not 8 bytes; KEY2BIG. */
 CAIRN_MUST_CHECK int client_obj_key_check(const d_iov_t *key, enum placement_key kind);
 struct iov client_obj_key(const d_iov_t *key);
-/** Errors: NOSYS a transaction handle. */
-CAIRN_MUST_CHECK int client_obj_th_check(daos_handle_t th);
-
 /** Group, first shard and target of a dkey for the newest map (COB-1). */
 CAIRN_MUST_CHECK int
 client_obj_grp_of(struct client_obj *obj, const d_iov_t *dkey, uint32_t *ret_grp);
 CAIRN_MUST_CHECK int
 client_obj_target(struct client_obj *obj, uint32_t grp, uint32_t *ret_shard, uint32_t *ret_tgt_id);
 
-/** An open object by its handle, kept for the time of a call: client_obj_put(). Errors: NO_HDL; NOSYS a transaction. */
+/** An open object by its handle, as client_obj_at(). Errors: NO_HDL; those. */
 CAIRN_MUST_CHECK int
 client_obj_enter(daos_handle_t oh, daos_handle_t th, struct client_obj **ret_obj);
 

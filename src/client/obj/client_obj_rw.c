@@ -585,7 +585,7 @@ fetch_send(struct io *io, uint32_t shard, uint32_t tgt_id)
         .oid = io->obj->oid,
         .shard = shard,
         .layout_ver = io->obj->cont->layout_ver,
-        .epoch = DAOS_EPOCH_MAX,
+        .epoch = io->obj->epoch,
         .flags = (uint32_t)io->args->flags | (is_size_only ? CLIENT_FETCH_SIZE_ONLY : 0),
         .dkey = client_obj_key(io->args->dkey),
         .iods = {.nr = io->args->nr, .items = io->piods},

@@ -199,7 +199,7 @@ akeys_body(struct fake *fake)
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, NULL, sgls, NULL), INVAL);
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, NULL, 1, iods, sgls, NULL), INVAL);
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 1 << 20, &dkey, 1, iods, sgls, NULL), INVAL);
-    EXPECT_ERR(daos_obj_update(oh, (daos_handle_t){77}, 0, &dkey, 1, iods, sgls, NULL), NOSYS);
+    EXPECT_ERR(daos_obj_update(oh, (daos_handle_t){77}, 0, &dkey, 1, iods, sgls, NULL), NO_HDL);
     iods[0].iod_type = 7;
     EXPECT_ERR(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, iods, sgls, NULL), INVAL);
     EXPECT_OK(daos_obj_close(oh, NULL));

@@ -98,6 +98,7 @@ def check_events(_libs, source, _build):
         taking |= set(re.findall(r'\b(\w+)\s*\([^;{}()]*?\bdaos_event_t\s*\*\s*ev\)\s*;', text))
     with open(os.path.join(source, 'src', 'client', 'core', 'client_nosys.c'), encoding='utf-8') as f:
         missing = set(re.findall(r'^(daos_\w+)\(', f.read(), re.M))
+    missing.add('daos_tx_restart')  # succeeds for nobody until daos_tx_open() does
     wanted = {name + '2' if name in PLAIN else name for name in taking - missing if not name.startswith('daos_event_')}
     with open(os.path.join(source, 'test', 'api', 'events.list'), encoding='utf-8') as lines:
         listed = {line.strip() for line in lines if line.strip() and not line.startswith('#')}
