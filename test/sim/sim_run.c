@@ -339,7 +339,8 @@ option(const char *name, const char *value)
             fault_option(value);
         } else if (strcmp(name, "--work") == 0) {
             opts.run.works = (strstr(value, "obj") != NULL ? 1u : 0) |
-                (strstr(value, "md") != NULL ? 2u : 0) | (strstr(value, "dfs") != NULL ? 4u : 0);
+                (strstr(value, "md") != NULL ? 2u : 0) | (strstr(value, "dfs") != NULL ? 4u : 0) |
+                (strstr(value, "snap") != NULL ? 8u : 0);
         } else {
             usage();
         }
