@@ -87,8 +87,7 @@ model_step(void *arg, const struct simt_lin_op *lop, void *state)
     case K_GET:
         return s->val == o->val;
     default:
-        return !o->is_filled ||
-            (s->val == o->val && (o->seen == VAGUE || o->seen == s->is_touched));
+        return !o->is_filled || (s->val == o->val && (o->seen == VAGUE || o->seen == s->is_touched));
     }
 }
 
@@ -175,8 +174,8 @@ do_put(struct ctx *c, uint32_t thing)
     o->val = ++c->work->next_val;
     simt_doing(c->w, "put");
     simt_ask(c->w, &o->base, &c->work->things[thing]);
-    o->rc = daos_kv_put(c->ohs[obj_of(thing)], DAOS_TX_NONE, 0, key_of(thing), sizeof(o->val),
-        &o->val, NULL);
+    o->rc = daos_kv_put(
+        c->ohs[obj_of(thing)], DAOS_TX_NONE, 0, key_of(thing), sizeof(o->val), &o->val, NULL);
     settle(c, "put", o->rc);
 }
 
@@ -342,13 +341,11 @@ table_list(struct ctx *c, struct snap *s, daos_handle_t oh, uint8_t *seen)
         for (uint32_t i = 0; rc == 0 && i < nr; i++) {
             uint32_t obj = 0;
 
-            while (obj < OBJS_NR &&
-                (c->oids[obj].lo != oids[i].lo || c->oids[obj].hi != oids[i].hi)) {
+            while (obj < OBJS_NR && (c->oids[obj].lo != oids[i].lo || c->oids[obj].hi != oids[i].hi)) {
                 obj++;
             }
             if (obj == OBJS_NR || seen[obj]++ != 0) {
-                simt_fail(c->t, "the table of snapshot %#llx gives %s",
-                    (unsigned long long)s->epoch,
+                simt_fail(c->t, "the table of snapshot %#llx gives %s", (unsigned long long)s->epoch,
                     obj == OBJS_NR ? "an object that nobody wrote" : "an object twice");
                 return -DER_MISC;
             }
