@@ -8,10 +8,14 @@
  *      give     reads are started in the order in which they are needed, READS_NR of them ahead; a chunk is verified when the first piece of it is
  *               handed over
  *
+ * Where the role is memory (class `ram`), there are no reads and no windows: pieces are verified and handed over where they lie.
+ *
  *   FTD-1  A chunk is read and verified once for each window in which it is needed, however many segments show parts of it.
  *   FTD-2  Memory: one buffer of at most WINDOW_BYTES (or one chunk, when that is longer), and WINDOW_CHUNKS_NR places.
  *   FTD-3  Nothing is handed over before its chunk was verified (VOS-4), and the buffer is used again only after the sink was drained.
- *   FTD-4  The extents stay readable from the look-up until the end of the last piece (ST-4).
+ *   FTD-4  The extents stay readable, and what they hold unchanged, from the look-up until the last drain of the sink (ST-4).
+ *   FTD-5  A piece that is handed over where it lies is verified for itself, with the whole chunk: others of the chunk may have been verified long
+ *          ago, since a sink may wait for a client. A bit that changes later still is found by who compares the piece with its CRC.
  *
  * Tested by vos_read_test.c, vos_damage_test.c.
  */
@@ -61,6 +65,7 @@ struct give {
     uint8_t *buf;
     size_t buf_len;
     size_t given; /* bytes since the last yield */
+    bool is_mapped; /* all of it */
     /* the window */
     uint32_t end_want, end_chunk; /* it ends before this chunk of this want */
     uint32_t chunk_nr, chunk_cap, hash_mask, read_nr;
@@ -271,7 +276,7 @@ piece_give(struct give *g, const struct vos_piece *piece)
     return rc;
 }
 
-/* Bytes [from, from + piece->len) of a chunk. */
+/* Bytes [from, from + piece->len) of a chunk that is read. */
 static int
 chunk_give(struct give *g, struct chunk *c, size_t from, struct vos_piece *piece)
 {
@@ -290,6 +295,20 @@ chunk_give(struct give *g, struct chunk *c, size_t from, struct vos_piece *piece
     return piece_give(g, piece);
 }
 
+/* FTD-5 */
+static int
+mapped_give(
+    struct give *g, const struct vos_want *want, uint32_t c, size_t from, struct vos_piece *piece)
+{
+    uint64_t off = (uint64_t)c << want->chunk_bits;
+    const uint8_t *buf = want->map + off;
+
+    piece->buf = buf + from;
+    if (!vos_csum_part(buf, want_chunk_len(want, c), want->csums[c], from, piece->len, &piece->crc))
+        return vos_fetch_csum_bad(g->mem->oid, "data", want->addr + off);
+    return piece_give(g, piece);
+}
+
 static int
 want_give(struct give *g, uint32_t w, struct vos_piece *piece)
 {
@@ -300,12 +319,17 @@ want_give(struct give *g, uint32_t w, struct vos_piece *piece)
     for (uint32_t c = 0; rc == 0 && c < want_chunk_nr(want); c++) {
         uint64_t off = (uint64_t)c << want->chunk_bits;
 
-        if (w == g->end_want && c == g->end_chunk)
-            rc = window_next(g, w, c);
-        if (rc != 0)
-            return rc;
         piece->len = (size_t)(MIN(off + want_chunk_len(want, c), end) - from);
-        rc = chunk_give(g, &g->chunks[*chunk_slot(g, want->addr + off) - 1], from - off, piece);
+        if (g->is_mapped) {
+            rc = mapped_give(g, want, c, from - off, piece);
+        } else {
+            if (w == g->end_want && c == g->end_chunk)
+                rc = window_next(g, w, c);
+            if (rc == 0) {
+                rc = chunk_give(
+                    g, &g->chunks[*chunk_slot(g, want->addr + off) - 1], from - off, piece);
+            }
+        }
         piece->off += piece->len;
         from += piece->len;
     }
@@ -337,6 +361,20 @@ segs_give(struct give *g)
         }
     }
     return rc;
+}
+
+/* Whether all of it is memory. */
+static bool
+wants_map(struct give *g)
+{
+    for (uint32_t i = 0; i < g->mem->want_nr; i++) {
+        struct vos_want *want = &g->mem->wants[i];
+
+        want->map = bio_data_map(g->tgt->bio, want->addr, (size_t)want->len);
+        if (want->map == NULL)
+            return false;
+    }
+    return true;
 }
 
 /* Room for what is to be read. */
@@ -391,7 +429,8 @@ vos_fetch_give(struct vos_cont *cont, struct vos_fetch *fetch, const struct vos_
     g.tgt = cont->tgt;
     g.mem = mem;
     g.sink = sink;
-    rc = mem->want_nr == 0 ? 0 : give_begin(&g);
+    g.is_mapped = wants_map(&g);
+    rc = g.is_mapped ? 0 : give_begin(&g);
     if (rc == 0)
         rc = segs_give(&g);
     drain_rc = sink->drain(sink->arg);

@@ -22,6 +22,7 @@ struct vos_want {
     uint64_t skip; /* wanted bytes begin here */
     uint64_t nr; /* wanted bytes */
     const uint32_t *csums; /* of the chunks */
+    const uint8_t *map; /* where it lies in memory; NULL: it must be read */
     uint32_t chunk_bits;
 };
 

@@ -81,27 +81,43 @@ data_read(struct fix *f)
     fix_close(f);
 }
 
-TEST_ON(vos_damage, bits_of_the_data_role, BACKEND_SIM)
+/* Whatever bit flips, it is found, and nothing else. */
+static void
+data_flips(const char *dir)
 {
     struct fix f;
     uint32_t hits = 0;
+    char file[64];
 
     fix_prepare(&f);
     f.cfg.data_bytes = 4 << 20;
     f.data_quota = 3 << 20;
-    if (fix_up_default(&f) && EXPECT(fix_run(&f, damage_setup))) {
+    snprintf(file, sizeof(file), "%s/data", dir);
+    if (fix_up_default(&f)) {
+        snprintf(f.cfg.dir, sizeof(f.cfg.dir), "%s", dir);
+        EXPECT(fix_run(&f, damage_setup));
         for (uint32_t i = 0; i < ROUNDS && !test_failed(); i++) {
             uint64_t bit = rng_below(&f.rng, UINT64_C(8) * (2 << 20));
 
-            EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, "/t/d0/data", bit));
+            EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, file, bit));
             EXPECT(fix_run(&f, data_read));
             EXPECT_LE(f.seq, 1);
             hits += f.seq > 0;
-            EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, "/t/d0/data", bit));
+            EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, file, bit));
         }
         EXPECT_GT(hits, 5);
     }
     fix_down(&f);
+}
+
+TEST_ON(vos_damage, bits_of_the_data_role, BACKEND_SIM)
+{
+    data_flips("/t/d0");
+}
+
+TEST_ON(vos_damage, bits_of_a_data_role_in_memory, BACKEND_SIM)
+{
+    data_flips("/shm/d0");
 }
 
 static void

@@ -11,17 +11,38 @@
 
 enum { SPAN = 4 << 20, SMALL_NR = 400, SMALL_BYTES = 5000, STEP = 10000 };
 
+static void held_body(struct fix *f);
+
 static void
-run_slow(uint64_t disk_ns, void (*body)(struct fix *f))
+run_in(const char *dir, uint64_t disk_ns, void (*body)(struct fix *f))
 {
     struct sim_opts opts = {
         .seed = test_seed(), .disk_lat_lo_ns = disk_ns, .disk_lat_hi_ns = disk_ns};
     struct fix f;
 
     fix_prepare(&f);
-    if (fix_up(&f, &opts))
+    if (body == held_body) {
+        f.cfg.data_bytes = 6 << 20;
+        f.data_quota = 5 << 20;
+    }
+    if (fix_up(&f, &opts)) {
+        snprintf(f.cfg.dir, sizeof(f.cfg.dir), "%s", dir);
         EXPECT(fix_run(&f, body));
+    }
     fix_down(&f);
+}
+
+static void
+run_slow(uint64_t disk_ns, void (*body)(struct fix *f))
+{
+    run_in("/t/d0", disk_ns, body);
+}
+
+/* Where the data role is memory. */
+static void
+run_mapped(void (*body)(struct fix *f))
+{
+    run_in("/shm/d0", MS / 10, body);
 }
 
 /* One large extent, and as many small ones above it as one request takes ranges; model gets what must be read. */
@@ -214,7 +235,7 @@ pieces_body(struct fix *f)
         EXPECT_GE(k.drains_nr, 1);
         EXPECT_ERR(give(f, iods + from, iod_nr, ult_now_ns(), &k), TIMEDOUT);
     }
-    EXPECT_GT(windows, 1);
+    EXPECT(windows > 1 || bio_data_map(f->bio, BIO_BLK_BYTES, 1) != NULL);
     EXPECT_OK(vos_tgt_check(f->tgt));
     fix_close(f);
 }
@@ -222,6 +243,11 @@ pieces_body(struct fix *f)
 TEST_ON(vos_read, pieces_in_order, BACKEND_SIM)
 {
     run_slow(MS / 10, pieces_body);
+}
+
+TEST_ON(vos_read, pieces_where_they_lie, BACKEND_SIM)
+{
+    run_mapped(pieces_body);
 }
 
 /* Far more than one buffer: the memory that bio gives out stays small, and all of it comes back. */
@@ -249,7 +275,7 @@ much_body(struct fix *f)
         for (uint32_t i = 0; i < NR; i++) {
             EXPECT_EQ(k.out[(size_t)i * MIB + i], i + 1);
         }
-        EXPECT_GE(k.drains_nr, NR / 4);
+        EXPECT(k.drains_nr >= NR / 4 || bio_data_map(f->bio, BIO_BLK_BYTES, 1) != NULL);
     }
     for (uint32_t i = 0; i < 4; i++) { /* the whole budget can be had */
         EXPECT_OK(bio_buf_get(f->bio, BIO_BUF_BYTES_MAX, &bufs[i]));
@@ -264,4 +290,101 @@ much_body(struct fix *f)
 TEST_ON(vos_read, more_than_fits_a_buffer, BACKEND_SIM)
 {
     run_slow(MS / 10, much_body);
+}
+
+/* ---- what is handed over stays -------------------------------------------------------------------------------------- */
+
+enum { OLD_BYTES = 300000 };
+
+static void
+value_fill(uint8_t *buf, uint32_t i)
+{
+    struct rng r;
+
+    rng_init(&r, 77 + i);
+    rng_bytes(&r, buf, OLD_BYTES);
+}
+
+/* Replace the value; the old one's space is freed at once. */
+static int
+value_put(struct fix *f, uint32_t i)
+{
+    static uint8_t buf[OLD_BYTES];
+    struct vos_iod iod = {
+        .akey = IOV("v"), .type = VOS_IOD_SINGLE, .size = OLD_BYTES, .data = {buf, OLD_BYTES}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1, .flags = VOS_APPLY_NO_HISTORY};
+    struct vos_apply_ret ret;
+
+    value_fill(buf, i);
+    return vos_apply(f->cont, &args, &ret);
+}
+
+/* Takes pieces, and while it holds them the value is replaced many times. */
+struct holder {
+    struct fix *f;
+    struct vos_piece held[64];
+    uint32_t held_nr, put_nr, bad_nr, full_nr;
+};
+
+static int
+holder_take(void *arg, const struct vos_piece *piece)
+{
+    struct holder *h = arg;
+
+    if (h->held_nr == ARRAY_SIZE(h->held))
+        return -DER_OVERFLOW;
+    h->held[h->held_nr++] = *piece;
+    for (uint32_t i = 0; i < 5; i++) {
+        int rc = value_put(h->f, ++h->put_nr);
+
+        EXPECT(rc == 0 || rc == -DER_NOSPACE); /* all that is free is held */
+        h->full_nr += rc != 0;
+    }
+    return 0;
+}
+
+static int
+holder_drain(void *arg)
+{
+    struct holder *h = arg;
+
+    for (uint32_t i = 0; i < h->held_nr; i++) {
+        h->bad_nr += crc32c(0, h->held[i].buf, h->held[i].len) != h->held[i].crc;
+    }
+    return 0;
+}
+
+static void
+held_body(struct fix *f)
+{
+    struct holder h = {.f = f};
+    struct vos_sink sink = {.arg = &h, .take = holder_take, .drain = holder_drain};
+    struct vos_iod iod = {.akey = IOV("v"), .type = VOS_IOD_SINGLE};
+    struct vos_fetch_args args = {
+        .oid = fix_oid(1), .epoch = VOS_EPOCH_MAX, .dkey = IOV("d"), .iods = &iod, .iod_nr = 1};
+    struct vos_fetch *fetch;
+    static uint8_t want[OLD_BYTES];
+
+    if (!fix_format(f))
+        return;
+    EXPECT_OK(value_put(f, 0));
+    value_fill(want, 0);
+    if (EXPECT_OK(vos_fetch_begin(f->cont, &args, &fetch))) {
+        EXPECT_OK(vos_fetch_give(f->cont, fetch, &sink));
+        EXPECT_EQ(h.held_nr, (OLD_BYTES - 1) / VOS_CSUM_CHUNK_BYTES + 1);
+        EXPECT_EQ(h.bad_nr, 0);
+        EXPECT_EQ(h.held[1].crc, crc32c(0, want + VOS_CSUM_CHUNK_BYTES, VOS_CSUM_CHUNK_BYTES));
+        vos_fetch_free(f->cont, fetch);
+    }
+    EXPECT_GT(h.full_nr, 0);
+    EXPECT_OK(value_put(f, h.put_nr + 1));
+    fix_close(f);
+}
+
+/* So little space that it would be used again at once. */
+TEST_ON(vos_read, pieces_stay_while_they_are_held, BACKEND_SIM)
+{
+    run_mapped(held_body);
 }
