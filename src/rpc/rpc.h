@@ -181,9 +181,16 @@ void rpc_bulk_desc(const struct rpc_bulk *bulk, struct proto_bulk *ret_desc);
 /** Bytes that pushes have written, or begun to, in all attempts: more than the one that was answered tells of are traces of others. */
 uint64_t rpc_bulk_written(const struct rpc_bulk *bulk);
 /**
- * After return no byte of the memory is written any more, and none that is read matters (RPC-4). NULL-safe. Waits only while a push is just arriving in the memory, after
- * RPC_DRAIN_NS by closing its connection. rpc_ctx_destroy() waits for it.
+ * After return no byte of the memory is written any more, and none that is read matters (RPC-4). Waits only while a push is just arriving in the memory, after
+ * RPC_DRAIN_NS by closing its connection.
  */
+CAIRN_YIELDS void rpc_bulk_close(struct rpc_bulk *bulk);
+/**
+ * Of a closed region: the CRC32C that its bytes [off, off+len) arrived with, when pushes are known to have written exactly these last; each part was compared when it
+ * arrived. False: not known, look at the bytes.
+ */
+bool rpc_bulk_arrived(const struct rpc_bulk *bulk, uint64_t off, uint64_t len, uint32_t *ret_crc);
+/** Closes it when that was not done. NULL-safe. rpc_ctx_destroy() waits for it. */
 CAIRN_YIELDS void rpc_bulk_free(struct rpc_bulk *bulk);
 
 /**

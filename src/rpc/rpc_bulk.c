@@ -98,6 +98,50 @@ rpc_bulk_written(const struct rpc_bulk *bulk)
     return bulk->written_bytes;
 }
 
+/* Something of it is going to be written. */
+static void
+arrived_drop(struct rpc_bulk *bulk, uint64_t off, uint64_t len)
+{
+    for (uint32_t i = 0; i < bulk->arrived_nr;) {
+        struct rpc_arrived *a = &bulk->arrived[i];
+
+        if (a->off < off + len && off < a->off + a->len) {
+            *a = bulk->arrived[--bulk->arrived_nr];
+        } else {
+            i++;
+        }
+    }
+}
+
+static void
+arrived_add(struct rpc_bulk *bulk, uint64_t off, uint64_t len, uint32_t crc)
+{
+    for (uint32_t i = 0; i < bulk->arrived_nr; i++) {
+        struct rpc_arrived *a = &bulk->arrived[i];
+
+        if (a->off + a->len == off) {
+            a->crc = crc32c_combine(a->crc, crc, len);
+            a->len += len;
+            return;
+        }
+    }
+    if (bulk->arrived_nr < RPC_ARRIVED_NR)
+        bulk->arrived[bulk->arrived_nr++] = (struct rpc_arrived){off, len, crc};
+}
+
+bool
+rpc_bulk_arrived(const struct rpc_bulk *bulk, uint64_t off, uint64_t len, uint32_t *ret_crc)
+{
+    CAIRN_ASSERT(bulk->is_closed);
+    for (uint32_t i = 0; i < bulk->arrived_nr; i++) {
+        if (bulk->arrived[i].off == off && bulk->arrived[i].len == len) {
+            *ret_crc = bulk->arrived[i].crc;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Tell the server that what it asked for will not come, or that what it sent is there. */
 static void
 done_send(struct rpc_conn *conn, uint64_t call, uint64_t xfer, int rc)
@@ -131,12 +175,13 @@ placed_close(struct rpc_bulk *bulk)
 }
 
 void
-rpc_bulk_free(struct rpc_bulk *bulk)
+rpc_bulk_close(struct rpc_bulk *bulk)
 {
     uint64_t drain_ns;
 
-    if (bulk == NULL)
+    if (bulk->is_closed)
         return;
+    bulk->is_closed = true;
     hmap_remove(&bulk->ctx->bulks_by_id, &bulk->id_link); /* nothing new from here on */
     while (!list_empty(&bulk->msgs)) {
         struct rpc_msg *msg = LIST_FIRST(&bulk->msgs, struct rpc_msg, bulk_link);
@@ -166,6 +211,14 @@ rpc_bulk_free(struct rpc_bulk *bulk)
             drain_ns = PLAT_NEVER_NS;
         }
     }
+}
+
+void
+rpc_bulk_free(struct rpc_bulk *bulk)
+{
+    if (bulk == NULL)
+        return;
+    rpc_bulk_close(bulk);
     list_del(&bulk->link);
     if (bulk->ctx->is_stopping) {
         ult_cond_broadcast(&bulk->ctx->idle);
@@ -372,7 +425,11 @@ on_put(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk
     }
     if (rc == 0 && payload != region_piece(bulk, body->off, body->len)) {
         bulk->written_bytes += body->len;
+        arrived_drop(bulk, body->off, body->len);
         sgl_copy_in(&bulk->sgl, body->off, payload, body->len);
+    }
+    if (rc == 0) {
+        arrived_add(bulk, body->off, body->len, head->payload_crc);
     }
     done_send(conn, head->call, body->xfer, rc);
 }
@@ -536,6 +593,7 @@ rpc_bulk_place(struct rpc_conn *conn, const struct rpc_head *head, const struct 
         if (dst == NULL)
             return false;
         bulk->placed_nr++;
+        arrived_drop(bulk, body->off, body->len);
         bulk->written_bytes += payload_len;
         conn->placed.bulk = bulk;
     } else {

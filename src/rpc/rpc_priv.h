@@ -31,6 +31,7 @@ enum {
     RPC_REQS_FREE_MAX = 64, /* pooled requests */
     RPC_REQ_ARENA_FIRST_BYTES = 8192,
     RPC_EPS_NR_MAX = 65536,
+    RPC_ARRIVED_NR = 16, /* of one region; what does not fit is not remembered */
 };
 #define RPC_FLUSH_NS UINT64_C(1000000000) /* replies may leave for so long when a context ends */
 
@@ -145,6 +146,12 @@ struct rpc_mem {
     struct iov buf;
 };
 
+/* Bytes of a region that a push wrote last, whole and with the right checksum. */
+struct rpc_arrived {
+    uint64_t off, len;
+    uint32_t crc;
+};
+
 struct rpc_bulk {
     struct list_head link; /* ctx->bulks */
     struct hmap_link id_link; /* until rpc_bulk_free() */
@@ -155,6 +162,9 @@ struct rpc_bulk {
     struct list_head msgs; /* whose payload points here */
     uint32_t placed_nr; /* connections that receive into it now */
     uint64_t written_bytes; /* by pushes, begun or done */
+    struct rpc_arrived arrived[RPC_ARRIVED_NR]; /* apart from each other */
+    uint32_t arrived_nr;
+    bool is_closed;
     struct ult_cond drained;
     struct sgl sgl;
     struct iov iovs[];

@@ -477,9 +477,26 @@ hole_zero(const struct io *io, uint64_t base, uint64_t from, uint64_t to)
 /* Where the reply's data is read from. */
 struct cursor {
     const uint8_t *buf; /* inline data; NULL: it was pushed into place */
+    const struct rpc_bulk *bulk; /* the region it was pushed to, closed */
     uint64_t off; /* in the present segments, one after the other */
-    uint32_t crc;
+    uint32_t crc; /* without the run */
+    uint64_t run_off, run_len; /* neighbours in the data */
 };
+
+/* The checksum of pushed data: that of the parts as they arrived, where they are the run; else the bytes tell. */
+static void
+run_end(const struct io *io, struct cursor *cursor)
+{
+    uint32_t crc;
+
+    if (cursor->run_len > 0 && cursor->bulk != NULL &&
+        rpc_bulk_arrived(cursor->bulk, cursor->run_off, cursor->run_len, &crc)) {
+        cursor->crc = crc32c_combine(cursor->crc, crc, cursor->run_len);
+    } else {
+        cursor->crc = crc32c_sgl(cursor->crc, &io->data, cursor->run_off, cursor->run_len);
+    }
+    cursor->run_len = 0;
+}
 
 /* One iod of a reply: inline data is scattered, pushed data is there already; the checksum goes over both (COB-2). */
 static int
@@ -508,7 +525,11 @@ iod_finish(struct io *io, uint32_t i, uint64_t base, const struct proto_fetch_io
             CAIRN_IGNORE(sgl_copy_in(
                 &io->data, base + off, cursor->buf + cursor->off, bytes)); /* within the list */
         } else {
-            cursor->crc = crc32c_sgl(cursor->crc, &io->data, base + off, bytes);
+            if (cursor->run_off + cursor->run_len != base + off) {
+                run_end(io, cursor);
+                cursor->run_off = base + off;
+            }
+            cursor->run_len += bytes;
         }
         cursor->off += bytes;
         out_bytes = MAX(out_bytes, off + bytes);
@@ -520,11 +541,11 @@ iod_finish(struct io *io, uint32_t i, uint64_t base, const struct proto_fetch_io
 }
 
 static int
-fetch_finish(struct io *io, const struct proto_obj_fetch_rep *rep)
+fetch_finish(struct io *io, const struct proto_obj_fetch_rep *rep, const struct rpc_bulk *bulk)
 {
     const struct proto_fetch_iod *fiods = rep->iods.items;
     bool is_inline = rep->data.len > 0;
-    struct cursor cursor = {.buf = is_inline ? rep->data.buf : NULL};
+    struct cursor cursor = {.buf = is_inline ? rep->data.buf : NULL, .bulk = bulk};
     uint64_t base = 0;
 
     if (rep->iods.nr != io->args->nr || (is_inline && rep->data.len != rep->data_len))
@@ -541,6 +562,7 @@ fetch_finish(struct io *io, const struct proto_obj_fetch_rep *rep)
             return rc;
         base += io->piods[i].buf_len;
     }
+    run_end(io, &cursor);
     if (io->data_bytes > 0 && (cursor.off != rep->data_len || cursor.crc != rep->data_crc))
         return CAIRN_ERR(CSUM);
     for (uint32_t i = 0; i < io->args->nr; i++) {
@@ -606,12 +628,13 @@ fetch_send(struct io *io, uint32_t shard, uint32_t tgt_id)
     }
     rc = client_tgt_call(io->obj->cont, tgt_id, PROTO_OBJ_FETCH, &req, &rep, &arena);
     fiods = rep.iods.items;
-    if (bulk != NULL)
+    if (bulk != NULL) {
         written = rpc_bulk_written(bulk);
+        rpc_bulk_close(bulk);
+    }
     io->is_soiled = io->is_soiled || written > (rc == 0 && rep.data.len == 0 ? rep.data_len : 0);
-    rpc_bulk_free(bulk);
     if (rc == 0)
-        rc = fetch_finish(io, &rep);
+        rc = fetch_finish(io, &rep, bulk);
     io->is_soiled = io->is_soiled || (rc != 0 && written > 0);
     for (uint32_t i = 0; rc == -DER_REC2BIG && rep.iods.nr == io->args->nr && i < io->args->nr; i++) {
         io->args->iods[i].iod_size = fiods[i].size; /* tells how much room is needed */
@@ -620,6 +643,7 @@ fetch_send(struct io *io, uint32_t shard, uint32_t tgt_id)
         iom_fill(&fiods[i], io->args->iods[i].iod_type, &io->args->ioms[i]);
     }
 out:
+    rpc_bulk_free(bulk);
     arena_fini(&arena);
     return rc;
 }

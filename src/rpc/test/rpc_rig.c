@@ -127,6 +127,29 @@ apply_handler(struct rpc_req *req, void *rep_arg)
     return rc;
 }
 
+/* 300 kB: in order; backwards; and a piece in the middle once more, which is other bytes. */
+static int
+parts_push(struct rpc_req *req, const struct proto_bulk *desc, uint8_t *buf)
+{
+    enum { EACH = 50000 };
+    static const uint32_t order[] = {0, 1, 2, 5, 4, 3};
+    struct rpc_push *push = NULL;
+    int rc = rpc_push_begin(req, desc, &push);
+
+    for (uint32_t i = 0; rc == 0 && i < ARRAY_SIZE(order); i++) {
+        uint8_t *part = buf + (size_t)order[i] * EACH;
+
+        rc = rpc_push_part(push, (uint64_t)order[i] * EACH, part, EACH, crc32c(0, part, EACH));
+    }
+    if (rc == 0)
+        rc = rpc_push_flush(push);
+    memset(buf + EACH + 100, 0x5a, 50);
+    if (rc == 0)
+        rc = rpc_push_part(push, EACH + 100, buf + EACH + 100, 50, crc32c(0, buf + EACH + 100, 50));
+    CAIRN_IGNORE(rpc_push_end(push));
+    return rc;
+}
+
 static int
 fetch_handler(struct rpc_req *req, void *rep)
 {
@@ -142,6 +165,8 @@ fetch_handler(struct rpc_req *req, void *rep)
     desc_tamper(rig->server.mode, &desc, &len);
     if (rc == 0 && rig->server.mode == RIG_MODE_OTHER_WAY) {
         rc = rpc_bulk_pull(req, &desc, 0, buf, len);
+    } else if (rc == 0 && rig->server.mode == RIG_MODE_PARTS) {
+        rc = parts_push(req, &desc, buf);
     } else if (rc == 0) {
         rc = rpc_bulk_push(req, &desc, 0, buf, len);
     }

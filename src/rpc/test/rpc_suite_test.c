@@ -492,6 +492,42 @@ SUITE(bulk_push)
     free(want);
 }
 
+/* What a region says of how its bytes arrived is what they are. */
+SUITE(bulk_arrived)
+{
+    enum { LEN = 300000, BIG = (3 << 20) + 5 };
+    uint8_t *mem = malloc(BIG);
+    struct iov iov = {mem, BIG};
+    struct rpc_bulk *bulk = NULL;
+    uint32_t crc = 0;
+
+    EXPECT_OK(rpc_bulk_create(rig->ctx, &(struct sgl){1, &iov}, RPC_BULK_WRITE, &bulk));
+    EXPECT_OK(rig_push(rig, bulk, RIG_LONG_NS));
+    EXPECT_OK(rig_push(rig, bulk, RIG_LONG_NS)); /* over the first one */
+    rpc_bulk_close(bulk);
+    EXPECT(rpc_bulk_arrived(bulk, 0, BIG, &crc));
+    EXPECT_EQ(crc, rig_crc(mem, BIG));
+    EXPECT(!rpc_bulk_arrived(bulk, 0, BIG - 1, &crc));
+    EXPECT(!rpc_bulk_arrived(bulk, 1, BIG - 1, &crc));
+    rpc_bulk_free(bulk);
+
+    iov.len = LEN;
+    EXPECT_OK(rpc_bulk_create(rig->ctx, &(struct sgl){1, &iov}, RPC_BULK_WRITE, &bulk));
+    rig_mode_set(rig, RIG_MODE_PARTS);
+    EXPECT_OK(rig_push(rig, bulk, RIG_LONG_NS));
+    rig_mode_set(rig, RIG_MODE_PLAIN);
+    rpc_bulk_close(bulk);
+    EXPECT_EQ(mem[50100], 0x5au);
+    EXPECT(!rpc_bulk_arrived(bulk, 0, LEN, &crc)); /* a part of it was written twice */
+    EXPECT(!rpc_bulk_arrived(bulk, 0, 150000, &crc));
+    EXPECT(rpc_bulk_arrived(bulk, 50100, 50, &crc));
+    EXPECT_EQ(crc, rig_crc(mem + 50100, 50));
+    EXPECT(rpc_bulk_arrived(bulk, 250000, 50000, &crc));
+    EXPECT_EQ(crc, rig_crc(mem + 250000, 50000));
+    rpc_bulk_free(bulk);
+    free(mem);
+}
+
 /* Pieces of many sizes, some empty, with gaps that must stay as they are. */
 static uint32_t
 scatter(uint8_t *mem, size_t len, struct iov *iovs, uint32_t iov_max)
