@@ -173,6 +173,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int bio_data_read_wait(struct bio_req *req);
  * it lies in a reservation that is not published (BIO-6); who wrote calls bio_data_written() then.
  */
 void *bio_data_map(struct bio_tgt *tgt, uint64_t addr, size_t len);
+bool bio_data_is_mapped(const struct bio_tgt *tgt); /* the role is memory, as far as there is some */
 /** What was put at addr (a multiple of BIO_BLK_BYTES) through bio_data_map() is complete: counts as bio_data_write(), the rest of the last block is zeroed. */
 void bio_data_written(struct bio_tgt *tgt, uint64_t addr, size_t len);
 

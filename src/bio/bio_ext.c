@@ -10,7 +10,8 @@
  * Durable: one bit for each block, in the arena (chunks of 4,080 bytes, made when first used), changed only by publish and free
  * (BIO-3). Volatile: for each chunk a bitmap of all that is not free, its count of free blocks, and a bound on the longest free run
  * that lets a search pass by. An extent never crosses a chunk. Streams search from where they last found something (next fit) and
- * avoid chunks where another stream is at work.
+ * avoid chunks where another stream is at work. Where the role is memory there is one stream, which goes back to the first space that is given back:
+ * new memory costs more than a search.
  *
  * Rejected: trees of free runs (the bitmaps are smaller, exact, and a full scan of a chunk is 510 words); freeing at commit (ST-4).
  * Tested by bio_ext_test.c against a naive twin, and by test/crash.
@@ -177,11 +178,26 @@ volatile_take(struct bio_space_map *sp, uint32_t chunk, uint32_t bit, uint32_t n
     sp->free_blks -= nr;
 }
 
+/* Where the role is memory, what is free again is used first: it need not be filled, and the rest may stay unfilled. */
 static void
-volatile_give(struct bio_space_map *sp, struct bio_ext ext)
+cursor_lower(struct bio_tgt *tgt, uint64_t blk)
 {
+    struct bio_space_map *sp = &tgt->space;
+    uint64_t at = (uint64_t)sp->streams[0].chunk * BIO_EXT_CHUNK_BLKS + sp->streams[0].bit;
+
+    if (tgt->data_map == NULL || blk >= at)
+        return;
+    sp->streams[0].chunk = (uint32_t)(blk / BIO_EXT_CHUNK_BLKS);
+    sp->streams[0].bit = (uint32_t)(blk % BIO_EXT_CHUNK_BLKS);
+}
+
+static void
+volatile_give(struct bio_tgt *tgt, struct bio_ext ext)
+{
+    struct bio_space_map *sp = &tgt->space;
     uint64_t blk = ext.addr / BIO_BLK_BYTES, nr = ext.len / BIO_BLK_BYTES;
 
+    cursor_lower(tgt, blk);
     while (nr > 0) {
         struct bio_ext_chunk *ch = &sp->chunks[blk / BIO_EXT_CHUNK_BLKS];
         uint32_t bit = (uint32_t)(blk % BIO_EXT_CHUNK_BLKS);
@@ -264,7 +280,7 @@ bio_ext_reserve(struct bio_tgt *tgt, uint64_t bytes, uint32_t stream, struct bio
         return CAIRN_ERR(INVAL);
     if (sp->resv_nr == BIO_RESV_NR_MAX)
         return CAIRN_ERR(BUSY);
-    stream = (stream & ~BIO_STREAM_RECLAIM) % BIO_EXT_STREAM_NR;
+    stream = tgt->data_map != NULL ? 0 : (stream & ~BIO_STREAM_RECLAIM) % BIO_EXT_STREAM_NR;
     bio_ext_reap(tgt);
     if (sp->free_blks < nr + kept || !run_find(sp, stream, nr, &chunk, &bit))
         return CAIRN_ERR(NOSPACE);
@@ -348,7 +364,7 @@ bio_ext_cancel(struct bio_tgt *tgt, struct bio_resv *resv)
         return;
     CAIRN_ASSERT(!resv->published);
     sp->resv_blks -= resv->ext.len / BIO_BLK_BYTES;
-    volatile_give(sp, resv->ext);
+    volatile_give(tgt, resv->ext);
     resv_end(sp, resv);
 }
 
@@ -460,7 +476,7 @@ bio_ext_reap(struct bio_tgt *tgt)
         if (w->lsn > tgt->wal.durable_lsn || (oldest != NULL && oldest->seq <= w->reader_seq))
             break; /* BIO-4 */
         sp->wait_blks -= w->ext.len / BIO_BLK_BYTES;
-        volatile_give(sp, w->ext);
+        volatile_give(tgt, w->ext);
         sp->wait_tail++;
     }
 }

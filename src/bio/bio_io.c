@@ -374,6 +374,12 @@ unit_fill(struct bio_tgt *tgt, uint64_t unit)
     return rc;
 }
 
+bool
+bio_data_is_mapped(const struct bio_tgt *tgt)
+{
+    return tgt->data_map != NULL;
+}
+
 void *
 bio_data_map(struct bio_tgt *tgt, uint64_t addr, size_t len)
 {

@@ -4,7 +4,7 @@
  *
  *   OBJ-1  All modifications of one request take effect or none, once, also when it is sent
  *          again after a restart (MS-2, VOS-2).
- *   OBJ-2  Every payload is compared with its CRC32C before it is stored; a mismatch
+ *   OBJ-2  Every payload is compared with its CRC32C before anything points to it; a mismatch
  *          answers CSUM and changes nothing (MS-4).
  *   OBJ-3  What a handle may do comes from tgt (FM-3): reads need any open container
  *          handle, changes need one opened for writing.

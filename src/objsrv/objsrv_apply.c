@@ -2,8 +2,11 @@
 /*
  * Changes: all modifications of a message in one vos_apply().
  *
- *      begin -> lay the values out over the data -> pull -> compare CRC32C -> vos_apply (durable,
+ *      begin -> lay the values out over the data -> [pull] -> compare CRC32C -> vos_apply (durable,
  *      with the request id) -> reply
+ *
+ * Data that are pulled go straight to where they will stay when all of their values are large
+ * (vos_ahead_get), else through a buffer. Nothing is indexed before the comparison (OBJ-2).
  *
  * A resend whose first execution took effect finds its answer in vos_apply(), whatever its data
  * are now. Tested by test/objsrv_test.c.
@@ -13,7 +16,7 @@
 #include "objsrv_priv.h"
 
 /*
- * Give each value of an update its part of the data. `data` has data_len bytes and *off moves on.
+ * Give each value of an update its part of the data. `data` (NULL: not here yet) has data_len bytes and *off moves on.
  */
 static int
 mod_lay_out(struct vos_mod *mod, const struct proto_mod *src, struct vos_iod *iods, uint8_t *data,
@@ -30,7 +33,7 @@ mod_lay_out(struct vos_mod *mod, const struct proto_mod *src, struct vos_iod *io
             return rc;
         if (bytes != piods[i].buf_len || bytes > data_len - *off)
             return CAIRN_ERR(IO_INVAL);
-        iods[i].data = (struct iov){data + *off, bytes};
+        iods[i].data = (struct iov){data == NULL ? NULL : data + *off, bytes};
         *off += bytes;
     }
     mod->iods = iods;
@@ -43,7 +46,7 @@ mod_lay_out(struct vos_mod *mod, const struct proto_mod *src, struct vos_iod *io
  * REC2BIG; NOMEM.
  */
 static int
-mods_build(struct rpc_req *req, uint8_t *data, struct vos_mod **ret_mods)
+mods_build(struct rpc_req *req, uint8_t *data, struct vos_apply_args *args)
 {
     const struct proto_obj_apply_req *in = req->body;
     const struct proto_mod *src = in->mods.items;
@@ -74,7 +77,8 @@ mods_build(struct rpc_req *req, uint8_t *data, struct vos_mod **ret_mods)
     }
     if (off != in->data_len)
         return CAIRN_ERR(IO_INVAL);
-    *ret_mods = mods;
+    args->mods = mods;
+    args->mod_nr = in->mods.nr;
     return 0;
 }
 
@@ -94,28 +98,19 @@ answer_or_csum(struct tgt_op *op, const struct vos_req_id *id, struct vos_apply_
     return rc == -DER_NONEXIST && !ret->is_replay ? CAIRN_ERR(CSUM) : rc; /* OBJ-2 */
 }
 
+/* Index what has this checksum, if that is right (OBJ-2). */
 static int
-apply(struct tgt_op *op, struct rpc_req *req, uint8_t *data, struct proto_obj_apply_rep *out)
+apply(struct tgt_op *op, struct rpc_req *req, const struct vos_apply_args *args, uint32_t crc,
+    struct proto_obj_apply_rep *out)
 {
     const struct proto_obj_apply_req *in = req->body;
-    const struct rpc_hdr *hdr = req->hdr;
-    struct vos_apply_args args = {
-        .mod_nr = in->mods.nr,
-        .pm_ver = op->info.map_ver,
-        .req = {hdr->client, hdr->slot, hdr->seq, hdr->first_hlc},
-    };
-    struct vos_mod *mods;
     struct vos_apply_ret ret;
     int rc;
 
-    rc = mods_build(req, data, &mods);
-    if (rc != 0)
-        return rc;
-    args.mods = mods;
-    if (crc32c(0, data, in->data_len) != in->data_crc) {
-        rc = answer_or_csum(op, &args.req, &ret);
+    if (crc != in->data_crc) {
+        rc = answer_or_csum(op, &args->req, &ret);
     } else {
-        rc = vos_apply(op->vos, &args, &ret);
+        rc = vos_apply(op->vos, args, &ret);
     }
     if (rc != 0)
         return rc;
@@ -124,37 +119,102 @@ apply(struct tgt_op *op, struct rpc_req *req, uint8_t *data, struct proto_obj_ap
     return 0;
 }
 
+static int
+pull(struct rpc_req *req, const struct iov *places, uint32_t nr)
+{
+    const struct proto_obj_apply_req *in = req->body;
+    uint64_t off = 0;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+        rc = rpc_bulk_pull(req, &in->bulk, off, places[i].buf, places[i].len);
+        off += places[i].len;
+    }
+    return rc;
+}
+
+/* Data come with the request. */
+static int
+apply_inline(struct tgt_op *op, struct rpc_req *req, struct vos_apply_args *args, void *rep)
+{
+    const struct proto_obj_apply_req *in = req->body;
+    int rc = mods_build(req, in->data.buf, args);
+
+    return rc != 0 ? rc : apply(op, req, args, crc32c(0, in->data.buf, in->data_len), rep);
+}
+
+/* Data are pulled, to a buffer. */
+static int
+apply_buffered(
+    struct tgt *tgt, struct tgt_op *op, struct rpc_req *req, struct vos_apply_args *args, void *rep)
+{
+    const struct proto_obj_apply_req *in = req->body;
+    struct iov place = {.len = in->data_len};
+    int rc = bio_buf_get(tgt_bio(tgt), place.len, &place.buf);
+
+    if (rc == 0)
+        rc = pull(req, &place, 1);
+    if (rc == 0)
+        rc = mods_build(req, place.buf, args);
+    if (rc == 0)
+        rc = apply(op, req, args, crc32c(0, place.buf, place.len), rep);
+    bio_buf_put(tgt_bio(tgt), place.buf, place.len);
+    return rc;
+}
+
+/* Data are pulled, to where vos wants them. */
+static int
+apply_ahead(struct tgt_op *op, struct rpc_req *req, const struct vos_apply_args *args, void *rep)
+{
+    const struct iov *places;
+    uint32_t nr;
+    int rc;
+
+    CAIRN_PROBE("objsrv.apply.ahead");
+    places = vos_ahead_places(args->ahead, &nr);
+    rc = pull(req, places, nr);
+    return rc != 0 ? rc : apply(op, req, args, vos_ahead_sum(args->ahead), rep);
+}
+
+static int
+apply_bulk(
+    struct tgt *tgt, struct tgt_op *op, struct rpc_req *req, struct vos_apply_args *args, void *rep)
+{
+    int rc = mods_build(req, NULL, args);
+
+    if (rc == 0)
+        rc = vos_ahead_get(op->vos, args, &args->ahead);
+    if (rc == -DER_NOSYS || rc == -DER_NOSPACE || rc == -DER_BUSY)
+        return apply_buffered(tgt, op, req, args, rep); /* waits for space that is being freed */
+    if (rc == 0)
+        rc = apply_ahead(op, req, args, rep);
+    vos_ahead_free(args->ahead);
+    return rc;
+}
+
 int
 objsrv_apply(struct tgt *tgt, struct rpc_req *req, void *rep)
 {
     const struct proto_obj_apply_req *in = req->body;
+    const struct rpc_hdr *hdr = req->hdr;
+    struct vos_apply_args args = {.req = {hdr->client, hdr->slot, hdr->seq, hdr->first_hlc}};
     bool is_bulk = in->data.len == 0 && in->data_len > 0;
     struct tgt_op op;
-    void *buf = NULL;
     int rc;
 
     rc = objsrv_begin(tgt, req, true, &op);
     if (rc != 0)
         return rc;
+    args.pm_ver = op.info.map_ver;
     if (in->mods.nr == 0 || (!is_bulk && in->data.len != in->data_len)) {
         rc = CAIRN_ERR(INVAL);
-        goto out;
-    }
-    if (in->data_len > OBJSRV_DATA_BYTES_MAX) {
+    } else if (in->data_len > OBJSRV_DATA_BYTES_MAX) {
         rc = CAIRN_ERR(REC2BIG);
-        goto out;
+    } else if (!is_bulk) {
+        rc = apply_inline(&op, req, &args, rep);
+    } else {
+        rc = apply_bulk(tgt, &op, req, &args, rep);
     }
-    if (is_bulk) {
-        rc = bio_buf_get(tgt_bio(tgt), in->data_len, &buf);
-        if (rc == 0)
-            rc = rpc_bulk_pull(req, &in->bulk, 0, buf, in->data_len);
-        if (rc != 0)
-            goto out;
-    }
-    rc = apply(&op, req, is_bulk ? buf : in->data.buf, rep);
-out:
-    if (buf != NULL)
-        bio_buf_put(tgt_bio(tgt), buf, in->data_len);
     tgt_op_end(&op);
     return rc;
 }

@@ -21,6 +21,7 @@
 
 struct vos_tgt;
 struct vos_cont;
+struct vos_ahead;
 
 enum {
     VOS_KEY_BYTES_MAX = 4096, /* hashed keys */
@@ -37,6 +38,7 @@ enum {
     VOS_CSUM_CHUNK_BYTES = 32768,
     VOS_ANCHOR_BYTES = 104,
     VOS_RESULT_BYTES_MAX = 64, /* kept with a request id */
+    VOS_AHEAD_NR_MAX = 16, /* values of one vos_ahead_get() */
     VOS_CLIENTS_NR_MAX = 4096, /* clients remembered by a shard (MS-2) */
     VOS_SLOTS_NR_MAX = 1024, /* requests a client may have in flight */
 };
@@ -172,6 +174,7 @@ struct vos_apply_args {
     uint32_t pm_ver; /* FM-1: map version kept with each version */
     struct vos_req_id req;
     struct iov result; /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
+    struct vos_ahead *ahead; /* not NULL: has the bytes of all values; iods[].data.buf is not looked at */
 };
 
 struct vos_apply_ret {
@@ -188,6 +191,20 @@ struct vos_apply_ret {
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret);
+/**
+ * For large values that come from elsewhere: where to put them, if possible to where they will stay. `args` are those of the vos_apply() to come, without the bytes
+ * (iods[].data.len counts). The caller puts the bytes into the places, in the order of the data; then vos_ahead_sum() takes their checksums, once, for the
+ * index and, joined, for him to compare; then vos_apply() with args.ahead. Nothing points to the places before that (ST-3). `*ret_ahead` returns owned:
+ * vos_ahead_free(), after vos_apply() as well as without it; nobody writes into the places any more then. Waits for a buffer where the data role is not
+ * memory. Errors: NOSYS a value is not large, or they are too many: vos_apply() alone is the way; NOSPACE; BUSY; NOMEM; those of vos_apply() for its arguments.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_ahead_get(
+    struct vos_cont *cont, const struct vos_apply_args *args, struct vos_ahead **ret_ahead);
+const struct iov *vos_ahead_places(const struct vos_ahead *ahead, uint32_t *ret_nr);
+/** CRC32C of all bytes in the places, in order. */
+uint32_t vos_ahead_sum(struct vos_ahead *ahead);
+void vos_ahead_free(struct vos_ahead *ahead); /* NULL-safe */
+
 /** The stored answer for a request id: NONEXIST when it was never applied here. With is_replay the code is that of its final failure. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_req_lookup(struct vos_cont *cont, const struct vos_req_id *req, struct vos_apply_ret *ret);

@@ -14,22 +14,16 @@
 
 enum { CSUM_CHUNK_BITS = 15, TRIM_NR_MAX = 16, BULK_RECXS_NR = 32 };
 CAIRN_STATIC_ASSERT(1 << CSUM_CHUNK_BITS == VOS_CSUM_CHUNK_BYTES, "checksum chunk");
-
-/* A value in the data role. */
-struct big {
-    struct bio_resv *resv;
-    uint32_t *csums;
-};
+CAIRN_STATIC_ASSERT(VOS_INLINE_BYTES_MAX <= VOS_CSUM_CHUNK_BYTES, "one checksum for an inline value");
 
 struct apply {
     struct vos_tgt *tgt;
     struct vos_cont *cont;
     const struct vos_apply_args *args;
     struct vos_req req;
-    struct big *bigs; /* in the order of the modifications */
-    uint32_t big_nr;
+    struct vos_bigs own_bigs;
+    struct vos_bigs *bigs; /* these, or those of args->ahead */
     uint32_t big_next;
-    uint64_t resv_bytes;
     uint64_t inline_max; /* larger values go to the data role */
     struct vos_walk walk; /* of the modification at hand, at last the last one */
     struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
@@ -58,135 +52,6 @@ is_reclaim(const struct vos_apply_args *args)
             return false;
     }
     return true;
-}
-
-/* ---- values in the data role ---------------------------------------------------------------------------------------- */
-
-static void
-csums_fill(uint32_t *csums, const uint8_t *data, uint64_t len)
-{
-    for (uint64_t off = 0; off < len; off += VOS_CSUM_CHUNK_BYTES) {
-        *csums++ = crc32c(0, data + off, (size_t)MIN(len - off, (uint64_t)VOS_CSUM_CHUNK_BYTES));
-    }
-}
-
-static int
-data_write(struct vos_tgt *tgt, uint64_t addr, const void *data, size_t len)
-{
-    void *buf = NULL;
-    int rc;
-
-    /* Whole blocks at a block's alignment go as they are. */
-    if (((uintptr_t)data | len) % BIO_BLK_BYTES == 0)
-        return bio_data_write(tgt->bio, addr, (void *)(uintptr_t)data, len);
-    rc = bio_buf_get_more(tgt->bio, len, &buf); /* the caller may hold the value in one */
-    if (rc != 0)
-        return rc;
-    memcpy(buf, data, len);
-    rc = bio_data_write(tgt->bio, addr, buf, len);
-    bio_buf_put(tgt->bio, buf, len);
-    return rc;
-}
-
-static int
-big_write(struct apply *a, struct big *big, const uint8_t *data, uint64_t len)
-{
-    struct vos_pool *pool = a->cont->pool;
-    uint64_t bytes = ALIGN_UP(len, (uint64_t)BIO_BLK_BYTES);
-    int rc;
-
-    if (pool->data_used + pool->data_resv + bytes > pool->data_quota)
-        return CAIRN_ERR(NOSPACE);
-    big->csums = vos_heap_alloc(&a->tgt->heap, DIV_UP(len, VOS_CSUM_CHUNK_BYTES) * sizeof(uint32_t));
-    if (big->csums == NULL)
-        return CAIRN_ERR(NOMEM);
-    rc = bio_ext_reserve(a->tgt->bio, bytes, 0, &big->resv);
-    if (rc != 0)
-        return rc;
-    pool->data_resv += bytes;
-    a->resv_bytes += bytes;
-    csums_fill(big->csums, data, len);
-    return data_write(a->tgt, bio_resv_ext(big->resv).addr, data, (size_t)len);
-}
-
-/* Call fn for every value that is too large for the metadata. */
-static int
-bigs_each(struct apply *a, int (*fn)(struct apply *a, const uint8_t *data, uint64_t len))
-{
-    int rc = 0;
-
-    for (uint32_t m = 0; m < a->args->mod_nr; m++) {
-        const struct vos_mod *mod = &a->args->mods[m];
-
-        for (uint32_t i = 0; mod->op == VOS_MOD_UPDATE && i < mod->iod_nr; i++) {
-            const struct vos_iod *iod = &mod->iods[i];
-            const uint8_t *data = iod->data.buf;
-
-            if (iod->type == VOS_IOD_SINGLE && iod->size > a->inline_max)
-                rc = fn(a, data, iod->size);
-            for (uint32_t r = 0;
-                 rc == 0 && iod->type == VOS_IOD_ARRAY && iod->size != 0 && r < iod->recx_nr; r++) {
-                uint64_t len = iod->recxs[r].nr * iod->size;
-
-                if (len > a->inline_max)
-                    rc = fn(a, data, len);
-                data += len;
-            }
-            if (rc != 0)
-                return rc;
-        }
-    }
-    return 0;
-}
-
-static int
-big_count(struct apply *a, const uint8_t *data, uint64_t len)
-{
-    (void)data;
-    (void)len;
-    a->big_nr++;
-    return 0;
-}
-
-static int
-big_write_next(struct apply *a, const uint8_t *data, uint64_t len)
-{
-    return big_write(a, &a->bigs[a->big_next++], data, len);
-}
-
-static void
-bigs_cancel(struct apply *a)
-{
-    for (uint32_t i = 0; i < a->big_nr; i++) {
-        bio_ext_cancel(a->tgt->bio, a->bigs[i].resv);
-        vos_heap_free(a->bigs[i].csums);
-        a->bigs[i] = (struct big){0};
-    }
-    a->cont->pool->data_resv -= a->resv_bytes;
-    a->resv_bytes = 0;
-    a->big_next = 0;
-}
-
-static int
-bigs_write(struct apply *a)
-{
-    int rc;
-
-    if (a->bigs == NULL) {
-        CAIRN_IGNORE(bigs_each(a, big_count)); /* cannot fail */
-        if (a->big_nr == 0)
-            return 0;
-        a->bigs = vos_heap_alloc(&a->tgt->heap, a->big_nr * sizeof(*a->bigs));
-        if (a->bigs == NULL) {
-            a->big_nr = 0;
-            return CAIRN_ERR(NOMEM);
-        }
-        memset(a->bigs, 0, a->big_nr * sizeof(*a->bigs));
-    }
-    rc = bigs_each(a, big_write_next);
-    if (rc != 0)
-        bigs_cancel(a);
-    return rc;
 }
 
 /* ---- the transaction: values ---------------------------------------------------------------------------------------- */
@@ -227,14 +92,14 @@ ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *da
     ver->csum_nr = csum_nr(len);
     ver->stored_len = ver->logical_len = (uint32_t)len;
     if (is_big) {
-        const struct big *big = &a->bigs[a->big_next++];
+        const struct vos_big *big = &a->bigs->bigs[a->big_next++];
 
         ver->addr = bio_resv_ext(big->resv).addr;
         memcpy(csums, big->csums, ver->csum_nr * sizeof(uint32_t));
         return 0;
     }
     ver->flags = VOS_VER_INLINE;
-    csums_fill((uint32_t *)(void *)csums, data, len);
+    *(uint32_t *)(void *)csums = crc32c(0, data, len);
     memcpy(csums + csums_len, data, len);
     return 0;
 }
@@ -312,7 +177,7 @@ parts_make(const struct apply *a, const struct vos_iod *iod)
 
         parts[i] = (struct part){iod->recxs[i], data, big_idx};
         big_idx += len > a->inline_max;
-        if (len != 0)
+        if (data != NULL)
             data += len;
     }
     if (parts != NULL)
@@ -753,19 +618,6 @@ stamp(struct apply *a, const struct vos_op *op)
 /* ---- the transaction as a whole ------------------------------------------------------------------------------------- */
 
 static int
-bigs_publish(struct apply *a, struct vos_op *op)
-{
-    for (uint32_t i = 0; i < a->big_nr; i++) {
-        int rc = bio_ext_publish(op->tx, a->tgt->bio, a->bigs[i].resv);
-
-        if (rc != 0)
-            return rc;
-        op->data_delta += (int64_t)bio_resv_ext(a->bigs[i].resv).len;
-    }
-    return 0;
-}
-
-static int
 cont_account(struct apply *a, struct vos_op *op, int64_t meta_delta)
 {
     struct vos_cont_df *rec;
@@ -801,7 +653,7 @@ apply_body(struct vos_op *op, void *arg)
         rc = mod_apply(a, op, &a->args->mods[i]);
     }
     if (rc == 0)
-        rc = bigs_publish(a, op);
+        rc = vos_bigs_publish(a->bigs, op);
     meta_delta = op->meta_delta;
     if (rc == 0)
         rc = vos_req_store(op, pool, &a->req, op->epoch, &a->args->result);
@@ -819,10 +671,7 @@ apply_committed(struct apply *a, const struct vos_op *op, uint64_t lsn)
 {
     struct vos_pool *pool = a->cont->pool;
 
-    for (uint32_t i = 0; i < a->big_nr; i++) {
-        bio_ext_published(a->tgt->bio, a->bigs[i].resv);
-        a->bigs[i].resv = NULL;
-    }
+    vos_bigs_published(a->bigs);
     pool->meta_used += (uint64_t)op->meta_delta;
     pool->data_used += (uint64_t)op->data_delta;
     vos_bound_moved(a->tgt, a->bound, lsn);
@@ -884,7 +733,7 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
         rc = rc == -DER_INPROGRESS ? undecided_scan(a) : 0;
         if (rc != 0)
             break;
-        rc = is_written ? 0 : bigs_write(a);
+        rc = is_written ? 0 : vos_bigs_write(a->bigs);
         is_written = rc == 0;
         if (rc == 0) {
             vos_op_init(&op, a->tgt);
@@ -905,7 +754,7 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
     }
     if (is_written && op.epoch != 0)
         stamp(a, &op);
-    bigs_cancel(a);
+    vos_bigs_cancel(a->bigs);
     wait_rc = vos_wait(a->tgt, lsn);
     if (rc == 0)
         *ret_epoch = op.epoch;
@@ -917,21 +766,30 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
 {
     struct apply a = {.tgt = cont->tgt, .cont = cont, .args = args};
     struct vos_apply_ret answer = {0};
-    int rc = vos_args_check(args, &a.inline_max);
+    int rc = vos_args_check(args, args->ahead == NULL, &a.inline_max);
 
+    if (rc != 0)
+        return rc;
+    a.own_bigs = (struct vos_bigs){.cont = cont, .inline_max = a.inline_max};
+    a.bigs = &a.own_bigs;
+    if (args->ahead != NULL)
+        rc = vos_ahead_take(args->ahead, args, &a.bigs);
     if (rc != 0)
         return rc;
     rc = vos_req_begin(cont->tgt, cont->pool, &args->req, &a.req, &answer);
     if (rc != 0)
         return rc;
     if (!answer.is_replay) {
-        rc = apply_run(&a, &answer.epoch);
+        if (args->ahead == NULL)
+            rc = vos_bigs_init(a.bigs, args);
+        if (rc == 0)
+            rc = apply_run(&a, &answer.epoch);
         vos_req_end(cont->pool, &a.req, rc);
         answer.result_len = (uint32_t)args->result.len;
         if (args->result.len > 0)
             memcpy(answer.result, args->result.buf, args->result.len);
     }
-    vos_heap_free(a.bigs);
+    vos_bigs_fini(&a.own_bigs);
     empties_free(&a);
     if (rc == 0 && ret != NULL)
         *ret = answer;

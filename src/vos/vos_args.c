@@ -59,7 +59,7 @@ array_check(const struct vos_iod *iod)
             return CAIRN_ERR(REC2BIG);
         total += bytes;
     }
-    if (iod->size != 0 && (total != iod->data.len || iod->data.buf == NULL))
+    if (iod->size != 0 && total != iod->data.len)
         return CAIRN_ERR(INVAL);
     return recxs_check_overlap(iod);
 }
@@ -79,8 +79,7 @@ iod_check(const struct vos_btr_kind *akey_kind, const struct vos_mod *mod, const
         return array_check(iod);
     if (iod->type != VOS_IOD_SINGLE)
         return CAIRN_ERR(INVAL);
-    return iod->size != 0 && (iod->data.len != iod->size || iod->data.buf == NULL) ? CAIRN_ERR(INVAL)
-                                                                                   : 0;
+    return iod->size != 0 && iod->data.len != iod->size ? CAIRN_ERR(INVAL) : 0;
 }
 
 static int
@@ -173,8 +172,18 @@ mod_size(const struct vos_mod *mod, uint64_t *bytes)
     return nr;
 }
 
+static bool
+has_all_data(const struct vos_mod *mod)
+{
+    for (uint32_t i = 0; mod->op == VOS_MOD_UPDATE && i < mod->iod_nr; i++) {
+        if (mod->iods[i].size != 0 && mod->iods[i].data.buf == NULL)
+            return false;
+    }
+    return true;
+}
+
 int
-vos_args_check(const struct vos_apply_args *args, uint64_t *ret_inline_max)
+vos_args_check(const struct vos_apply_args *args, bool has_data, uint64_t *ret_inline_max)
 {
     uint64_t bytes = 0;
     uint32_t nr = 0;
@@ -189,7 +198,7 @@ vos_args_check(const struct vos_apply_args *args, uint64_t *ret_inline_max)
         rc = mod_check(&args->mods[i]);
         if (rc == 0)
             nr += mod_size(&args->mods[i], &bytes);
-        if (nr > VOS_PARTS_NR_MAX)
+        if (nr > VOS_PARTS_NR_MAX || (rc == 0 && has_data && !has_all_data(&args->mods[i])))
             rc = CAIRN_ERR(INVAL);
     }
     if (rc == 0) {

@@ -197,8 +197,42 @@ vos_key_tree_off(uint64_t off)
 
 /* ---- arguments (vos_args.c) ----------------------------------------------------------------------------------------- */
 
-/** Check all of it. *ret_inline_max: values longer than that go to the data role. Errors: as of vos_apply(). */
-CAIRN_MUST_CHECK int vos_args_check(const struct vos_apply_args *args, uint64_t *ret_inline_max);
+/** Check all of it, of the data their lengths and, when they are there already, that they are. *ret_inline_max: values longer than that go to the data
+ * role. Errors: as of vos_apply(). */
+CAIRN_MUST_CHECK int
+vos_args_check(const struct vos_apply_args *args, bool has_data, uint64_t *ret_inline_max);
+
+/* ---- values in the data role (vos_big.c) ---------------------------------------------------------------------------- */
+
+struct vos_big {
+    struct bio_resv *resv; /* NULL: none, or published */
+    uint32_t *csums; /* of its chunks */
+    const uint8_t *data;
+    uint64_t len;
+    bool is_in_place; /* data is the extent itself */
+    bool is_summed;
+};
+
+struct vos_bigs {
+    struct vos_cont *cont; /* set by the user, as the next */
+    uint64_t inline_max; /* larger values are these */
+    struct vos_big *bigs; /* in the order of the modifications */
+    uint32_t nr;
+    uint32_t next; /* used while going through them */
+    uint64_t resv_bytes;
+};
+
+/** Find the large values; zeroed but for what the user set. Errors: NOMEM. End with vos_bigs_fini(). */
+CAIRN_MUST_CHECK int vos_bigs_init(struct vos_bigs *b, const struct vos_apply_args *args);
+/** Reserve room for them, write them, and their checksums. After a failure nothing is reserved. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_bigs_write(struct vos_bigs *b);
+CAIRN_MUST_CHECK int vos_bigs_publish(struct vos_bigs *b, struct vos_op *op);
+void vos_bigs_published(struct vos_bigs *b); /* after the commit */
+void vos_bigs_cancel(struct vos_bigs *b);
+void vos_bigs_fini(struct vos_bigs *b);
+/** Those of vos_ahead_get(), for vos_bigs_write(). Errors: INVAL they are not of these args, or without checksums. */
+CAIRN_MUST_CHECK int
+vos_ahead_take(struct vos_ahead *ah, const struct vos_apply_args *args, struct vos_bigs **ret_bigs);
 /** For qsort(): by first index. */
 int vos_recx_cmp(const void *a, const void *b);
 

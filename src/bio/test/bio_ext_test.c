@@ -647,3 +647,42 @@ TEST_ON(bio_ext, map_full, BACKEND_SIM)
     }
     fix_fini(&f);
 }
+
+/* Space that was used before is used again first, so that no more memory is filled than is needed at one time. */
+static void
+body_map_reuse(struct fix *f)
+{
+    struct bio_resv *resv[8] = {NULL};
+    uint64_t end = 0;
+
+    if (!fix_tgt_new(f))
+        return;
+    for (uint32_t round = 0; round < 100; round++) {
+        for (uint32_t i = 0; i < 8; i++) {
+            struct bio_ext ext;
+
+            if (!EXPECT_OK(bio_ext_reserve(f->tgt, 1 << 20, i, &resv[i])))
+                return;
+            ext = bio_resv_ext(resv[i]);
+            EXPECT(bio_data_map(f->tgt, ext.addr, ext.len) != NULL);
+            end = MAX(end, ext.addr + ext.len);
+        }
+        for (uint32_t i = 0; i < 8; i++) { /* in any order */
+            bio_ext_cancel(f->tgt, resv[(i * 3 + round) % 8]);
+        }
+    }
+    EXPECT_LE(end, 9 << 20);
+    EXPECT_OK(bio_ext_check(f->tgt));
+    fix_tgt_close(f);
+}
+
+TEST_ON(bio_ext, map_reuse, BACKEND_SIM)
+{
+    struct fix f;
+
+    if (fix_init(&f)) {
+        strcpy(f.cfg.dir, "/shm/d0");
+        fix_run(&f, body_map_reuse);
+    }
+    fix_fini(&f);
+}

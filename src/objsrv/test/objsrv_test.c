@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/crc.h"
+#include "base/probe.h"
 #include "harness/harness.h"
 #include "objsrv/objsrv.h"
 #include "plat/plat_sim.h"
@@ -32,6 +33,8 @@ struct env {
     uint64_t seq;
     uint32_t map_ver, rep_map_ver;
     uint64_t timeout_ns;
+    const char *dir; /* below /shm/ the data role is memory */
+    uint32_t crc_flip; /* put() lies about the checksum */
     void (*body)(struct env *env);
     bool is_done, is_down;
 };
@@ -86,8 +89,7 @@ static void
 server_ult(void *arg)
 {
     struct env *env = arg;
-    struct bio_cfg cfg = {.dir = "/t",
-        .wal_bytes = 16 << 20,
+    struct bio_cfg cfg = {.wal_bytes = 16 << 20,
         .meta_bytes = 64 << 20,
         .data_bytes = 256 << 20,
         .system = sys_id,
@@ -101,6 +103,7 @@ server_ult(void *arg)
         .handler_nr = 4,
         .handler_arg = env};
 
+    snprintf(cfg.dir, sizeof(cfg.dir), "%s", env->dir);
     EXPECT_OK(env->splat->ops->dir_create(env->splat, cfg.dir));
     EXPECT_OK(bio_format(env->sxs, &cfg));
     EXPECT_OK(bio_open(env->sxs, &cfg, &env->bio));
@@ -191,7 +194,8 @@ is_down(void *arg)
 
 /* Server up, client at work on `body`. */
 static void
-env_begin(struct env *env, const struct sim_opts *opts, void (*body)(struct env *env))
+env_begin(
+    struct env *env, const struct sim_opts *opts, const char *dir, void (*body)(struct env *env))
 {
     struct xstream_opts xopts = {.name = "x", .cpu = UINT32_MAX};
     struct rpc_ctx_opts copts = {
@@ -199,6 +203,7 @@ env_begin(struct env *env, const struct sim_opts *opts, void (*body)(struct env 
 
     memset(env, 0, sizeof(*env));
     env->body = body;
+    env->dir = dir;
     env->timeout_ns = UINT64_C(20000000000);
     arena_init(&env->arena, 65536, 512 << 20);
     EXPECT_OK(sim_create(opts, &env->sim));
@@ -234,13 +239,17 @@ run_slow(uint64_t disk_ns, void (*body)(struct env *env))
         .net_lat_hi_ns = 50000,
         .disk_lat_lo_ns = disk_ns,
         .disk_lat_hi_ns = disk_ns};
-    struct env env;
+    static const char *const dirs[] = {"/t", "/shm/t"};
 
-    env_begin(&env, &opts, body);
-    EXPECT_OK(sim_run_until(env.sim, is_done, &env, UINT64_C(1000000000000)));
-    EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_down_ult, &env));
-    EXPECT_OK(sim_run_until(env.sim, is_down, &env, UINT64_C(100000000000)));
-    env_end(&env);
+    for (int i = 0; i < 2; i++) {
+        struct env env;
+
+        env_begin(&env, &opts, dirs[i], body);
+        EXPECT_OK(sim_run_until(env.sim, is_done, &env, UINT64_C(1000000000000)));
+        EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_down_ult, &env));
+        EXPECT_OK(sim_run_until(env.sim, is_down, &env, UINT64_C(100000000000)));
+        env_end(&env);
+    }
 }
 
 static void
@@ -272,7 +281,7 @@ put(struct env *env, struct proto_recx *recxs, uint32_t nr, uint64_t size, uint8
     struct sgl sgl = {1, &iov};
     int rc;
 
-    req.data_crc = crc32c(0, data, len);
+    req.data_crc = crc32c(0, data, len) ^ env->crc_flip;
     if (len <= PROTO_INLINE_BYTES_MAX) {
         req.data = iov;
     } else {
@@ -541,6 +550,85 @@ TEST_ON(objsrv, sizes_that_lie, BACKEND_SIM)
     run(body_lies);
 }
 
+/* ---- large values --------------------------------------------------------------------------- */
+
+enum { SPREAD = 1 << 20 };
+
+static void
+large_check(struct env *env, const struct proto_recx *recxs, uint32_t nr, const uint8_t *want)
+{
+    uint8_t *out = malloc(16 << 20);
+
+    for (uint32_t i = 0; i < nr; i++) {
+        struct proto_recx recx = recxs[i];
+        struct proto_obj_fetch_rep rep;
+
+        memset(out, 0xee, recx.nr);
+        EXPECT_OK(get(env, &recx, 1, out, recx.nr, &rep));
+        EXPECT_EQ(rep.data_len, recx.nr);
+        EXPECT_MEM_EQ(rep.data.len > 0 ? rep.data.buf : out, want, recx.nr);
+        want += recx.nr;
+    }
+    free(out);
+}
+
+static uint64_t
+data_free(struct env *env)
+{
+    struct bio_space sp;
+
+    bio_space_get(env->bio, &sp);
+    return sp.data_free;
+}
+
+/*
+ * Goal: what is pulled to its place shows when it was compared, and not otherwise (OBJ-2); a mix of large and small values takes the other way.
+ */
+static void
+body_ahead(struct env *env)
+{
+    enum { LEN = 1 << 20 };
+    struct proto_recx one = {0, LEN};
+    struct proto_recx three[] = {{7 * SPREAD, 300001}, {5 * SPREAD, 4097}, {SPREAD * 3, 700000}};
+    struct proto_recx mixed[] = {{8 * SPREAD, 300001}, {9 * SPREAD, 100}, {10 * SPREAD, 700000}};
+    uint64_t seed = test_seed(), free_bytes, aheads = probe_hits("objsrv.apply.ahead");
+    uint8_t *old = arena_alloc(&env->arena, LEN), *new = arena_alloc(&env->arena, LEN);
+    uint64_t csums = probe_hits("objsrv.apply.csum");
+
+    for (uint32_t i = 0; i < LEN; i++) {
+        old[i] = (uint8_t)test_rand(&seed);
+        new[i] = (uint8_t)test_rand(&seed);
+    }
+    EXPECT_OK(put(env, &one, 1, 1, old, LEN));
+    EXPECT_OK(put(env, three, 3, 1, old, 1004098));
+    EXPECT_EQ(probe_hits("objsrv.apply.ahead"), aheads + 2);
+    EXPECT_OK(put(env, mixed, 3, 1, old, 1000101));
+    EXPECT_EQ(probe_hits("objsrv.apply.ahead"), aheads + 2);
+    large_check(env, &one, 1, old);
+    large_check(env, three, 3, old);
+    large_check(env, mixed, 3, old);
+
+    free_bytes = data_free(env);
+    env->crc_flip = 1;
+    EXPECT_ERR(put(env, &one, 1, 1, new, LEN), CSUM);
+    EXPECT_ERR(put(env, three, 3, 1, new, 1004098), CSUM);
+    EXPECT_ERR(put(env, mixed, 3, 1, new, 1000101), CSUM);
+    env->crc_flip = 0;
+    EXPECT_EQ(probe_hits("objsrv.apply.csum"), csums + 3);
+    EXPECT_EQ(data_free(env), free_bytes);
+    large_check(env, &one, 1, old);
+    large_check(env, three, 3, old);
+    large_check(env, mixed, 3, old);
+    EXPECT_OK(put(env, three, 3, 1, new, 1004098));
+    large_check(env, three, 3, new);
+    large_check(env, &one, 1, old);
+}
+
+TEST_ON(objsrv, large_values_go_to_their_place, BACKEND_SIM)
+{
+    run(body_ahead);
+}
+
 /* ---- random requests ------------------------------------------------------------------------ */
 
 static uint64_t
@@ -721,12 +809,13 @@ is_pulling(void *arg)
  * The client stops in the middle of a transfer and has given a deadline of years: the target can be
  * drained all the same (MS-6).
  */
-TEST_ON(objsrv, a_client_that_stands_still, BACKEND_SIM)
+static void
+stands_still(const char *dir)
 {
     struct sim_opts opts = {.seed = test_seed(), .net_lat_lo_ns = 5000, .net_lat_hi_ns = 50000};
     struct env env;
 
-    env_begin(&env, &opts, body_stuck);
+    env_begin(&env, &opts, dir, body_stuck);
     EXPECT_OK(sim_run_until(env.sim, is_pulling, &env, UINT64_C(10000000000)));
     sim_node_pause(env.cplat, true);
     EXPECT_OK(xstream_post(env.sxs, ULT_SERVICE, server_down_ult, &env));
@@ -734,4 +823,10 @@ TEST_ON(objsrv, a_client_that_stands_still, BACKEND_SIM)
     sim_node_pause(env.cplat, false);
     EXPECT_OK(sim_run_until(env.sim, is_done, &env, UINT64_C(100000000000)));
     env_end(&env);
+}
+
+TEST_ON(objsrv, a_client_that_stands_still, BACKEND_SIM)
+{
+    stands_still("/t");
+    stands_still("/shm/t");
 }
