@@ -270,7 +270,7 @@ BENCH(value_file)
         bench_put(&(struct bench_figure){"bio.fio.dsync_16.4KiB", "IO/s", fio_durable, 0, NULL});
     }
     bench_put(&(struct bench_figure){"bio.value.file_16.4KiB", "values/s",
-        world_run_what(DISK_DIR, 40000, 16, true, LOG_VALUE, NULL), fio * 0.6,
+        world_run_what(DISK_DIR, 80000, 16, true, LOG_VALUE, NULL), fio * 0.6,
         has_fio ? "bio.fio.randwrite_16.4KiB" : NULL});
     bench_put(&(struct bench_figure){"bio.extent.file_16.4KiB", "values/s",
         world_run_what(DISK_DIR, 20000, 16, true, EXTENT, NULL), 0,

@@ -187,6 +187,7 @@ void bio_space_get(struct bio_tgt *tgt, struct bio_space *ret_space);
 struct bio_stats {
     uint64_t wal_groups_nr, wal_records_nr, wal_bytes, wal_blocks_used, wal_blocks_total;
     uint64_t ckpt_nr, ckpt_pages_nr, data_syncs_nr, replayed_records_nr;
+    uint64_t wal_open_nr_max; /* groups that were being written at the same time */
 };
 void bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats);
 

@@ -225,8 +225,8 @@ bio_dev_label_check(const struct bio_dev_label_df *label)
         return CAIRN_ERR(DF_INVAL);
     if (label->crc != crc32c(0, label, sizeof(*label) - 4))
         return CAIRN_ERR(CSUM);
-    if (label->version != BIO_DEV_VERSION || (label->incompat & ~BIO_FEAT_INCOMPAT) != 0 ||
-        (label->ro_compat & ~BIO_FEAT_RO_COMPAT) != 0)
+    if (label->version != BIO_DEV_VERSION || (label->incompat & ~BIO_DEV_FEAT_INCOMPAT) != 0 ||
+        (label->ro_compat & ~BIO_DEV_FEAT_RO_COMPAT) != 0)
         return CAIRN_ERR(DF_INCOMPT);
     if ((label->state != BIO_DEV_FORMATTING && label->state != BIO_DEV_READY) ||
         label->region_nr > BIO_DEV_REGION_NR_MAX || label->dev_bytes < 2 * BIO_DEV_EDGE_BYTES)

@@ -36,7 +36,9 @@ enum {
 /* Feature masks that this program knows (FM-2). */
 #define BIO_FEAT_COMPAT UINT64_C(0)
 #define BIO_FEAT_RO_COMPAT UINT64_C(0)
-#define BIO_FEAT_INCOMPAT UINT64_C(0)
+#define BIO_FEAT_WAL_WINDOW \
+    UINT64_C(1) /* groups of the log may be written at the same time: bio_group_df.open_nr */
+#define BIO_FEAT_INCOMPAT BIO_FEAT_WAL_WINDOW
 
 /* Roles: enum bio_role of bio.h. */
 
@@ -80,6 +82,8 @@ CAIRN_STATIC_ASSERT(sizeof(struct bio_sb_df) == BIO_DF_BLK_BYTES, "one block");
 
 #define BIO_DEV_MAGIC UINT64_C(0x5645444e52494143) /* "CAIRNDEV" */
 #define BIO_DEV_TAB_MAGIC UINT64_C(0x4241544e52494143) /* "CAIRNTAB" */
+#define BIO_DEV_FEAT_RO_COMPAT UINT64_C(0)
+#define BIO_DEV_FEAT_INCOMPAT UINT64_C(0)
 #define BIO_SEAL_MAGIC UINT64_C(0x544d464e52494143) /* "CAIRNFMT" */
 
 enum {
@@ -158,6 +162,8 @@ CAIRN_STATIC_ASSERT(sizeof(struct bio_seal_df) == BIO_SECTOR_BYTES, "one sector"
 
 #define BIO_GROUP_MAGIC UINT32_C(0x474c5743) /* "CWLG" */
 
+enum { BIO_GROUP_OPEN_NR_MAX = 15 };
+
 /*
  * One write of the committer. It begins at a block boundary; `pos` counts blocks since format and never wraps, block pos of the
  * log is block 1 + pos % ring of the file.
@@ -172,7 +178,7 @@ struct bio_group_df {
     uint64_t data_lsn; /* the data of every transaction up to here is flushed (ST-3) */
     uint32_t rec_nr;
     uint32_t prev_crc; /* crc of the group before: binds the chain */
-    uint32_t reserved;
+    uint32_t open_nr; /* so many groups before it were perhaps not durable when it was written: at most BIO_GROUP_OPEN_NR_MAX */
     uint32_t crc; /* of the salt, this header with crc 0, and the records */
 };
 
@@ -184,6 +190,7 @@ BIO_DF_ASSERT(bio_group_df, first_lsn, 32);
 BIO_DF_ASSERT(bio_group_df, data_lsn, 40);
 BIO_DF_ASSERT(bio_group_df, rec_nr, 48);
 BIO_DF_ASSERT(bio_group_df, prev_crc, 52);
+BIO_DF_ASSERT(bio_group_df, open_nr, 56);
 BIO_DF_ASSERT(bio_group_df, crc, 60);
 CAIRN_STATIC_ASSERT(sizeof(struct bio_group_df) == 64, "group header");
 

@@ -21,6 +21,9 @@ enum {
     BIO_GROUP_BYTES_MAX = UMEM_TX_BYTES_MAX + (1 << 20), /* one write of the committer */
     BIO_REC_BYTES_MAX = UMEM_TX_BYTES_MAX + 24 + 8,
     BIO_WAL_RING_BLK = 1, /* first block of the ring in the file */
+    BIO_WAL_FLIGHT_NR = 4, /* groups being written at a time (WAL-1) */
+    BIO_WAL_SHARE_NR = 3, /* an additional one takes at least that part of what is not durable */
+    BIO_WAL_GROUP_NR = BIO_WAL_FLIGHT_NR + 1, /* and the one that is filled */
     BIO_REPLAY_WIN_BLKS = 2048,
     BIO_CKPT_PCT_DEFAULT = 50,
     BIO_CKPT_BATCH_NR = 64, /* page images in flight */
@@ -81,6 +84,7 @@ void bio_data_map_fini(struct bio_tgt *tgt);
 /* A group being filled or written. */
 struct bio_group {
     uint8_t *buf; /* BIO_GROUP_BYTES_MAX */
+    bool is_written; /* durable itself; it counts when all before it are */
     uint32_t bytes, rec_nr;
     uint64_t first_lsn;
     uint64_t data_seq; /* data writes up to this one must be flushed first; 0: none */
@@ -97,13 +101,16 @@ struct bio_wal {
     uint32_t prev_crc;
     uint64_t tail_pos; /* the log before is not needed any more */
     uint64_t last_lsn, durable_lsn;
-    struct bio_group groups[2];
-    struct bio_group *fill, *flight; /* flight NULL: no write in progress */
+    /* Counted since open; group n is in groups[n % BIO_WAL_GROUP_NR]: done_nr .. sealed_nr - 1 are being written, sealed_nr is `fill`. */
+    struct bio_group groups[BIO_WAL_GROUP_NR];
+    uint64_t sealed_nr, done_nr;
+    struct bio_group *fill;
     bool open_end; /* the last group written holds records and nothing follows it */
+    uint64_t close_ns; /* when, with open_end, an empty group is due */
     bool stopping;
-    struct ult *committer;
+    struct ult *committers[BIO_WAL_FLIGHT_NR];
     struct ult_cond work, room;
-    uint64_t groups_nr, records_nr, bytes_nr, data_syncs_nr;
+    uint64_t groups_nr, records_nr, bytes_nr, data_syncs_nr, open_nr_max;
 };
 
 /* Position after replay; the committer does not run yet. Errors: NOMEM. */
@@ -261,7 +268,9 @@ struct bio_tgt {
     bool data_volatile; /* a flush would mean nothing */
     uint8_t *data_map; /* of the role; NULL: it is not memory */
     uint64_t *data_filled; /* its units of BIO_MAP_UNIT_BYTES that may be touched */
-    uint64_t data_written, data_synced; /* completed data writes, and how many of them are flushed */
+    /* Completed data writes, how many of them are flushed, and how many will be when the flushes in progress end. */
+    uint64_t data_written, data_synced, data_syncing;
+    struct ult_cond data_flushed;
     struct bio_buf_pool bufs;
     int stop_rc;
     uint64_t replayed_nr;

@@ -7,10 +7,12 @@
  * (checksum of the group before) and checksum fit. Where it stops is either the torn tail of the last write, which nobody was
  * promised, or damage. It is damage
  *   - before the start of the last recorded segment: an earlier start of the target had read the log up to there, or
- *   - when any valid group with a later position is in the ring: a group is written only after the one before is durable (WAL-1).
- * A group of an older generation at the end itself is neither: it was torn when its generation ended, and the torn write of its successor,
- * which happened to hold the same bytes where it was torn (the same requests came again), made it whole. Nobody was promised it.
- * Damage to the very last group, when nothing was written behind it, can't be told from a torn write; WAL-3 makes that window small.
+ *   - when a valid group in the ring says that the missing one was durable before it was written (WAL-1, open_nr), or
+ *   - when a valid group of the last generation lies at the end and does not continue the log.
+ * Groups are written several at a time: valid ones behind a gap that do not say so belong to the torn tail; so does a group of an older
+ * generation at the end itself: it was torn when its generation ended, and the torn write of its successor, which happened to hold the same
+ * bytes where it was torn (the same requests came again), made it whole. Nobody was promised any of them.
+ * Damage to the very last groups, when nothing was written after they were durable, can't be told from a torn write; WAL-3 makes that window small.
  * A group that continues the chain with a higher generation than recorded shows that the newest header was lost; the chain is
  * proof enough to go on.
  */
@@ -134,10 +136,20 @@ group_apply(const struct bio_replay_io *io, const uint8_t *buf, const struct bio
     return rc;
 }
 
-/* Look for a valid group behind the end of the log. */
-static int
-beyond_end_check(struct replay *rp, uint64_t end, uint64_t generation)
+/* Does a valid group behind the end of the log prove that the log went on? */
+static bool
+proves_damage(const struct bio_group_df *hdr, const struct bio_replay_end *end)
 {
+    if (hdr->pos == end->pos)
+        return hdr->generation >= end->generation;
+    return hdr->seq > end->seq + MIN(hdr->open_nr, (uint32_t)BIO_GROUP_OPEN_NR_MAX);
+}
+
+static int
+beyond_end_check(struct replay *rp, const struct bio_replay_end *log_end)
+{
+    uint64_t end = log_end->pos;
+
     for (uint64_t pos = end; pos < end + rp->io->ring_blks; pos++) {
         const uint8_t *buf = NULL;
         struct bio_group_df hdr;
@@ -152,8 +164,12 @@ beyond_end_check(struct replay *rp, uint64_t end, uint64_t generation)
         rc = group_at(rp, pos, &hdr, &buf);
         if (rc != 0)
             return rc;
-        if (buf == NULL || (hdr.pos == end && hdr.generation < generation))
+        if (buf == NULL)
             continue;
+        if (!proves_damage(&hdr, log_end)) {
+            CAIRN_PROBE("bio.replay.group_beyond_tail");
+            continue;
+        }
         bio_damage(rp->io->cfg,
             "wal: the log is damaged at block %lu (file offset %lu): a valid group follows at "
             "block %lu",
@@ -242,7 +258,7 @@ bio_replay(const struct bio_replay_io *io, const struct bio_seg_df *segs, uint32
     CAIRN_ASSERT(io->win_blks >= MIN(io->ring_blks, (uint64_t)BIO_REPLAY_WIN_BLKS));
     rc = replay_walk(&rp, segs, seg_nr, &end);
     if (rc == 0)
-        rc = beyond_end_check(&rp, end.pos, end.generation);
+        rc = beyond_end_check(&rp, &end);
     if (rc == 0)
         *ret_end = end;
     return rc;

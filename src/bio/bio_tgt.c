@@ -169,7 +169,7 @@ sb_make(struct plat *plat, const struct bio_cfg *cfg, struct bio_sb_df *sb)
     sb->version = BIO_FORMAT_VERSION;
     sb->compat = BIO_FEAT_COMPAT;
     sb->ro_compat = BIO_FEAT_RO_COMPAT;
-    sb->incompat = BIO_FEAT_INCOMPAT;
+    sb->incompat = BIO_FEAT_WAL_WINDOW;
     sb->system = cfg->system;
     sb->device = cfg->device;
     sb->rank = cfg->rank;
@@ -268,6 +268,7 @@ tgt_new(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
         tgt->cfg.ckpt_interval_ns = BIO_CKPT_INTERVAL_NS;
     tgt->cfg.pending = NULL;
     bio_buf_pool_init(&tgt->bufs);
+    ult_cond_init(&tgt->data_flushed);
     list_init(&tgt->space.readers);
     list_init(&tgt->space.tx_pubs);
     if (cfg->pending != NULL)
@@ -316,11 +317,12 @@ bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what)
     if (tgt->cfg.why != NULL)
         (void)snprintf(tgt->cfg.why, BIO_WHY_BYTES, "%s failed with %s", what, err_name(rc));
     tgt->stop_rc = CAIRN_ERR(NVME_IO);
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < BIO_WAL_GROUP_NR; i++) {
         ult_cond_broadcast(&tgt->wal.groups[i].durable);
     }
     ult_cond_broadcast(&tgt->wal.room);
-    ult_cond_signal(&tgt->wal.work);
+    ult_cond_broadcast(&tgt->wal.work);
+    ult_cond_broadcast(&tgt->data_flushed);
     ult_cond_signal(&tgt->ckpt.work);
     ult_cond_broadcast(&tgt->ckpt.done);
 }
@@ -906,5 +908,6 @@ bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats)
         .ckpt_pages_nr = tgt->ckpt.pages_nr,
         .data_syncs_nr = wal->data_syncs_nr,
         .replayed_records_nr = tgt->replayed_nr,
+        .wal_open_nr_max = wal->open_nr_max,
     };
 }

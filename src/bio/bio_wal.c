@@ -3,10 +3,15 @@
  * Group commit. One committer ULT writes; transactions that commit meanwhile gather in the other buffer and make the next group.
  *
  *      umem_tx_commit()                committer
- *      record -> fill buffer --signal--> seal fill, swap -> flush data role if a record points to new data (ST-3)
- *      bio_wal_wait(lsn) <--broadcast--- durable_lsn <- group write (DSYNC) done
+ *      record -> fill buffer --signal--> seal fill, next buffer -> flush data role if a record points to new data (ST-3)
+ *      bio_wal_wait(lsn) <--broadcast--- durable_lsn <- group write (DSYNC) done, and all before it
  *
- *   WAL-1  One group is in flight at a time, so a group is on the medium only if all groups before it are (ST-1).
+ * On a device that takes time each of BIO_WAL_FLIGHT_NR committers writes a group, so that the device, and the threads of the kernel that
+ * flush it, are never without work; groups grow with the load (fill_is_enough()). Where a write is a copy (tmpfs), there is one.
+ *
+ *   WAL-1  Groups are written at the same time, and count in order: a group is durable, and told to its waiters, only when all groups before
+ *          it are (ST-1). Each says how many before it were not durable when it was sealed (open_nr): replay takes a valid group behind
+ *          the end of the log as proof of damage only if it says that what is missing was durable.
  *   WAL-2  A group begins where the one before ended and names its checksum; positions never repeat. Nothing of an older lap or of a
  *          torn tail can be taken for a successor.
  *   WAL-3  After BIO_WAL_CLOSE_NS without commits an empty group is written behind the last one: from then on damage to the last
@@ -31,6 +36,18 @@ blks_of(uint64_t bytes)
     return DIV_UP(bytes, (uint64_t)BIO_BLK_BYTES);
 }
 
+/*
+ * Is it worth a write of its own now, or do the records wait for more? When nothing is being written: one is. Else a fair share of all that is not
+ * durable, so that with many requests each write carries several, and with few none waits for another's.
+ */
+static bool
+fill_is_enough(const struct bio_wal *wal)
+{
+    if (wal->sealed_nr == wal->done_nr)
+        return wal->fill->rec_nr > 0;
+    return wal->fill->rec_nr * BIO_WAL_SHARE_NR >= wal->last_lsn - wal->durable_lsn;
+}
+
 static void
 group_reset(struct bio_group *group)
 {
@@ -38,6 +55,7 @@ group_reset(struct bio_group *group)
     group->rec_nr = 0;
     group->first_lsn = 0;
     group->data_seq = 0;
+    group->is_written = false;
 }
 
 int
@@ -45,7 +63,7 @@ bio_wal_init(struct bio_tgt *tgt)
 {
     struct bio_wal *wal = &tgt->wal;
 
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < BIO_WAL_GROUP_NR; i++) {
         wal->groups[i].buf = bio_mem_get(BIO_GROUP_BYTES_MAX);
         if (wal->groups[i].buf == NULL)
             return CAIRN_ERR(NOMEM);
@@ -55,7 +73,6 @@ bio_wal_init(struct bio_tgt *tgt)
     wal->ring_blks = tgt->sb.wal_bytes / BIO_BLK_BYTES - BIO_WAL_RING_BLK;
     wal->salt = tgt->sb.salt;
     wal->fill = &wal->groups[0];
-    wal->flight = NULL;
     ult_cond_init(&wal->work);
     ult_cond_init(&wal->room);
     return 0;
@@ -64,7 +81,7 @@ bio_wal_init(struct bio_tgt *tgt)
 void
 bio_wal_fini(struct bio_tgt *tgt)
 {
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < BIO_WAL_GROUP_NR; i++) {
         free(tgt->wal.groups[i].buf);
         tgt->wal.groups[i].buf = NULL;
     }
@@ -76,7 +93,6 @@ bio_group_seal(uint8_t *buf, struct bio_group_df *hdr, uint64_t salt)
     uint32_t crc;
 
     hdr->magic = BIO_GROUP_MAGIC;
-    hdr->reserved = 0;
     hdr->crc = 0;
     memcpy(buf, hdr, sizeof(*hdr));
     crc = crc32c(crc32c(0, &salt, sizeof(salt)), buf, hdr->bytes);
@@ -147,11 +163,10 @@ bio_wal_rec_end(struct bio_tgt *tgt, uint64_t lsn)
     struct bio_group *group = wal->fill;
 
     wal->last_lsn = lsn;
-    if (group->rec_nr++ == 0) {
+    if (group->rec_nr++ == 0)
         group->first_lsn = lsn;
-        if (wal->flight == NULL)
-            ult_cond_signal(&wal->work);
-    }
+    if (fill_is_enough(wal))
+        ult_cond_signal(&wal->work); /* nobody waits when all of them write */
 }
 
 uint64_t
@@ -166,6 +181,20 @@ bio_wal_last(const struct bio_tgt *tgt)
     return tgt->wal.last_lsn;
 }
 
+/* The group that holds the record: it is filled or being written. */
+static struct bio_group *
+group_of(struct bio_wal *wal, uint64_t lsn)
+{
+    uint64_t n = wal->sealed_nr;
+
+    while (wal->groups[n % BIO_WAL_GROUP_NR].rec_nr == 0 ||
+        lsn < wal->groups[n % BIO_WAL_GROUP_NR].first_lsn) {
+        CAIRN_ASSERT(n > wal->done_nr);
+        n--;
+    }
+    return &wal->groups[n % BIO_WAL_GROUP_NR];
+}
+
 int
 bio_wal_wait(struct bio_tgt *tgt, uint64_t lsn)
 {
@@ -173,23 +202,20 @@ bio_wal_wait(struct bio_tgt *tgt, uint64_t lsn)
 
     CAIRN_ASSERT(lsn <= wal->last_lsn);
     while (wal->durable_lsn < lsn) {
-        struct bio_group *group = wal->fill;
-
         if (tgt->stop_rc != 0)
             return tgt->stop_rc;
-        if (group->rec_nr == 0 || lsn < group->first_lsn)
-            group = wal->flight;
-        CAIRN_ASSERT(group != NULL);
-        ult_cond_wait(&group->durable, NULL);
+        ult_cond_wait(&group_of(wal, lsn)->durable, NULL);
     }
     return 0;
 }
 
 /* ---- committer -------------------------------------------------------------------------------------------------------- */
 
-static void
-group_close(struct bio_wal *wal, struct bio_group *group, uint64_t *ret_pos)
+/* Give the group that is filled its place in the log; the next one is filled from now on. */
+static struct bio_group *
+group_seal(struct bio_wal *wal, uint64_t *ret_pos)
 {
+    struct bio_group *group = wal->fill;
     struct bio_group_df hdr = {
         .bytes = group->bytes,
         .generation = wal->generation,
@@ -198,6 +224,7 @@ group_close(struct bio_wal *wal, struct bio_group *group, uint64_t *ret_pos)
         .first_lsn = group->rec_nr == 0 ? wal->last_lsn + 1 : group->first_lsn,
         .rec_nr = group->rec_nr,
         .prev_crc = wal->prev_crc,
+        .open_nr = (uint32_t)(wal->sealed_nr - wal->done_nr),
     };
 
     hdr.data_lsn = hdr.first_lsn + hdr.rec_nr - 1; /* all of it is flushed before the write */
@@ -206,6 +233,11 @@ group_close(struct bio_wal *wal, struct bio_group *group, uint64_t *ret_pos)
     wal->head_pos += blks_of(group->bytes);
     wal->seq++;
     wal->prev_crc = hdr.crc;
+    wal->sealed_nr++;
+    wal->open_nr_max = MAX(wal->open_nr_max, wal->sealed_nr - wal->done_nr);
+    CAIRN_ASSERT(wal->sealed_nr - wal->done_nr <= BIO_WAL_FLIGHT_NR);
+    wal->fill = &wal->groups[wal->sealed_nr % BIO_WAL_GROUP_NR];
+    return group;
 }
 
 /* Write the sealed group at `pos`: two operations when it runs over the end of the ring. */
@@ -234,31 +266,66 @@ group_write(struct bio_wal *wal, const struct bio_group *group, uint64_t pos)
 static int
 data_flush(struct bio_tgt *tgt, uint64_t data_seq)
 {
-    uint64_t written = tgt->data_written;
+    uint64_t written;
     int rc;
 
-    if (data_seq <= tgt->data_synced || tgt->data_volatile)
-        return 0;
-    rc = bio_disk_rw(&tgt->data, PLAT_IO_SYNC, 0, 0, NULL, 0);
-    if (rc == 0) {
-        tgt->data_synced = written;
+    while (data_seq > tgt->data_synced && !tgt->data_volatile) {
+        if (tgt->stop_rc != 0)
+            return tgt->stop_rc;
+        if (tgt->data_syncing >= data_seq) { /* another committer's flush will do */
+            ult_cond_wait(&tgt->data_flushed, NULL);
+            continue;
+        }
+        tgt->data_syncing = written = tgt->data_written;
+        rc = bio_disk_rw(&tgt->data, PLAT_IO_SYNC, 0, 0, NULL, 0);
+        if (rc != 0)
+            return rc;
+        tgt->data_synced = MAX(tgt->data_synced, written);
         tgt->wal.data_syncs_nr++;
+        ult_cond_broadcast(&tgt->data_flushed);
     }
-    return rc;
+    return 0;
+}
+
+/* WAL-1: what is durable without a gap counts. */
+static void
+groups_retire(struct bio_tgt *tgt)
+{
+    struct bio_wal *wal = &tgt->wal;
+
+    while (tgt->stop_rc == 0 && wal->done_nr < wal->sealed_nr) {
+        struct bio_group *group = &wal->groups[wal->done_nr % BIO_WAL_GROUP_NR];
+
+        if (!group->is_written)
+            break;
+        if (group->rec_nr > 0)
+            wal->durable_lsn = group->first_lsn + group->rec_nr - 1;
+        wal->open_end = group->rec_nr > 0;
+        wal->groups_nr++;
+        wal->records_nr += group->rec_nr;
+        wal->bytes_nr += blks_of(group->bytes) * BIO_BLK_BYTES;
+        wal->done_nr++;
+        group_reset(group);
+        ult_cond_broadcast(&group->durable);
+    }
+    if (wal->open_end && wal->done_nr == wal->sealed_nr)
+        wal->close_ns = ult_now_ns() + BIO_WAL_CLOSE_NS;
+    ult_cond_broadcast(&wal->room);
+    if (wal->stopping)
+        ult_cond_broadcast(&wal->work);
+    bio_ext_reap(tgt);
+    bio_ckpt_kick(tgt);
 }
 
 static void
 commit_group(struct bio_tgt *tgt)
 {
     struct bio_wal *wal = &tgt->wal;
-    struct bio_group *group = wal->fill;
     uint64_t pos = 0;
+    struct bio_group *group = group_seal(wal, &pos);
     int rc;
 
-    group_close(wal, group, &pos);
-    wal->fill = group == &wal->groups[0] ? &wal->groups[1] : &wal->groups[0];
-    wal->flight = group;
-
+    ult_cond_broadcast(&wal->room);
     rc = data_flush(tgt, group->data_seq);
     if (rc != 0)
         bio_tgt_fail(tgt, rc, "flush of the data role");
@@ -267,20 +334,26 @@ commit_group(struct bio_tgt *tgt)
         if (rc != 0)
             bio_tgt_fail(tgt, rc, "write of the log");
     }
-    wal->flight = NULL;
-    if (rc == 0) {
-        if (group->rec_nr > 0)
-            wal->durable_lsn = group->first_lsn + group->rec_nr - 1;
-        wal->open_end = group->rec_nr > 0;
-        wal->groups_nr++;
-        wal->records_nr += group->rec_nr;
-        wal->bytes_nr += blks_of(group->bytes) * BIO_BLK_BYTES;
-    }
-    group_reset(group);
-    ult_cond_broadcast(&group->durable);
-    ult_cond_broadcast(&wal->room);
-    bio_ext_reap(tgt);
-    bio_ckpt_kick(tgt);
+    group->is_written = rc == 0;
+    groups_retire(tgt);
+}
+
+/* Is there a group for one more committer: records, or, WAL-3, an empty one? */
+static bool
+group_is_due(struct bio_tgt *tgt)
+{
+    struct bio_wal *wal = &tgt->wal;
+
+    if (wal->sealed_nr - wal->done_nr == BIO_WAL_FLIGHT_NR)
+        return false; /* written, but not the ones before: who fills the gap goes on */
+    if (wal->fill->rec_nr > 0)
+        return fill_is_enough(wal);
+    if (!wal->open_end || wal->done_nr < wal->sealed_nr || ult_now_ns() < wal->close_ns)
+        return false;
+    if (wal->head_pos + 1 - wal->tail_pos <= wal->ring_blks)
+        return true;
+    wal->open_end = false; /* no room for it */
+    return false;
 }
 
 static void
@@ -289,19 +362,14 @@ committer_main(void *arg)
     struct bio_tgt *tgt = arg;
     struct bio_wal *wal = &tgt->wal;
 
-    while (tgt->stop_rc == 0) {
-        uint64_t deadline = wal->open_end ? ult_now_ns() + BIO_WAL_CLOSE_NS : PLAT_NEVER_NS;
-        int rc = 0;
-
-        while (wal->fill->rec_nr == 0 && !wal->stopping && tgt->stop_rc == 0 && rc == 0) {
-            rc = ult_cond_wait_until(&wal->work, NULL, deadline);
-        }
-        if (tgt->stop_rc != 0 || (wal->stopping && wal->fill->rec_nr == 0))
-            break;
-        if (wal->fill->rec_nr == 0 && wal->head_pos + 1 - wal->tail_pos > wal->ring_blks) {
-            wal->open_end = false; /* no room for a closing group */
-        } else {
+    while (tgt->stop_rc == 0 && !(wal->stopping && wal->fill->rec_nr == 0)) {
+        if (group_is_due(tgt)) {
             commit_group(tgt);
+        } else {
+            bool closes = wal->open_end && wal->done_nr == wal->sealed_nr;
+
+            CAIRN_IGNORE(
+                ult_cond_wait_until(&wal->work, NULL, closes ? wal->close_ns : PLAT_NEVER_NS));
         }
     }
 }
@@ -309,7 +377,17 @@ committer_main(void *arg)
 int
 bio_wal_start(struct bio_tgt *tgt)
 {
-    return ult_create(tgt->xs, ULT_IO, committer_main, tgt, &tgt->wal.committer);
+    struct bio_wal *wal = &tgt->wal;
+    bool is_one = tgt->plat->ops->disk_volatile(wal->disk.disk) ||
+        (tgt->sb.incompat & BIO_FEAT_WAL_WINDOW) == 0;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < (is_one ? 1 : BIO_WAL_FLIGHT_NR); i++) {
+        rc = ult_create(tgt->xs, ULT_IO, committer_main, tgt, &wal->committers[i]);
+    }
+    if (rc != 0)
+        bio_wal_stop(tgt);
+    return rc;
 }
 
 void
@@ -317,11 +395,12 @@ bio_wal_stop(struct bio_tgt *tgt)
 {
     struct bio_wal *wal = &tgt->wal;
 
-    if (wal->committer == NULL)
-        return;
     wal->stopping = true;
-    ult_cond_signal(&wal->work);
+    ult_cond_broadcast(&wal->work);
     ult_cond_broadcast(&wal->room);
-    ult_join(wal->committer);
-    wal->committer = NULL;
+    for (uint32_t i = 0; i < BIO_WAL_FLIGHT_NR; i++) {
+        if (wal->committers[i] != NULL)
+            ult_join(wal->committers[i]);
+        wal->committers[i] = NULL;
+    }
 }

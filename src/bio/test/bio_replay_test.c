@@ -19,6 +19,7 @@ struct ring {
     uint8_t blks[RING_BLKS][BIO_BLK_BYTES];
     uint64_t generation, pos, seq, lsn;
     uint32_t prev_crc;
+    uint32_t open_nr; /* of the next group */
     uint64_t group_pos[64]; /* of every group written */
     uint32_t group_bytes[64];
     uint64_t group_lsn[64]; /* last one in it */
@@ -79,6 +80,7 @@ group_put(struct ring *r, uint32_t recs, uint32_t len)
         .data_lsn = r->lsn + recs,
         .rec_nr = recs,
         .prev_crc = r->prev_crc,
+        .open_nr = r->open_nr,
         .bytes = sizeof(hdr),
     };
 
@@ -297,6 +299,104 @@ TEST(bio_replay, leftovers_of_a_torn_tail)
         EXPECT_OK(ring_replay(&r, segs, 2, &end));
         EXPECT_EQ(end.last_lsn, 4);
     }
+}
+
+static void
+group_lose(struct ring *r, uint32_t group, uint32_t blk)
+{
+    memset(r->blks[(r->group_pos[group] + blk) % RING_BLKS], 0, BIO_BLK_BYTES);
+}
+
+/*
+ * Goal: of groups that were written at the same time any may be lost: the log ends at the first that is, and what of the others is whole is
+ * neither believed nor taken for damage, now or when a new generation has written over some of it.
+ * Method: lose each subset of three such groups behind two durable ones; then write short groups in a new generation, looking after each.
+ */
+TEST(bio_replay, groups_of_one_window)
+{
+    static struct ring whole, r;
+
+    ring_init(&whole);
+    group_put(&whole, 2, 40);
+    group_put(&whole, 1, 5000);
+    for (uint32_t i = 0; i < 3; i++) {
+        whole.open_nr = i;
+        group_put(&whole, 2, 2500);
+    }
+    for (uint32_t lost = 1; lost < 8; lost++) {
+        struct bio_seg_df segs[2] = {seg_first};
+        uint32_t first = 2 + (uint32_t)__builtin_ctz(lost);
+        struct bio_replay_end end = {0};
+
+        r = whole;
+        for (uint32_t i = 0; i < 3; i++) {
+            if ((lost >> i & 1) != 0)
+                group_lose(&r, 2 + i, i % 2);
+        }
+        EXPECT_OK(ring_replay(&r, segs, 1, &end));
+        EXPECT_EQ(end.last_lsn, whole.group_lsn[first - 1]);
+        EXPECT_EQ(end.pos, whole.group_pos[first]);
+
+        r.pos = end.pos;
+        r.seq = end.seq;
+        r.lsn = end.last_lsn;
+        r.prev_crc = end.prev_crc;
+        r.generation = 2;
+        segs[1] = seg_here(&r);
+        EXPECT_OK(ring_replay(&r, segs, 2, &end));
+        EXPECT_EQ(end.last_lsn, r.lsn);
+        for (uint32_t i = 0; i < 8; i++) {
+            r.open_nr = i % 2;
+            group_put(&r, 1, 50);
+            EXPECT_OK(ring_replay(&r, segs, 2, &end));
+            EXPECT_EQ(end.last_lsn, r.lsn);
+            EXPECT_EQ(end.generation, 2);
+        }
+    }
+}
+
+/* Goal: a group that was durable before a later one was written is missed, however many groups were written at a time. */
+TEST(bio_replay, durable_group_before_a_window)
+{
+    static struct ring r;
+    struct bio_seg_df seg = seg_first;
+    struct bio_replay_end end = {0};
+
+    for (uint32_t open = 0; open < 6; open++) {
+        ring_init(&r);
+        for (uint32_t i = 0; i < 4; i++) {
+            group_put(&r, 1, 40);
+        }
+        r.open_nr = open;
+        group_put(&r, 1, 40); /* says that all but `open` of the four before are durable */
+        for (uint32_t lost = 0; lost < 4; lost++) {
+            struct ring cut = r;
+            int rc;
+
+            group_lose(&cut, lost, 0);
+            for (uint32_t i = lost + 1; i < 4; i++) {
+                group_lose(&cut, i, 0); /* the fifth alone bears witness */
+            }
+            rc = ring_replay(&cut, &seg, 1, &end);
+            if (lost + open < 4) {
+                EXPECT_ERR(rc, CSUM);
+            } else {
+                EXPECT_OK(rc);
+                EXPECT_EQ(end.last_lsn, lost);
+            }
+        }
+    }
+    /* More than any writer would have open: so many count. */
+    ring_init(&r);
+    for (uint32_t i = 0; i <= BIO_GROUP_OPEN_NR_MAX; i++) {
+        group_put(&r, 1, 40);
+    }
+    r.open_nr = UINT32_MAX;
+    group_put(&r, 1, 40);
+    for (uint32_t i = 0; i <= BIO_GROUP_OPEN_NR_MAX; i++) {
+        group_lose(&r, i, 0);
+    }
+    EXPECT_ERR(ring_replay(&r, &seg, 1, &end), CSUM);
 }
 
 /*

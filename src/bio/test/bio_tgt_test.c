@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/probe.h"
 #include "base/rng.h"
 #include "base/util.h"
 #include "bio/bio_priv.h"
@@ -139,5 +140,145 @@ TEST_ON(bio_tgt, log_goes_round, BACKEND_LINUX | BACKEND_SIM)
 
     if (fix_init(&f))
         fix_run(&f, body_many);
+    fix_fini(&f);
+}
+
+/* ---- many at a time ---------------------------------------------------------------------------------------------------- */
+
+enum { MANY_NR = 16, MANY_BYTES = 6000 };
+
+/* The user's root. */
+struct many_root {
+    uint64_t total;
+    uint64_t counts[MANY_NR];
+    uint64_t pads[MANY_NR]; /* blocks, filled with the count */
+};
+
+struct many {
+    struct fix *f;
+    uint64_t acked[MANY_NR], total_acked;
+    uint64_t left_nr;
+    uint32_t next; /* number of the next writer */
+};
+
+static struct many_root *
+many_root(struct fix *f)
+{
+    return umem_ptr(bio_umem(f->tgt), umem_root(bio_umem(f->tgt)));
+}
+
+static void
+many_writer(void *arg)
+{
+    struct many *m = arg;
+    struct bio_tgt *tgt = m->f->tgt;
+    struct umem *um = bio_umem(tgt);
+    struct many_root *root = many_root(m->f);
+    uint32_t i = m->next++;
+
+    while (m->left_nr > 0) {
+        uint64_t lsn = 0, off = umem_root(um), total;
+        struct umem_tx tx;
+
+        m->left_nr--;
+        if (!EXPECT_OK(umem_tx_admit(um)) || !EXPECT_OK(umem_tx_begin(um, 0, 0, &tx)))
+            return;
+        if (root->pads[i] == 0) {
+            EXPECT_OK(umem_tx_range(&tx, off, sizeof(*root)));
+            EXPECT_OK(umem_alloc(&tx, MANY_BYTES, &root->pads[i]));
+        }
+        EXPECT_OK(umem_tx_range(&tx, off, 8));
+        EXPECT_OK(umem_tx_range(&tx, off + offsetof(struct many_root, counts) + 8 * i, 8));
+        EXPECT_OK(umem_tx_range(&tx, root->pads[i], MANY_BYTES));
+        total = ++root->total;
+        root->counts[i]++;
+        memset(umem_ptr(um, root->pads[i]), (int)root->counts[i], MANY_BYTES);
+        umem_tx_commit(&tx, &lsn);
+        if (bio_wal_wait(tgt, lsn) != 0)
+            return;
+        m->acked[i]++;
+        m->total_acked = MAX(m->total_acked, total);
+    }
+}
+
+static void
+body_many_at_a_time(struct fix *f)
+{
+    struct many *m = f->arg;
+    struct ult *ults[MANY_NR];
+
+    if (f->tgt == NULL && !fix_tgt_new(f))
+        return;
+    m->f = f;
+    m->next = 0;
+    for (uint32_t i = 0; i < MANY_NR; i++) {
+        EXPECT_OK(ult_create(f->xs, ULT_SERVICE, many_writer, m, &ults[i]));
+    }
+    for (uint32_t i = 0; i < MANY_NR; i++) {
+        ult_join(ults[i]);
+    }
+}
+
+static void
+body_many_check(struct fix *f)
+{
+    struct many *m = f->arg;
+    struct many_root *root;
+    uint64_t sum = 0;
+
+    if (!EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt)))
+        return;
+    EXPECT_OK(bio_check(f->tgt));
+    root = many_root(f);
+    for (uint32_t i = 0; i < MANY_NR; i++) {
+        const uint8_t *pad = umem_ptr(bio_umem(f->tgt), root->pads[i]);
+
+        EXPECT_LE(m->acked[i], root->counts[i]);
+        EXPECT_LE(root->counts[i], m->acked[i] + 1);
+        for (uint32_t b = 0; root->pads[i] != 0 && b < MANY_BYTES; b++) {
+            EXPECT_EQ(pad[b], (uint8_t)root->counts[i]);
+        }
+        sum += root->counts[i];
+        m->acked[i] = root->counts[i];
+    }
+    /* A prefix of what was committed, with all that was acknowledged in it. */
+    EXPECT_EQ(root->total, sum);
+    EXPECT_LE(m->total_acked, sum);
+    m->total_acked = sum;
+}
+
+/*
+ * Goal: with 16 writers groups are written at the same time, and still what survives a loss of power at any moment is everything that was
+ * acknowledged, in the order of the commits, without a gap.
+ */
+TEST_ON(bio_tgt, groups_at_the_same_time, BACKEND_SIM)
+{
+    struct fix f;
+    struct many m = {0};
+    struct bio_stats st;
+    uint64_t probes = probe_hits("bio.replay.group_beyond_tail"), open_nr_max = 0;
+
+    if (!fix_init(&f))
+        return;
+    f.arg = &m;
+    for (uint32_t round = 0; round < 60 && !test_failed(); round++) {
+        if (round > 0)
+            fix_run(&f, body_many_check);
+        m.left_nr = round == 0 ? 300 : UINT64_MAX;
+        if (round == 0) {
+            fix_run(&f, body_many_at_a_time);
+        } else {
+            f.fn = body_many_at_a_time;
+            EXPECT_OK(xstream_post(f.xs, ULT_SERVICE, fix_ult, &f));
+            sim_run_for(f.sim, 500000 + round * 37123);
+        }
+        bio_stats_get(f.tgt, &st);
+        open_nr_max = MAX(open_nr_max, st.wal_open_nr_max);
+        fix_crash(&f, round % 4 != 3);
+    }
+    EXPECT_GT(open_nr_max, 1);
+    EXPECT_LE(open_nr_max, BIO_WAL_FLIGHT_NR);
+    EXPECT_GT(probe_hits("bio.replay.group_beyond_tail"), probes); /* it did happen */
+    fix_run(&f, body_many_check);
     fix_fini(&f);
 }
