@@ -9,12 +9,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "rpc/test/rpc_rig.h"
 
-enum { WORKERS_NR = 8, REGION_BYTES = 2 << 20, OTHER_CALLS_NR = 200, OTHER_BYTES = 300000 };
+enum {
+    VICTIM_FDS_NR = 100,
+    WORKERS_NR = 8,
+    REGION_BYTES = 2 << 20,
+    OTHER_CALLS_NR = 200,
+    OTHER_BYTES = 300000
+};
 
 /* ---- the client that will be stopped -------------------------------------------------------------------------------- */
 
@@ -25,6 +32,7 @@ struct victim {
     char uri[NET_URI_MAX];
     int said_fd;
     uint64_t timeout_ns; /* of its calls */
+    uint32_t workers_nr, workers_max;
 };
 
 static int
@@ -38,25 +46,38 @@ victim_resolve(void *arg, struct rpc_ep ep, struct rpc_addr *ret_addr)
     return 0;
 }
 
-/* One letter for each transfer that was served. */
+/* Take little from the kernel at a time, so that the server has the rest when this process is stopped. */
+static void
+victim_small_buffers(void)
+{
+    const int bytes = 65536;
+
+    for (int fd = 3; fd < VICTIM_FDS_NR; fd++) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)); /* those that are sockets */
+    }
+}
+
+/* Half of them pull, half push. One letter for each transfer that was served. */
 static void
 victim_worker(void *arg)
 {
     struct victim *v = arg;
     struct iov iov = {calloc(1, REGION_BYTES), REGION_BYTES};
     struct rig as_rig = {.cplat = v->plat, .ctx = v->ctx};
+    bool is_pull = v->workers_nr++ % 2 == 0;
     uint32_t crc;
 
-    for (uint32_t i = 0;; i++) {
+    for (;;) {
         struct rpc_bulk *bulk = NULL;
         int rc =
             rpc_bulk_create(v->ctx, &(struct sgl){1, &iov}, RPC_BULK_READ | RPC_BULK_WRITE, &bulk);
 
         if (rc != 0)
             _exit(2);
-        rc = i % 2 == 0 ? rig_pull(&as_rig, bulk, v->timeout_ns, &crc)
-                        : rig_push(&as_rig, bulk, v->timeout_ns);
+        rc = is_pull ? rig_pull(&as_rig, bulk, v->timeout_ns, &crc)
+                     : rig_push(&as_rig, bulk, v->timeout_ns);
         rpc_bulk_free(bulk);
+        victim_small_buffers();
         if (rc == 0 && write(v->said_fd, "x", 1) != 1)
             _exit(3);
         if (rc != 0)
@@ -78,7 +99,7 @@ victim_start(void *arg)
 
     if (rpc_ctx_create(&opts, &v->ctx) != 0)
         _exit(4);
-    for (int i = 0; i < WORKERS_NR; i++) {
+    for (uint32_t i = 0; i < v->workers_max; i++) {
         if (ult_create(v->xs, ULT_IO, victim_worker, v, NULL) != 0)
             _exit(5);
     }
@@ -86,9 +107,9 @@ victim_start(void *arg)
 
 /* Forked while the process has one thread; waits for the server's address. */
 static pid_t
-victim_fork(uint64_t timeout_ns, int *ret_uri_fd, int *ret_said_fd)
+victim_fork(uint32_t workers_max, uint64_t timeout_ns, int *ret_uri_fd, int *ret_said_fd)
 {
-    struct victim v = {.said_fd = -1, .timeout_ns = timeout_ns};
+    struct victim v = {.said_fd = -1, .timeout_ns = timeout_ns, .workers_max = workers_max};
     int uri_pipe[2], said_pipe[2];
     pid_t child;
 
@@ -189,7 +210,7 @@ static void
 stopped_over(const char *transport)
 {
     int uri_fd, said_fd;
-    pid_t child = victim_fork(5 * RIG_SHORT_NS, &uri_fd, &said_fd);
+    pid_t child = victim_fork(WORKERS_NR, 5 * RIG_SHORT_NS, &uri_fd, &said_fd);
     struct rig rig;
 
     if (!rig_init(&rig, transport, NULL))
@@ -231,7 +252,13 @@ TEST_LINUX(rpc_stop, stopped_client_ofi, "processes are Linux's")
  * Client and server in one thread, stepped by hand in turns, so that the figures do not depend on who gets a CPU when: the server's turns
  * and calls for each ping of the one client, alone and beside another that was stopped amid its transfers, whose requests still run.
  */
-enum { BESIDE_PINGS_NR = 1000, BESIDE_SETTLE_NR = 2000, BESIDE_WAITS_NR = 50 };
+/* So many that what the server pushes does not fit in the sockets' buffers. */
+enum {
+    BESIDE_WORKERS_NR = 32,
+    BESIDE_PINGS_NR = 1000,
+    BESIDE_SETTLES_NR_MAX = 50,
+    BESIDE_WAITS_NR = 50
+};
 
 struct beside {
     struct rig rig;
@@ -302,8 +329,8 @@ beside_over(const char *transport)
     struct beside b = {.is_done = false};
     struct rpc_stats stats;
     int uri_fd, said_fd;
-    pid_t child = victim_fork(RIG_LONG_NS, &uri_fd, &said_fd);
-    uint32_t said_nr = 0;
+    pid_t child = victim_fork(BESIDE_WORKERS_NR, RIG_LONG_NS, &uri_fd, &said_fd);
+    uint32_t said_nr = 0, settles_nr = 0;
     char c;
 
     if (!rig_make(&b.rig, transport, NULL))
@@ -313,15 +340,15 @@ beside_over(const char *transport)
     quiet_alone = beside_quiet(&b);
     fcntl(said_fd, F_SETFL, O_NONBLOCK);
     EXPECT_EQ(write(uri_fd, b.rig.suri, sizeof(b.rig.suri)), (ssize_t)sizeof(b.rig.suri));
-    while (said_nr < 4 * WORKERS_NR) {
+    while (said_nr < 4 * BESIDE_WORKERS_NR) {
         beside_step(&b);
         said_nr += read(said_fd, &c, 1) == 1;
     }
     kill(child, SIGSTOP);
     EXPECT_EQ(waitpid(child, NULL, WUNTRACED), child);
-    for (int i = 0; i < BESIDE_SETTLE_NR; i++) {
-        beside_step(&b); /* what was on its way */
-    }
+    do { /* the kernels go on for a while with what was on its way */
+        quiet_beside = beside_quiet(&b);
+    } while (quiet_beside > 0 && ++settles_nr < BESIDE_SETTLES_NR_MAX);
     rpc_ctx_stats(b.rig.server.ctx, &stats);
     EXPECT_GT(stats.running_nr, 0u);
     beside_measure(&b, &beside);
