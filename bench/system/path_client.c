@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * path_client: one kind of request over and over, for looking at the whole path with other tools (bench/system/bench_path.py). Prints per request: microseconds,
- * its spread, processor time of this process and of the engine, and their context switches.
+ * path_client: one kind of request over and over, for looking at the whole path with other tools (bench_path.py). Prints per request: microseconds, their spread,
+ * processor time of this process and of the engine, and their context switches.
  *
  * usage: CAIRN_BENCH_SYS=name [CAIRN_BENCH_ENGINE=pid] path_client update|fetch BYTES DEPTH NR
- * The pool is `tank`. Values have ten akeys to a dkey; those that are fetched are written first, which is not counted. A depth of 1 makes blocking calls.
+ *        CAIRN_BENCH_SYS=name path_client left BYTES NR
+ * The pool is `tank`. Values have ten akeys to a dkey; those that are fetched are written first, which is not counted. A depth of 1 makes blocking calls. `left` posts
+ * NR updates and makes no call until all of them have completed: their callbacks tell when. Not within LEFT_S: exit status 1.
  */
 #include <dirent.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +19,7 @@
 
 #include <daos.h>
 
-enum { AKEYS_NR = 10, DEPTH_MAX = 64, BYTES_MAX = 16 << 10, NR_MAX = 10000000 };
+enum { AKEYS_NR = 10, DEPTH_MAX = 64, BYTES_MAX = 1 << 20, NR_MAX = 10000000, LEFT_S = 30 };
 
 struct slot {
     daos_event_t ev; /* first: the queue gives it back */
@@ -170,6 +174,53 @@ values(struct run *run, uint64_t nr, int is_update)
     }
 }
 
+struct left {
+    _Atomic uint32_t done_nr;
+    _Atomic uint64_t last_ns;
+    _Atomic int rc;
+};
+
+static int
+left_done(void *arg, daos_event_t *ev, int rc)
+{
+    struct left *left = arg;
+
+    (void)ev;
+    if (rc != 0)
+        left->rc = rc;
+    left->last_ns = now_ns(CLOCK_MONOTONIC);
+    left->done_nr++;
+    return rc;
+}
+
+static void
+left_behind(struct run *run)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct left left = {.done_nr = 0};
+    daos_event_t *done[DEPTH_MAX];
+    uint64_t start_ns = now_ns(CLOCK_MONOTONIC), posted_ns;
+
+    for (uint32_t i = 0; i < run->depth; i++) {
+        must(daos_event_register_comp_cb(&run->slots[i].ev, left_done, &left), "callback");
+        issue(run, &run->slots[i], i, 1);
+    }
+    posted_ns = now_ns(CLOCK_MONOTONIC);
+    while (left.done_nr < run->depth && now_ns(CLOCK_MONOTONIC) - posted_ns < LEFT_S * 1000000000ULL) {
+        nanosleep(&pause, NULL); /* no call of the library */
+    }
+    printf("%u of %u updates of %zu bytes: posted in %.1f ms, done %.1f ms after the last call\n",
+        left.done_nr, run->depth, run->len, (double)(posted_ns - start_ns) / 1e6,
+        left.last_ns < posted_ns ? 0 : (double)(left.last_ns - posted_ns) / 1e6);
+    must(left.rc != 0 || left.done_nr != run->depth, "left behind");
+    for (uint32_t nr = 0; nr < run->depth;) {
+        int n = daos_eq_poll(run->eq, 1, DAOS_EQ_WAIT, DEPTH_MAX, done);
+
+        must(n > 0 ? 0 : n - 1, "poll");
+        nr += (uint32_t)n;
+    }
+}
+
 static int
 u64_cmp(const void *a, const void *b)
 {
@@ -216,9 +267,9 @@ run_open(struct run *run)
     must(daos_obj_generate_oid(run->coh, &oid, 0, OC_S1, 0, 0), "oid");
     must(daos_obj_open(run->coh, oid, DAOS_OO_RW, &run->oh, NULL), "object");
     for (uint32_t i = 0; i < run->depth; i++) {
-        run->slots[i].value = malloc(BYTES_MAX);
+        run->slots[i].value = malloc(run->len);
         must(run->slots[i].value == NULL, "memory");
-        memset(run->slots[i].value, 'a' + (int)i % 26, BYTES_MAX);
+        memset(run->slots[i].value, 'a' + (int)i % 26, run->len);
         if (run->depth > 1)
             must(daos_event_init(&run->slots[i].ev, run->eq, NULL), "event");
     }
@@ -239,6 +290,26 @@ run_close(struct run *run)
     must(daos_fini(), "fini");
 }
 
+/* The arguments; the number of requests. */
+static uint64_t
+run_init(struct run *run, int argc, char **argv)
+{
+    bool is_left = argc > 1 && strcmp(argv[1], "left") == 0;
+    uint64_t nr;
+
+    must(argc != (is_left ? 4 : 5),
+        "usage: path_client update|fetch BYTES DEPTH NR, or left BYTES NR");
+    run->len = strtoul(argv[2], NULL, 10);
+    run->depth = (uint32_t)strtoul(argv[3], NULL, 10);
+    nr = is_left ? 1 : strtoul(argv[4], NULL, 10);
+    must(run->len == 0 || run->len > BYTES_MAX || run->depth == 0 || run->depth > DEPTH_MAX ||
+            nr == 0 || nr > NR_MAX,
+        "range of an argument");
+    run->took_ns = calloc(nr, sizeof(*run->took_ns));
+    must(run->took_ns == NULL, "memory");
+    return nr;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -248,17 +319,14 @@ main(int argc, char **argv)
     int is_update;
     uint64_t nr;
 
-    must(run == NULL || argc != 5, "usage: path_client update|fetch BYTES DEPTH NR");
+    must(run == NULL, "memory");
+    nr = run_init(run, argc, argv);
     is_update = strcmp(argv[1], "update") == 0;
-    run->len = strtoul(argv[2], NULL, 10);
-    run->depth = (uint32_t)strtoul(argv[3], NULL, 10);
-    nr = strtoul(argv[4], NULL, 10);
-    must(run->len == 0 || run->len > BYTES_MAX || run->depth == 0 || run->depth > DEPTH_MAX ||
-            nr == 0 || nr > NR_MAX,
-        "range of an argument");
-    run->took_ns = calloc(nr, sizeof(*run->took_ns));
-    must(run->took_ns == NULL, "memory");
     run_open(run);
+    if (strcmp(argv[1], "left") == 0) {
+        left_behind(run);
+        goto out;
+    }
     if (!is_update)
         values(run, nr, 1);
     engine[0] = used_engine(engine_pid);
@@ -267,6 +335,7 @@ main(int argc, char **argv)
     own[1] = used_own();
     engine[1] = used_engine(engine_pid);
     report(run, nr, own, engine);
+out:
     run_close(run);
     free(run->took_ns);
     free(run);

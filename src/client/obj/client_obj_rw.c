@@ -247,8 +247,8 @@ mod_send(struct io *io, struct proto_mod *mod, uint32_t tgt_id)
     int rc = 0;
 
     arena_init(&arena, 1024, CLIENT_REPLY_ARENA_BYTES_MAX);
-    req.data_crc = crc32c_sgl(0, &io->data, 0, io->data_bytes);
     if (io->data_bytes > PROTO_INLINE_BYTES_MAX) {
+        req.data_crc = crc32c_sgl(0, &io->data, 0, io->data_bytes);
         rc = rpc_bulk_create(io->obj->cont->pool->client->rpc, &io->data, RPC_BULK_READ, &bulk);
         if (rc != 0)
             goto out;
