@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Where the time of small requests goes, on a system of one engine with one target whose tier is of class `ram`: microseconds, processor time and context switches of
-client and engine (path_client.c); with --syscalls the system calls of each request (strace), with --stages the instructions of each stage (callgrind). --left posts 64
+client and engine (path_client.c); with --syscalls the system calls of each request (strace), with --stages the instructions of each stage (callgrind), with --samples its
+microseconds (perf, as root, both processes on CPU 0, where nothing but the other one keeps them waiting). --left posts 64
 updates of 1 MiB, makes no further call, and tells when they were done.
 
-usage: bench_path.py --build BUILD [--net NET] [--bytes N] [--syscalls | --stages | --left]
+usage: bench_path.py --build BUILD [--net NET] [--bytes N] [--syscalls | --stages | --samples | --left]
 """
 import argparse
 import os
@@ -32,6 +33,10 @@ ENGINE_STAGES = [
     ("handler of a fetch, all below", "engine_h_objsrv_fetch"), ("handles, container", "objsrv_begin"), ("vos: the transaction", "vos_tx_run"),
     ("memory of the value, cleared", "umem_alloc"), ("redo record", "umem_tx_commit"), ("log: sealing (checksum)", "bio_group_seal"),
     ("log: write", "group_write"), ("vos: look up a value", "vos_fetch_begin"), ("checkpoints", "bio_ckpt_run")]
+
+KERNEL_STAGES = [
+    ("system call: send", "__libc_sendmsg"), ("system call: receive", "__GI___readv"), ("system calls: wait", "epoll_pwait2"), ("system calls: look", "epoll_wait"),
+    ("system call: write", "pwritev64"), ("first touch of memory", "asm_exc_page_fault")]
 
 
 class Path:
@@ -138,6 +143,42 @@ def stages(build, net, sizes):
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def sampled(path, comm, span):
+    """Samples of a thread within the span, by function with what it calls, and their number."""
+    script = subprocess.run(["perf", "script", "-i", path, "-F", "comm,time,ip,sym"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    counts, nr = {}, 0
+    for block in script.split("\n\n"):
+        head, *frames = block.strip().splitlines() or [""]
+        words = head.split()
+        if len(words) < 2 or words[0] != comm or not span[0] <= float(words[-1].rstrip(":")) <= span[1]:
+            continue
+        nr += 1
+        for name in {frame.split()[1].split("+")[0] for frame in frames if len(frame.split()) > 1}:
+            counts[name] = counts.get(name, 0) + 1
+    return counts, nr
+
+
+def samples(build, net, sizes):
+    size = sizes[-1]
+    print(f"{net}: us of each request of {size} bytes, calls included, both processes on one CPU")
+    rows = {}
+    with Path(build, net, ["taskset", "-c", "0"]) as path:
+        for op in ("update", "fetch"):
+            data = os.path.join(path.folder, "perf.data")
+            text = path.client(op, size, 1, 4 * NR[1],
+                               tool=("perf", "record", "-q", "-a", "-C", "0", "-F", "2000", "-k", "CLOCK_MONOTONIC", "-g", "-e", "cpu-clock", "-o", data, "--", "taskset", "-c", "0"))
+            span = [float(x) for x in re.search(r"from ([\d.]+) to ([\d.]+) s", text).groups()]
+            print(f"{op}: {text}")
+            for side, comm, table in (("client", "path_client", CLIENT_STAGES), ("engine", "tgt0", ENGINE_STAGES)):
+                cpu_us = float(re.search(side + r" cpu ([\d.]+) us", text).group(1))
+                counts, nr = sampled(data, comm, span)
+                for what, name in [("all", None)] + table + KERNEL_STAGES:
+                    us = cpu_us if name is None else cpu_us * counts.get(name, 0) / max(nr, 1)
+                    rows.setdefault((side, name, what), {})[op] = us
+    for (side, name, what), us in rows.items():
+        print(f"{side} {name or '':24} {us.get('update', 0):7.2f} {us.get('fetch', 0):7.2f}  {what}")
+
+
 def left(build, net, _sizes):
     with Path(build, net) as path:
         print(f"{net}: {path.client('left', 1 << 20, 64)}", flush=True)
@@ -148,10 +189,10 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--net", choices=sorted(NETS))
     parser.add_argument("--bytes", type=int)
-    for name in ("syscalls", "stages", "left"):
+    for name in ("syscalls", "stages", "samples", "left"):
         parser.add_argument("--" + name, action="store_true")
     args = parser.parse_args()
-    what = syscalls if args.syscalls else stages if args.stages else left if args.left else times
+    what = syscalls if args.syscalls else stages if args.stages else samples if args.samples else left if args.left else times
     for net in [args.net] if args.net else NETS:
         what(args.build, net, [args.bytes] if args.bytes else [64, 4096])
     return 0

@@ -242,6 +242,7 @@ report(const struct run *run, uint64_t nr, struct used own[2], struct used engin
         (double)(own[1].switches - own[0].switches) / n,
         (double)(engine[1].switches - engine[0].switches) / n,
         (double)(own[1].faults - own[0].faults) / n);
+    printf("    from %.6f to %.6f s\n", (double)own[0].wall_ns / 1e9, (double)own[1].wall_ns / 1e9);
     if (run->depth > 1)
         return;
     qsort(run->took_ns, nr, sizeof(*run->took_ns), u64_cmp);
