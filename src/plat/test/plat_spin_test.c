@@ -80,6 +80,23 @@ TEST(plat_spin, shared_cpu)
     EXPECT_LT(round_us(&m, 10000), 2 * (SWITCH_US + WORK_US) + 1);
 }
 
+/* Goal: so they do where each of them first finds the completion of what it sent, which comes while it polls. */
+TEST(plat_spin, shared_cpu_and_own_completions)
+{
+    struct model m;
+    uint64_t sum_us = 0;
+
+    model_init(&m, true, 0);
+    for (int i = 0; i < 10000; i++) {
+        for (int end = 0; end < 2; end++) {
+            if (spin_is_due(&m.ends[end]))
+                spin_learn(&m.ends[end], true);
+            sum_us += turn(&m, end);
+        }
+    }
+    EXPECT_LT(sum_us / 10000, 2 * (SWITCH_US + WORK_US) + POLL_US / 4);
+}
+
 /* Goal: from sharing to CPUs of their own and back: both are found out. */
 TEST(plat_spin, moves_between_cpus)
 {
