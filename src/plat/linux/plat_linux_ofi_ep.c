@@ -8,6 +8,7 @@
 #include <rdma/fi_domain.h>
 #include <rdma/fi_endpoint.h>
 #include <rdma/fi_rma.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,28 @@ lib_symbols(struct ofi_lib *lib)
 }
 
 /*
+ * Libraries that libfabric brings along (libinfinipath, libpsm2) take the handlers of SIGTERM and of fatal signals for themselves when they are
+ * loaded, and end the process with status 1 from then on. They belong to the application: what it had stays.
+ */
+static void *
+lib_load(void)
+{
+    struct sigaction kept[NSIG], now;
+    bool is_known[NSIG] = {false};
+    void *so;
+
+    for (int sig = 1; sig < NSIG; sig++) {
+        is_known[sig] = sigaction(sig, NULL, &kept[sig]) == 0;
+    }
+    so = dlopen("libfabric.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE); /* OFIF-1 */
+    for (int sig = 1; sig < NSIG; sig++) {
+        if (is_known[sig] && sigaction(sig, NULL, &now) == 0 && now.sa_handler != kept[sig].sa_handler)
+            (void)sigaction(sig, &kept[sig], NULL);
+    }
+    return so;
+}
+
+/*
  * Over TCP rxm allocates some 70 MiB of bounce buffers for an endpoint unless told otherwise before the library starts; with these, 5. It
  * reads the environment only then, and knows no other way. Packets stay below the eager limit, since rendezvous costs a round trip. What
  * the user has set stays. Other fabrics get the library's own defaults.
@@ -89,7 +112,7 @@ lib_get(struct plat_linux *pl, const char *prov, struct ofi_lib **ret_lib)
         lib = calloc(1, sizeof(*lib));
         if (lib != NULL) {
             lib_defaults(prov);
-            lib->so = dlopen("libfabric.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE); /* OFIF-1 */
+            lib->so = lib_load();
         }
         if (lib == NULL) {
             rc = CAIRN_ERR(NOMEM);
