@@ -188,6 +188,7 @@ struct bio_stats {
     uint64_t wal_groups_nr, wal_records_nr, wal_bytes, wal_blocks_used, wal_blocks_total;
     uint64_t ckpt_nr, ckpt_pages_nr, data_syncs_nr, replayed_records_nr;
     uint64_t wal_open_nr_max; /* groups that were being written at the same time */
+    uint64_t buf_bytes, resv_nr; /* held now: by bio_buf_get(), bio_buf_get_more(); reservations */
 };
 void bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats);
 

@@ -909,5 +909,7 @@ bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats)
         .data_syncs_nr = wal->data_syncs_nr,
         .replayed_records_nr = tgt->replayed_nr,
         .wal_open_nr_max = wal->open_nr_max,
+        .buf_bytes = tgt->bufs.used_bytes[0] + tgt->bufs.used_bytes[1],
+        .resv_nr = tgt->space.resv_nr,
     };
 }

@@ -284,6 +284,35 @@ ctl_status(struct engine_ctl *ctl)
     return engine_ctl_reply(ctl, &rep.base);
 }
 
+static int
+ctl_counters(struct engine_ctl *ctl)
+{
+    struct engine *engine = ctl->engine;
+    Cairn__Ctl__EngineCountersRep rep = CAIRN__CTL__ENGINE_COUNTERS_REP__INIT;
+    uint32_t nr = engine->xs_nr * ENGINE_COUNTS_NR;
+    Cairn__Ctl__Counter *counters = arena_calloc(ctl->arena, nr, sizeof(*counters));
+
+    rep.counters = arena_calloc(ctl->arena, nr, sizeof(*rep.counters));
+    if (counters == NULL || rep.counters == NULL)
+        return CAIRN_ERR(NOMEM);
+    engine_xs_count(engine_sys(engine));
+    CAIRN_IGNORE(engine_each_tgt(engine, engine_xs_count)); /* it has no failures */
+    for (uint32_t i = 0; i < nr; i++) {
+        uint32_t tag = i / ENGINE_COUNTS_NR, which = i % ENGINE_COUNTS_NR;
+        char name[64];
+
+        cairn__ctl__counter__init(&counters[i]);
+        (void)snprintf(name, sizeof(name), "%u.%s", tag, engine_count_name(which));
+        counters[i].name = engine_ctl_str(ctl, pool_key_str(name));
+        counters[i].value = engine->xs[tag].counts[which];
+        if (counters[i].name == NULL)
+            return CAIRN_ERR(NOMEM);
+        rep.counters[i] = &counters[i];
+    }
+    rep.n_counters = nr;
+    return engine_ctl_reply(ctl, &rep.base);
+}
+
 /* Of this rank: what is out of service. */
 static int
 bad_targets(struct engine_ctl *ctl, Cairn__Ctl__Rank *self)
@@ -424,6 +453,8 @@ ctl_dispatch(struct engine_ctl *ctl)
         return ctl_needs_services(ctl, engine_ctl_pool_query);
     case CAIRN__CTL__METHOD__SYSTEM_QUERY:
         return ctl_needs_services(ctl, ctl_system_query);
+    case CAIRN__CTL__METHOD__ENGINE_COUNTERS:
+        return ctl_needs_ready(ctl, ctl_counters);
     default:
         return engine_ctl_fail(ctl, CAIRN_ERR(NOSYS),
             "control method %d is not known to this engine", (int)ctl->req->method);

@@ -62,6 +62,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int engine_group_set(struct engine *engine, struct
 
 /* ---- xstreams (engine_xs.c) ----------------------------------------------------------------- */
 
+enum { ENGINE_COUNTS_NR = 16 };
+
 struct engine_xs {
     struct engine *engine;
     uint32_t tag;
@@ -83,6 +85,7 @@ struct engine_xs {
     struct bio_space space;
     uint64_t meta_left, data_left; /* what no pool's quota has */
     uint32_t pool_nr;
+    uint64_t counts[ENGINE_COUNTS_NR]; /* of the count task */
 };
 
 /* Tasks run on the xstream they are about; xs->task_rc and xs->err tell. */
@@ -90,6 +93,9 @@ void engine_xs_open(void *arg); /* format or open the stores */
 void engine_xs_listen(void *arg);
 void engine_xs_close(void *arg);
 void engine_xs_status(void *arg);
+void engine_xs_count(void *arg); /* engine_count.c */
+/** Name of a counter: 0..ENGINE_COUNTS_NR - 1. */
+const char *engine_count_name(uint32_t i);
 void engine_xs_abandon(struct engine_xs *xs);
 /** 0 while its store serves, else the cause that every request gets (ENG-6). On its xstream. */
 int engine_xs_fault(const struct engine_xs *xs);

@@ -232,6 +232,7 @@ struct rpc_stats {
     uint64_t direct_bytes; /* of those, read by the transport from the client's memory (MS-3) */
     uint64_t direct_failed_nr; /* chunks that had to be streamed after all */
     uint32_t inflight_nr, running_nr;
+    uint32_t conns_nr, msgs_nr; /* now: connections, messages on their way out */
 };
 void rpc_ctx_stats(const struct rpc_ctx *ctx, struct rpc_stats *ret_stats);
 

@@ -206,4 +206,6 @@ void
 rpc_ctx_stats(const struct rpc_ctx *ctx, struct rpc_stats *ret_stats)
 {
     *ret_stats = ctx->stats;
+    ret_stats->conns_nr = ctx->conns_nr;
+    ret_stats->msgs_nr = ctx->msgs_nr;
 }

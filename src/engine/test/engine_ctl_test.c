@@ -152,6 +152,33 @@ ask_method(struct env *env, uint32_t version, int method)
     return cairn__ctl__envelope__unpack(NULL, env->reply_len, env->reply);
 }
 
+/* Each xstream tells what it holds: a ULT answers, nothing else is going on. */
+static void
+counters_look(struct env *env)
+{
+    Cairn__Ctl__Envelope *rep = ask_method(env, 1, CAIRN__CTL__METHOD__ENGINE_COUNTERS);
+    Cairn__Ctl__EngineCountersRep *counters = NULL;
+    uint32_t ults_nr = 0, idle_nr = 0;
+
+    if (EXPECT(rep != NULL))
+        counters = cairn__ctl__engine_counters_rep__unpack(NULL, rep->body.len, rep->body.data);
+    if (EXPECT(counters != NULL)) {
+        EXPECT_EQ(counters->n_counters, 2 * ENGINE_COUNTS_NR); /* of services and one target */
+        for (size_t i = 0; i < counters->n_counters; i++) {
+            const Cairn__Ctl__Counter *c = counters->counters[i];
+
+            ults_nr += strcmp(c->name, "0.ults") == 0 && c->value > 0;
+            idle_nr += strcmp(c->name, "1.requests") == 0 && c->value == 0;
+            idle_nr += strcmp(c->name, "1.reservations") == 0 && c->value == 0;
+            idle_nr += strcmp(c->name, "1.meta_used") == 0 && c->value > 0;
+        }
+        EXPECT_EQ(ults_nr, 1);
+        EXPECT_EQ(idle_nr, 3);
+        cairn__ctl__engine_counters_rep__free_unpacked(counters, NULL);
+    }
+    cairn__ctl__envelope__free_unpacked(rep, NULL);
+}
+
 static int
 rc_of(struct env *env, uint32_t version, int method)
 {
@@ -284,6 +311,7 @@ peer_ult(void *arg)
             break;
         ult_sleep(1000000);
     } while (true);
+    counters_look(env);
     EXPECT_ERR(rc_of(env, 2, CAIRN__CTL__METHOD__PING), CONTROL_INCOMPAT);
     EXPECT_ERR(rc_of(env, 1, 55), NOSYS);
     EXPECT_OK(rc_of(env, 1, CAIRN__CTL__METHOD__POOL_LIST));
