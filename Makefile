@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 NINJA = ninja
 MESON_ARGS ?=
 
-.PHONY: help deps deps-bench build demo check check-long sim bench fuzz fmt lint asan tsan clean install
+.PHONY: help deps deps-bench build demo check check-long sim soak bench fuzz fmt lint asan tsan clean install
 .NOTPARALLEL:
 
 help:
@@ -43,6 +43,11 @@ check-long: deps
 # Whole systems under faults (test/sim/README.md): MINUTES=10 from a new seed on, or SEED=n alone.
 sim: build
 	@$(BUILD)/test/sim/sim_run $(if $(SEED),--seed $(SEED) --verbose,--minutes $(or $(MINUTES),10) --seed $$(date +%s)000)
+
+# Endurance (test/soak/README.md): SOAK_MINUTES shared among the networks of SOAK_NET.
+soak: build
+	@test/soak/soak.py --build $(BUILD) --minutes $(or $(SOAK_MINUTES),60) --nets $(or $(SOAK_NET),unix,tcp,ofi) \
+	    --seed $(or $(SOAK_SEED),1) --json build/soak.json
 
 bench: deps-bench build
 	@bench/run $(BUILD) build/bench.json

@@ -133,7 +133,7 @@ class Suite:
 class Programs:
     """Where the programs are: in a build tree, or named one by one (daos_server=..., daos_engine=...)."""
 
-    PLACES = ("src/control", "src/control/cli_user", "src/engine/main", "src/engine", "test/cluster", "bin", "")
+    PLACES = ("src/control", "src/control/cli_user", "src/engine/main", "src/engine", "test/cluster", "test/soak", "bin", "")
 
     def __init__(self, build=None, **paths):
         self.build = os.path.abspath(build) if build else None
