@@ -190,6 +190,9 @@ conn_create(struct rpc_net *net, struct net_peer *peer)
     conn->refs_nr = 1;
     list_init(&conn->calls);
     list_init(&conn->reqs);
+    for (int cls = 0; cls < ULT_CLASS_NR; cls++) {
+        rpc_turn_init(&conn->turns[cls]);
+    }
     list_init(&conn->chunks);
     list_init(&conn->backlog);
     list_init(&conn->gets);

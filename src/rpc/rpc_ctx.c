@@ -27,6 +27,7 @@ ctx_init(struct rpc_ctx *ctx, const struct rpc_ctx_opts *opts)
     list_init(&ctx->conns);
     list_init(&ctx->msgs);
     list_init(&ctx->runs);
+    rpc_serve_init(ctx);
     list_init(&ctx->runs_free);
     list_init(&ctx->bulks);
     list_init(&ctx->bulk_ops);

@@ -13,6 +13,8 @@
  *
  *   RPC-8  A connection is UP, CLOSING (we asked the transport to end it: nothing it delivers is looked at any more) or DOWN (the transport
  *          said so: its peer handle is gone). Objects that refer to it are told at DOWN, once; the struct is freed with the last reference.
+ *   RPC-13 Requests of one class begin in turns of their senders, those of one sender in the order of their arrival: at most
+ *          RPC_STARTING_NR_MAX have a ULT that did not run yet, and whenever one begins, the next sender's first gets one.
  *   RPC-9  A buffer that place() gave away (a chunk or a region) stays what it is until recv() or DOWN: `placed` of the connection.
  */
 #ifndef CAIRN_RPC_PRIV_H
@@ -31,6 +33,7 @@ enum {
     RPC_REQS_FREE_MAX = 64, /* pooled requests */
     RPC_REQ_ARENA_FIRST_BYTES = 8192,
     RPC_EPS_NR_MAX = 65536,
+    RPC_STARTING_NR_MAX = 4, /* requests of a class whose ULT was made and did not run yet */
     RPC_ARRIVED_NR = 16, /* of one region; what does not fit is not remembered */
 };
 #define RPC_FLUSH_NS UINT64_C(1000000000) /* replies may leave for so long when a context ends */
@@ -70,6 +73,12 @@ struct rpc_ep_ent {
     struct rpc_conn *conn; /* NULL: none that new calls may use */
 };
 
+/* Requests of one sender and class that have no ULT yet (RPC-13). */
+struct rpc_turn {
+    struct list_head link; /* ctx->turns, while there are some */
+    struct list_head runs;
+};
+
 enum rpc_conn_state { RPC_CONN_UP, RPC_CONN_CLOSING, RPC_CONN_DOWN };
 
 struct rpc_conn {
@@ -86,6 +95,7 @@ struct rpc_conn {
     struct ult_cond credit; /* callers over RPC_INFLIGHT_NR_MAX: a wake hands over a credit */
     struct list_head reqs;
     uint32_t reqs_nr;
+    struct rpc_turn turns[ULT_CLASS_NR];
     struct list_head chunks;
     struct list_head backlog;
     uint32_t backlog_nr;
@@ -119,6 +129,7 @@ struct rpc_run {
     struct rpc_hdr hdr;
     struct arena arena;
     struct list_head link; /* ctx->runs or ctx->runs_free */
+    struct list_head turn_link; /* of a turn, before it has a ULT */
     struct hmap_link dup_link;
     bool is_in_dups;
     struct list_head conn_link;
@@ -189,6 +200,9 @@ struct rpc_ctx {
     struct list_head runs, runs_free;
     uint32_t runs_free_nr;
     uint32_t running_io_nr; /* of those in `runs` */
+    struct list_head turns[ULT_CLASS_NR]; /* senders with requests that have no ULT yet, in turn */
+    struct rpc_turn gone[ULT_CLASS_NR]; /* those of senders that are gone */
+    uint32_t starting_nr[ULT_CLASS_NR];
     struct hmap dups;
     bool dups_off; /* tests only: the planted bug */
     struct list_head bulks;
@@ -245,6 +259,8 @@ void rpc_serve_on_request(struct rpc_conn *conn, const struct rpc_head *head, co
 void rpc_serve_refuse(struct rpc_conn *conn, const struct rpc_head *head, int rc);
 void rpc_serve_conn_down(struct rpc_conn *conn);
 void rpc_serve_run_free(struct rpc_run *run);
+void rpc_serve_init(struct rpc_ctx *ctx);
+void rpc_turn_init(struct rpc_turn *turn);
 
 /* ---- rpc_bulk.c ---------------------------------------------------------------------------------------------------- */
 

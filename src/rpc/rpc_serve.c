@@ -150,6 +150,7 @@ run_alloc(struct rpc_ctx *ctx)
             return NULL;
         arena_init(&run->arena, RPC_REQ_ARENA_FIRST_BYTES, RPC_ARENA_BYTES_MAX);
     }
+    list_init(&run->turn_link);
     list_add_tail(&run->link, &ctx->runs);
     ctx->stats.running_nr++;
     return run;
@@ -187,9 +188,84 @@ run_end(struct rpc_run *run)
     }
 }
 
+/* ---- turns of the senders (RPC-13) ---------------------------------------------------------------------------------- */
+
+void
+rpc_turn_init(struct rpc_turn *turn)
+{
+    list_init(&turn->link);
+    list_init(&turn->runs);
+}
+
+void
+rpc_serve_init(struct rpc_ctx *ctx)
+{
+    for (int cls = 0; cls < ULT_CLASS_NR; cls++) {
+        list_init(&ctx->turns[cls]);
+        rpc_turn_init(&ctx->gone[cls]);
+    }
+}
+
+static void
+turn_queue(struct list_head *turns, struct rpc_turn *turn)
+{
+    if (!list_empty(&turn->runs) && list_empty(&turn->link)) {
+        list_add_tail(&turn->link, turns);
+    }
+}
+
+/* The first request of the sender whose turn it is, or NULL. */
+static struct rpc_run *
+turn_take(struct list_head *turns)
+{
+    struct rpc_turn *turn = LIST_FIRST(turns, struct rpc_turn, link);
+    struct rpc_run *run;
+
+    if (turn == NULL)
+        return NULL;
+    run = LIST_FIRST(&turn->runs, struct rpc_run, turn_link);
+    list_del(&run->turn_link);
+    list_del(&turn->link);
+    turn_queue(turns, turn);
+    return run;
+}
+
+static void run_main(void *arg);
+static void run_refuse(struct rpc_run *run, int rc);
+
+static void
+runs_begin(struct rpc_ctx *ctx, enum ult_class cls)
+{
+    while (ctx->starting_nr[cls] < RPC_STARTING_NR_MAX) {
+        struct rpc_run *run = turn_take(&ctx->turns[cls]);
+
+        if (run == NULL)
+            return;
+        if (ult_create(ctx->opts.xs, cls, run_main, run, NULL) == 0) {
+            ctx->starting_nr[cls]++;
+        } else {
+            run_refuse(run, CAIRN_ERR(OVERLOAD_RETRY));
+            run_end(run);
+        }
+    }
+}
+
+static void
+turns_leave(struct rpc_conn *conn)
+{
+    struct rpc_ctx *ctx = conn->ctx;
+
+    for (int cls = 0; cls < ULT_CLASS_NR; cls++) {
+        list_splice_tail(&conn->turns[cls].runs, &ctx->gone[cls].runs);
+        list_del(&conn->turns[cls].link);
+        turn_queue(&ctx->turns[cls], &ctx->gone[cls]);
+    }
+}
+
 void
 rpc_serve_conn_down(struct rpc_conn *conn)
 {
+    turns_leave(conn);
     while (!list_empty(&conn->reqs)) {
         run_set_asker(LIST_FIRST(&conn->reqs, struct rpc_run, conn_link), NULL, 0);
     }
@@ -295,9 +371,14 @@ static void
 run_main(void *arg)
 {
     struct rpc_run *run = arg;
+    struct rpc_ctx *ctx = run->pub.ctx;
+    enum ult_class cls = run->handler->cls;
     void *rep;
-    int rc = run_admit(run);
+    int rc;
 
+    ctx->starting_nr[cls]--;
+    runs_begin(ctx, cls);
+    rc = run_admit(run);
     if (rc != 0) {
         run_refuse(run, rc);
         goto out;
@@ -317,7 +398,7 @@ out:
 /* ---- arrival -------------------------------------------------------------------------------------------------------- */
 
 static int
-run_start(struct rpc_run *run, struct rpc_conn *conn, const struct rpc_head *head, const void *body)
+run_fill(struct rpc_run *run, struct rpc_conn *conn, const struct rpc_head *head, const void *body)
 {
     struct rpc_ctx *ctx = conn->ctx;
 
@@ -336,7 +417,7 @@ run_start(struct rpc_run *run, struct rpc_conn *conn, const struct rpc_head *hea
     if (!add_u64(rpc_now_ns(ctx), head->hdr.timeout_ns, &run->pub.deadline_ns)) {
         run->pub.deadline_ns = PLAT_NEVER_NS - 1;
     }
-    return ult_create(ctx->opts.xs, run->handler->cls, run_main, run, NULL);
+    return 0;
 }
 
 /* RPC-5 */
@@ -391,7 +472,7 @@ rpc_serve_on_request(struct rpc_conn *conn, const struct rpc_head *head, const v
     ctx->running_io_nr += handler->cls == ULT_IO;
     run->op = op;
     run->pub.ctx = ctx;
-    if (run_start(run, conn, head, body) != 0) {
+    if (run_fill(run, conn, head, body) != 0) {
         rpc_serve_refuse(conn, head, CAIRN_ERR(OVERLOAD_RETRY));
         run_end(run);
         return;
@@ -402,4 +483,7 @@ rpc_serve_on_request(struct rpc_conn *conn, const struct rpc_head *head, const v
         hmap_insert(&ctx->dups, &run->dup_link, dup_hash(&run->hdr));
         run->is_in_dups = true;
     }
+    list_add_tail(&run->turn_link, &conn->turns[handler->cls].runs);
+    turn_queue(&ctx->turns[handler->cls], &conn->turns[handler->cls]);
+    runs_begin(ctx, handler->cls);
 }

@@ -32,6 +32,10 @@ handle_common(struct rpc_req *req)
 
     if (server == NULL)
         return 0; /* the client's context serves, too */
+    if (server->ran_nr < RIG_RAN_NR_MAX) {
+        server->ran[server->ran_nr].incarnation = req->hdr->src_incarnation;
+        server->ran[server->ran_nr].call = CAIRN_CONTAINER_OF(req, struct rpc_run, pub)->call;
+    }
     server->ran_nr++;
     if (server->mode == RIG_MODE_GATE) {
         gate_pass(server);

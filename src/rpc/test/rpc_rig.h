@@ -21,7 +21,7 @@
 #define RIG_LONG_NS (20000 * RIG_MS) /* a deadline that no correct run meets */
 #define RIG_SHORT_NS (100 * RIG_MS)
 
-enum { RIG_RANK = 3, RIG_CLIENT_RANK = 4 };
+enum { RIG_RANK = 3, RIG_CLIENT_RANK = 4, RIG_RAN_NR_MAX = 256 };
 
 /* What a handler does besides its work. */
 enum rig_mode {
@@ -46,6 +46,9 @@ struct rig_server {
     bool is_gate_open;
     uint32_t running_nr, running_nr_max; /* in the gate */
     uint32_t ran_nr; /* handlers of any kind */
+    struct {
+        uint64_t incarnation, call; /* of the sender; its number there */
+    } ran[RIG_RAN_NR_MAX]; /* the first ones, in the order in which they began */
     int bulk_rc; /* of the last pull or push */
     uint64_t hlc_last; /* received */
     int hlc_rc; /* what the clock says to a received one */
