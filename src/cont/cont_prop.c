@@ -228,6 +228,35 @@ label_set(struct pool_call *call, const struct uuid *cont, struct cont_row *row,
     return 0;
 }
 
+/* Errors: TX_RESTART one has another value; INVAL one that cannot be compared. */
+static int
+expect_check(struct pool_call *call, const struct proto_prop_req *in)
+{
+    const char *table = cont_table(call, CONT_TABLE_PROPS, &in->cont);
+    const struct proto_prop *want = in->expect.items;
+    int rc;
+
+    if (table == NULL)
+        return CAIRN_ERR(NOMEM);
+    for (uint32_t i = 0; i < in->expect.nr; i++) {
+        const struct pool_prop_def *def =
+            pool_prop_find(cont_props, ARRAY_SIZE(cont_props), want[i].type);
+        struct proto_prop now;
+
+        if (def == NULL || def->is_computed || want[i].type == CONT_PROP_LABEL)
+            return CAIRN_ERR(INVAL);
+        rc = pool_prop_get(call, table, def, &now);
+        if (rc != 0)
+            return rc;
+        if (def->kind == POOL_PROP_NUM ? now.num != want[i].num
+                                       : now.bytes.len != want[i].bytes.len ||
+                    (now.bytes.len > 0 &&
+                        memcmp(now.bytes.buf, want[i].bytes.buf, now.bytes.len) != 0))
+            return CAIRN_ERR(TX_RESTART);
+    }
+    return 0;
+}
+
 static int
 prop_set(struct pool_call *call, const struct proto_prop_req *in)
 {
@@ -240,6 +269,8 @@ prop_set(struct pool_call *call, const struct proto_prop_req *in)
         rc = cont_row_get(call, &in->cont, &row);
     if (rc == 0 && in->props.nr == 0)
         rc = CAIRN_ERR(INVAL);
+    if (rc == 0)
+        rc = expect_check(call, in);
     if (rc == 0)
         rc = cont_props_put(call, &in->cont, &in->props, false, &label);
     if (rc == 0 && label.len > 0)

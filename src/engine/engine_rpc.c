@@ -132,6 +132,7 @@ OBJ(objsrv_fetch)
 OBJ(objsrv_list)
 OBJ(objsrv_query)
 OBJ(objsrv_look)
+OBJ(objsrv_anchor)
 TGT(pool_h_tgt_create)
 TGT(pool_h_tgt_destroy)
 TGT(pool_h_tgt_space)
@@ -185,6 +186,7 @@ static const struct rpc_handler tgt_handlers[] = {
     {PROTO_OBJ_LIST, ULT_IO, engine_h_objsrv_list},
     {PROTO_OBJ_QUERY_KEY, ULT_IO, engine_h_objsrv_query},
     {PROTO_OBJ_LOOK, ULT_IO, engine_h_objsrv_look},
+    {PROTO_OBJ_ANCHOR, ULT_IO, engine_h_objsrv_anchor},
     {PROTO_TGT_POOL_CREATE, ULT_SERVICE, engine_h_pool_h_tgt_create},
     {PROTO_TGT_POOL_DESTROY, ULT_SERVICE, engine_h_pool_h_tgt_destroy},
     {PROTO_TGT_POOL_QUERY, ULT_SERVICE, engine_h_pool_h_tgt_space},

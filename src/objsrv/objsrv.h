@@ -55,5 +55,7 @@ CAIRN_YIELDS int objsrv_list(struct tgt *tgt, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep);
 /** PROTO_OBJ_LOOK. Errors: those of tgt_op_begin() and vos_obj_look(). */
 CAIRN_YIELDS int objsrv_look(struct tgt *tgt, struct rpc_req *req, void *rep);
+/** PROTO_OBJ_ANCHOR. Errors: those of tgt_op_begin() and vos_anchor_from_key(). */
+CAIRN_YIELDS int objsrv_anchor(struct tgt *tgt, struct rpc_req *req, void *rep);
 
 #endif

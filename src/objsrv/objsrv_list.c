@@ -191,3 +191,27 @@ objsrv_look(struct tgt *tgt, struct rpc_req *req, void *rep)
     tgt_op_end(&op);
     return rc;
 }
+
+int
+objsrv_anchor(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_obj_anchor_req *in = req->body;
+    struct vos_oid oid = objsrv_oid(in->oid, in->shard, in->layout_ver);
+    struct proto_obj_anchor_rep *out = rep;
+    struct vos_anchor anchor;
+    struct tgt_op op;
+    int rc;
+
+    rc = objsrv_begin(tgt, req, false, &op);
+    if (rc != 0)
+        return rc;
+    rc = vos_anchor_from_key(op.vos, &oid, in->level, &in->key, true, &anchor);
+    tgt_op_end(&op);
+    if (rc != 0)
+        return rc;
+    out->anchor.buf = arena_dup(req->arena, anchor.bytes, VOS_ANCHOR_BYTES);
+    if (out->anchor.buf == NULL)
+        return CAIRN_ERR(NOMEM);
+    out->anchor.len = VOS_ANCHOR_BYTES;
+    return 0;
+}

@@ -159,3 +159,17 @@ static const struct proto_field obj_look_rep_fields[] = {
     PROTO_F_MAX(struct proto_obj_look_rep, is_there, BYTES, PROTO_LOOK_NR_MAX),
 };
 PROTO_MSG_DEFINE(obj_look_rep);
+
+static const struct proto_field obj_anchor_req_fields[] = {
+    PROTO_F(struct proto_obj_anchor_req, oid, OID),
+    PROTO_F(struct proto_obj_anchor_req, shard, U32),
+    PROTO_F(struct proto_obj_anchor_req, layout_ver, U32),
+    PROTO_F(struct proto_obj_anchor_req, level, U8),
+    PROTO_F_MAX(struct proto_obj_anchor_req, key, BYTES, PROTO_KEY_BYTES_MAX),
+};
+PROTO_MSG_DEFINE(obj_anchor_req);
+
+static const struct proto_field obj_anchor_rep_fields[] = {
+    PROTO_F_MAX(struct proto_obj_anchor_rep, anchor, BYTES, PROTO_ANCHOR_BYTES_MAX),
+};
+PROTO_MSG_DEFINE(obj_anchor_rep);

@@ -155,6 +155,18 @@ struct proto_obj_look_req {
     struct proto_array objs; /* struct proto_obj_ref */
 };
 
+struct proto_obj_anchor_req {
+    struct oid oid;
+    uint32_t shard;
+    uint32_t layout_ver;
+    uint8_t level; /* 1 dkeys, 2 akeys */
+    struct iov key; /* need not be there */
+};
+
+struct proto_obj_anchor_rep {
+    struct iov anchor; /* before the key, in the order of the listing */
+};
+
 struct proto_obj_look_rep {
     struct iov is_there; /* a byte for each: 1 it was written, and not punched as a whole since */
 };

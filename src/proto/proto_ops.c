@@ -16,6 +16,7 @@ static const struct proto_op ops[] = {
     OP(OBJ_LIST, false, "obj_list", obj_list_req, obj_list_rep),
     OP(OBJ_QUERY_KEY, false, "obj_query_key", obj_query_req, obj_query_rep),
     OP(OBJ_LOOK, false, "obj_look", obj_look_req, obj_look_rep),
+    OP(OBJ_ANCHOR, false, "obj_anchor", obj_anchor_req, obj_anchor_rep),
 
     OP(POOL_CONNECT, true, "pool_connect", pool_connect_req, pool_connect_rep),
     OP(POOL_DISCONNECT, true, "pool_disconnect", pool_disconnect_req, empty),

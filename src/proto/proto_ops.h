@@ -10,6 +10,7 @@ enum proto_opcode {
     PROTO_OBJ_LIST = 0x0103,
     PROTO_OBJ_QUERY_KEY = 0x0104,
     PROTO_OBJ_LOOK = 0x0105, /* which of these objects are there */
+    PROTO_OBJ_ANCHOR = 0x0106, /* where a listing that begins with a key begins */
 
     /* pool service, to its leader, tag 0 */
     PROTO_POOL_CONNECT = 0x0201, /* modifying */

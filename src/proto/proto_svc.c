@@ -153,6 +153,7 @@ static const struct proto_field prop_req_fields[] = {
     PROTO_F(struct proto_prop_req, pool, UUID),
     PROTO_F(struct proto_prop_req, cont, UUID),
     PROTO_F_SUB(struct proto_prop_req, props, ARRAY, PROTO_PROPS_NR_MAX, &proto_msg_prop),
+    PROTO_F_SUB(struct proto_prop_req, expect, ARRAY, PROTO_PROPS_NR_MAX, &proto_msg_prop),
 };
 PROTO_MSG_DEFINE(prop_req);
 

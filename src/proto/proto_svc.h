@@ -130,6 +130,7 @@ struct proto_prop_req { /* get: types only, none = all; set */
     struct uuid pool;
     struct uuid cont; /* nil: the pool's */
     struct proto_array props;
+    struct proto_array expect; /* set, of a container: must have these values, else TX_RESTART and nothing is set */
 };
 struct proto_prop_rep {
     struct proto_array props;

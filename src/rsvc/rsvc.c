@@ -576,7 +576,7 @@ anchor_set(struct rsvc *rsvc, struct iov after, struct vos_anchor *anchor)
     uint8_t buf[KEY_FOLDED];
     struct iov stored = key_store(after, buf);
 
-    return vos_anchor_from_key(rsvc->cont, &oid, VOS_LEVEL_AKEY, &stored, anchor);
+    return vos_anchor_from_key(rsvc->cont, &oid, VOS_LEVEL_AKEY, &stored, false, anchor);
 }
 
 static int

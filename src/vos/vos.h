@@ -326,11 +326,11 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anchor *anchor);
 
 /**
- * An anchor behind `key` (which need not exist), for a listing of dkeys or akeys of this object upwards: lexical keys in the order of their bytes,
+ * An anchor behind `key` (which need not exist), or with is_at before it, for a listing of dkeys or akeys of this object upwards: lexical keys in the order of their bytes,
  * integers by value, hashed ones in that of their hashes. Does not yield. Errors: INVAL level or key; KEY2BIG.
  */
 CAIRN_MUST_CHECK int vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid,
-    enum vos_level level, const struct iov *key, struct vos_anchor *ret_anchor);
+    enum vos_level level, const struct iov *key, bool is_at, struct vos_anchor *ret_anchor);
 
 /**
  * Which of these objects are there at `epoch` (VOS_EPOCH_MAX: now): written, and not punched as a whole since; those that vos_list() gives at that epoch.

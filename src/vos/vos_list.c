@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { ANCHOR_KEY_BYTES = 80, LIST_NR_DEFAULT = 1024 };
-enum { ANCHOR_DESCENDING = 1 };
+enum { ANCHOR_DESCENDING = 1, ANCHOR_AT = 2 /* the key itself is still to come */ };
 
 /* The bytes of a vos_anchor; all zero at the start. */
 struct anchor {
@@ -43,7 +43,7 @@ anchor_load(const struct vos_anchor *from, const struct vos_list_args *args, str
         return 0;
     }
     if (ret_a->csum != anchor_csum(*ret_a) || ret_a->level != (uint8_t)args->level + 1 ||
-        ret_a->flags != flags || ret_a->key_len > VOS_KEY_BYTES_MAX)
+        (ret_a->flags & (uint8_t)~ANCHOR_AT) != flags || ret_a->key_len > VOS_KEY_BYTES_MAX)
         return CAIRN_ERR(INVAL);
     return 0;
 }
@@ -62,6 +62,7 @@ static void
 anchor_set_key(struct anchor *a, uint64_t hkey, const void *key, uint32_t len)
 {
     a->level = 1; /* in use */
+    a->flags &= (uint8_t)~ANCHOR_AT;
     a->hkey = hkey;
     a->key_len = (uint16_t)len;
     memset(a->key, 0, sizeof(a->key));
@@ -96,7 +97,7 @@ skip_long(struct list *l, struct vos_btr *t)
         if (rec->key_len < ANCHOR_KEY_BYTES || memcmp(rec + 1, l->a.key, ANCHOR_KEY_BYTES) != 0)
             break;
         if (rec->key_len == l->a.key_len && hash_bytes64(rec + 1, rec->key_len, 1) == l->a.hash)
-            return vos_btr_next(t);
+            return (l->a.flags & ANCHOR_AT) != 0 ? 0 : vos_btr_next(t);
         rc = vos_btr_next(t);
     }
     if (rc != 0 && rc != -DER_NONEXIST)
@@ -121,7 +122,7 @@ list_seek(struct list *l, struct vos_btr *t)
         return rc;
     if (l->a.key_len > ANCHOR_KEY_BYTES)
         return skip_long(l, t);
-    return exact ? vos_btr_next(t) : vos_btr_settle(t);
+    return exact && (l->a.flags & ANCHOR_AT) == 0 ? vos_btr_next(t) : vos_btr_settle(t);
 }
 
 /* Hand over a record when it is visible, and move the anchor behind it. False: refused. */
@@ -390,7 +391,7 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
 
 int
 vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid, enum vos_level level,
-    const struct iov *key, struct vos_anchor *ret_anchor)
+    const struct iov *key, bool is_at, struct vos_anchor *ret_anchor)
 {
     struct vos_list_args args = {.level = level};
     struct anchor a = {0};
@@ -408,6 +409,8 @@ vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid, enum vos_l
     anchor_set_key(&a,
         vos_key_bytes(&op, level == VOS_LEVEL_DKEY ? w.dkey_kind : w.akey_kind, key).hkey, key->buf,
         (uint32_t)key->len);
+    if (is_at)
+        a.flags |= ANCHOR_AT;
     *ret_anchor = (struct vos_anchor){.eof = false};
     anchor_store(ret_anchor, &a, &args);
     return 0;

@@ -3,7 +3,10 @@
 #include "api/api_calls.h"
 
 #include <daos_fs_sys.h>
+#include <daos_uns.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void
 calls_attrs(struct api_store *store)
@@ -93,6 +96,7 @@ calls_keys(struct api_store *store)
     EXPECT_EQ(got_akey, 8);
     CALL_OK(daos_obj_query_max_epoch, oh, DAOS_TX_NONE, &epoch, EV);
     EXPECT_GT(epoch, 0);
+    CALL_OK(daos_obj_key2anchor, oh, DAOS_TX_NONE, &dkey, NULL, &anchor, EV);
     CALL_OK(daos_obj_punch_akeys, oh, DAOS_TX_NONE, 0, &dkey, 1, &iod.iod_name, EV);
     CALL_OK(daos_obj_punch, oh, DAOS_TX_NONE, 0, EV);
     CALL_OK(daos_obj_close, oh, EV);
@@ -114,6 +118,98 @@ calls_array_rest(struct api_store *store)
     CALL_OK(daos_array_stat, oh, DAOS_TX_NONE, &stbuf, EV);
     EXPECT_EQ(stbuf.st_size, 5000);
     CALL_OK(daos_array_close, oh, EV);
+}
+
+/* Who may what, and whose it is. */
+static void
+calls_acl(struct api_store *store)
+{
+    struct daos_ace *ace = daos_ace_create(DAOS_ACL_USER, "somebody@"), *other;
+    daos_handle_t bad = {.cookie = 77};
+    daos_prop_t *prop = NULL;
+    struct daos_acl *acl, *got;
+    char user[] = "root@", group[] = "root@", nobody[] = "no such user@", name[] = "somebody@";
+
+    ace->dae_access_types = DAOS_ACL_ACCESS_ALLOW;
+    ace->dae_allow_perms = DAOS_ACL_PERM_READ;
+    acl = daos_acl_create(&ace, 1);
+    daos_ace_free(ace);
+    CALL_ERR(INVAL, daos_cont_overwrite_acl, store->coh, NULL, EV);
+    CALL_ERR(NO_HDL, daos_cont_overwrite_acl, bad, acl, EV);
+    CALL_ERR(NO_PERM, daos_cont_overwrite_acl, store->ro_coh, acl, EV);
+    CALL_OK(daos_cont_overwrite_acl, store->coh, acl, EV);
+    daos_acl_free(acl);
+    other = daos_ace_create(DAOS_ACL_EVERYONE, NULL);
+    other->dae_access_types = DAOS_ACL_ACCESS_ALLOW;
+    other->dae_allow_perms = DAOS_ACL_PERM_READ | DAOS_ACL_PERM_WRITE;
+    acl = daos_acl_create(&other, 1);
+    CALL_ERR(NO_PERM, daos_cont_update_acl, store->ro_coh, acl, EV);
+    CALL_ERR(INVAL, daos_cont_update_acl, store->coh, NULL, EV);
+    CALL_OK(daos_cont_update_acl, store->coh, acl, EV);
+    CALL_ERR(NO_HDL, daos_cont_set_owner, bad, user, group, EV);
+    CALL_ERR(INVAL, daos_cont_set_owner, store->coh, NULL, NULL, EV);
+    CALL_ERR(NONEXIST, daos_cont_set_owner, store->coh, nobody, NULL, NULL);
+    CALL_OK(daos_cont_set_owner, store->coh, user, NULL, EV);
+    CALL_OK(daos_cont_set_owner_no_check, store->coh, NULL, nobody, EV);
+    CALL_ERR(INVAL, daos_cont_get_acl, store->coh, NULL, EV);
+    CALL_ERR(NO_HDL, daos_cont_get_acl, bad, &prop, EV);
+    if (CALL_OK(daos_cont_get_acl, store->ro_coh, &prop, EV)) {
+        got = daos_prop_entry_get(prop, DAOS_PROP_CO_ACL)->dpe_val_ptr;
+        EXPECT_OK(daos_acl_validate(got));
+        EXPECT_OK(daos_acl_get_ace_for_principal(got, DAOS_ACL_USER, "somebody@", &ace));
+        EXPECT_EQ(ace->dae_allow_perms, DAOS_ACL_PERM_READ);
+        EXPECT_OK(daos_acl_get_ace_for_principal(got, DAOS_ACL_EVERYONE, NULL, &ace));
+        EXPECT_STR_EQ(daos_prop_entry_get(prop, DAOS_PROP_CO_OWNER)->dpe_str, "root@");
+        EXPECT_STR_EQ(daos_prop_entry_get(prop, DAOS_PROP_CO_OWNER_GROUP)->dpe_str, nobody);
+        daos_prop_free(prop);
+    }
+    CALL_ERR(INVAL, daos_cont_delete_acl, store->coh, DAOS_ACL_USER, NULL, EV);
+    CALL_ERR(NONEXIST, daos_cont_delete_acl, store->coh, DAOS_ACL_OWNER, NULL, EV);
+    CALL_OK(daos_cont_delete_acl, store->coh, DAOS_ACL_USER, name, EV);
+    CALL_ERR(NONEXIST, daos_cont_delete_acl, store->coh, DAOS_ACL_USER, name, EV);
+    CALL_ERR(NO_PERM, daos_cont_status_clear, store->ro_coh, EV);
+    CALL_OK(daos_cont_status_clear, store->coh, EV);
+    daos_acl_free(acl);
+    daos_ace_free(other);
+}
+
+/* Paths of the host that lead into containers, where its file system has extended attributes. */
+static void
+calls_paths(struct api_store *store)
+{
+    char dir[] = "/tmp/cairn-api-XXXXXX", path[64], link[64];
+    struct duns_attr_t attr = {.da_type = DAOS_PROP_CO_LAYOUT_POSIX}, got = {0};
+    struct stat st;
+    int rc;
+
+    if (!EXPECT(mkdtemp(dir) != NULL))
+        return;
+    snprintf(path, sizeof(path), "%s/tree", dir);
+    snprintf(link, sizeof(link), "%s/link", dir);
+    CALL_ERRNO(EINVAL, duns_create_path, store->poh, path, NULL);
+    CALL_ERRNO(EINVAL, duns_link_cont, store->poh, "renamed", NULL);
+    CALL_ERRNO(ENOENT, duns_link_cont, store->poh, "none", link);
+    CALL_ERRNO(EINVAL, duns_destroy_path, store->poh, NULL);
+    CALL_ERRNO(ENOENT, duns_destroy_path, store->poh, path);
+    rc = duns_create_path(store->poh, path, &attr);
+    if (rc == ENOTSUP) { /* of the file system; nothing may be left */
+        EXPECT_NE(stat(path, &st), 0);
+    } else if (EXPECT_EQ(rc, 0)) {
+        EXPECT_EQ(duns_resolve_path(path, &got), 0);
+        EXPECT_STR_EQ(got.da_cont, attr.da_cont);
+        EXPECT_EQ(got.da_type, DAOS_PROP_CO_LAYOUT_POSIX);
+        EXPECT_EQ(duns_create_path(store->poh, path, &attr), EEXIST);
+        EXPECT_EQ(duns_link_cont(store->poh, got.da_cont, link), 0);
+        duns_destroy_attr(&got);
+        EXPECT_EQ(duns_resolve_path(link, &got), 0);
+        EXPECT_STR_EQ(got.da_cont, attr.da_cont);
+        duns_destroy_attr(&got);
+        EXPECT_EQ(duns_destroy_path(store->poh, path), 0);
+        EXPECT_NE(stat(path, &st), 0);
+        EXPECT_EQ(duns_destroy_path(store->poh, link), ENOENT); /* its container is gone */
+        EXPECT_EQ(rmdir(link), 0);
+    }
+    EXPECT_EQ(rmdir(dir), 0);
 }
 
 static int
@@ -204,5 +300,7 @@ api_calls_more(struct api_store *store)
     calls_keys(store);
     calls_array_rest(store);
     calls_snap_rest(store);
+    calls_acl(store);
+    calls_paths(store);
     calls_fs_sys(store);
 }

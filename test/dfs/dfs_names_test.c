@@ -426,6 +426,9 @@ split_body(struct fix *fix)
         EXPECT_EQ(seen[i], 1);
     }
     EXPECT_EQ(dfs_obj_anchor_set(dir, parts, &anchors[0]), EINVAL);
+    EXPECT_EQ(dfs_dir_anchor_set(dir, "a/b", &anchors[0]), EINVAL);
+    EXPECT_EQ(dfs_dir_anchor_set(dir, "name", NULL), EINVAL);
+    EXPECT_EQ(dfs_dir_anchor_set(dir, "no such name", &anchors[0]), 0); /* a place all the same */
     EXPECT_EQ(dfs_release(dir), 0);
 }
 

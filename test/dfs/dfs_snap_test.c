@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* A file system as it was: dfs_mount_snap(), dfs_connect_snap(). What is changed, moved and removed afterwards is there as before, and nothing can be changed there. */
+/* A file system as it was: dfs_mount_snap(), dfs_connect_snap(); and whose it is. What is changed, moved and removed afterwards is there as before, and nothing can be changed there. */
 #include "dfs/dfs_fix.h"
 
 static void
@@ -109,4 +109,32 @@ mount_body(struct fix *fix)
 TEST_ON(dfs_snap, mount, BACKEND_LINUX | BACKEND_SIM)
 {
     fix_run(mount_body);
+}
+
+static void
+owner_body(struct fix *fix)
+{
+    char user[] = "them@", group[] = "all@";
+    daos_prop_t *prop = NULL;
+    struct stat st;
+    dfs_t *dfs;
+
+    EXPECT_EQ(dfs_cont_set_owner(fix->coh, NULL, 0, NULL, 0), EINVAL);
+    EXPECT_EQ(dfs_cont_set_owner(fix->coh, (char[]){"no principal"}, 1, NULL, 0), EINVAL);
+    EXPECT_EQ(dfs_cont_set_owner(fix->coh, user, 4711, group, 4712), 0);
+    EXPECT_OK(daos_cont_get_acl(fix->coh, &prop, NULL));
+    EXPECT_STR_EQ(daos_prop_entry_get(prop, DAOS_PROP_CO_OWNER)->dpe_str, "them@");
+    EXPECT_STR_EQ(daos_prop_entry_get(prop, DAOS_PROP_CO_OWNER_GROUP)->dpe_str, "all@");
+    daos_prop_free(prop);
+    if (EXPECT_EQ(dfs_mount(fix->poh, fix->coh, O_RDONLY, &dfs), 0)) {
+        EXPECT_EQ(dfs_stat(dfs, NULL, NULL, &st), 0);
+        EXPECT_EQ(st.st_uid, 4711);
+        EXPECT_EQ(st.st_gid, 4712);
+        EXPECT_EQ(dfs_umount(dfs), 0);
+    }
+}
+
+TEST_ON(dfs_snap, owner, BACKEND_LINUX | BACKEND_SIM)
+{
+    fix_run(owner_body);
 }

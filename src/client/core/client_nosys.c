@@ -22,29 +22,10 @@ daos_tx_open(daos_handle_t p0, daos_handle_t *p1, uint64_t p2, daos_event_t *p3)
     return CAIRN_ERR(NOSYS);
 }
 
-/* ---- daos_cont.h: access control, owners, aggregation ---------------------------------- */
+/* ---- daos_cont.h: aggregation, rollback ------------------------------------------------ */
 
 int
 daos_cont_aggregate(daos_handle_t p0, daos_epoch_t p1, daos_event_t *p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_delete_acl(
-    daos_handle_t p0, enum daos_acl_principal_type p1, d_string_t p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_get_acl(daos_handle_t p0, daos_prop_t **p1, daos_event_t *p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_overwrite_acl(daos_handle_t p0, struct daos_acl *p1, daos_event_t *p2)
 {
     return CAIRN_ERR(NOSYS);
 }
@@ -56,31 +37,7 @@ daos_cont_rollback(daos_handle_t p0, daos_epoch_t p1, daos_event_t *p2)
 }
 
 int
-daos_cont_set_owner(daos_handle_t p0, d_string_t p1, d_string_t p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_set_owner_no_check(daos_handle_t p0, d_string_t p1, d_string_t p2, daos_event_t *p3)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_status_clear(daos_handle_t p0, daos_event_t *p1)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
 daos_cont_subscribe(daos_handle_t p0, daos_epoch_t *p1, daos_event_t *p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
-
-int
-daos_cont_update_acl(daos_handle_t p0, struct daos_acl *p1, daos_event_t *p2)
 {
     return CAIRN_ERR(NOSYS);
 }
@@ -95,13 +52,6 @@ daos_pool_filter_cont(daos_handle_t p0, daos_pool_cont_filter_t *p1, daos_size_t
 }
 
 /* ---- daos_obj.h: comparison of replicas ------------------------------------------------ */
-
-int
-daos_obj_key2anchor(daos_handle_t p0, daos_handle_t p1, daos_key_t *p2, daos_key_t *p3,
-    daos_anchor_t *p4, daos_event_t *p5)
-{
-    return CAIRN_ERR(NOSYS);
-}
 
 int
 daos_obj_query(daos_handle_t p0, struct daos_obj_attr *p1, d_rank_list_t *p2, daos_event_t *p3)

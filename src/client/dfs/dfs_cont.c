@@ -380,3 +380,34 @@ dfs_relink_root(daos_handle_t coh)
     CAIRN_IGNORE(daos_obj_close(super_oh, NULL)); /* local */
     return rc;
 }
+
+int
+dfs_cont_set_owner(daos_handle_t coh, d_string_t user, uid_t uid, d_string_t group, gid_t gid)
+{
+    struct daos_prop_co_roots roots;
+    struct dfs_entry root;
+    daos_handle_t super_oh;
+    uint32_t mask = 0;
+    int rc;
+
+    if (user == NULL && group == NULL)
+        return EINVAL;
+    rc = super_open(coh, &roots, &super_oh);
+    if (rc != 0)
+        return rc;
+    rc = dfs_entry_fetch(super_oh, "/", &root, NULL);
+    if (rc == 0)
+        rc = err_to_errno(daos_cont_set_owner_no_check(coh, user, group, NULL));
+    if (rc == 0 && user != NULL) {
+        root.uid = uid;
+        mask |= DFS_ENTRY_UID;
+    }
+    if (rc == 0 && group != NULL) {
+        root.gid = gid;
+        mask |= DFS_ENTRY_GID;
+    }
+    if (rc == 0)
+        rc = dfs_entry_update(super_oh, "/", &root, mask);
+    CAIRN_IGNORE(daos_obj_close(super_oh, NULL)); /* local */
+    return rc;
+}

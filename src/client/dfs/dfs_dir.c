@@ -167,8 +167,7 @@ dfs_dir_anchor_set(dfs_obj_t *obj, const char name[], daos_anchor_t *anchor)
     if (!S_ISDIR(obj->entry.mode))
         return ENOTDIR;
     d_iov_set(&dkey, (void *)(uintptr_t)name, strlen(name));
-    rc = daos_obj_key2anchor(obj->oh, DAOS_TX_NONE, &dkey, NULL, anchor, NULL);
-    return rc == -DER_NOSYS ? ENOSYS : err_to_errno(rc);
+    return err_to_errno(daos_obj_key2anchor(obj->oh, DAOS_TX_NONE, &dkey, NULL, anchor, NULL));
 }
 
 int

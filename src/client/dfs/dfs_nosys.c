@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* The functions of daos_fs.h that are not there yet (docs/roadmap.md): checking, owners, search by the engines. */
+/* The functions of daos_fs.h that are not there yet (docs/roadmap.md): checking, search by the engines. */
 #include "client/dfs/dfs_internal.h"
 
 #include <errno.h>
@@ -15,13 +15,6 @@ int
 dfs_cont_scan(daos_handle_t poh, const char *cont, uint64_t flags, const char *name)
 {
     (void)poh, (void)cont, (void)flags, (void)name;
-    return ENOSYS;
-}
-
-int
-dfs_cont_set_owner(daos_handle_t coh, d_string_t user, uid_t uid, d_string_t group, gid_t gid)
-{
-    (void)coh, (void)user, (void)uid, (void)group, (void)gid;
     return ENOSYS;
 }
 

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Unified name space (daos_uns.h): where a path leads. Direct paths (daos://pool/container/dir and, with DUNS_NO_PREFIX, /pool/container/dir) are taken apart; of other paths the
- * extended attribute user.daos is read, of the path itself or of the nearest directory above that has one. Making such paths is still to come (docs/roadmap.md): ENOSYS.
+ * extended attribute user.daos is read, of the path itself or of the nearest directory above that has one. duns_create_path(), duns_link_cont() and duns_destroy_path() make and remove such paths.
  *
- * No state, no client: nothing here asks the system whether pool and container exist. Tested by test/duns_test.c.
+ * No state. Resolving asks no system whether pool and container exist. Tested by test/duns_test.c and test/api.
  */
 #include "daos_uns.h"
 
+#include "base/err.h"
+#include "daos.h"
+#include "daos_fs.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #define DIRECT_PREFIX "daos://"
 #define XATTR_PREFIX "DAOS."
@@ -240,25 +248,195 @@ duns_destroy_attr(struct duns_attr_t *attrp)
     attrp->da_sys = NULL;
 }
 
-/* ---- still to come ------------------------------------------------------------------------------------------------------------ */
+/* ---- making and removing ------------------------------------------------------------------------------------------------------- */
+
+static const char *
+layout_name(daos_cont_layout_t type)
+{
+    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+        if (layouts[i].type == type)
+            return layouts[i].name;
+    }
+    return NULL;
+}
+
+/* The attribute's text. EINVAL: no such layout. */
+static int
+xattr_text(daos_cont_layout_t type, const char *pool, const char *cont, char *buf, size_t bytes)
+{
+    const char *name = layout_name(type);
+    int len;
+
+    if (name == NULL)
+        return EINVAL;
+    len = snprintf(buf, bytes, XATTR_PREFIX "%s://%s/%s", name, pool, cont);
+    return len < 0 || (size_t)len >= bytes ? EINVAL : 0;
+}
+
+/* The pool's uuid as text; what a path tells must not change with a label. */
+static int
+pool_text(daos_handle_t poh, char *ret_text)
+{
+    daos_pool_info_t info = {.pi_bits = 0};
+    int rc = err_to_errno(daos_pool_query(poh, NULL, &info, NULL, NULL));
+
+    if (rc == 0)
+        uuid_unparse(info.pi_uuid, ret_text);
+    return rc;
+}
+
+/* A place for the attribute: a directory for a file system, else an empty file. */
+static int
+place_make(const char *path, bool is_dir)
+{
+    int fd;
+
+    if (is_dir)
+        return mkdir(path, 0755) == 0 ? 0 : errno;
+    fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    return close(fd) == 0 ? 0 : errno;
+}
+
+static void
+place_remove(const char *path, bool is_dir)
+{
+    (void)(is_dir ? rmdir(path) : unlink(path)); /* the first error is the one to tell */
+}
+
+static int
+cont_make(daos_handle_t poh, const struct duns_attr_t *attr, uuid_t *ret_uuid)
+{
+    dfs_attr_t dattr = {.da_oclass_id = attr->da_oclass_id,
+        .da_dir_oclass_id = attr->da_dir_oclass_id,
+        .da_file_oclass_id = attr->da_file_oclass_id,
+        .da_chunk_size = attr->da_chunk_size,
+        .da_props = attr->da_props};
+    daos_prop_t *prop, *merged;
+    int rc;
+
+    memcpy(dattr.da_hints, attr->da_hints, sizeof(dattr.da_hints));
+    if (attr->da_type == DAOS_PROP_CO_LAYOUT_POSIX)
+        return dfs_cont_create(poh, ret_uuid, &dattr, NULL, NULL);
+    prop = daos_prop_alloc(1);
+    if (prop == NULL)
+        return ENOMEM;
+    prop->dpp_entries[0].dpe_type = DAOS_PROP_CO_LAYOUT_TYPE;
+    prop->dpp_entries[0].dpe_val = attr->da_type;
+    if (attr->da_props != NULL) {
+        merged = daos_prop_merge(attr->da_props, prop);
+        daos_prop_free(prop);
+        if (merged == NULL)
+            return ENOMEM;
+        prop = merged;
+    }
+    rc = err_to_errno(daos_cont_create(poh, ret_uuid, prop, NULL));
+    daos_prop_free(prop);
+    return rc;
+}
 
 int
 duns_create_path(daos_handle_t poh, const char *path, struct duns_attr_t *attrp)
 {
-    (void)poh, (void)path, (void)attrp;
-    return ENOSYS;
+    char text[DUNS_MAX_XATTR_LEN], pool[UUID_TEXT_LEN + 1], cont[UUID_TEXT_LEN + 1];
+    bool is_dir;
+    uuid_t uuid;
+    int rc;
+
+    if (path == NULL || attrp == NULL || layout_name(attrp->da_type) == NULL)
+        return EINVAL;
+    is_dir = attrp->da_type == DAOS_PROP_CO_LAYOUT_POSIX;
+    rc = pool_text(poh, pool);
+    if (rc == 0)
+        rc = place_make(path, is_dir);
+    if (rc != 0)
+        return rc;
+    rc = cont_make(poh, attrp, &uuid);
+    if (rc != 0) {
+        place_remove(path, is_dir);
+        return rc;
+    }
+    uuid_unparse(uuid, cont);
+    rc = xattr_text(attrp->da_type, pool, cont, text, sizeof(text));
+    if (rc == 0 && lsetxattr(path, DUNS_XATTR_NAME, text, strlen(text) + 1, 0) != 0)
+        rc = errno;
+    if (rc != 0) {
+        (void)daos_cont_destroy(poh, cont, 1, NULL); /* the first error is the one to tell */
+        place_remove(path, is_dir);
+        return rc;
+    }
+    ids_set(attrp, pool, strlen(pool), cont, strlen(cont));
+    return 0;
 }
 
+/* The container first: a path that leads nowhere can be removed by hand, a container without one is not found again. */
 int
 duns_destroy_path(daos_handle_t poh, const char *path)
 {
-    (void)poh, (void)path;
-    return ENOSYS;
+    struct duns_attr_t attr = {.da_flags = DUNS_NO_REVERSE_LOOKUP};
+    int rc;
+
+    if (path == NULL)
+        return EINVAL;
+    rc = duns_resolve_path(path, &attr);
+    if (rc != 0)
+        return rc;
+    rc = attr.da_cont[0] == '\0' || strncasecmp(path, DIRECT_PREFIX, strlen(DIRECT_PREFIX)) == 0
+        ? EINVAL
+        : err_to_errno(daos_cont_destroy(poh, attr.da_cont, 1, NULL));
+    if (rc == 0 && (attr.da_type == DAOS_PROP_CO_LAYOUT_POSIX ? rmdir(path) : unlink(path)) != 0)
+        rc = errno;
+    duns_destroy_attr(&attr);
+    return rc;
+}
+
+static int
+link_text(daos_handle_t poh, const char *cont, bool *ret_is_dir, char *buf, size_t bytes)
+{
+    daos_prop_t *prop = daos_prop_alloc(1);
+    char pool[UUID_TEXT_LEN + 1], text[UUID_TEXT_LEN + 1];
+    daos_cont_info_t info;
+    daos_handle_t coh;
+    int rc, close_rc;
+
+    if (prop == NULL)
+        return ENOMEM;
+    prop->dpp_entries[0].dpe_type = DAOS_PROP_CO_LAYOUT_TYPE;
+    rc = pool_text(poh, pool);
+    if (rc == 0)
+        rc = err_to_errno(daos_cont_open(poh, cont, DAOS_COO_RO, &coh, &info, NULL));
+    if (rc == 0) {
+        rc = err_to_errno(daos_cont_query(coh, NULL, prop, NULL));
+        close_rc = err_to_errno(daos_cont_close(coh, NULL));
+        rc = rc != 0 ? rc : close_rc;
+    }
+    if (rc == 0) {
+        daos_cont_layout_t type = (daos_cont_layout_t)prop->dpp_entries[0].dpe_val;
+
+        uuid_unparse(info.ci_uuid, text);
+        *ret_is_dir = type == DAOS_PROP_CO_LAYOUT_POSIX;
+        rc = xattr_text(type, pool, text, buf, bytes);
+    }
+    daos_prop_free(prop);
+    return rc;
 }
 
 int
 duns_link_cont(daos_handle_t poh, const char *cont, const char *path)
 {
-    (void)poh, (void)cont, (void)path;
-    return ENOSYS;
+    char text[DUNS_MAX_XATTR_LEN];
+    bool is_dir = false;
+    int rc;
+
+    if (cont == NULL || path == NULL)
+        return EINVAL;
+    rc = link_text(poh, cont, &is_dir, text, sizeof(text));
+    if (rc == 0)
+        rc = place_make(path, is_dir);
+    if (rc == 0 && lsetxattr(path, DUNS_XATTR_NAME, text, strlen(text) + 1, 0) != 0) {
+        rc = errno;
+        place_remove(path, is_dir);
+    }
+    return rc;
 }

@@ -445,6 +445,79 @@ daos_obj_anchor_set(daos_handle_t oh, uint32_t index, daos_anchor_t *anchor)
     return client_run_sync(anchor_set_ult, &args);
 }
 
+struct key2anchor_args {
+    daos_handle_t oh, th;
+    daos_key_t *dkey, *akey;
+    daos_anchor_t *anchor;
+};
+
+static int
+anchor_ask(struct client_obj *obj, uint32_t grp, const struct key2anchor_args *args)
+{
+    struct proto_obj_anchor_req req = {
+        .oid = obj->oid,
+        .layout_ver = obj->cont->layout_ver,
+        .level = args->akey == NULL ? LIST_DKEY : LIST_AKEY,
+        .key = client_obj_key(args->akey == NULL ? args->dkey : args->akey),
+    };
+    struct proto_obj_anchor_rep rep;
+    uint32_t stale_nr = 0;
+    struct arena arena;
+    int rc;
+
+    arena_init(&arena, 512, CLIENT_REPLY_ARENA_BYTES_MAX);
+    do {
+        uint32_t tgt_id;
+
+        rep = (struct proto_obj_anchor_rep){{0}};
+        rc = client_obj_target(obj, grp, &req.shard, &tgt_id);
+        if (rc == 0)
+            rc = client_tgt_call(obj->cont, tgt_id, PROTO_OBJ_ANCHOR, &req, &rep, &arena);
+    } while (rc == -DER_STALE && ++stale_nr < CLIENT_STALE_TRIES_NR_MAX);
+    if (rc == 0 && (rep.anchor.len == 0 || rep.anchor.len > DAOS_ANCHOR_BUF_MAX))
+        rc = CAIRN_ERR(PROTO);
+    if (rc == 0) {
+        *args->anchor = (daos_anchor_t){.da_type = DAOS_ANCHOR_TYPE_KEY,
+            .da_shard = (uint16_t)grp,
+            .da_flags = (uint32_t)rep.anchor.len};
+        memcpy(args->anchor->da_buf, rep.anchor.buf, rep.anchor.len);
+    }
+    arena_fini(&arena);
+    return rc;
+}
+
+static int
+key2anchor_ult(void *arg)
+{
+    struct key2anchor_args *args = arg;
+    struct client_obj *obj;
+    uint32_t grp;
+    int rc = client_obj_enter(args->oh, args->th, &obj);
+
+    if (rc != 0)
+        return rc;
+    rc = client_obj_key_check(args->dkey, placement_otype_dkey(obj->otype));
+    if (rc == 0 && args->akey != NULL)
+        rc = client_obj_key_check(args->akey, placement_otype_akey(obj->otype));
+    if (rc == 0)
+        rc = client_obj_grp_of(obj, args->dkey, &grp);
+    if (rc == 0)
+        rc = anchor_ask(obj, grp, args);
+    client_obj_put(obj);
+    return rc;
+}
+
+int
+daos_obj_key2anchor(daos_handle_t oh, daos_handle_t th, daos_key_t *dkey, daos_key_t *akey,
+    daos_anchor_t *anchor, daos_event_t *ev)
+{
+    struct key2anchor_args args = {.oh = oh, .th = th, .dkey = dkey, .akey = akey, .anchor = anchor};
+
+    if (dkey == NULL || anchor == NULL)
+        return client_refuse();
+    return client_run(ev, key2anchor_ult, &args, sizeof(args));
+}
+
 /* ---- largest and smallest ---------------------------------------------------------------------------------------------------------------- */
 
 static int

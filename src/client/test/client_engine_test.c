@@ -357,6 +357,190 @@ TEST_ON(client_engine, one_of_everything, BACKEND_LINUX | BACKEND_SIM)
     rig_run(2, everything_body);
 }
 
+/* ---- entries of one access control list, changed by several at once --------------------------------------------------------- */
+
+enum { ACES_NR = 12 };
+
+static struct daos_acl *
+acl_of_one(uint32_t i)
+{
+    char name[32];
+    struct daos_ace *ace;
+    struct daos_acl *acl;
+
+    snprintf(name, sizeof(name), "user%u@", i);
+    ace = daos_ace_create(DAOS_ACL_USER, name);
+    ace->dae_access_types = DAOS_ACL_ACCESS_ALLOW;
+    ace->dae_allow_perms = DAOS_ACL_PERM_READ;
+    acl = daos_acl_create(&ace, 1);
+    daos_ace_free(ace);
+    return acl;
+}
+
+/* The first half adds entries, the second removes those that were there before. */
+static int
+acl_change(void *arg, uint32_t i)
+{
+    struct app *app = arg;
+    struct daos_acl *acl = acl_of_one(i);
+    char name[32];
+    int rc;
+
+    snprintf(name, sizeof(name), "user%u@", i);
+    rc = i < ACES_NR / 2 ? daos_cont_update_acl(app->coh, acl, NULL)
+                         : daos_cont_delete_acl(app->coh, DAOS_ACL_USER, name, NULL);
+    daos_acl_free(acl);
+    return rc;
+}
+
+static void
+acl_body(struct rig *rig)
+{
+    daos_prop_t *prop = NULL;
+    struct daos_ace *ace;
+    struct daos_acl *acl;
+    struct app app;
+    char name[32];
+
+    if (!app_init(&app, rig))
+        goto out;
+    for (uint32_t i = ACES_NR / 2; i < ACES_NR; i++) {
+        acl = acl_of_one(i);
+        EXPECT_OK(daos_cont_update_acl(app.coh, acl, NULL));
+        daos_acl_free(acl);
+    }
+    EXPECT_OK(client_par(app.client, ACES_NR, ACES_NR, acl_change, &app));
+    EXPECT_OK(daos_cont_get_acl(app.coh, &prop, NULL));
+    acl = daos_prop_entry_get(prop, DAOS_PROP_CO_ACL)->dpe_val_ptr;
+    for (uint32_t i = 0; i < ACES_NR; i++) {
+        int rc;
+
+        snprintf(name, sizeof(name), "user%u@", i);
+        rc = daos_acl_get_ace_for_principal(acl, DAOS_ACL_USER, name, &ace);
+        EXPECT_EQ(rc, i < ACES_NR / 2 ? 0 : -DER_NONEXIST);
+    }
+    daos_prop_free(prop);
+out:
+    app_fini(&app);
+}
+
+TEST_ON(client_engine, acl_entries_side_by_side, BACKEND_LINUX | BACKEND_SIM)
+{
+    rig_run(2, acl_body);
+}
+
+/* ---- listings that begin with a key ------------------------------------------------------------------------------------------- */
+
+enum { FROM_NR = 40, FROM_LONG = 200 };
+
+/* Keys from an anchor on, one after the other, each with its terminator. */
+static uint32_t
+keys_from(daos_handle_t oh, daos_key_t *dkey, daos_anchor_t *anchor, char (*keys)[FROM_LONG + 8])
+{
+    static char buf[4096];
+    daos_key_desc_t kds[5];
+    d_iov_t iov = {buf, sizeof(buf), sizeof(buf)};
+    d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
+    uint32_t found = 0;
+
+    while (!daos_anchor_is_eof(anchor)) {
+        uint32_t nr = 5, off = 0;
+        int rc = dkey == NULL
+            ? daos_obj_list_dkey(oh, DAOS_TX_NONE, &nr, kds, &sgl, anchor, NULL)
+            : daos_obj_list_akey(oh, DAOS_TX_NONE, dkey, &nr, kds, &sgl, anchor, NULL);
+
+        if (!EXPECT_OK(rc))
+            break;
+        for (uint32_t i = 0; i < nr && found < FROM_NR; i++, found++) {
+            memcpy(keys[found], buf + off, kds[i].kd_key_len);
+            keys[found][kds[i].kd_key_len] = '\0';
+            off += (uint32_t)kds[i].kd_key_len;
+        }
+    }
+    return found;
+}
+
+/* From each key on: it, and all behind it. A key that is not there leads to what is behind its place. */
+static void
+from_each(daos_handle_t oh, daos_key_t *dkey, uint32_t nr)
+{
+    static char all[FROM_NR][FROM_LONG + 8], some[FROM_NR][FROM_LONG + 8];
+    daos_anchor_t anchor = DAOS_ANCHOR_INIT;
+    d_iov_t key;
+
+    if (!EXPECT_EQ(keys_from(oh, dkey, &anchor, all), nr))
+        return;
+    for (uint32_t i = 0; i < nr; i++) {
+        uint32_t got;
+
+        d_iov_set(&key, all[i], strlen(all[i]));
+        EXPECT_OK(daos_obj_key2anchor(oh, DAOS_TX_NONE, dkey == NULL ? &key : dkey,
+            dkey == NULL ? NULL : &key, &anchor, NULL));
+        got = keys_from(oh, dkey, &anchor, some);
+        if (!EXPECT_EQ(got, nr - i))
+            continue;
+        for (uint32_t k = 0; k < got; k++) {
+            EXPECT_STR_EQ(some[k], all[i + k]);
+        }
+    }
+    d_iov_set(&key, all[nr / 2], strlen(all[nr / 2]));
+    if (dkey == NULL) {
+        EXPECT_OK(daos_obj_punch_dkeys(oh, DAOS_TX_NONE, 0, 1, &key, NULL));
+        EXPECT_OK(daos_obj_key2anchor(oh, DAOS_TX_NONE, &key, NULL, &anchor, NULL));
+        EXPECT_EQ(keys_from(oh, dkey, &anchor, some), nr - nr / 2 - 1);
+    }
+}
+
+static void
+from_body(struct rig *rig)
+{
+    static const enum daos_otype_t types[] = {DAOS_OT_MULTI_HASHED, DAOS_OT_MULTI_LEXICAL};
+    daos_obj_id_t oid = {.lo = 300};
+    char name[FROM_LONG + 8], value = 'v';
+    d_iov_t dkey, iov = {&value, 1, 1};
+    d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
+    daos_iod_t iod = {.iod_type = DAOS_IOD_SINGLE, .iod_size = 1, .iod_nr = 1};
+    daos_anchor_t anchor;
+    daos_handle_t oh;
+    struct app app;
+
+    if (!app_init(&app, rig))
+        goto out;
+    for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+        oid.lo++;
+        oid.hi = 0;
+        EXPECT_OK(daos_obj_generate_oid(app.coh, &oid, types[t], OC_SX, 0, 0));
+        EXPECT_OK(daos_obj_open(app.coh, oid, DAOS_OO_RW, &oh, NULL));
+        for (int i = 0; i < FROM_NR; i++) {
+            /* Some are longer than what an anchor holds of them, and begin alike. */
+            snprintf(name, sizeof(name), "%0*d",
+                types[t] == DAOS_OT_MULTI_HASHED && i % 3 == 0 ? FROM_LONG : 3, i);
+            d_iov_set(&dkey, name, strlen(name));
+            d_iov_set(&iod.iod_name, "a", 1);
+            EXPECT_OK(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, &iod, &sgl, NULL));
+            iod.iod_name = dkey;
+            d_iov_set(&dkey, "one", 3);
+            EXPECT_OK(daos_obj_update(oh, DAOS_TX_NONE, 0, &dkey, 1, &iod, &sgl, NULL));
+        }
+        from_each(oh, &dkey, FROM_NR);
+        EXPECT_OK(daos_obj_punch_dkeys(oh, DAOS_TX_NONE, 0, 1, &dkey, NULL));
+        from_each(oh, NULL, FROM_NR);
+        EXPECT_ERR(daos_obj_key2anchor(oh, DAOS_TX_NONE, NULL, NULL, &anchor, NULL), INVAL);
+        EXPECT_ERR(daos_obj_key2anchor(oh, DAOS_TX_NONE, &dkey, NULL, NULL, NULL), INVAL);
+        d_iov_set(&dkey, "", 0);
+        EXPECT_ERR(daos_obj_key2anchor(oh, DAOS_TX_NONE, &dkey, NULL, &anchor, NULL), INVAL);
+        EXPECT_OK(daos_obj_close(oh, NULL));
+        EXPECT_ERR(daos_obj_key2anchor(oh, DAOS_TX_NONE, &dkey, NULL, &anchor, NULL), NO_HDL);
+    }
+out:
+    app_fini(&app);
+}
+
+TEST_ON(client_engine, listings_from_a_key, BACKEND_LINUX | BACKEND_SIM)
+{
+    rig_run(2, from_body);
+}
+
 /* ---- handles that the service took back ---------------------------------------------------------------------------------------- */
 
 static void

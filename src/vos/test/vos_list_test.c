@@ -190,13 +190,13 @@ anchors(struct fix *f)
         mod.dkey = IOV(name);
         EXPECT_OK(fix_mod(f, &mod, NULL));
     }
-    EXPECT_OK(vos_anchor_from_key(f->cont, &args.oid, VOS_LEVEL_DKEY, &from, &anchor));
+    EXPECT_OK(vos_anchor_from_key(f->cont, &args.oid, VOS_LEVEL_DKEY, &from, false, &anchor));
     EXPECT_OK(vos_list(f->cont, &args, &anchor));
     EXPECT_EQ(keys.nr, 3);
     EXPECT_STR_EQ(keys.keys[0], "c6");
     EXPECT_STR_EQ(keys.keys[2], "c8");
-    EXPECT_ERR(vos_anchor_from_key(f->cont, &args.oid, VOS_LEVEL_RECX, &from, &bad), INVAL);
-    EXPECT_ERR(vos_anchor_from_key(f->cont, &args.oid, VOS_LEVEL_DKEY, &none, &bad), INVAL);
+    EXPECT_ERR(vos_anchor_from_key(f->cont, &args.oid, VOS_LEVEL_RECX, &from, false, &bad), INVAL);
+    EXPECT_ERR(vos_anchor_from_key(f->cont, &args.oid, VOS_LEVEL_DKEY, &none, false, &bad), INVAL);
     /* Any damage is noticed. */
     for (uint32_t bit = 0; bit < 8 * VOS_ANCHOR_BYTES; bit++) {
         bad = anchor;
