@@ -5,13 +5,6 @@
 #include <errno.h>
 
 int
-dfs_cont_check(daos_handle_t poh, const char *cont, uint64_t flags, const char *name)
-{
-    (void)poh, (void)cont, (void)flags, (void)name;
-    return ENOSYS;
-}
-
-int
 dfs_cont_scan(daos_handle_t poh, const char *cont, uint64_t flags, const char *name)
 {
     (void)poh, (void)cont, (void)flags, (void)name;
