@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Goal: what is special to the real transports: threads, hostile bytes, socket files, dead processes, running out of descriptors.
+ * Goal: what is special to the real transports: threads, hostile bytes, socket files, dead processes and hosts, running out of descriptors.
  * Method: endpoints on driven threads under random cancels (run under tsan too), and raw sockets against an endpoint.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/codec.h"
+#include "base/util.h"
 #include "plat/plat_frame.h"
 #include "plat/test/plat_test_fix.h"
 
@@ -340,6 +342,79 @@ TEST_LINUX(plat_sock, hostile_bytes, "raw sockets are Linux's")
     close(fds[1]);
     close(fds[3]);
     guard_fini(&g);
+}
+
+/* A peer that says no more, but would still listen, is gone: what half a connection is good for nobody knows. */
+TEST_LINUX(plat_sock, half_closed, "raw sockets are Linux's")
+{
+    struct guard g;
+    char c;
+    int fd;
+
+    if (!guard_init(&g))
+        return;
+    fd = guard_dial(&g);
+    EXPECT(fix_wait(&g.f, &g.accepted_nr, 1));
+    EXPECT_EQ(shutdown(fd, SHUT_WR), 0);
+    EXPECT(fix_wait(&g.f, &g.down_nr, 1));
+    EXPECT_ERR(g.down_rc, UNREACH);
+    EXPECT_EQ(recv(fd, &c, 1, 0), 0);
+    close(fd);
+    guard_fini(&g);
+}
+
+/* Sockets of this process that are joined to this port, and of those the ones that notice a dead host within 20 s. */
+static void
+port_sockets(uint16_t port, uint32_t *ret_nr, uint32_t *ret_watched_nr)
+{
+    *ret_nr = 0;
+    *ret_watched_nr = 0;
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in here, there;
+        socklen_t here_len = sizeof(here), there_len = sizeof(there), len = sizeof(int);
+        int keep = 0, idle_s = 0, probes = 0, interval_s = 0, dead_ms = 0;
+
+        if (getsockname(fd, (struct sockaddr *)&here, &here_len) != 0 || here.sin_family != AF_INET ||
+            getpeername(fd, (struct sockaddr *)&there, &there_len) != 0)
+            continue;
+        if (ntohs(here.sin_port) != port && ntohs(there.sin_port) != port)
+            continue;
+        getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keep, &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms, &len);
+        *ret_nr += 1;
+        *ret_watched_nr += keep == 1 && idle_s > 0 && interval_s > 0 && probes > 0 &&
+            idle_s + probes * interval_s <= 20 && dead_ms > 0 && dead_ms <= 20000;
+    }
+}
+
+/* Half-open: a host that died says nothing. Both ends of a connection watch for that, idle (keep-alive) or with bytes on the way. */
+TEST_LINUX(plat_sock, half_open_is_watched, "options of TCP are Linux's")
+{
+    static const char *const uris[] = {"tcp://127.0.0.1:0", "ofi+tcp://127.0.0.1:0"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(uris); i++) {
+        struct guard g;
+        struct net_peer *peer;
+        uint32_t nr, watched_nr;
+        char uri[NET_URI_MAX];
+
+        memset(&g, 0, sizeof(g));
+        if (!fix_init(&g.f))
+            return;
+        g.ops = g.f.plat->ops->net(g.f.plat, uris[i]);
+        if (!EXPECT_OK(g.ops->open(g.f.plat, g.f.loop, uris[i], &guard_cbs, &g, &g.net)))
+            return;
+        snprintf(uri, sizeof(uri), "%s", g.ops->uri(g.net));
+        EXPECT_OK(g.ops->connect(g.net, uri, &peer));
+        EXPECT(fix_wait(&g.f, &g.accepted_nr, 1));
+        port_sockets((uint16_t)atoi(strrchr(uri, ':') + 1), &nr, &watched_nr);
+        EXPECT_EQ(nr, 2);
+        EXPECT_EQ(watched_nr, 2);
+        guard_fini(&g);
+    }
 }
 
 TEST_LINUX(plat_sock, socket_files, "socket files are Linux's")
