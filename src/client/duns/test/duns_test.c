@@ -102,7 +102,7 @@ TEST(duns, value_of_the_attribute)
     EXPECT_EQ(duns_parse_attr(bad, 0, &(struct duns_attr_t){0}), EINVAL);
 }
 
-TEST(duns, system_name_and_what_is_missing)
+TEST(duns, system_name_and_arguments)
 {
     struct duns_attr_t attr = {0};
 
