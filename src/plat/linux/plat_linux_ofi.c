@@ -42,7 +42,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
-#include "plat/plat_frame.h"
+#include "plat/linux/plat_linux_sendq.h"
 
 enum {
     OFI_BACKLOG = 1024,
@@ -154,9 +154,7 @@ struct net_peer {
     struct ofi_addr *addr;
     struct hmap_link token_link;
     uint64_t token_in, token_out;
-    struct list_head sendq; /* struct ofi_tx, not yet copied whole */
-    struct list_head sent; /* copied, not yet told */
-    uint32_t sendq_nr;
+    struct sendq sendq;
     struct list_head unsent; /* packets that the provider had no room for, in order */
     struct list_head flying; /* packets with the provider */
     uint32_t flying_nr; /* of both lists */
@@ -184,8 +182,6 @@ struct net_peer {
     void *arg;
 };
 
-enum ofi_tx_state { OFI_TX_QUEUED = 1, OFI_TX_SENT };
-
 /* A packet that came before its predecessors. */
 struct ofi_early {
     struct list_head link;
@@ -193,27 +189,6 @@ struct ofi_early {
     size_t len;
     uint8_t bytes[];
 };
-
-/* What a net_tx carries in priv. */
-struct ofi_tx {
-    struct list_head link;
-    enum ofi_tx_state state;
-    uint64_t off; /* bytes of header, head and payload copied so far */
-    uint8_t hdr[FRAME_HDR_BYTES];
-};
-_Static_assert(sizeof(struct ofi_tx) <= sizeof(((struct net_tx *)0)->priv), "ofi_tx fits");
-
-static struct ofi_tx *
-ofi_tx_of(struct net_tx *tx)
-{
-    return (struct ofi_tx *)(void *)tx->priv;
-}
-
-static struct net_tx *
-net_tx_of(struct ofi_tx *otx)
-{
-    return CAIRN_CONTAINER_OF(otx, struct net_tx, priv);
-}
 
 static uint64_t
 now_ns(const struct net *net)
@@ -260,16 +235,6 @@ tick_set(struct net *net, bool is_on)
 }
 
 /* ---- the end of a peer ---------------------------------------------------------------------------------------------- */
-
-static void
-ofi_tx_told(struct net_peer *peer, struct ofi_tx *otx, int rc)
-{
-    struct net_tx *tx = net_tx_of(otx);
-
-    if (peer->net != NULL)
-        peer->net->loop->cbs_nr++;
-    tx->done(tx, rc);
-}
 
 static void
 peer_soon(struct net_peer *peer)
@@ -392,7 +357,6 @@ peer_finish(struct net_peer *peer)
 {
     struct net *net = peer->net;
     struct ofi_read *ord;
-    struct ofi_tx *otx;
 
     CAIRN_ASSERT(peer->state == OFI_FAILED);
     net->in_cbs++;
@@ -400,15 +364,7 @@ peer_finish(struct net_peer *peer)
     while ((ord = LIST_FIRST(&peer->reading, struct ofi_read, link)) != NULL) {
         ofi_read_told(peer, ord, CAIRN_ERR(UNREACH));
     }
-    while ((otx = LIST_FIRST(&peer->sent, struct ofi_tx, link)) != NULL) {
-        list_del(&otx->link);
-        ofi_tx_told(peer, otx, 0);
-    }
-    while ((otx = LIST_FIRST(&peer->sendq, struct ofi_tx, link)) != NULL) {
-        list_del(&otx->link);
-        peer->sendq_nr--;
-        ofi_tx_told(peer, otx, peer->down_rc);
-    }
+    sendq_end(&peer->sendq, peer->down_rc);
     peer->state = OFI_LINGER;
     if (peer->user_ref) {
         net->loop->cbs_nr++;
@@ -465,7 +421,7 @@ on_sent(void *arg, struct ofi_pkt *pkt, int rc)
     ofi_pkt_put(peer->ep, pkt);
     if (rc != 0)
         peer_fail(peer, rc);
-    if (peer->state == OFI_UP && (!list_empty(&peer->sendq) || !list_empty(&peer->unsent)))
+    if (peer->state == OFI_UP && (!sendq_is_empty(&peer->sendq) || !list_empty(&peer->unsent)))
         peer_soon(peer);
     if (peer->state == OFI_LINGER && peer->flying_nr == 0)
         peer_soon(peer);
@@ -516,29 +472,21 @@ reads_flush(struct net_peer *peer)
     }
 }
 
+/* As many bytes of the first message as there is room for. */
 static size_t
-tx_copy(struct ofi_tx *otx, uint8_t *dst, size_t room)
+tx_copy(struct sendq *q, uint8_t *dst, size_t room)
 {
-    struct net_tx *tx = net_tx_of(otx);
-    const struct iov parts[] = {{otx->hdr, FRAME_HDR_BYTES}, tx->head, tx->payload};
-    uint64_t skip = otx->off;
+    struct iovec iovs[SENDQ_IOVS_MAX];
+    int nr = sendq_gather(LIST_FIRST(&q->queue, struct sendq_tx, link), iovs);
     size_t total = 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-        size_t n;
+    for (int i = 0; i < nr && total < room; i++) {
+        size_t n = MIN(iovs[i].iov_len, room - total);
 
-        if (skip >= parts[i].len) {
-            skip -= parts[i].len;
-            continue;
-        }
-        n = MIN(parts[i].len - (size_t)skip, room - total);
-        memcpy(dst + total, (const uint8_t *)parts[i].buf + skip, n);
+        memcpy(dst + total, iovs[i].iov_base, n);
         total += n;
-        skip = 0;
-        if (total == room)
-            break;
     }
-    otx->off += total;
+    sendq_advance(q, total);
     return total;
 }
 
@@ -552,15 +500,13 @@ has_room(const struct net_peer *peer)
 static bool
 is_bulk_queued(struct net_peer *peer)
 {
-    struct ofi_tx *otx;
+    struct sendq_tx *stx;
     uint64_t total = 0;
 
     if (peer->pkt_bytes_max < OFI_PKT_BYTES_MAX)
         return false;
-    LIST_FOREACH(otx, &peer->sendq, struct ofi_tx, link) {
-        struct net_tx *tx = net_tx_of(otx);
-
-        total += FRAME_HDR_BYTES + tx->head.len + tx->payload.len - otx->off;
+    LIST_FOREACH(stx, &peer->sendq.queue, struct sendq_tx, link) {
+        total += sendq_left(stx);
         if (total >= OFI_BIG_FROM_BYTES)
             return true;
     }
@@ -574,16 +520,8 @@ pkt_fill(struct net_peer *peer, struct ofi_pkt *pkt)
     struct ofi_pkt_hdr *hdr = (struct ofi_pkt_hdr *)(void *)pkt->bytes;
     size_t len = OFI_PKT_HDR_BYTES;
 
-    while (!list_empty(&peer->sendq) && len < pkt->cap) {
-        struct ofi_tx *otx = LIST_FIRST(&peer->sendq, struct ofi_tx, link);
-        struct net_tx *tx = net_tx_of(otx);
-
-        len += tx_copy(otx, pkt->bytes + len, pkt->cap - len);
-        if (otx->off == FRAME_HDR_BYTES + tx->head.len + tx->payload.len) {
-            otx->state = OFI_TX_SENT;
-            list_move_tail(&otx->link, &peer->sent);
-            peer->sendq_nr--;
-        }
+    while (!sendq_is_empty(&peer->sendq) && len < pkt->cap) {
+        len += tx_copy(&peer->sendq, pkt->bytes + len, pkt->cap - len);
     }
     le32_put(hdr->magic, OFI_PKT_MAGIC);
     le32_put(hdr->len, (uint32_t)(len - OFI_PKT_HDR_BYTES));
@@ -598,9 +536,8 @@ static void
 peer_flush(struct net_peer *peer)
 {
     struct net *net = peer->net;
-    struct ofi_tx *otx;
 
-    while (peer->state == OFI_UP && unsent_flush(peer) && !list_empty(&peer->sendq) &&
+    while (peer->state == OFI_UP && unsent_flush(peer) && !sendq_is_empty(&peer->sendq) &&
         has_room(peer)) {
         struct ofi_pkt *pkt = ofi_pkt_get(peer->ep, is_bulk_queued(peer));
 
@@ -616,10 +553,7 @@ peer_flush(struct net_peer *peer)
         peer->flying_bytes += pkt->len;
         tick_set(net, true);
         net->in_cbs++;
-        while ((otx = LIST_FIRST(&peer->sent, struct ofi_tx, link)) != NULL) {
-            list_del(&otx->link);
-            ofi_tx_told(peer, otx, 0);
-        }
+        sendq_tell(&peer->sendq);
         net->in_cbs--;
     }
 }
@@ -801,8 +735,7 @@ peer_new(struct net *net, int fd, const char *prov)
     peer->src = (struct loop_src){.fd = fd, .fn = line_src_fn};
     peer->task.fn = peer_task_fn;
     list_init(&peer->task.link);
-    list_init(&peer->sendq);
-    list_init(&peer->sent);
+    sendq_init(&peer->sendq, net->loop);
     list_init(&peer->unsent);
     list_init(&peer->flying);
     list_init(&peer->early);
@@ -1379,78 +1312,23 @@ ofi_connect(struct net *net, const char *uri, struct net_peer **ret_peer)
 static int
 ofi_send(struct net_peer *peer, struct net_tx *tx)
 {
-    struct ofi_tx *otx = ofi_tx_of(tx);
+    int rc;
 
-    if (tx->head.len == 0 || tx->head.len > NET_HDR_BYTES_MAX ||
-        tx->payload.len > NET_PAYLOAD_BYTES_MAX)
-        return CAIRN_ERR(INVAL);
     if (peer->state >= OFI_FAILED)
         return CAIRN_ERR(UNREACH);
-    if (peer->sendq_nr >= NET_SENDQ_MSGS_MAX)
-        return CAIRN_ERR(BUSY);
-    otx->state = OFI_TX_QUEUED;
-    otx->off = 0;
-    frame_hdr_put(otx->hdr, tx->head.len, tx->payload.len);
-    list_add_tail(&otx->link, &peer->sendq);
-    peer->sendq_nr++;
-    if (peer->state == OFI_UP && has_room(peer))
+    rc = sendq_add(&peer->sendq, tx);
+    if (rc == 0 && peer->state == OFI_UP && has_room(peer))
         loop_task_add(peer->net->loop, &peer->task);
-    return 0;
-}
-
-/* A message that goes on without its sender. */
-struct ofi_orphan {
-    struct net_tx tx;
-    uint8_t bytes[];
-};
-
-static void
-ofi_orphan_done(struct net_tx *tx, int rc)
-{
-    (void)rc;
-    free(CAIRN_CONTAINER_OF(tx, struct ofi_orphan, tx));
-}
-
-static bool
-ofi_tx_orphan(struct net_tx *tx)
-{
-    struct ofi_tx *otx = ofi_tx_of(tx);
-    struct ofi_orphan *orphan = malloc(sizeof(*orphan) + tx->head.len + tx->payload.len);
-
-    if (orphan == NULL)
-        return false;
-    memcpy(orphan->bytes, tx->head.buf, tx->head.len);
-    if (tx->payload.len > 0)
-        memcpy(orphan->bytes + tx->head.len, tx->payload.buf, tx->payload.len);
-    orphan->tx = *tx;
-    orphan->tx.head.buf = orphan->bytes;
-    orphan->tx.payload.buf = orphan->bytes + tx->head.len;
-    orphan->tx.done = ofi_orphan_done;
-    list_add_tail(&ofi_tx_of(&orphan->tx)->link, &otx->link); /* in its place */
-    list_del(&otx->link);
-    return true;
+    return rc;
 }
 
 static void
 ofi_tx_cancel(struct net_peer *peer, struct net_tx *tx)
 {
-    struct ofi_tx *otx = ofi_tx_of(tx);
-
-    if (otx->state == OFI_TX_SENT) {
-        list_del(&otx->link);
-        ofi_tx_told(peer, otx, 0);
+    if (sendq_cancel(&peer->sendq, tx, peer->state == OFI_UP))
         return;
-    }
-    CAIRN_ASSERT(otx->state == OFI_TX_QUEUED);
-    if (otx->off > 0 && peer->state == OFI_UP && ofi_tx_orphan(tx)) { /* SOCK-3 */
-        ofi_tx_told(peer, otx, 0);
-        return;
-    }
-    list_del(&otx->link);
-    peer->sendq_nr--;
-    if (otx->off > 0)
-        peer_fail(peer, CAIRN_ERR(NOMEM)); /* half a message is out and the rest cannot be kept */
-    ofi_tx_told(peer, otx, -(int)DER_CANCELED);
+    peer_fail(peer, CAIRN_ERR(NOMEM));
+    sendq_cancelled(&peer->sendq, tx);
 }
 
 static void

@@ -10,7 +10,7 @@
  *           inside loop_poll(), or by close and tx_cancel, which say so (PLT-1).
  *   SOCK-2  The descriptor of a peer that FAILED is closed at once; its callbacks follow from a task. A peer's memory lives until it
  *           is GONE and the user's reference is put.
- *   SOCK-3  A tx whose bytes are partly written can only be finished: tx_cancel() copies the rest.
+ *   SOCK-3  A tx whose bytes are partly written can only be finished: tx_cancel() copies the rest (SQ-2).
  *   SOCK-4  Payloads are read straight into the buffer that place() named, whatever of them the shared receive buffer did not
  *           catch together with the head.
  *
@@ -41,8 +41,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
-#include "plat/linux/plat_linux_priv.h"
-#include "plat/plat_frame.h"
+#include "plat/linux/plat_linux_sendq.h"
 
 enum {
     SOCK_BACKLOG = 1024,
@@ -111,43 +110,12 @@ struct net_peer {
     bool user_ref;
     uint32_t retries_nr;
     struct sock_addr remote; /* of a connecting peer */
-    struct list_head sendq; /* struct sock_tx, not yet written whole */
-    struct list_head sent; /* written, not yet told */
-    uint32_t sendq_nr;
+    struct sendq sendq;
     struct list_head reads; /* struct sock_read */
     pid_t mem_pid; /* whose memory is read; 0: not asked yet; -1: nobody's */
     struct frame_rx rx;
     void *arg;
 };
-
-enum sock_tx_state { SOCK_TX_QUEUED = 1, SOCK_TX_SENT };
-
-/* What a net_tx carries in priv. */
-struct sock_tx {
-    struct list_head link;
-    enum sock_tx_state state;
-    uint64_t off; /* bytes of header, head and payload written so far */
-    uint8_t hdr[FRAME_HDR_BYTES];
-};
-_Static_assert(sizeof(struct sock_tx) <= sizeof(((struct net_tx *)0)->priv), "sock_tx fits");
-
-static struct sock_tx *
-sock_tx_of(struct net_tx *tx)
-{
-    return (struct sock_tx *)(void *)tx->priv;
-}
-
-static struct net_tx *
-net_tx_of(struct sock_tx *stx)
-{
-    return CAIRN_CONTAINER_OF(stx, struct net_tx, priv);
-}
-
-static uint64_t
-sock_tx_bytes(const struct net_tx *tx)
-{
-    return FRAME_HDR_BYTES + tx->head.len + tx->payload.len;
-}
 
 /* ---- addresses ------------------------------------------------------------------------------------------------------ */
 
@@ -240,16 +208,6 @@ sock_fd_options(int fd, int family)
 /* ---- the end of a peer ---------------------------------------------------------------------------------------------- */
 
 static void
-sock_tx_told(struct net_peer *peer, struct sock_tx *stx, int rc)
-{
-    struct net_tx *tx = net_tx_of(stx);
-
-    if (peer->net != NULL)
-        peer->net->loop->cbs_nr++;
-    tx->done(tx, rc);
-}
-
-static void
 sock_read_told(struct net_peer *peer, struct sock_read *srd, int rc)
 {
     struct net_read *rd = CAIRN_CONTAINER_OF(srd, struct net_read, priv);
@@ -292,19 +250,10 @@ peer_finish(struct net_peer *peer)
 {
     struct net *net = peer->net;
     struct sock_read *srd;
-    struct sock_tx *stx;
 
     CAIRN_ASSERT(peer->state == SOCK_FAILED);
     net->in_cbs++;
-    while ((stx = LIST_FIRST(&peer->sent, struct sock_tx, link)) != NULL) {
-        list_del(&stx->link);
-        sock_tx_told(peer, stx, 0);
-    }
-    while ((stx = LIST_FIRST(&peer->sendq, struct sock_tx, link)) != NULL) {
-        list_del(&stx->link);
-        peer->sendq_nr--;
-        sock_tx_told(peer, stx, peer->down_rc);
-    }
+    sendq_end(&peer->sendq, peer->down_rc);
     while ((srd = LIST_FIRST(&peer->reads, struct sock_read, link)) != NULL) {
         sock_read_told(peer, srd, CAIRN_ERR(UNREACH));
     }
@@ -324,66 +273,26 @@ peer_finish(struct net_peer *peer)
 
 /* ---- sending -------------------------------------------------------------------------------------------------------- */
 
-static int
-sock_tx_gather(struct sock_tx *stx, struct iovec *iovs)
-{
-    struct net_tx *tx = net_tx_of(stx);
-    const struct iov parts[] = {{stx->hdr, FRAME_HDR_BYTES}, tx->head, tx->payload};
-    uint64_t skip = stx->off;
-    int nr = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-        if (skip >= parts[i].len) {
-            skip -= parts[i].len;
-            continue;
-        }
-        iovs[nr].iov_base = (uint8_t *)parts[i].buf + skip;
-        iovs[nr].iov_len = parts[i].len - skip;
-        skip = 0;
-        nr++;
-    }
-    return nr;
-}
-
-/* Account for `n` bytes written: what is whole goes to `sent`. */
-static void
-peer_written(struct net_peer *peer, uint64_t n)
-{
-    while (n > 0) {
-        struct sock_tx *stx = LIST_FIRST(&peer->sendq, struct sock_tx, link);
-        uint64_t left = sock_tx_bytes(net_tx_of(stx)) - stx->off;
-
-        if (n < left) {
-            stx->off += n;
-            return;
-        }
-        n -= left;
-        stx->state = SOCK_TX_SENT;
-        list_move_tail(&stx->link, &peer->sent);
-        peer->sendq_nr--;
-    }
-}
-
 /* One sendmsg() of as much as fits. Returns the bytes written, 0 when the socket is full or broken. */
 static uint64_t
 peer_write(struct net_peer *peer)
 {
     struct iovec iovs[SOCK_IOVS_MAX];
     struct msghdr msg = {.msg_iov = iovs};
-    struct sock_tx *stx;
+    struct sendq_tx *stx;
     ssize_t n;
 
-    LIST_FOREACH(stx, &peer->sendq, struct sock_tx, link) {
-        if (msg.msg_iovlen + 3 > SOCK_IOVS_MAX)
+    LIST_FOREACH(stx, &peer->sendq.queue, struct sendq_tx, link) {
+        if (msg.msg_iovlen + SENDQ_IOVS_MAX > SOCK_IOVS_MAX)
             break;
-        msg.msg_iovlen += (size_t)sock_tx_gather(stx, iovs + msg.msg_iovlen);
+        msg.msg_iovlen += (size_t)sendq_gather(stx, iovs + msg.msg_iovlen);
     }
     peer->net->loop->stats.calls_nr++;
     do {
         n = sendmsg(peer->src.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
-        peer_written(peer, (uint64_t)n);
+        sendq_advance(&peer->sendq, (uint64_t)n);
         return (uint64_t)n;
     }
     if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) {
@@ -398,23 +307,19 @@ static void
 peer_flush(struct net_peer *peer)
 {
     struct net *net = peer->net;
-    struct sock_tx *stx;
     uint64_t total = 0;
     uint64_t n;
 
     do {
-        n = list_empty(&peer->sendq) ? 0 : peer_write(peer);
+        n = sendq_is_empty(&peer->sendq) ? 0 : peer_write(peer);
         total += n;
         net->in_cbs++;
-        while ((stx = LIST_FIRST(&peer->sent, struct sock_tx, link)) != NULL) {
-            list_del(&stx->link);
-            sock_tx_told(peer, stx, 0);
-        }
+        sendq_tell(&peer->sendq);
         net->in_cbs--;
         if (peer->state != SOCK_UP)
             return;
     } while (n > 0 && total < SOCK_WRITE_BYTES_MAX);
-    if (list_empty(&peer->sendq)) {
+    if (sendq_is_empty(&peer->sendq)) {
         loop_src_mod(net->loop, &peer->src, EPOLLIN);
     } else if (n > 0)
         loop_task_add(net->loop, &peer->task); /* the others' turn first */
@@ -527,8 +432,7 @@ peer_new(struct net *net, int fd)
     peer->src = (struct loop_src){.fd = fd, .fn = peer_src_fn};
     peer->task.fn = peer_task_fn;
     list_init(&peer->task.link);
-    list_init(&peer->sendq);
-    list_init(&peer->sent);
+    sendq_init(&peer->sendq, net->loop);
     list_init(&peer->reads);
     list_add_tail(&peer->link, &net->peers);
     peer->user_ref = true;
@@ -914,80 +818,23 @@ sock_connect(struct net *net, const char *uri, struct net_peer **ret_peer)
 static int
 sock_send(struct net_peer *peer, struct net_tx *tx)
 {
-    struct sock_tx *stx = sock_tx_of(tx);
+    int rc;
 
-    if (tx->head.len == 0 || tx->head.len > NET_HDR_BYTES_MAX ||
-        tx->payload.len > NET_PAYLOAD_BYTES_MAX)
-        return CAIRN_ERR(INVAL);
     if (peer->state != SOCK_CONNECTING && peer->state != SOCK_UP)
         return CAIRN_ERR(UNREACH);
-    if (peer->sendq_nr >= NET_SENDQ_MSGS_MAX)
-        return CAIRN_ERR(BUSY);
-    stx->state = SOCK_TX_QUEUED;
-    stx->off = 0;
-    frame_hdr_put(stx->hdr, tx->head.len, tx->payload.len);
-    list_add_tail(&stx->link, &peer->sendq);
-    peer->sendq_nr++;
-    if (peer->state == SOCK_UP && (peer->src.events & EPOLLOUT) == 0)
+    rc = sendq_add(&peer->sendq, tx);
+    if (rc == 0 && peer->state == SOCK_UP && (peer->src.events & EPOLLOUT) == 0)
         loop_task_add(peer->net->loop, &peer->task);
-    return 0;
-}
-
-/* A message that goes on without its sender. */
-struct sock_orphan {
-    struct net_tx tx;
-    uint8_t bytes[];
-};
-
-static void
-sock_orphan_done(struct net_tx *tx, int rc)
-{
-    (void)rc;
-    free(CAIRN_CONTAINER_OF(tx, struct sock_orphan, tx));
-}
-
-static bool
-sock_tx_orphan(struct net_tx *tx)
-{
-    struct sock_tx *stx = sock_tx_of(tx);
-    struct sock_orphan *orphan = malloc(sizeof(*orphan) + tx->head.len + tx->payload.len);
-    struct sock_tx *otx;
-
-    if (orphan == NULL)
-        return false;
-    memcpy(orphan->bytes, tx->head.buf, tx->head.len);
-    if (tx->payload.len > 0)
-        memcpy(orphan->bytes + tx->head.len, tx->payload.buf, tx->payload.len);
-    orphan->tx = *tx;
-    orphan->tx.head.buf = orphan->bytes;
-    orphan->tx.payload.buf = orphan->bytes + tx->head.len;
-    orphan->tx.done = sock_orphan_done;
-    otx = sock_tx_of(&orphan->tx);
-    list_add_tail(&otx->link, &stx->link); /* in its place */
-    list_del(&stx->link);
-    return true;
+    return rc;
 }
 
 static void
 sock_tx_cancel(struct net_peer *peer, struct net_tx *tx)
 {
-    struct sock_tx *stx = sock_tx_of(tx);
-
-    if (stx->state == SOCK_TX_SENT) {
-        list_del(&stx->link);
-        sock_tx_told(peer, stx, 0);
+    if (sendq_cancel(&peer->sendq, tx, peer->state == SOCK_UP))
         return;
-    }
-    CAIRN_ASSERT(stx->state == SOCK_TX_QUEUED);
-    if (stx->off > 0 && peer->state == SOCK_UP && sock_tx_orphan(tx)) { /* SOCK-3 */
-        sock_tx_told(peer, stx, 0);
-        return;
-    }
-    list_del(&stx->link);
-    peer->sendq_nr--;
-    if (stx->off > 0)
-        peer_fail(peer, CAIRN_ERR(NOMEM)); /* half a message is out and the rest cannot be kept */
-    sock_tx_told(peer, stx, -(int)DER_CANCELED);
+    peer_fail(peer, CAIRN_ERR(NOMEM));
+    sendq_cancelled(&peer->sendq, tx);
 }
 
 static void
