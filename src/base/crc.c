@@ -82,7 +82,8 @@ crc32c_mul(uint32_t a, uint32_t b)
 uint32_t
 crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t len_b)
 {
-    for (uint32_t i = 0; len_b != 0; i = (i + 1) % ARRAY_SIZE(crc32c_shifts), len_b >>= 1) {
+    for (uint32_t i = 0; len_b != 0 && crc_a != 0;
+         i = (i + 1) % ARRAY_SIZE(crc32c_shifts), len_b >>= 1) {
         if ((len_b & 1) != 0)
             crc_a = crc32c_mul(crc32c_shifts[i], crc_a);
     }

@@ -87,15 +87,31 @@ inline_drain(void *arg)
     return 0;
 }
 
+/* The only segment, if its bytes are there. */
+static const struct vos_seg *
+seg_alone(const struct vos_fetch *fetch)
+{
+    const struct vos_seg *seg = fetch->iods[0].segs;
+
+    return fetch->iod_nr == 1 && fetch->iods[0].seg_nr == 1 && seg->buf != NULL ? seg : NULL;
+}
+
 static int
 give_inline(struct vos_cont *cont, struct rpc_req *req, struct vos_fetch *fetch,
     struct proto_obj_fetch_rep *out)
 {
-    struct gift g = {
-        .out = out, .data = arena_alloc(req->arena, fetch->data_bytes), .room = fetch->data_bytes};
+    const struct vos_seg *seg = seg_alone(fetch);
+    struct gift g = {.out = out, .room = fetch->data_bytes};
     struct vos_sink sink = {.arg = &g, .take = inline_take, .drain = inline_drain};
     int rc;
 
+    if (seg != NULL) { /* from the request's arena: it goes as it is */
+        out->data = (struct iov){seg->buf, fetch->data_bytes};
+        out->data_len = fetch->data_bytes;
+        out->data_crc = seg->crc;
+        return 0;
+    }
+    g.data = arena_alloc(req->arena, fetch->data_bytes);
     if (g.data == NULL)
         return CAIRN_ERR(NOMEM);
     rc = vos_fetch_give(cont, fetch, &sink);
@@ -319,6 +335,7 @@ objsrv_fetch(struct tgt *tgt, struct rpc_req *req, void *rep)
         rc = objsrv_iods(req->arena, &in->iods, &iods);
     args.iods = iods;
     args.deadline_ns = req->deadline_ns;
+    args.arena = req->arena;
     if (rc == 0)
         rc = vos_fetch_begin(op.vos, &args, &fetch);
     if (rc == 0)

@@ -15,6 +15,7 @@
 #ifndef CAIRN_VOS_H
 #define CAIRN_VOS_H
 
+#include "base/arena.h"
 #include "base/ids.h"
 #include "base/iov.h"
 #include "bio/bio.h"
@@ -248,6 +249,7 @@ struct vos_fetch_args {
     const struct vos_iod *iods;
     uint32_t iod_nr;
     uint64_t deadline_ns; /* monotonic; 0: none */
+    struct arena *arena; /* not NULL: what segments have in `buf` is allocated there, and outlives the fetch */
 };
 
 /**

@@ -25,6 +25,7 @@ struct fetch {
     bool is_now; /* asked for the newest state */
     uint64_t trim_nr;
     struct vos_fetch_mem *mem;
+    struct arena *arena; /* of values; NULL: mem */
     struct vos_walk walk;
     struct vos_btr_key dkey_key;
     uint64_t *akey_hkeys; /* of each iod */
@@ -183,7 +184,8 @@ value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t 
     if (!vos_csum_part(
             data, ver->stored_len, vos_ver_csums(ver)[0], (size_t)off, (size_t)len, &seg.crc))
         return vos_fetch_csum_bad(f->oid->oid, "metadata", rec);
-    seg.buf = mem_dup(f, data + off, (size_t)len);
+    seg.buf = f->arena != NULL ? arena_dup(f->arena, data + off, (size_t)len)
+                               : mem_dup(f, data + off, (size_t)len);
     return seg.buf == NULL ? CAIRN_ERR(NOMEM) : seg_add(f, &seg);
 }
 
@@ -502,6 +504,7 @@ vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct
     f.iods = args->iods;
     f.iod_nr = iod_nr;
     f.flags = args->flags;
+    f.arena = args->arena;
     rc = fetch_check(&f);
     if (rc != 0)
         return rc;
