@@ -112,9 +112,9 @@ TEST(duns, system_name_and_arguments)
     EXPECT_EQ(duns_set_sys_name(&attr, NULL), 0);
     EXPECT(attr.da_sys == NULL);
     duns_destroy_attr(NULL);
-    EXPECT_EQ(duns_create_path(DAOS_HDL_INVAL, "/x", &attr), ENOSYS);
-    EXPECT_EQ(duns_destroy_path(DAOS_HDL_INVAL, "/x"), ENOSYS);
-    EXPECT_EQ(duns_link_cont(DAOS_HDL_INVAL, "c", "/x"), ENOSYS);
+    EXPECT_EQ(duns_create_path(DAOS_HDL_INVAL, "/x", &attr), EINVAL);
+    EXPECT_EQ(duns_destroy_path(DAOS_HDL_INVAL, "/no/such/path"), ENOENT);
+    EXPECT_EQ(duns_link_cont(DAOS_HDL_INVAL, NULL, "/x"), EINVAL);
 }
 
 TEST_LINUX(duns, paths_of_the_host, "extended attributes of a real file system")
