@@ -97,6 +97,15 @@ hook_tx_end(void *arg, bool committed, uint64_t lsn)
     bio_ext_tx_end(arg, committed, lsn);
 }
 
+static void
+hook_touch(void *arg, void *mem, size_t len)
+{
+    struct plat *plat = ((struct bio_tgt *)arg)->plat;
+
+    if (plat->ops->mem_touch != NULL)
+        plat->ops->mem_touch(mem, len);
+}
+
 static const struct umem_hooks bio_umem_hooks = {
     .log_room = hook_log_room,
     .log_begin = hook_log_begin,
@@ -105,6 +114,7 @@ static const struct umem_hooks bio_umem_hooks = {
     .admit = hook_admit,
     .load = hook_load,
     .tx_end = hook_tx_end,
+    .touch = hook_touch,
 };
 
 /* ---- superblocks ------------------------------------------------------------------------------------------------------- */

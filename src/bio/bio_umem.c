@@ -137,6 +137,8 @@ frames_grow(struct umem *um)
     chunk = bio_mem_get((size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
     if (chunk == NULL)
         return false;
+    if (um->hooks->touch != NULL)
+        um->hooks->touch(um->hooks_arg, chunk, (size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
     um->chunks[um->chunk_nr++] = chunk;
     for (uint32_t i = UMEM_FRAME_CHUNK_NR; i > 0; i--) {
         um->frames[um->frame_nr++] = chunk + (size_t)(i - 1) * UMEM_PAGE_BYTES;

@@ -81,6 +81,8 @@ struct umem_hooks {
     CAIRN_YIELDS int (*admit)(void *arg);
     CAIRN_YIELDS int (*load)(void *arg, uint64_t page, uint8_t *mem); /* read and verify */
     void (*tx_end)(void *arg, bool committed, uint64_t lsn);
+    void (*touch)(void *arg, void *mem,
+        size_t len); /* NULL: none. New memory, page-aligned: will be written soon */
 };
 
 struct umem {

@@ -230,6 +230,9 @@ struct plat_ops {
         size_t len); /* whole, atomic, durable; replacing as many bytes needs no space */
     int (*file_remove)(struct plat *plat, const char *path); /* NONEXIST when absent */
 
+    /* A hint, NULL: none. All of this memory is about to be written: get its pages at once, not one by one as they are touched. */
+    void (*mem_touch)(void *mem, size_t len);
+
     /* The backend that serves this URI (or, with NULL, anonymous use of the default one); NULL: none. */
     const struct net_ops *(*net)(struct plat *plat, const char *uri);
 };

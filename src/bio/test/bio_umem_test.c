@@ -19,6 +19,7 @@ struct fake {
     struct umem *redo; /* rebuilt from records alone */
     uint64_t lsn;
     uint32_t ends_nr, commits_nr;
+    size_t touched_bytes;
     bool full; /* no room in the log */
     uint8_t *rec;
     uint32_t rec_bytes;
@@ -102,8 +103,19 @@ fake_tx_end(void *arg, bool committed, uint64_t lsn)
     EXPECT(!committed || lsn == f->lsn);
 }
 
+static void
+fake_touch(void *arg, void *mem, size_t len)
+{
+    struct fake *f = arg;
+
+    EXPECT_EQ((uintptr_t)mem % 4096, 0);
+    EXPECT_EQ(len % UMEM_PAGE_BYTES, 0);
+    memset(mem, 0xdd, len);
+    f->touched_bytes += len;
+}
+
 static const struct umem_hooks fake_hooks = {
-    fake_room, fake_begin, fake_end, fake_last, fake_admit, fake_load, fake_tx_end};
+    fake_room, fake_begin, fake_end, fake_last, fake_admit, fake_load, fake_tx_end, fake_touch};
 
 static bool
 fake_init(struct fake *f)
@@ -117,6 +129,8 @@ fake_init(struct fake *f)
 static void
 fake_fini(struct fake *f)
 {
+    EXPECT_EQ(f->touched_bytes, /* each chunk, once, when it came */
+        (size_t)(f->um->chunk_nr + f->redo->chunk_nr) * UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
     umem_destroy(f->um);
     umem_destroy(f->redo);
     for (uint32_t i = 0; i < PAGES; i++) {
