@@ -471,6 +471,14 @@ map_pattern(uint8_t *p, size_t len, uint8_t salt)
     }
 }
 
+/* Files of a simulated tmpfs, whatever else the tests run on. */
+static void
+ram_take(struct fix *f)
+{
+    strcpy(f->cfg.dir, "/shm/d0");
+    memset(f->cfg.places, 0, sizeof(f->cfg.places));
+}
+
 /* Where the value of the test lies; published. */
 static struct bio_ext
 map_put(struct fix *f, uint8_t salt)
@@ -572,7 +580,7 @@ TEST_ON(bio_ext, map, BACKEND_LINUX | BACKEND_SIM)
         fix_run(&f, body_map);
     fix_fini(&f);
     if (test_backend() == BACKEND_SIM && fix_init(&f)) {
-        strcpy(f.cfg.dir, "/shm/d0");
+        ram_take(&f);
         fix_run(&f, body_map);
         fix_fini(&f);
     }
@@ -607,7 +615,7 @@ TEST_ON(bio_ext, map_killed, BACKEND_SIM)
         return;
     }
     if (fix_init(&f)) {
-        strcpy(f.cfg.dir, "/shm/d0");
+        ram_take(&f);
         fix_run(&f, body_map_put);
         if (fix_crash(&f, false))
             fix_run(&f, body_map_again);
@@ -650,7 +658,7 @@ TEST_ON(bio_ext, map_full, BACKEND_SIM)
         return;
     }
     if (fix_init(&f)) {
-        strcpy(f.cfg.dir, "/shm/d0");
+        ram_take(&f);
         fix_run(&f, body_map_full);
     }
     fix_fini(&f);
@@ -693,7 +701,7 @@ TEST_ON(bio_ext, map_reuse, BACKEND_SIM)
         return;
     }
     if (fix_init(&f)) {
-        strcpy(f.cfg.dir, "/shm/d0");
+        ram_take(&f);
         fix_run(&f, body_map_reuse);
     }
     fix_fini(&f);

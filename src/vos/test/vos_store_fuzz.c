@@ -5,7 +5,7 @@
  * unless it says otherwise, so that what is behind them sees the bytes; then the store is opened, checked, listed, read, changed and
  * closed. Whatever answer comes is fine (ST-7): a crash, a hang, or memory out of bounds is not.
  *
- * Input: one byte of flags (1: leave the checksums wrong), then, repeated: kind (0 superblocks, 1 checkpoint header, 2 page, 3 group of the log,
+ * Input: one byte of flags (1: leave the checksums wrong, 2: the data role is mapped memory), then, repeated: kind (0 superblocks, 1 checkpoint header, 2 page, 3 group of the log,
  * 4 slot map, 5 block of data), which (2 bytes), offset (2 bytes), n (1 byte), n bytes that are written there.
  */
 #include <stdio.h>
@@ -58,6 +58,7 @@ static struct store {
     struct xstream *xs;
     struct bio_tgt *bio;
     struct vos_tgt *tgt;
+    bool is_mapped; /* the data role is memory, as in class ram */
     bool is_done;
 } st = {.files = {{.name = "wal"}, {.name = "meta"}, {.name = "data"}, {.name = "target"}}};
 
@@ -119,6 +120,26 @@ mdisk_volatile(struct plat_disk *disk)
 {
     (void)disk;
     return false;
+}
+
+static int
+mdisk_map(struct plat_disk *disk, void **ret_mem)
+{
+    if (!st.is_mapped)
+        return -DER_NOSYS;
+    *ret_mem = ((struct mdisk *)(void *)disk)->file->mem;
+    return 0;
+}
+
+static int
+mdisk_map_fill(struct plat_disk *disk, uint64_t off, uint64_t len)
+{
+    struct file *file = ((struct mdisk *)(void *)disk)->file;
+
+    if (!IS_ALIGNED(off | len, 4096UL) || off > file->bytes || len > file->bytes - off)
+        return -DER_INVAL;
+    memset(file->dirty + off / 4096, 1, len / 4096);
+    return 0;
 }
 
 static void
@@ -494,6 +515,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const uint8_t *end = data + len;
     bool seals = len == 0 || (data[0] & 1) == 0;
 
+    st.is_mapped = len > 0 && (data[0] & 2) != 0;
     if (!st.is_loaded && !image_load())
         abort();
     st.is_loaded = true;
@@ -515,6 +537,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     st.ops.disk_size = mdisk_size;
     st.ops.disk_submit = mdisk_submit;
     st.ops.disk_volatile = mdisk_volatile;
+    st.ops.disk_map = mdisk_map;
+    st.ops.disk_map_fill = mdisk_map_fill;
     st.ops.file_read = mfile_read;
     st.plat->ops = &st.ops;
     if (xstream_create(st.plat, &xopts, &st.xs) != 0)
