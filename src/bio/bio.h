@@ -168,7 +168,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int bio_data_read_wait(struct bio_req *req);
 
 /**
  * The data role as memory: bytes [addr, addr+len) of it (any addr but block 0, 1..16 MiB), or NULL: the role is on a device, or memory has run out;
- * then bio_data_write() and bio_data_read() are the way, and say what is wrong. They see the same bytes. Does not yield; new pages cost about 0.2 us
+ * then bio_data_write() and bio_data_read() are the way, and say what is wrong. They see the same bytes. Does not yield; new pages cost about 3 us
  * each. The address is good until bio_close(). What is there may be read while the extent is allocated and a bio_reader is entered, and written only while
  * it lies in a reservation that is not published (BIO-6); who wrote calls bio_data_written() then.
  */

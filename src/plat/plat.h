@@ -212,7 +212,7 @@ struct plat_ops {
      * Optional, both or none: the disk as memory, where it is memory already (tmpfs; not a cache in front of a device, which would be written
      * in any order). disk_map() gives the whole of it, from offset 0, until disk_close(): the bytes that reads and writes see, too.
      * Nothing there may be touched before disk_map_fill() has put memory behind it (whole sectors): there may be none left, and then a touch ends the
-     * process. Both may block for some time: about 0.2 us per new page. Errors: NOSYS this disk, or this kernel, cannot; NOSPACE; NOMEM; INVAL.
+     * process. Both may block for some time: about 3 us per new page. Errors: NOSYS this disk, or this kernel, cannot; NOSPACE; NOMEM; INVAL.
      */
     int (*disk_map)(struct plat_disk *disk, void **ret_mem);
     int (*disk_map_fill)(struct plat_disk *disk, uint64_t off, uint64_t len);
