@@ -610,10 +610,6 @@ TEST_ON(bio_ext, map_killed, BACKEND_SIM)
 {
     struct fix f;
 
-    if (getenv("BIO_TEST_DEV") != NULL) {
-        TEST_SKIP("a device is not mapped");
-        return;
-    }
     if (fix_init(&f)) {
         ram_take(&f);
         fix_run(&f, body_map_put);
@@ -653,10 +649,6 @@ TEST_ON(bio_ext, map_full, BACKEND_SIM)
 {
     struct fix f;
 
-    if (getenv("BIO_TEST_DEV") != NULL) {
-        TEST_SKIP("a device is not mapped");
-        return;
-    }
     if (fix_init(&f)) {
         ram_take(&f);
         fix_run(&f, body_map_full);
@@ -696,10 +688,6 @@ TEST_ON(bio_ext, map_reuse, BACKEND_SIM)
 {
     struct fix f;
 
-    if (getenv("BIO_TEST_DEV") != NULL) {
-        TEST_SKIP("a device is not mapped");
-        return;
-    }
     if (fix_init(&f)) {
         ram_take(&f);
         fix_run(&f, body_map_reuse);
