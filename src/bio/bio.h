@@ -45,6 +45,7 @@ enum { BIO_PATH_BYTES = 256 };
 struct bio_place {
     char path[BIO_PATH_BYTES];
     uint64_t off, bytes;
+    bool *has_failed; /* of the device (DEV-5); atomic; outlives the target. NULL: nobody shares it */
 };
 
 struct bio_tgt;
@@ -91,7 +92,7 @@ void bio_abandon(struct bio_tgt *tgt);
 struct umem *bio_umem(struct bio_tgt *tgt);
 struct xstream *bio_xstream(struct bio_tgt *tgt);
 const struct bio_cfg *bio_cfg(struct bio_tgt *tgt); /* as found in the headers */
-/* 0 while serving, else why it stopped (BIO-5). */
+/* 0 while serving, else why it stopped, or has to (BIO-5, DEV-5). */
 int bio_status(const struct bio_tgt *tgt);
 /** Check arena and extent space, everything that can be recomputed: -DER_DF_INVAL with the first inconsistency logged. Loads pages. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_check(struct bio_tgt *tgt);

@@ -572,6 +572,7 @@ bio_ckpt_run(struct bio_tgt *tgt)
     int rc;
 
     CAIRN_ASSERT(!ck->running);
+    bio_tgt_neighbours(tgt);
     if (tgt->stop_rc != 0)
         return tgt->stop_rc;
     hdr = bio_tmp_get(tgt, sizeof(*hdr));
@@ -583,7 +584,7 @@ bio_ckpt_run(struct bio_tgt *tgt)
     ck->running = false;
     bio_tmp_put(tgt, hdr, sizeof(*hdr));
     if (rc != 0 && rc != -DER_NOSPACE && rc != -DER_NOMEM && tgt->stop_rc == 0)
-        bio_tgt_fail(tgt, rc, "checkpoint");
+        bio_tgt_fail(tgt, rc, BIO_ROLE_META, "checkpoint");
     if (rc == 0)
         ck->ckpt_nr++;
     return tgt->stop_rc != 0 ? tgt->stop_rc : rc;

@@ -33,6 +33,7 @@ struct bio_dev {
     struct bio_disk disk; /* open while it is taken */
     struct plat_dirlock *lock;
     char path[BIO_PATH_BYTES];
+    bool has_failed; /* atomic (DEV-5) */
     char *err;
     uint8_t *buf; /* BIO_DEV_EDGE_BYTES, while it is taken */
     struct bio_dev_label_df label;
@@ -188,7 +189,7 @@ arena_fit(uint64_t file_bytes)
 }
 
 void
-bio_dev_place(const struct bio_dev *dev, struct bio_cfg *cfg)
+bio_dev_place(struct bio_dev *dev, struct bio_cfg *cfg)
 {
     for (enum bio_role role = 0; role < BIO_ROLE_NR; role++) {
         const struct bio_dev_region_df *region = region_find(dev, cfg->tgt_idx, role);
@@ -199,6 +200,7 @@ bio_dev_place(const struct bio_dev *dev, struct bio_cfg *cfg)
         memcpy(place->path, dev->path, sizeof(place->path));
         place->off = region->off;
         place->bytes = region->bytes;
+        place->has_failed = &dev->has_failed;
         if (role == BIO_ROLE_WAL && cfg->wal_bytes == 0)
             cfg->wal_bytes = region->bytes;
         if (role == BIO_ROLE_META && cfg->meta_bytes == 0)

@@ -9,6 +9,9 @@
  *          durable, READY. A format that was cut short is done anew.
  *   DEV-3  The table never changes. Opening demands exactly the regions that the configuration asks for.
  *   DEV-4  One process has a device: it is locked before anything is written (a file is made first), and a mounted one is refused.
+ *   DEV-5  A flush or durable write that failed stops every target that has a role on the device, since what the device kept of their writes is as
+ *          unknown (ST-1): each at its next commit or checkpoint, before it promises anything; bio_status() says so at once. Those on other
+ *          xstreams learn of it through a flag; a flush of theirs that is answered well in the instant before the flag is set still counts.
  *
  * Bytes: docs/format/bio.md. Owner: the xstream that took it, at start and stop only. Tested by bio_dev_test.c.
  */
@@ -60,8 +63,8 @@ void bio_dev_release(struct bio_dev *dev);
 /** Free memory alone (simulated kill). NULL is fine. */
 void bio_dev_abandon(struct bio_dev *dev);
 
-/** Set places, and the sizes for a format where cfg has 0, of what cfg->tgt_idx has on this device. */
-void bio_dev_place(const struct bio_dev *dev, struct bio_cfg *cfg);
+/** Set places, and the sizes for a format where cfg has 0, of what cfg->tgt_idx has on this device. The device outlives targets with this cfg. */
+void bio_dev_place(struct bio_dev *dev, struct bio_cfg *cfg);
 struct uuid bio_dev_uuid(const struct bio_dev *dev);
 
 #endif

@@ -268,9 +268,8 @@ struct bio_tgt {
     bool data_volatile; /* a flush would mean nothing */
     uint8_t *data_map; /* of the role; NULL: it is not memory */
     uint64_t *data_filled; /* its units of BIO_MAP_UNIT_BYTES that may be touched */
-    /* Completed data writes, how many of them are flushed, and how many will be when the flushes in progress end. */
-    uint64_t data_written, data_synced, data_syncing;
-    struct ult_cond data_flushed;
+    uint64_t data_written,
+        data_flushing; /* completed data writes, and how many of them a flush was begun for */
     struct bio_buf_pool bufs;
     int stop_rc;
     uint64_t replayed_nr;
@@ -294,7 +293,12 @@ bio_dev_tab_check(const struct bio_dev_label_df *label, const struct bio_dev_tab
 
 /* All bytes are zero. */
 bool bio_is_blank(const void *mem, size_t len);
-/* The target can't go on (BIO-5): everybody who waits hears it. The first cause stays. */
-void bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what);
+/*
+ * The target can't go on (BIO-5): everybody who waits hears it. The first cause stays. If the role lies on a device, all targets there
+ * stop too.
+ */
+void bio_tgt_fail(struct bio_tgt *tgt, int rc, enum bio_role role, const char *what);
+/* Stop if a device that holds a role of this target failed another one. */
+void bio_tgt_neighbours(struct bio_tgt *tgt);
 
 #endif /* CAIRN_BIO_PRIV_H */

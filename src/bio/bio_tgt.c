@@ -278,7 +278,6 @@ tgt_new(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
         tgt->cfg.ckpt_interval_ns = BIO_CKPT_INTERVAL_NS;
     tgt->cfg.pending = NULL;
     bio_buf_pool_init(&tgt->bufs);
-    ult_cond_init(&tgt->data_flushed);
     list_init(&tgt->space.readers);
     list_init(&tgt->space.tx_pubs);
     if (cfg->pending != NULL)
@@ -317,10 +316,12 @@ bio_damage(const struct bio_cfg *cfg, const char *fmt, ...)
 }
 
 void
-bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what)
+bio_tgt_fail(struct bio_tgt *tgt, int rc, enum bio_role role, const char *what)
 {
     if (tgt->stop_rc != 0)
         return;
+    if (role != BIO_ROLE_NR && tgt->cfg.places[role].has_failed != NULL)
+        __atomic_store_n(tgt->cfg.places[role].has_failed, true, __ATOMIC_RELEASE);
     LOG_ERROR("target %u in %s stops: %s failed with %s; nothing is acknowledged any more: check "
               "the device, then open it anew",
         tgt->cfg.tgt_idx, tgt->cfg.dir, what, err_name(rc));
@@ -332,9 +333,37 @@ bio_tgt_fail(struct bio_tgt *tgt, int rc, const char *what)
     }
     ult_cond_broadcast(&tgt->wal.room);
     ult_cond_broadcast(&tgt->wal.work);
-    ult_cond_broadcast(&tgt->data_flushed);
     ult_cond_signal(&tgt->ckpt.work);
     ult_cond_broadcast(&tgt->ckpt.done);
+}
+
+/* The role that lies on a device which failed; BIO_ROLE_NR: none. */
+static enum bio_role
+failed_role(const struct bio_tgt *tgt)
+{
+    enum bio_role role = BIO_ROLE_WAL;
+
+    for (; role < BIO_ROLE_NR; role++) {
+        const bool *has_failed = tgt->cfg.places[role].has_failed;
+
+        if (has_failed != NULL && __atomic_load_n(has_failed, __ATOMIC_ACQUIRE))
+            break;
+    }
+    return role;
+}
+
+void
+bio_tgt_neighbours(struct bio_tgt *tgt)
+{
+    enum bio_role role = failed_role(tgt);
+    char what[PATH_BYTES];
+
+    if (role == BIO_ROLE_NR || tgt->stop_rc != 0)
+        return;
+    CAIRN_PROBE("bio.tgt.neighbour_failed");
+    (void)snprintf(what, sizeof(what), "a flush of %s that another target asked for",
+        tgt->cfg.places[role].path);
+    bio_tgt_fail(tgt, CAIRN_ERR(NVME_IO), BIO_ROLE_NR, what);
 }
 
 /* ---- format ------------------------------------------------------------------------------------------------------------ */
@@ -842,6 +871,7 @@ bio_close(struct bio_tgt *tgt)
     if (tgt == NULL)
         return;
     bio_ckpt_stop(tgt);
+    bio_tgt_neighbours(tgt);
     if (tgt->stop_rc == 0 && (tgt->um->dirty_nr > 0 || tgt->wal.fill->rec_nr > 0))
         CAIRN_IGNORE(bio_ckpt_run(tgt)); /* the log has it all */
     bio_wal_stop(tgt);
@@ -877,7 +907,9 @@ bio_cfg(struct bio_tgt *tgt)
 int
 bio_status(const struct bio_tgt *tgt)
 {
-    return tgt->stop_rc;
+    if (tgt->stop_rc != 0)
+        return tgt->stop_rc;
+    return failed_role(tgt) != BIO_ROLE_NR ? CAIRN_ERR(NVME_IO) : 0;
 }
 
 int

@@ -266,25 +266,15 @@ group_write(struct bio_wal *wal, const struct bio_group *group, uint64_t pos)
 static int
 data_flush(struct bio_tgt *tgt, uint64_t data_seq)
 {
-    uint64_t written;
     int rc;
 
-    while (data_seq > tgt->data_synced && !tgt->data_volatile) {
-        if (tgt->stop_rc != 0)
-            return tgt->stop_rc;
-        if (tgt->data_syncing >= data_seq) { /* another committer's flush will do */
-            ult_cond_wait(&tgt->data_flushed, NULL);
-            continue;
-        }
-        tgt->data_syncing = written = tgt->data_written;
-        rc = bio_disk_rw(&tgt->data, PLAT_IO_SYNC, 0, 0, NULL, 0);
-        if (rc != 0)
-            return rc;
-        tgt->data_synced = MAX(tgt->data_synced, written);
-        tgt->wal.data_syncs_nr++;
-        ult_cond_broadcast(&tgt->data_flushed);
-    }
-    return 0;
+    /* A flush that was begun for a group before this one will do: without it that group is not written, and this one does not count. */
+    if (data_seq <= tgt->data_flushing || tgt->data_volatile)
+        return 0;
+    tgt->data_flushing = tgt->data_written;
+    rc = bio_disk_rw(&tgt->data, PLAT_IO_SYNC, 0, 0, NULL, 0);
+    tgt->wal.data_syncs_nr += rc == 0;
+    return rc;
 }
 
 /* WAL-1: what is durable without a gap counts. */
@@ -328,12 +318,13 @@ commit_group(struct bio_tgt *tgt)
     ult_cond_broadcast(&wal->room);
     rc = data_flush(tgt, group->data_seq);
     if (rc != 0)
-        bio_tgt_fail(tgt, rc, "flush of the data role");
+        bio_tgt_fail(tgt, rc, BIO_ROLE_DATA, "flush of the data role");
     if (rc == 0) {
         rc = group_write(wal, group, pos);
         if (rc != 0)
-            bio_tgt_fail(tgt, rc, "write of the log");
+            bio_tgt_fail(tgt, rc, BIO_ROLE_WAL, "write of the log");
     }
+    bio_tgt_neighbours(tgt);
     group->is_written = rc == 0;
     groups_retire(tgt);
 }

@@ -2,7 +2,8 @@
 /*
  * Devices of an engine: which store has which role on which device. Role by role, store i (target i; the system store is like target 0)
  * takes the devices that serve the role in turn. All of it follows from the configuration, and a device that was laid out for another
- * one is refused (DEV-3). Tested by test/engine_dev_test.c.
+ * one is refused (DEV-3). A damaged or absent one costs the stores that have
+ * a role there, and nothing else. Tested by test/server/server_dev_test.c and `badinput.devices`.
  */
 #include <stdio.h>
 
@@ -99,6 +100,14 @@ stores_of(const struct engine *engine, uint32_t dev, struct bio_dev_store *store
     return nr;
 }
 
+/* What a broken device shows, or a lost one; the rest is for the administrator to put right before anything starts. */
+static bool
+is_of_device(int rc)
+{
+    return rc == -DER_CSUM || rc == -DER_DF_INVAL || rc == -DER_DF_INCOMPT || rc == -DER_NVME_IO ||
+        rc == -DER_NONEXIST;
+}
+
 int
 engine_devs_take(struct engine *engine)
 {
@@ -119,16 +128,37 @@ engine_devs_take(struct engine *engine)
         };
 
         (void)snprintf(dev.path, sizeof(dev.path), "%s", cfg->devs[i].path);
-        rc = bio_dev_take(engine_sys(engine)->xs, &dev, engine->err, &engine->devs[i]);
+        rc = bio_dev_take(engine_sys(engine)->xs, &dev, engine->dev_errs[i], &engine->devs[i]);
+        if (rc != 0 && dev.must_exist && is_of_device(rc)) {
+            engine->dev_rcs[i] = rc;
+            rc = 0;
+        } else if (rc != 0) {
+            engine_text(engine->err, "%s", engine->dev_errs[i]);
+        }
     }
     return rc;
+}
+
+int
+engine_devs_fault(const struct engine *engine, uint32_t tag, char *why)
+{
+    for (enum bio_role role = BIO_ROLE_WAL; role < BIO_ROLE_NR; role++) {
+        uint32_t dev = dev_of(&engine->cfg, tag, role);
+
+        if (dev == UINT32_MAX || engine->dev_rcs[dev] == 0)
+            continue;
+        (void)snprintf(why, BIO_WHY_BYTES, "%.*s", BIO_WHY_BYTES - 1, engine->dev_errs[dev]);
+        return engine->dev_rcs[dev];
+    }
+    return 0;
 }
 
 void
 engine_devs_place(const struct engine *engine, struct bio_cfg *cfg)
 {
     for (uint32_t i = 0; i < engine->cfg.dev_nr; i++) {
-        bio_dev_place(engine->devs[i], cfg);
+        if (engine->devs[i] != NULL)
+            bio_dev_place(engine->devs[i], cfg);
     }
 }
 

@@ -115,6 +115,8 @@ struct engine {
     uint64_t incarnation;
     struct plat_dirlock *lock;
     struct bio_dev *devs[ENGINE_DEVS_NR_MAX], *dev_pending; /* taken before the stores are opened */
+    int dev_rcs[ENGINE_DEVS_NR_MAX]; /* why one is not taken: its stores are out of service (ENG-6) */
+    char dev_errs[ENGINE_DEVS_NR_MAX][BIO_DEV_ERR_BYTES];
     int state; /* atomic: enum engine_state */
     int storage; /* atomic: StorageState of ctl.proto */
     int fail_rc; /* written before state FAILED */
@@ -155,6 +157,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int engine_each_tgt(struct engine *engine, void (*
 /* Devices (engine_dev.c). Errors and text: as bio_dev_take(); INVAL. */
 CAIRN_MUST_CHECK int engine_devs_check(const struct engine_cfg *cfg, char *err);
 CAIRN_YIELDS CAIRN_MUST_CHECK int engine_devs_take(struct engine *engine);
+/* 0, or why a device of store `tag` is not there; then `why` (BIO_WHY_BYTES) says so. */
+int engine_devs_fault(const struct engine *engine, uint32_t tag, char *why);
 void engine_devs_place(const struct engine *engine, struct bio_cfg *cfg);
 void engine_devs_release(struct engine *engine);
 void engine_devs_abandon(struct engine *engine);

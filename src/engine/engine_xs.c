@@ -64,6 +64,8 @@ store_text(struct engine_xs *xs, const char *dir, int rc)
         remedy = "it belongs to another system, rank or target: put the right directory there";
     } else if (rc == -DER_DF_INCOMPT) {
         remedy = "it was written by another version: use the software that wrote it";
+    } else if (rc == -DER_NONEXIST) {
+        remedy = "put it back, then start again";
     } else if (rc == -DER_CSUM || rc == -DER_DF_INVAL) {
         remedy = "restore it from a copy, then start again";
     } else if (rc == -DER_NOSPACE) {
@@ -81,6 +83,9 @@ store_open(struct engine_xs *xs)
     bool is_formatted = false;
     int rc;
 
+    rc = engine_devs_fault(xs->engine, xs->tag, xs->why);
+    if (rc != 0)
+        return rc;
     store_cfg(xs, &cfg);
     rc = bio_formatted(xs->xs, &cfg, &is_formatted);
     if (rc != 0 || is_formatted) {

@@ -465,6 +465,23 @@ def refuses_device(system, path, *parts):
         expect(f.read(1 << 20) == before, f"{path} was changed")
 
 
+def costs_its_target(s, path, *parts):
+    """The system starts; target 1 of rank 0 alone is out of service, which is told with these parts; its device is as it was."""
+    before = None
+    if os.path.exists(path):
+        with open(path, "rb") as f:
+            before = f.read(1 << 20)
+    s.start()
+    expect([t for t, _ in bad_targets(s)] == [1], f"{bad_targets(s)}")
+    text = s.members()[0]["bad_targets"][0]["error"]
+    expect(all(part in text for part in (path, *parts)), f"{path}, {parts}: {text}")
+    s.stop()
+    expect(before is not None or not os.path.exists(path), f"{path} was made")
+    if before is not None:
+        with open(path, "rb") as f:
+            expect(f.read(1 << 20) == before, f"{path} was changed")
+
+
 def blank_file(path, size=1000000000):
     with open(path, "wb") as f:
         f.truncate(size)
@@ -524,20 +541,20 @@ def test_devices(s):
     refuses(s, "was laid out for other targets or roles")
     s.devices = good
     os.rename(paths[1], paths[1] + ".away")
-    refuses(s, paths[1], "does not exist")
+    costs_its_target(s, paths[1], "does not exist")
     blank_file(paths[1])
-    refuses_device(s, paths[1], "is blank", "put the device back")
+    costs_its_target(s, paths[1], "is blank", "put the device back")
     os.rename(paths[1] + ".away", paths[1])
     with open(paths[1], "r+b") as f:
         f.truncate(900000000)
-    refuses_device(s, paths[1], "became smaller")
+    costs_its_target(s, paths[1], "became smaller")
     with open(paths[1], "r+b") as f:
         f.truncate(1000000000)
         f.seek(60)
         byte = f.read(1)[0]
         f.seek(60)
         f.write(bytes([byte ^ 4]))
-    refuses_device(s, paths[1], "label (offset 0) is damaged")
+    costs_its_target(s, paths[1], "label (offset 0) is damaged")
     with open(paths[1], "r+b") as f:
         f.seek(60)
         f.write(bytes([byte]))

@@ -647,3 +647,108 @@ TEST_ON(server_fault, services_that_stop_later_answer_alike, BACKEND_SIM)
 {
     rig_run(1, body_services_later);
 }
+
+/* ---- devices -------------------------------------------------------------------------------- */
+
+/* Where a bit is flipped on the device of rank 1's target 1. */
+static const uint64_t dev_places[] = {60, 300, 4096 + 40, 4096 + 8000};
+
+/* Goal: a device whose label or table is damaged costs the targets with a share on it; it is left as it is. */
+static void
+body_device_damaged(struct rig *rig)
+{
+    if (!rig_setup(rig))
+        return;
+    for (uint32_t i = 0; i < ARRAY_SIZE(dev_places) && !test_failed(); i++) {
+        const char *host = rig->engines[1].host;
+        int rc;
+
+        put_everywhere(rig, "before", UINT32_MAX, 0);
+        engine_end(rig, 1, i % 2 == 0);
+        EXPECT_OK(sim_file_flip_bit(rig->sim, host, "/dev1", dev_places[i] * 8 + 2));
+        engine_back(rig, 1);
+        rc = answer_of(rig, 1, 1);
+        EXPECT(is_fault(rc));
+        status_check(rig, 1, 1, rc, "/dev1: its ");
+        get_everywhere(rig, "before", 1, 1);
+        put_everywhere(rig, "beside", 1, 1);
+        pools_beside(rig, rc);
+        engine_end(rig, 1, true);
+        engine_back(rig, 1);
+        EXPECT_EQ(answer_of(rig, 1, 1), rc);
+        get_everywhere(rig, "beside", 1, 1);
+        engine_end(rig, 1, false);
+        EXPECT_OK(sim_file_flip_bit(rig->sim, host, "/dev1", dev_places[i] * 8 + 2));
+        engine_back(rig, 1);
+        get_everywhere(rig, "beside", 1, 1);
+        put_everywhere(rig, "beside", 0, 0);
+        get_everywhere(rig, "beside", UINT32_MAX, 0);
+    }
+}
+
+TEST_ON(server_fault, one_damaged_device_costs_its_targets, BACKEND_SIM)
+{
+    rig_run_devs(2, 2, body_device_damaged);
+}
+
+/* Goal: a write that fails on a device stops all that have a share on it, also who asked for nothing; the other device's target goes on. */
+static void
+body_device_fails(struct rig *rig)
+{
+    struct rig_value v = value_on(1, 0, "lost");
+    Cairn__Ctl__EngineStatusRep *st;
+    struct rig_id id;
+
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "before", UINT32_MAX, 0);
+    sim_disk_errors_set(rig->sim, rig->engines[1].host, "/dev0", 1000000);
+    id = rig_id(rig);
+    EXPECT_ERR(rig_apply(rig, 1, 0, &v, &id, NULL), NVME_IO);
+    sim_disk_errors_set(rig->sim, rig->engines[1].host, "/dev0", 0);
+    EXPECT_ERR(answer_of(rig, 1, 0), NVME_IO);
+    st = status_of(rig, 1);
+    if (st != NULL) {
+        EXPECT_ERR(st->rc, NVME_IO); /* the services' store shares the device */
+        EXPECT_ERR(st->targets[0]->rc, NVME_IO);
+        EXPECT_OK(st->targets[1]->rc);
+        cairn__ctl__engine_status_rep__free_unpacked(st, NULL);
+    }
+    put_everywhere(rig, "beside", 1, 0);
+    get_everywhere(rig, "beside", 1, 0);
+    engine_end(rig, 1, false);
+    engine_back(rig, 1);
+    EXPECT_OK(rig_apply(rig, 1, 0, &v, &id, NULL));
+    put_everywhere(rig, "after", UINT32_MAX, 0);
+    get_everywhere(rig, "after", UINT32_MAX, 0);
+}
+
+TEST_ON(server_fault, a_device_that_fails_stops_all_on_it, BACKEND_SIM)
+{
+    rig_run_devs(2, 2, body_device_fails);
+}
+
+/* The same with one device for all: two targets, each its own xstream. */
+static void
+body_only_device_fails(struct rig *rig)
+{
+    struct rig_value v = value_on(1, 0, "lost");
+
+    if (!rig_setup(rig))
+        return;
+    put_everywhere(rig, "before", UINT32_MAX, 0);
+    sim_disk_errors_set(rig->sim, rig->engines[1].host, "/dev0", 1000000);
+    EXPECT_ERR(rig_apply(rig, 1, 0, &v, NULL, NULL), NVME_IO);
+    sim_disk_errors_set(rig->sim, rig->engines[1].host, "/dev0", 0);
+    EXPECT_ERR(answer_of(rig, 1, 0), NVME_IO);
+    EXPECT_ERR(answer_of(rig, 1, 1), NVME_IO);
+    engine_end(rig, 1, false);
+    engine_back(rig, 1);
+    put_everywhere(rig, "after", UINT32_MAX, 0);
+    get_everywhere(rig, "after", UINT32_MAX, 0);
+}
+
+TEST_ON(server_fault, the_only_device_fails, BACKEND_SIM)
+{
+    rig_run_devs(2, 1, body_only_device_fails);
+}

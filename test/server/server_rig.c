@@ -38,6 +38,13 @@ rig_cfg(struct rig *rig, uint32_t rank, struct engine_cfg *cfg)
         cfg->sys_meta_bytes = UINT64_C(128) << 20;
         cfg->sys_data_bytes = UINT64_C(128) << 20;
     }
+    for (uint32_t i = 0; i < rig->dev_nr; i++) {
+        struct engine_dev_cfg *dev = &cfg->devs[cfg->dev_nr++];
+
+        snprintf(dev->path, sizeof(dev->path), "/dev%u", i);
+        dev->bytes = UINT64_C(2) << 30;
+        dev->roles = 1 << 1 | 1 << 2 | 1 << 3;
+    }
     if (rig->sim != NULL) {
         snprintf(cfg->dir, sizeof(cfg->dir), "/store");
         snprintf(cfg->uri_base, sizeof(cfg->uri_base), "sim://%s", rig->engines[rank].name);
@@ -405,10 +412,10 @@ rig_end(struct rig *rig)
 }
 
 static void
-run_sized(
-    const struct sim_opts *opts, uint32_t engine_nr, bool is_default, void (*body)(struct rig *rig))
+run_sized(const struct sim_opts *opts, uint32_t engine_nr, bool is_default, uint32_t dev_nr,
+    void (*body)(struct rig *rig))
 {
-    struct rig rig = {.has_default_sizes = is_default};
+    struct rig rig = {.has_default_sizes = is_default, .dev_nr = dev_nr};
     struct run run = {&rig, body, false};
     int rc;
 
@@ -438,7 +445,7 @@ quiet_opts(void)
 void
 rig_run_with(const struct sim_opts *opts, uint32_t engine_nr, void (*body)(struct rig *rig))
 {
-    run_sized(opts, engine_nr, false, body);
+    run_sized(opts, engine_nr, false, 0, body);
 }
 
 void
@@ -446,7 +453,7 @@ rig_run(uint32_t engine_nr, void (*body)(struct rig *rig))
 {
     struct sim_opts opts = quiet_opts();
 
-    run_sized(&opts, engine_nr, false, body);
+    run_sized(&opts, engine_nr, false, 0, body);
 }
 
 void
@@ -454,7 +461,15 @@ rig_run_default(uint32_t engine_nr, void (*body)(struct rig *rig))
 {
     struct sim_opts opts = quiet_opts();
 
-    run_sized(&opts, engine_nr, true, body);
+    run_sized(&opts, engine_nr, true, 0, body);
+}
+
+void
+rig_run_devs(uint32_t engine_nr, uint32_t dev_nr, void (*body)(struct rig *rig))
+{
+    struct sim_opts opts = quiet_opts();
+
+    run_sized(&opts, engine_nr, false, dev_nr, body);
 }
 
 /* ---- pools and containers ------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
  */
 #include "base/crc.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "base/util.h"
 #include "bio/bio_dev.h"
 #include "bio/bio_priv.h"
@@ -760,4 +761,79 @@ TEST_ON(bio_dev, zeroing_says_how_far, BACKEND_SIM)
             EXPECT_EQ(said_nr, 0);
         }
     }
+}
+
+/* ---- a device that fails ------------------------------------------------------------------------------------------------ */
+
+static void
+body_neighbours(struct fix *f)
+{
+    struct bio_tgt *tgts[STORE_NR] = {NULL}, *apart = NULL;
+    struct bio_cfg cfgs[STORE_NR], cfg = f->cfg;
+    uint64_t lsn = 0, probes = probe_hits("bio.tgt.neighbour_failed");
+
+    if (!EXPECT_OK(take(f)))
+        return;
+    for (uint32_t i = 0; i < STORE_NR; i++) {
+        cfgs[i] = cfg_of(f, stores[i].tgt_idx);
+        if (!EXPECT_OK(bio_format(f->xs, &cfgs[i])) ||
+            !EXPECT_OK(bio_open(f->xs, &cfgs[i], &tgts[i])))
+            return;
+        push_to(tgts[i], 100 + i, 500);
+    }
+    snprintf(cfg.dir, sizeof(cfg.dir), "/t/apart");
+    cfg.wal_bytes = 16 << 20;
+    cfg.meta_bytes = 8 << 20;
+    cfg.data_bytes = 8 << 20;
+    cfg.pending = NULL;
+    if (!EXPECT_OK(bio_format(f->xs, &cfg)) || !EXPECT_OK(bio_open(f->xs, &cfg, &apart)))
+        return;
+    push_to(apart, 50, 500);
+
+    /* The second one has something in memory that is not durable yet when the first one's write fails. */
+    sim_disk_errors_set(f->sim, "h0", dt_of(f)->dev.path, 1000000);
+    EXPECT_OK(push(tgts[0], 100, 500, &lsn));
+    EXPECT_ERR(bio_wal_wait(tgts[0], lsn), NVME_IO);
+    sim_disk_errors_set(f->sim, "h0", dt_of(f)->dev.path, 0);
+    for (uint32_t i = 0; i < STORE_NR; i++) {
+        EXPECT_ERR(bio_status(tgts[i]), NVME_IO);
+    }
+    EXPECT_OK(bio_status(apart));
+    EXPECT_OK(push(tgts[1], 101, 500, &lsn));
+    EXPECT_ERR(bio_wal_wait(tgts[1], lsn), NVME_IO); /* though the device takes it */
+    EXPECT_ERR(umem_tx_admit(bio_umem(tgts[1])), NVME_IO);
+    EXPECT_ERR(bio_checkpoint(tgts[2]), NVME_IO);
+    EXPECT_EQ(probe_hits("bio.tgt.neighbour_failed"), probes + 2);
+    push_to(apart, 60, 500);
+    for (uint32_t i = 0; i < STORE_NR; i++) {
+        bio_close(tgts[i]);
+    }
+    bio_close(apart);
+    drop(f);
+
+    if (!EXPECT_OK(take(f))) /* a new start, and the device is well */
+        return;
+    for (uint32_t i = 0; i < STORE_NR; i++) {
+        cfgs[i] = cfg_of(f, stores[i].tgt_idx);
+        if (!EXPECT_OK(bio_open(f->xs, &cfgs[i], &tgts[i])))
+            return;
+        EXPECT_OK(bio_status(tgts[i]));
+        EXPECT_GE(list_check(tgts[i]), 100 + i);
+        push_to(tgts[i], 200, 500);
+        bio_close(tgts[i]);
+    }
+    drop(f);
+}
+
+/* Goal: a write that fails on a device stops every target there, each before it promises anything more (DEV-5), and nobody elsewhere. */
+TEST_ON(bio_dev, failure_stops_neighbours, BACKEND_SIM)
+{
+    struct dev_test dt;
+    struct fix f;
+
+    if (fix_init(&f)) {
+        dt_init(&f, &dt);
+        fix_run(&f, body_neighbours);
+    }
+    fix_fini(&f);
 }

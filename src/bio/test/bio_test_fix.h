@@ -80,6 +80,9 @@ fix_dev_take(struct fix *f)
     if (EXPECT_OK(bio_dev_take(f->xs, &cfg, NULL, &dev)))
         bio_dev_place(dev, &f->cfg);
     bio_dev_release(dev);
+    for (uint32_t role = 0; role < BIO_ROLE_NR; role++) {
+        f->cfg.places[role].has_failed = NULL; /* nobody else is there */
+    }
 }
 
 static inline bool fix_run(struct fix *f, void (*fn)(struct fix *f));
