@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cluster"))
@@ -573,6 +574,26 @@ def test_devices(s):
     refuses_device(other_of(s, "fresh", ("file", [image], size)), image, "belongs to another system")
     small = other_of(s, "small", ("file", [blank_file(os.path.join(s.dir, "small"), 100 << 20)], size))
     refuses_device(small, os.path.join(s.dir, "small"), "too few for what shall lie on it")
+
+
+@suite.test
+def test_ram_without_tmpfs(s):
+    """Class ram on a disk is refused, in a line that says what to do; on a tmpfs it starts."""
+    kind = subprocess.run(["stat", "-f", "-c", "%T", s.dir], capture_output=True, text=True).stdout.strip()
+    s.engines, s.targets, s.kind = 1, 1, "ram"
+    if kind not in ("tmpfs", "ramfs"):
+        refuses(s, f"{s.storage[0]} is not on a tmpfs", "mount -t tmpfs", "class file")
+        expect(not os.path.exists(s.storage[0]), "nothing was made there")
+        s.env["CAIRN_RAM_ANYWHERE"] = "1"
+        s.start().stop()
+        shutil.rmtree(s.storage[0])
+        del s.env["CAIRN_RAM_ANYWHERE"]
+    folder = tempfile.mkdtemp(prefix="cairn-ram-", dir="/dev/shm")
+    try:
+        s.storage = [os.path.join(folder, "a", "b")]
+        s.start().stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @suite.test

@@ -256,6 +256,7 @@ tier_read(struct reader *reader, struct server_engine_cfg *engine, const yaml_no
     if (rc != 0)
         return rc;
     is_kdev = strcmp(tier.class, "kdev") == 0;
+    engine->is_ram |= strcmp(tier.class, "ram") == 0;
     if (tier.list == NULL) {
         if (is_kdev)
             return mistake(reader, node, "storage: class kdev needs bdev_list, the block devices");

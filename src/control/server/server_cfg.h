@@ -49,6 +49,7 @@ struct server_dev_cfg {
 struct server_engine_cfg {
     uint32_t targets;
     char dir[SERVER_PATH_BYTES];
+    bool is_ram; /* class ram: dir lies on a tmpfs */
     uint32_t dev_nr;
     struct server_dev_cfg devs[SERVER_DEVS_NR_MAX];
     uint64_t meta_bytes, data_bytes; /* of one target; 0: default */

@@ -12,12 +12,14 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +51,45 @@ dirs_make(const char *path)
         part[i] = '\0';
         if (mkdir(part, 0700) != 0 && errno != EEXIST)
             return err_from_errno(errno);
+    }
+    return 0;
+}
+
+/* Does the directory lie, or would it lie, in memory? */
+static bool
+is_in_memory(const char *dir)
+{
+    char path[SERVER_PATH_BYTES];
+    struct statfs sfs;
+
+    (void)snprintf(path, sizeof(path), "%s", dir);
+    while (statfs(path, &sfs) != 0) {
+        char *slash = strrchr(path, '/');
+
+        if (errno != ENOENT || slash == NULL || slash == path)
+            return false;
+        *slash = '\0';
+    }
+    return sfs.f_type == TMPFS_MAGIC || sfs.f_type == RAMFS_MAGIC;
+}
+
+/* ST-10: class ram on a disk would be as slow as the disk, and look durable. CAIRN_RAM_ANYWHERE=1, for tests, allows it. */
+static int
+ram_check(struct cli *cli, const struct server *server)
+{
+    const char *env = getenv("CAIRN_RAM_ANYWHERE");
+
+    if (env != NULL && strcmp(env, "1") == 0)
+        return 0;
+    for (uint32_t i = 0; i < server->cfg.engine_nr; i++) {
+        const struct server_engine_cfg *engine = &server->cfg.engines[i];
+
+        if (engine->is_ram && !is_in_memory(engine->dir)) {
+            return cli_fail(cli, -DER_INVAL,
+                "engine %u: scm_mount %s is not on a tmpfs, as class ram wants it: mount one there "
+                "(mount -t tmpfs), or use class file",
+                i, engine->dir);
+        }
     }
     return 0;
 }
@@ -121,6 +162,8 @@ prepare(struct cli *cli, struct server *server, const char *path)
     char sock[SERVER_PATH_BYTES + 32];
     int rc = server_cfg_load(path, &server->cfg, cli->err, sizeof(cli->err));
 
+    if (rc == 0)
+        rc = ram_check(cli, server);
     if (rc != 0)
         return rc;
     rc = engine_path_find(server);
