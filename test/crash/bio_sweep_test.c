@@ -11,6 +11,8 @@
  *
  * The user's root is a table of slots. A transaction changes one to three slots of its writer: a block of memory, an extent of
  * data, or both; the old ones are freed. The data role is small, so that freed space is wanted at once.
+ *
+ * Some sweeps run on a device that is shared with a second target, which counts: what it acknowledged must be there, too.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "base/util.h"
-#include "bio/bio.h"
+#include "bio/bio_dev.h"
 #include "harness/harness.h"
 #include "plat/plat_sim.h"
 
@@ -60,6 +62,7 @@ struct plan {
     uint32_t block_max; /* bytes */
     uint32_t extents_pct; /* how many changes touch extents */
     uint64_t wal_bytes;
+    bool on_device;
 };
 
 struct sweep {
@@ -68,6 +71,9 @@ struct sweep {
     struct xstream *xs;
     struct bio_tgt *tgt;
     struct bio_cfg cfg;
+    struct bio_dev *dev, *dev_pending; /* with plan->on_device, and: */
+    struct bio_tgt *next; /* the second target there */
+    uint64_t next_acked, next_issued;
     const struct plan *plan;
     uint64_t seed;
     uint64_t ver; /* patterns given out */
@@ -306,14 +312,38 @@ reader_main(void *arg)
     }
 }
 
+/* The second target on the device counts, while the others write. */
+static void
+next_main(void *arg)
+{
+    struct sweep *s = arg;
+    struct umem *um = bio_umem(s->next);
+
+    while (s->writing_nr > 0) {
+        struct umem_tx tx;
+        uint64_t lsn = 0;
+
+        if (!EXPECT_OK(umem_tx_admit(um)) || !EXPECT_OK(umem_tx_begin(um, 0, 0, &tx)))
+            return;
+        EXPECT_OK(umem_tx_range(&tx, umem_root(um), 8));
+        s->next_issued = ++*(uint64_t *)umem_ptr(um, umem_root(um));
+        umem_tx_commit(&tx, &lsn);
+        if (!EXPECT_OK(bio_wal_wait(s->next, lsn)))
+            return;
+        s->next_acked = s->next_issued;
+    }
+}
+
 static void
 body_work(void *arg)
 {
     struct sweep *s = arg;
     struct writer ws[WRITER_NR + READER_NR_MAX];
-    struct ult *ults[WRITER_NR + READER_NR_MAX];
+    struct ult *ults[WRITER_NR + READER_NR_MAX], *next = NULL;
 
     s->writing_nr = WRITER_NR;
+    if (s->next != NULL)
+        EXPECT_OK(ult_create(s->xs, ULT_SERVICE, next_main, s, &next));
     s->stopped = false;
     for (uint32_t i = 0; i < WRITER_NR + s->plan->reader_nr; i++) {
         ws[i].s = s;
@@ -325,6 +355,8 @@ body_work(void *arg)
     for (uint32_t i = 0; i < WRITER_NR + s->plan->reader_nr; i++) {
         ult_join(ults[i]);
     }
+    if (next != NULL)
+        ult_join(next);
     s->done = true;
 }
 
@@ -406,13 +438,79 @@ state_check(struct sweep *s)
     return ok;
 }
 
+/* Take the device and find our places; the second target's configuration. */
+static bool
+device_take(struct sweep *s, struct bio_cfg *ret_next)
+{
+    struct bio_dev_store stores[2];
+    struct bio_dev_cfg dev = {.path = "/t/dev",
+        .file_bytes = UINT64_C(128) << 20,
+        .rank = 1,
+        .stores = stores,
+        .store_nr = 2,
+        .pending = &s->dev_pending};
+
+    for (uint32_t i = 0; i < 2; i++) {
+        stores[i] = (struct bio_dev_store){.tgt_idx = 1 - i, /* ours lies behind the other's */
+            .roles = 1 << BIO_ROLE_WAL | 1 << BIO_ROLE_META | 1 << BIO_ROLE_DATA,
+            .wal_bytes = s->cfg.wal_bytes,
+            .meta_bytes = s->cfg.meta_bytes,
+            .data_bytes = s->cfg.data_bytes};
+    }
+    if (!EXPECT_OK(s->plat->ops->dir_create(s->plat, "/t")) ||
+        !EXPECT_OK(bio_dev_take(s->xs, &dev, NULL, &s->dev)))
+        return false;
+    *ret_next = s->cfg;
+    ret_next->tgt_idx = 1;
+    ret_next->pending = &s->next;
+    snprintf(ret_next->dir, sizeof(ret_next->dir), "/t/d1");
+    bio_dev_place(s->dev, &s->cfg);
+    bio_dev_place(s->dev, ret_next);
+    return true;
+}
+
+static bool
+next_check(struct sweep *s)
+{
+    uint64_t value = *(uint64_t *)umem_ptr(bio_umem(s->next), umem_root(bio_umem(s->next)));
+
+    if (!EXPECT_GE(value, s->next_acked) || !EXPECT_LE(value, s->next_issued) ||
+        !EXPECT_OK(bio_check(s->next)))
+        return false;
+    s->next_acked = s->next_issued = value;
+    return true;
+}
+
+static bool
+reopen(struct sweep *s)
+{
+    struct bio_cfg next;
+
+    if (s->plan->on_device &&
+        (!device_take(s, &next) || !EXPECT_OK(bio_open(s->xs, &next, &s->next)) || !next_check(s)))
+        return false;
+    return EXPECT_OK(bio_open(s->xs, &s->cfg, &s->tgt)) && state_check(s);
+}
+
 static void
 body_reopen(void *arg)
 {
     struct sweep *s = arg;
 
-    s->stopped = !EXPECT_OK(bio_open(s->xs, &s->cfg, &s->tgt)) || !state_check(s);
+    s->stopped = !reopen(s);
     s->done = true;
+}
+
+static bool
+format(struct sweep *s)
+{
+    struct bio_cfg next;
+
+    if (s->plan->on_device &&
+        (!device_take(s, &next) || !EXPECT_OK(bio_format(s->xs, &next)) ||
+            !EXPECT_OK(bio_open(s->xs, &next, &s->next))))
+        return false;
+    return EXPECT_OK(bio_format(s->xs, &s->cfg)) && EXPECT_OK(bio_open(s->xs, &s->cfg, &s->tgt));
 }
 
 static void
@@ -420,8 +518,7 @@ body_format(void *arg)
 {
     struct sweep *s = arg;
 
-    s->stopped =
-        !EXPECT_OK(bio_format(s->xs, &s->cfg)) || !EXPECT_OK(bio_open(s->xs, &s->cfg, &s->tgt));
+    s->stopped = !format(s);
     s->done = true;
 }
 
@@ -444,7 +541,12 @@ reap(void *arg)
     xstream_abandon(s->xs);
     if (s->tgt != NULL)
         bio_abandon(s->tgt);
-    s->tgt = NULL;
+    if (s->next != NULL)
+        bio_abandon(s->next);
+    s->tgt = s->next = NULL;
+    bio_dev_abandon(s->dev);
+    bio_dev_abandon(s->dev_pending);
+    s->dev = s->dev_pending = NULL;
     xstream_destroy(s->xs);
     s->xs = NULL;
 }
@@ -583,19 +685,27 @@ static const struct plan plan_small = {
 static const struct plan plan_large = {
     .tx_nr = 40, .reader_nr = 3, .block_max = 8192, .extents_pct = 40, .wal_bytes = 16 << 20};
 
+/* The same on a device that is shared. */
+static const struct plan plan_device = {.tx_nr = 40,
+    .reader_nr = 1,
+    .block_max = 6000,
+    .extents_pct = 50,
+    .wal_bytes = 16 << 20,
+    .on_device = true};
+
 /*
  * Goal: what a restarted process found and showed survives power loss, though its predecessor was killed with writes in flight.
  * Method: kill -9 at a random time, open, compare, lose power at once, open, compare.
  */
 static void
-kill_rounds(uint32_t nr)
+kill_rounds(const struct plan *plan, uint32_t nr)
 {
     static struct sweep s;
     struct rng rng;
 
     rng_init(&rng, test_seed());
     for (uint32_t round = 0; round < nr && !test_failed(); round++) {
-        if (sweep_init(&s, &plan_large, test_seed() + round, round % 2 == 1)) {
+        if (sweep_init(&s, plan, test_seed() + round, round % 2 == 1)) {
             s.done = false;
             EXPECT_OK(xstream_post(s.xs, ULT_SERVICE, body_work, &s));
             sim_run_for(s.sim, rng_range(&rng, 10000, 8000000));
@@ -621,14 +731,26 @@ TEST_ON(bio_sweep, short_large, BACKEND_SIM)
     sweep_all(&plan_large, test_seed() + 3, 11, 100);
 }
 
+TEST_ON(bio_sweep, short_device, BACKEND_SIM)
+{
+    sweep_all(&plan_device, test_seed() + 5, 61, 100);
+}
+
+TEST_ON(bio_sweep, every_ninth_write_device, BACKEND_SIM)
+{
+    sweep_all(&plan_device, test_seed() + 4, 9, 100);
+}
+
 TEST_ON(bio_sweep, short_kill_then_power_loss, BACKEND_SIM)
 {
-    kill_rounds(20);
+    kill_rounds(&plan_large, 18);
+    kill_rounds(&plan_device, 4);
 }
 
 TEST_ON(bio_sweep, every_kill_then_power_loss, BACKEND_SIM)
 {
-    kill_rounds(100);
+    kill_rounds(&plan_large, 100);
+    kill_rounds(&plan_device, 40);
 }
 
 TEST_ON(bio_sweep, every_write_large, BACKEND_SIM)

@@ -359,7 +359,9 @@ body_roles(struct fix *f)
             bio_close(tgt);
         }
         drop(f);
-        EXPECT_OK(take(f));
+        if (!EXPECT_OK(take(f)))
+            return;
+        bio_dev_place(dt->taken, &cfg);
         EXPECT_OK(bio_formatted(f->xs, &cfg, &yes));
         EXPECT(yes);
         if (EXPECT_OK(bio_open(f->xs, &cfg, &tgt))) {
