@@ -552,7 +552,7 @@ block_find(const struct umem_cls *cls, struct umem_vol *v, const uint8_t *mem)
 }
 
 int
-umem_alloc(struct umem_tx *tx, uint32_t len, uint64_t *ret_off)
+umem_alloc_part(struct umem_tx *tx, uint32_t len, uint32_t clear_len, uint64_t *ret_off)
 {
     struct umem *um = tx->um;
     uint32_t len8 = ALIGN_UP(len, 8u), c, page, idx, in_page, bit_off;
@@ -599,7 +599,8 @@ umem_alloc(struct umem_tx *tx, uint32_t len, uint64_t *ret_off)
 
     page_touch(um, page);
     mem[bit_off] = (uint8_t)(mem[bit_off] | 1u << (idx % 8));
-    memset(mem + in_page, 0, len8);
+    memset(mem + in_page, 0, MIN(clear_len, len));
+    memset(mem + in_page + len, 0, len8 - len);
     um->used_bytes += cls->bytes;
     if (v->free_nr == 1) {
         partial_del(um, c, page);
@@ -608,6 +609,12 @@ umem_alloc(struct umem_tx *tx, uint32_t len, uint64_t *ret_off)
     v->free_nr--;
     *ret_off = ((uint64_t)page << UMEM_PAGE_BITS) + in_page;
     return 0;
+}
+
+int
+umem_alloc(struct umem_tx *tx, uint32_t len, uint64_t *ret_off)
+{
+    return umem_alloc_part(tx, len, len, ret_off);
 }
 
 /* Class and number of the live block at off. Errors: AGAIN, DF_INVAL. */

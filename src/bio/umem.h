@@ -101,6 +101,9 @@ umem_tx_begin(struct umem *um, uint32_t flags, uint64_t shard, struct umem_tx *r
 CAIRN_MUST_CHECK int umem_tx_range(struct umem_tx *tx, uint64_t off, uint32_t len);
 /** A block of at least `len` (1..UMEM_ALLOC_BYTES_MAX) bytes, zeroed, 8-aligned. Errors: NOSPACE; AGAIN not resident; OVERFLOW. */
 CAIRN_MUST_CHECK int umem_alloc(struct umem_tx *tx, uint32_t len, uint64_t *ret_off);
+/** The same, but only the first `clear_len` bytes are zeroed (and what is beyond `len`): the caller writes all others before the commit. */
+CAIRN_MUST_CHECK int
+umem_alloc_part(struct umem_tx *tx, uint32_t len, uint32_t clear_len, uint64_t *ret_off);
 /** Free a block; `off` as umem_alloc() gave it. Errors: AGAIN not resident; DF_INVAL not a live block. */
 CAIRN_MUST_CHECK int umem_free(struct umem_tx *tx, uint64_t off);
 /** Visible now; durable once bio_wal_wait() has passed *ret_lsn. Never fails: what can fail was checked before. An empty one gives the last lsn. */

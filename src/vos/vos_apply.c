@@ -72,7 +72,7 @@ ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *da
     uint32_t bytes = fixed + csums_len + (is_big ? 0 : (uint32_t)len);
     struct vos_ver_df *ver;
     uint8_t *csums;
-    int rc = vos_alloc(op, bytes, ret_off, &ver);
+    int rc = vos_alloc_part(op, bytes, fixed + csums_len, ret_off, &ver);
 
     if (rc != 0)
         return rc;

@@ -68,11 +68,11 @@ vos_ptr(struct vos_op *op, uint64_t off, uint32_t len, void *ret_ptr)
     return 0;
 }
 
-/** A new zeroed block, charged to the operation. */
+/** A new block, charged to the operation; zeroed up to `clear_len`, the rest is for the caller to write. */
 CAIRN_MUST_CHECK static inline int
-vos_alloc(struct vos_op *op, uint32_t len, uint64_t *ret_off, void *ret_ptr)
+vos_alloc_part(struct vos_op *op, uint32_t len, uint32_t clear_len, uint64_t *ret_off, void *ret_ptr)
 {
-    int rc = umem_alloc(op->tx, len, ret_off);
+    int rc = umem_alloc_part(op->tx, len, clear_len, ret_off);
 
     if (CAIRN_UNLIKELY(rc != 0))
         return rc;
@@ -81,6 +81,13 @@ vos_alloc(struct vos_op *op, uint32_t len, uint64_t *ret_off, void *ret_ptr)
     op->fresh[op->fresh_next].len = len;
     op->fresh_next = (op->fresh_next + 1) % VOS_FRESH_NR;
     return vos_ptr(op, *ret_off, len, ret_ptr);
+}
+
+/** A new zeroed block, charged to the operation. */
+CAIRN_MUST_CHECK static inline int
+vos_alloc(struct vos_op *op, uint32_t len, uint64_t *ret_off, void *ret_ptr)
+{
+    return vos_alloc_part(op, len, len, ret_off, ret_ptr);
 }
 
 /** Free a block of which `len` bytes were asked for. */

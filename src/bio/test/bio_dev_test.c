@@ -583,6 +583,7 @@ body_flip(struct fix *f)
     }
     if (!EXPECT_OK(take(f)))
         return;
+    bio_dev_place(dt->taken, &cfg);
     for (uint32_t bit = 0; bit < 8 * 512 && !test_failed(); bit += 3) { /* superblock and seal */
         uint8_t b = (uint8_t)(1u << bit % 8);
 

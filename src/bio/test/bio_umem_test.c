@@ -473,6 +473,41 @@ TEST(bio_umem, bad_arguments)
 }
 
 /* Goal: a transaction that grows too large is refused at the limit, and its abort restores all of it. */
+/* Goal: of a block that is not cleared as a whole, the head and what is beyond the length are zero, whatever lay there before. */
+TEST(bio_umem, block_cleared_in_part)
+{
+    struct fake f;
+    struct umem_tx tx;
+    uint64_t lsn, first = 0, off = 0;
+    uint8_t *mem;
+
+    if (!fake_init(&f))
+        return;
+    for (uint32_t clear = 0; clear <= 101; clear += 20 + (clear == 80)) {
+        EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
+        EXPECT_OK(umem_alloc(&tx, 104, &first));
+        memset(umem_ptr(f.um, first), 0xee, 104);
+        umem_tx_commit(&tx, &lsn);
+        EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
+        EXPECT_OK(umem_free(&tx, first));
+        umem_tx_commit(&tx, &lsn);
+
+        EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
+        EXPECT_OK(umem_alloc_part(&tx, 101, clear, &off));
+        EXPECT_EQ(off, first);
+        mem = umem_ptr(f.um, off);
+        for (uint32_t i = 0; i < 104; i++) {
+            if (i < clear || i >= 101)
+                EXPECT_EQ(mem[i], 0);
+        }
+        EXPECT(clear > 100 || mem[100] == 0xee); /* it is the caller's to write */
+        memset(mem + clear, 0x11, 101 - clear);
+        EXPECT_OK(umem_free(&tx, off));
+        umem_tx_commit(&tx, &lsn);
+    }
+    fake_fini(&f);
+}
+
 TEST(bio_umem, overflow)
 {
     struct fake f;
