@@ -25,7 +25,7 @@ struct check {
     struct vos_tgt *tgt;
     uint32_t frame_nr;
     struct frame frames[FRAMES_NR];
-    uint64_t gc_next;
+    uint64_t gc_next, gc_nr;
     bool gc_started, is_done;
     int64_t meta, data, objs; /* of the container at hand */
     int64_t pool_meta; /* of the pool at hand, containers left out */
@@ -306,6 +306,20 @@ check_pool_end(struct check *c, struct vos_op *op, uint64_t rec)
     return (uint64_t)c->pool_meta == pool->meta_used ? 0 : vos_bad(rec, "counter of a pool");
 }
 
+/* The record at the cursor comes after the one with this key: a walk over damaged nodes has an end (ST-9). */
+static int
+check_order(struct vos_btr *t, const struct vos_btr_key *before)
+{
+    uint64_t hkey = vos_btr_hkey(t);
+    int cmp = 0, rc = 0;
+
+    if (hkey == before->hkey && !t->kind->is_inline)
+        rc = t->kind->cmp(t->op, before, vos_btr_rec(t), &cmp);
+    if (rc != 0)
+        return rc;
+    return hkey > before->hkey || cmp < 0 ? 0 : vos_bad(t->df_off, "order of a tree");
+}
+
 /* One record of the topmost tree. */
 static int
 check_step(struct check *c, struct vos_op *op)
@@ -332,6 +346,8 @@ check_step(struct check *c, struct vos_op *op)
             rc = vos_btr_search(&t, &key, &exact);
         if (rc == 0)
             rc = exact ? vos_btr_next(&t) : vos_bad(f->df_off, "order of a tree");
+        if (rc == 0)
+            rc = check_order(&t, &key);
     }
     if (rc == -DER_NONEXIST) {
         c->frame_nr--;
@@ -354,6 +370,7 @@ check_step(struct check *c, struct vos_op *op)
 static int
 check_gc_next(struct check *c, struct vos_op *op)
 {
+    struct umem_stats stats;
     struct vos_root_df *root;
     struct vos_gc_df *gc;
     int rc = vos_root(op, c->tgt, &root);
@@ -371,7 +388,9 @@ check_gc_next(struct check *c, struct vos_op *op)
     rc = vos_ptr(op, c->gc_next, sizeof(*gc), &gc);
     if (rc != 0)
         return rc;
-    if (gc->magic != VOS_GC_MAGIC || umem_block_bytes(op->um, c->gc_next) < sizeof(*gc))
+    umem_stats_get(op->um, &stats);
+    if (gc->magic != VOS_GC_MAGIC || umem_block_bytes(op->um, c->gc_next) < sizeof(*gc) ||
+        c->gc_nr++ > stats.arena_bytes / sizeof(*gc)) /* a ring */
         return vos_bad(c->gc_next, "collector's queue");
     c->skip_counters = gc->id == VOS_TREE_POOL;
     if (gc->id == VOS_TREE_CONT) {

@@ -336,7 +336,8 @@ walk_ult(void *arg)
     must(daos_array_generate_oid(h.coh, &oids[2], false, OC_SX, 0, 0), "oid");
     must(daos_obj_open(h.coh, oids[0], DAOS_OO_RW, &h.obj, NULL), "obj");
     must(daos_kv_open(h.coh, oids[1], DAOS_OO_RW, &h.kv, NULL), "kv");
-    must(daos_array_open_with_attr(h.coh, oids[2], DAOS_TX_NONE, DAOS_OO_RW, 1, 256, &h.arr, NULL), "arr");
+    must(daos_array_open_with_attr(h.coh, oids[2], DAOS_TX_NONE, DAOS_OO_RW, 1, 256, &h.arr, NULL),
+        "arr");
     st->is_open = true;
     for (uint32_t i = 0; i < WALK_NR; i++) {
         call_make(&h, first + i);
@@ -390,7 +391,8 @@ server_start(struct stage *st)
             (struct rpc_handler){ops[st->handler_nr].opcode, ULT_SERVICE, answer};
     }
     must(sim_node_start(st->sim, "e", "e", &st->splat), "node");
-    must(xstream_create(st->splat, &(struct xstream_opts){.name = "e", .cpu = UINT32_MAX}, &st->sxs), "xs");
+    must(xstream_create(st->splat, &(struct xstream_opts){.name = "e", .cpu = UINT32_MAX}, &st->sxs),
+        "xs");
     for (uint32_t t = 0; t < TAGS_NR; t++) {
         struct rpc_ctx_opts opts = {.xs = st->sxs,
             .listen_uri = st->uris[t],
@@ -422,10 +424,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     must(poolmap_create(&desc, 1, &st->map), "map");
     must(sim_create(&opts, &st->sim), "sim");
     server_start(st);
-    st->rank = (struct client_rank){.rank = 0, .incarnation = 50, .uri_nr = TAGS_NR, .uris = st->uris};
-    st->sys = (struct client_sys){.name = "fuzz", .uuid = SYSTEM_UUID, .rank_nr = 1, .ranks = &st->rank};
+    st->rank =
+        (struct client_rank){.rank = 0, .incarnation = 50, .uri_nr = TAGS_NR, .uris = st->uris};
+    st->sys =
+        (struct client_sys){.name = "fuzz", .uuid = SYSTEM_UUID, .rank_nr = 1, .ranks = &st->rank};
     must(sim_node_start(st->sim, "c", "c", &st->cplat), "node");
-    must(xstream_create(st->cplat, &(struct xstream_opts){.name = "c", .cpu = UINT32_MAX}, &st->cxs), "xs");
+    must(xstream_create(st->cplat, &(struct xstream_opts){.name = "c", .cpu = UINT32_MAX}, &st->cxs),
+        "xs");
     copts.plat = st->cplat;
     copts.xs = st->cxs;
     must(client_create(&copts, &st->client), "client");
