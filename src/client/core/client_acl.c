@@ -24,21 +24,6 @@ struct acl_args {
     char user[DAOS_ACL_MAX_PRINCIPAL_BUF_LEN], group[DAOS_ACL_MAX_PRINCIPAL_BUF_LEN]; /* "": stays */
 };
 
-static int
-cont_get(daos_handle_t coh, bool needs_write, struct client_cont **ret_cont)
-{
-    struct client_cont *cont;
-    int rc = client_cont_of(client_self(), coh.cookie, &cont);
-
-    if (rc != 0)
-        return rc;
-    if (needs_write && (cont->flags & (DAOS_COO_RW | DAOS_COO_EX)) == 0)
-        return CAIRN_ERR(NO_PERM);
-    client_cont_get(cont);
-    *ret_cont = cont;
-    return 0;
-}
-
 /* ---- requests ----------------------------------------------------------------------------------------------------------- */
 
 static int
@@ -83,7 +68,7 @@ get_ult(void *arg)
     struct client_cont *cont;
     daos_prop_t *prop;
     struct arena arena;
-    int rc = cont_get(args->coh, false, &cont);
+    int rc = client_cont_take(args->coh.cookie, false, &cont);
 
     if (rc != 0)
         return rc;
@@ -195,7 +180,7 @@ change_ult(void *arg)
 {
     struct acl_args *args = arg;
     struct client_cont *cont;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;
@@ -241,7 +226,7 @@ overwrite_ult(void *arg)
         .type = DAOS_PROP_CO_ACL, .bytes = {args->acl, sizeof(*args->acl) + args->acl->dal_len}};
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;
@@ -272,7 +257,7 @@ owner_ult(void *arg)
     struct client_cont *cont;
     struct arena arena;
     uint32_t nr = 0;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;
@@ -339,7 +324,7 @@ status_ult(void *arg)
     struct proto_prop_rep rep;
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;

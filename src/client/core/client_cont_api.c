@@ -53,21 +53,6 @@ pool_get(daos_handle_t poh, bool needs_write, struct client_pool **ret_pool)
     return 0;
 }
 
-static int
-cont_get(daos_handle_t coh, bool needs_write, struct client_cont **ret_cont)
-{
-    struct client_cont *cont;
-    int rc = client_cont_of(client_self(), coh.cookie, &cont);
-
-    if (rc != 0)
-        return rc;
-    if (needs_write && (cont->flags & (DAOS_COO_RW | DAOS_COO_EX)) == 0)
-        return CAIRN_ERR(NO_PERM);
-    client_cont_get(cont);
-    *ret_cont = cont;
-    return 0;
-}
-
 /* ---- create and destroy -------------------------------------------------------------------------------------------------- */
 
 /* The label given beside the list goes into it; another one in the list is a contradiction. */
@@ -306,7 +291,7 @@ close_ult(void *arg)
 {
     struct cont_args *args = arg;
     struct client_cont *cont;
-    int rc = cont_get(args->coh, false, &cont);
+    int rc = client_cont_take(args->coh.cookie, false, &cont);
 
     if (rc != 0)
         return rc;
@@ -339,7 +324,7 @@ query_ult(void *arg)
     struct proto_cont_query_req req;
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, false, &cont);
+    int rc = client_cont_take(args->coh.cookie, false, &cont);
 
     if (rc != 0)
         return rc;
@@ -373,7 +358,7 @@ set_prop_ult(void *arg)
     struct proto_prop_req req;
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;
@@ -451,7 +436,7 @@ alloc_oids_ult(void *arg)
     struct proto_cont_oid_alloc_req req;
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;

@@ -2,6 +2,8 @@
 /* References, leaders and maps of pools and containers: what every public call on them shares. */
 #include "client/core/client_pool.h"
 
+#include "daos_cont.h"
+
 #include "base/assert.h"
 #include "base/util.h"
 
@@ -139,6 +141,21 @@ client_cont_of(struct daos_client *client, uint64_t cookie, struct client_cont *
 
     if (cont == NULL)
         return CAIRN_ERR(NO_HDL);
+    *ret_cont = cont;
+    return 0;
+}
+
+int
+client_cont_take(uint64_t cookie, bool needs_write, struct client_cont **ret_cont)
+{
+    struct client_cont *cont;
+    int rc = client_cont_of(client_self(), cookie, &cont);
+
+    if (rc != 0)
+        return rc;
+    if (needs_write && (cont->flags & (DAOS_COO_RW | DAOS_COO_EX)) == 0)
+        return CAIRN_ERR(NO_PERM);
+    client_cont_get(cont);
     *ret_cont = cont;
     return 0;
 }

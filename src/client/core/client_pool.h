@@ -51,6 +51,9 @@ CAIRN_MUST_CHECK int
 client_pool_of(struct daos_client *client, uint64_t cookie, struct client_pool **ret_pool);
 CAIRN_MUST_CHECK int
 client_cont_of(struct daos_client *client, uint64_t cookie, struct client_cont **ret_cont);
+/** The same, kept until client_cont_put(); `needs_write` for what changes it. Errors: NO_HDL; NO_PERM opened for reading only. */
+CAIRN_MUST_CHECK int
+client_cont_take(uint64_t cookie, bool needs_write, struct client_cont **ret_cont);
 
 /** A request to the pool's service; finds its leader by hints. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_pool_call(

@@ -29,21 +29,6 @@ struct snap_args {
     daos_handle_t *ret_hdl;
 };
 
-static int
-cont_get(daos_handle_t coh, bool needs_write, struct client_cont **ret_cont)
-{
-    struct client_cont *cont;
-    int rc = client_cont_of(client_self(), coh.cookie, &cont);
-
-    if (rc != 0)
-        return rc;
-    if (needs_write && (cont->flags & (DAOS_COO_RW | DAOS_COO_EX)) == 0)
-        return CAIRN_ERR(NO_PERM);
-    client_cont_get(cont);
-    *ret_cont = cont;
-    return 0;
-}
-
 /* False: too long. */
 static bool
 name_take(struct snap_args *args, const char *name)
@@ -68,7 +53,7 @@ create_ult(void *arg)
     struct proto_snap_create_req req;
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;
@@ -113,7 +98,7 @@ destroy_ult(void *arg)
     struct proto_empty rep = {0};
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;
@@ -144,7 +129,7 @@ set_ult(void *arg)
     struct proto_empty rep = {0};
     struct client_cont *cont;
     struct arena arena;
-    int rc = cont_get(args->coh, true, &cont);
+    int rc = client_cont_take(args->coh.cookie, true, &cont);
 
     if (rc != 0)
         return rc;
@@ -245,7 +230,7 @@ list_ult(void *arg)
 {
     struct snap_args *args = arg;
     struct client_cont *cont;
-    int rc = cont_get(args->coh, false, &cont);
+    int rc = client_cont_take(args->coh.cookie, false, &cont);
 
     if (rc != 0)
         return rc;
@@ -329,7 +314,7 @@ view_open(struct snap_args *args, const char *name, struct client_cont **ret_vie
 {
     struct client_snap snap;
     struct client_cont *cont;
-    int rc = cont_get(args->coh, false, &cont);
+    int rc = client_cont_take(args->coh.cookie, false, &cont);
 
     if (rc != 0)
         return rc;

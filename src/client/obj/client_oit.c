@@ -125,11 +125,10 @@ open_ult(void *arg)
 {
     struct oit_args *args = arg;
     struct client_cont *cont;
-    int rc = client_cont_of(client_self(), args->coh.cookie, &cont);
+    int rc = client_cont_take(args->coh.cookie, false, &cont);
 
     if (rc != 0)
         return rc;
-    client_cont_get(cont);
     rc = open_it(cont, args);
     client_cont_put(cont);
     return rc;
