@@ -363,6 +363,74 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
     const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);
 
+/* ---- old versions --------------------------------------------------------------------------------------------------- */
+
+enum { VOS_AGG_SNAPS_NR_MAX = 65536 };
+
+/* What a pass did so far. */
+struct vos_agg_stat {
+    uint64_t obj_nr, key_nr, ver_nr; /* looked at: objects, dkeys and akeys, versions */
+    uint64_t obj_skip_nr; /* objects passed over: nothing changed in them since an earlier pass */
+    uint64_t obj_del_nr, key_del_nr, ver_del_nr,
+        log_del_nr; /* freed: objects, keys, versions (holes, too), entries of incarnation logs */
+    uint64_t merge_in_nr, merge_out_nr; /* extents merged, and those that took their place */
+    uint64_t merge_bytes; /* read and written for that */
+    uint64_t move_nr, move_bytes; /* values moved from the metadata to the data role */
+    uint64_t meta_freed,
+        data_freed; /* bytes given back less those taken, over steps that gave back more; reused once nobody reads them (ST-4) */
+    uint64_t meta_taken, data_taken; /* the same over steps that took more (merging) */
+    uint64_t csum_bad_nr; /* values that do not match their checksum: logged, and left as they are */
+    uint64_t left_nr; /* places that could not be worked on now: no space to merge, or changed all the time */
+    uint64_t step_nr; /* transactions */
+    bool is_finished; /* false: pace() stopped it, or it failed */
+};
+
+struct vos_agg_args {
+    /*
+     * Objects whose newest change is older than `lo` are passed over. 0: the store's own memory of earlier passes decides, which knows the snapshots they went by, so that
+     * 0 is always right, also after snapshots were deleted. 1: everything is looked at.
+     */
+    uint64_t lo;
+    uint64_t hi; /* stable: nothing at or below it is undecided or still to come, and nobody reads below it but at snapshots */
+    const uint64_t *snaps; /* epochs that are read, ascending, without duplicates; those above hi do not matter */
+    uint32_t snap_nr; /* at most VOS_AGG_SNAPS_NR_MAX */
+    uint32_t flags; /* enum vos_agg_flags */
+    /*
+     * Called between steps, at least once for each 512 records looked at or 64 freed; may yield and sleep, and must not close the container. Not 0: stop here (no error). NULL:
+     * go on at once. `stat` is what was done so far.
+     */
+    int (*pace)(void *arg, const struct vos_agg_stat *stat);
+    void *arg;
+};
+
+enum vos_agg_flags {
+    VOS_AGG_NO_MERGE = 1 << 0, /* only give back: under space pressure */
+};
+
+/**
+ * Aggregate: of all versions in each interval between snapshots, and from the last one to hi, keep only what is seen at its end; give the rest back; merge small extents that touch.
+ * AGG-1: what a reader sees at hi, above it, or at a snapshot is the same before, during and after, except that (a) neighbouring extents of a listing may come as one, with the
+ * newest of their epochs, and (b) the newest epoch of an object of which nothing is left is 0. Works in a full store (ST-8), in steps of bounded size, while everything else goes on.
+ * Reads at other epochs below hi see anything. May be called again and again; one at a time for a container (BUSY). What was freed is durable on return.
+ * *ret_stat (may be NULL) is filled always. Errors: INVAL snapshots out of order, or too many; BUSY; NVME_IO; DF_INVAL; NOMEM; NOSYS.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_aggregate(
+    struct vos_cont *cont, const struct vos_agg_args *args, struct vos_agg_stat *ret_stat);
+
+/**
+ * Whether a pass up to `hi` may find something: a value was replaced, a range written again or beside another, anything punched, at or below hi since the last pass that finished;
+ * true after opening the container until then. Of deleted snapshots the caller knows himself. Costs nothing, does not yield.
+ */
+bool vos_cont_agg_is_needed(const struct vos_cont *cont, uint64_t hi);
+
+/**
+ * Remove every version with an epoch in [lo, hi], values, punches and creations, as if they had never been; keys and objects of which nothing is left go, too. What an earlier
+ * aggregation took away does not come back: nothing in the range may have been aggregated. Reads meanwhile see all, some or nothing of them. pace() as above, only it and its
+ * argument are taken from `args` (may be NULL). Errors: INVAL lo is 0 or above hi; BUSY; NVME_IO; DF_INVAL; NOMEM; NOSYS.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_discard(struct vos_cont *cont, uint64_t lo, uint64_t hi,
+    const struct vos_agg_args *args, struct vos_agg_stat *ret_stat);
+
 /* ---- checking ------------------------------------------------------------------------------------------------------- */
 
 /** Walk every tree, verify structure, checksums of inline values, the space accounting against bio and the arena. Errors: DF_INVAL, CSUM (logged). */
