@@ -429,6 +429,10 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
     }
     if (rc == -DER_INPROGRESS)
         a->undecided = at;
+    /* That is a punch of the dkey (TS-2): what was changed in it since does not make it anew. */
+    if (rc == 0 && is_empty && a->args->epoch != 0 &&
+        vos_ts_refuses(&a->tgt->ts, VOS_TS_DKEY, w->h_dkey, op->epoch, true))
+        rc = CAIRN_ERR(TX_RESTART);
     if (rc == 0 && is_empty)
         rc = vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), true);
     if (rc == 0 && is_empty && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
@@ -752,7 +756,8 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
     } else {
         lsn = revealed_lsn(a, rc);
     }
-    if (is_written && op.epoch != 0)
+    /* Not at an epoch that was refused for being too far ahead. */
+    if (is_written && op.epoch != 0 && op.epoch <= a->tgt->clock.last)
         stamp(a, &op);
     vos_bigs_cancel(a->bigs);
     wait_rc = vos_wait(a->tgt, lsn);

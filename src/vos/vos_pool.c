@@ -795,6 +795,7 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     cont->uuid = a->cont;
     cont->off = a->off;
     cont->refs = 1;
+    cont->read_epoch = tgt->read_epoch; /* perhaps its own, from before (TS-1) */
     cont->pool->open_nr++;
     list_add_tail(&cont->link, &tgt->conts);
     *ret_cont = cont;
@@ -828,6 +829,7 @@ vos_cont_close(struct vos_cont *cont)
     CAIRN_ASSERT(cont->refs > 0);
     if (--cont->refs > 0)
         return;
+    cont->tgt->read_epoch = MAX(cont->tgt->read_epoch, cont->read_epoch);
     cont->pool->open_nr--;
     list_del(&cont->link);
     free(cont);

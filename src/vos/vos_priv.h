@@ -61,6 +61,7 @@ struct vos_tgt {
     struct ult_mutex admin; /* creation and destruction, one at a time */
     struct list_head pools;
     struct list_head conts; /* open */
+    uint64_t read_epoch; /* newest listing of objects in any container that was closed since */
     struct ult *gc_ult;
     struct ult_cond gc_wake; /* to the collector */
     struct ult_cond gc_moved; /* from it, after every step */

@@ -1,124 +1,198 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Goal: vos answers like its naive twin. Method: random requests of one to four modifications with conditions; after each, something is read at
- * the newest or at an old epoch and compared; now and then everything is compared, pages are evicted, checkpoints are taken, the store
- * is closed or killed and opened again with replay. With and without colliding hashes.
+ * Goal: vos answers like its naive reference model (vos_ref.h), after every single operation. Method: random operations of every kind (vos_ref_run.c), in rounds on a new store each,
+ * with pages evicted, checkpoints, clean closes, kills and power cuts in between, with and without colliding hashes.
+ *
+ * A round that fails is made shorter: parts of it are left out as long as it still fails, and what is left is printed. `--seed N` runs the same rounds again; CAIRN_MODEL_SAY=1
+ * in the environment prints all operations of each round.
  */
-#include "vos_twin_io.h"
+#include <time.h>
 
-struct model {
-    struct twin *twin;
-    struct twin_state *at;
-    uint32_t steps;
-    uint64_t mask;
+#include "vos_ref_run.h"
+
+enum { TRIES_NR_MAX = 300 };
+
+struct round {
+    struct fix f;
+    struct ref_run run;
+    uint64_t seed;
+    const uint32_t *ops; /* in order */
+    uint32_t op_nr, at;
+    enum ref_next next;
     bool is_new;
 };
 
-static uint64_t
-some_epoch(struct fix *f, const struct twin *t)
-{
-    uint64_t e;
-
-    if (t->req_nr == 0 || rng_chance(&f->rng, 1, 2))
-        return VOS_EPOCH_MAX;
-    e = t->reqs[rng_below(&f->rng, t->req_nr)].epoch;
-    return rng_chance(&f->rng, 1, 3) ? e - 1 : e;
-}
-
+/* One life of the process. */
 static void
-step(struct fix *f, struct model *m)
+life(struct fix *f)
 {
-    struct twin_req req;
-    struct twin_built built;
-    struct vos_apply_args args = {.mods = built.mods};
-    struct vos_apply_ret ret;
-    static struct twin_state after;
-    uint64_t epoch;
-    int rc, want;
+    struct round *rd = f->arg;
+    struct ref_run *run = &rd->run;
+    int rc = rd->is_new ? bio_format(f->xs, &f->cfg) : 0;
 
-    twin_random(&f->rng, &req);
-    twin_build(&req, &built);
-    args.mod_nr = req.mod_nr;
-    after = m->twin->now;
-    want = twin_apply(&after, &req);
-    rc = vos_apply(f->cont, &args, &ret);
-    EXPECT_EQ(rc, want);
-    if (rc == 0) {
-        EXPECT(m->twin->req_nr == 0 || ret.epoch > m->twin->reqs[m->twin->req_nr - 1].epoch);
-        req.epoch = ret.epoch;
-        twin_add(m->twin, &req);
-    }
-    twin_built_free(&built);
-    epoch = some_epoch(f, m->twin);
-    twin_at(m->twin, epoch, m->at);
-    twin_compare_dkey(f, m->at, (uint32_t)rng_below(&f->rng, TWIN_OBJ_NR),
-        (uint32_t)rng_below(&f->rng, TWIN_DKEY_NR), epoch);
-}
-
-static void
-compare_at(struct fix *f, struct model *m, uint64_t epoch)
-{
-    twin_at(m->twin, epoch, m->at);
-    twin_compare_all(f, m->at, epoch);
-}
-
-static void
-one_round(struct fix *f)
-{
-    struct model *m = f->arg;
-
-    if (m->is_new ? !fix_format(f) : !fix_open(f))
+    rd->is_new = false;
+    rd->next = REF_CLOSE;
+    if (rc == 0)
+        rc = bio_open(f->xs, &f->cfg, &f->bio);
+    if (rc == 0)
+        rc = vos_tgt_open(f->bio, &f->tgt);
+    if (!ref_rc(run, "open", rc, 0))
         return;
-    m->is_new = false;
-    vos_test_hash_mask(f->tgt, m->mask);
-    compare_at(f, m, VOS_EPOCH_MAX);
-    for (uint32_t i = 0; i < m->steps && !test_failed(); i++) {
-        step(f, m);
-        if (rng_chance(&f->rng, 1, 40))
-            EXPECT_OK(bio_checkpoint(f->bio));
-        if (rng_chance(&f->rng, 1, 3))
-            umem_evict(f->tgt->um, 1 + (uint32_t)rng_below(&f->rng, 30), rng_u64(&f->rng));
-        if (rng_chance(&f->rng, 1, 60))
-            compare_at(f, m, some_epoch(f, m->twin));
-        if (rng_chance(&f->rng, 1, 60))
-            EXPECT_OK(vos_tgt_check(f->tgt));
+    ref_run_opened(run);
+    while (rd->at < rd->op_nr && run->fail[0] == 0) {
+        rd->next = ref_run_op(run, rd->seed, rd->ops[rd->at++]);
+        if (rd->next != REF_GO_ON)
+            break;
     }
-    compare_at(f, m, VOS_EPOCH_MAX);
-    EXPECT_OK(vos_tgt_check(f->tgt));
-    EXPECT_OK(umem_check(f->tgt->um));
-    if (f->sim == NULL || rng_chance(&f->rng, 1, 3))
-        fix_close(f);
+    if (run->fail[0] == 0 && rd->at == rd->op_nr) {
+        ref_run_compare(run);
+        rd->next = REF_CLOSE;
+    }
+    if (rd->next == REF_CLOSE || f->sim == NULL || run->fail[0] != 0)
+        ref_run_close(run);
 }
 
+/* Run these operations on a new store; rd->run.fail tells. */
 static void
-model(uint32_t rounds, uint32_t steps, uint64_t mask)
+round_run(struct round *rd, const uint32_t *ops, uint32_t op_nr, bool is_verbose)
 {
-    struct model m = {.steps = steps, .mask = mask, .is_new = true};
-    struct fix f;
+    struct sim_opts opts = {.seed = rd->seed, .disk_lat_lo_ns = 1000, .disk_lat_hi_ns = 20000};
+    uint64_t hash_mask = rd->run.hash_mask;
 
-    m.twin = calloc(1, sizeof(*m.twin));
-    m.at = calloc(1, sizeof(*m.at));
-    fix_prepare(&f);
-    f.arg = &m;
-    if (fix_up_default(&f)) {
-        for (uint32_t i = 0; i < rounds && !test_failed(); i++) {
-            if (!EXPECT(fix_run(&f, one_round)))
-                break;
-            if (f.sim != NULL && !fix_crash(&f, rng_chance(&f.rng, 1, 2)))
-                break;
+    memset(&rd->run, 0, sizeof(rd->run));
+    fix_prepare(&rd->f);
+    rd->f.arg = rd;
+    rd->f.meta_quota = 28 << 20;
+    rd->f.data_quota = 120 << 20;
+    rd->run.f = &rd->f;
+    rd->run.hash_mask = hash_mask;
+    rd->run.is_verbose = is_verbose || getenv("CAIRN_MODEL_SAY") != NULL;
+    rd->ops = ops;
+    rd->op_nr = op_nr;
+    rd->at = 0;
+    rd->is_new = true;
+    if (fix_up(&rd->f, test_backend() == BACKEND_LINUX ? NULL : &opts)) {
+        static uint32_t dir_nr;
+
+        if (rd->f.sim == NULL)
+            snprintf(rd->f.cfg.dir, sizeof(rd->f.cfg.dir), "%s/m%u", test_tmpdir(), dir_nr++);
+        do {
+            REF_CHECK(&rd->run, fix_run(&rd->f, life));
+            if (rd->f.sim != NULL && rd->f.xs != NULL)
+                fix_crash(&rd->f, rd->next == REF_POWER);
+            ref_run_died(&rd->run);
+        } while (rd->at < rd->op_nr && rd->run.fail[0] == 0 && !test_failed());
+    }
+    fix_down(&rd->f);
+    ref_run_fini(&rd->run);
+}
+
+/* Leave out as much as possible of a round that fails. */
+static void
+shrink(struct round *rd, uint32_t *ops, uint32_t nr)
+{
+    uint32_t *less = malloc(nr * sizeof(*less));
+    uint32_t tries = 0;
+
+    nr = rd->at; /* what comes after the failure is of no matter */
+    for (uint32_t part = nr / 2; part > 0 && tries<TRIES_NR_MAX; part = part> 1 ? part / 2 : 0) {
+        for (uint32_t from = 0; from < nr && tries < TRIES_NR_MAX; tries++) {
+            uint32_t cut = MIN(part, nr - from), left = nr - cut;
+
+            memcpy(less, ops, from * sizeof(*ops));
+            memcpy(less + from, ops + from + cut, (left - from) * sizeof(*ops));
+            round_run(rd, less, left, false);
+            if (rd->run.fail[0] == 0) {
+                from += cut;
+                continue;
+            }
+            nr = rd->at;
+            memcpy(ops, less, nr * sizeof(*ops));
         }
     }
-    fix_down(&f);
-    free(m.twin);
-    free(m.at);
+    fprintf(stderr, "    as few operations as still fail, seed %llu, hash mask %#llx:\n",
+        (unsigned long long)rd->seed, (unsigned long long)rd->run.hash_mask);
+    round_run(rd, ops, nr, true);
+    fprintf(stderr, "    %s\n", rd->run.fail);
+    free(less);
 }
 
-TEST_ON(vos_model, random_requests, BACKEND_LINUX | BACKEND_SIM)
+struct sums {
+    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr;
+};
+
+static bool
+one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct sums *sums)
 {
-    model(5, test_backend() == BACKEND_LINUX ? 60 : 150, UINT64_MAX);
+    struct round *rd = calloc(1, sizeof(*rd));
+    uint32_t *ops = malloc(op_nr * sizeof(*ops));
+    bool ok;
+
+    for (uint32_t i = 0; i < op_nr; i++) {
+        ops[i] = i;
+    }
+    rd->seed = seed;
+    rd->run.hash_mask = hash_mask;
+    round_run(rd, ops, op_nr, false);
+    sums->given_nr += rd->run.given_nr;
+    sums->given_done_nr += rd->run.given_done_nr;
+    sums->spurious_nr += rd->run.spurious_nr;
+    sums->restart_nr += rd->run.restart_nr;
+    sums->replay_nr += rd->run.replay_nr;
+    sums->list_nr += rd->run.list_nr;
+    sums->agg_nr += rd->run.agg_nr;
+    ok = rd->run.fail[0] == 0;
+    if (!ok) {
+        fprintf(stderr, "    %s\n", rd->run.fail);
+        shrink(rd, ops, op_nr);
+    }
+    EXPECT_STR_EQ(rd->run.fail, "");
+    free(ops);
+    free(rd);
+    return ok;
 }
 
-TEST_ON(vos_model, random_requests_with_colliding_hashes, BACKEND_SIM)
+/* `total` operations in rounds of `each`; every third round with hashes that collide. */
+static void
+rounds(uint64_t total, uint32_t each)
 {
-    model(4, 120, 3);
+    static const uint64_t masks[] = {UINT64_MAX, UINT64_MAX, 3, UINT64_MAX, UINT64_MAX, 0};
+    struct sums sums = {0};
+
+    for (uint64_t done = 0, i = 0; done < total && !test_failed(); done += each, i++) {
+        if (!one_round(test_seed() + i, each, masks[i % ARRAY_SIZE(masks)], &sums))
+            return;
+    }
+    fprintf(stderr,
+        "    %llu at given epochs, %llu of them done, %llu refused without need; %llu restarts, "
+        "%llu replays, %llu listings, %llu aggregations\n",
+        (unsigned long long)sums.given_nr, (unsigned long long)sums.given_done_nr,
+        (unsigned long long)sums.spurious_nr, (unsigned long long)sums.restart_nr,
+        (unsigned long long)sums.replay_nr, (unsigned long long)sums.list_nr,
+        (unsigned long long)sums.agg_nr);
+    /* The mix must be one in which something happens. */
+    EXPECT_GT(sums.given_done_nr, total / 100);
+    EXPECT_LT(sums.spurious_nr, sums.given_nr / 3);
+    EXPECT_GT(sums.replay_nr, total / 500);
+    EXPECT_GT(sums.list_nr, total / 100);
+}
+
+TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)
+{
+    rounds(1000, 500);
+}
+
+TEST_ON(vos_model, short_10000_operations, BACKEND_SIM)
+{
+    rounds(10000, 2000);
+}
+
+TEST_ON(vos_model, release_200000_operations, BACKEND_SIM)
+{
+    rounds(200000, 5000);
+}
+
+TEST_ON(vos_model, long_10000000_operations, BACKEND_SIM)
+{
+    rounds(10000000, 20000);
 }

@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+#include "vos_ref.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+/* ---- logs ----------------------------------------------------------------------------------------------------------- */
+
+static void
+log_add(struct ref_log *log, struct ref_event *e)
+{
+    uint32_t at = log->nr;
+
+    if (log->nr == log->cap) {
+        log->cap = log->cap == 0 ? 16 : log->cap * 2;
+        log->events = realloc(log->events, log->cap * sizeof(struct ref_event *));
+    }
+    while (at > 0 &&
+        (log->events[at - 1]->epoch > e->epoch ||
+            (log->events[at - 1]->epoch == e->epoch && log->events[at - 1]->minor > e->minor))) {
+        log->events[at] = log->events[at - 1];
+        at--;
+    }
+    log->events[at] = e;
+    log->nr++;
+}
+
+/* Take out those of a request, and those from an epoch on. */
+static void
+log_remove(struct ref_log *log, uint64_t req, uint64_t from)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < log->nr; i++) {
+        if (log->events[i]->req != req && log->events[i]->epoch < from)
+            log->events[kept++] = log->events[i];
+    }
+    log->nr = kept;
+}
+
+static void
+cont_remove(struct ref_cont *c, uint64_t req, uint64_t from)
+{
+    for (uint32_t o = 0; o < REF_OBJ_NR; o++) {
+        log_remove(&c->objs[o].log, req, from);
+        for (uint32_t d = 0; d < REF_DKEY_NR; d++) {
+            log_remove(&c->objs[o].dkeys[d], req, from);
+        }
+    }
+}
+
+void
+ref_discard(struct ref_cont *c, uint64_t lo)
+{
+    cont_remove(c, UINT64_MAX, lo);
+    c->is_loose = true;
+}
+
+void
+ref_cont_free(struct ref_cont **c)
+{
+    if (*c == NULL)
+        return;
+    while ((*c)->events != NULL) {
+        struct ref_event *e = (*c)->events;
+
+        (*c)->events = e->next;
+        free(e);
+    }
+    for (uint32_t o = 0; o < REF_OBJ_NR; o++) {
+        free((*c)->objs[o].log.events);
+        for (uint32_t d = 0; d < REF_DKEY_NR; d++) {
+            free((*c)->objs[o].dkeys[d].events);
+        }
+    }
+    free(*c);
+    *c = NULL;
+}
+
+/* ---- doing modifications one after the other ------------------------------------------------------------------------ */
+
+static bool
+mod_writes(const struct ref_mod *mod)
+{
+    bool writes = false;
+
+    for (uint32_t i = 0; mod->op == VOS_MOD_UPDATE && i < mod->iod_nr; i++) {
+        writes = writes || mod->iods[i].size != 0;
+    }
+    return writes;
+}
+
+static void
+do_iod(struct ref_akey_state *a, const struct ref_iod *iod, uint64_t epoch)
+{
+    uint32_t pos = 0;
+
+    if (iod->size == 0 && !a->exists)
+        return; /* a hole in nothing */
+    a->since = a->exists ? a->since : epoch;
+    a->last = epoch;
+    a->exists = true;
+    if (iod->type == VOS_IOD_SINGLE) {
+        a->has_value = iod->size != 0;
+        a->size = iod->size;
+        a->seed = iod->seed;
+        a->epoch = epoch;
+    }
+    for (uint32_t r = 0; iod->type == VOS_IOD_ARRAY && r < iod->recx_nr; r++) {
+        for (uint32_t i = 0; i < iod->recxs[r].nr; i++) {
+            a->cells[iod->recxs[r].lo + i] = (struct ref_cell){
+                .is_there = iod->size != 0, .pos = pos++, .epoch = epoch, .seed = iod->seed};
+        }
+    }
+}
+
+static void
+do_update(struct ref_dkey_state *d, const struct ref_event *e)
+{
+    if (mod_writes(&e->mod)) {
+        d->since = d->exists ? d->since : e->epoch;
+        d->last = e->epoch;
+        d->exists = true;
+    }
+    for (uint32_t i = 0; i < e->mod.iod_nr; i++) {
+        do_iod(&d->akeys[e->mod.iods[i].akey], &e->mod.iods[i], e->epoch);
+    }
+}
+
+/* A dkey that loses its last akey goes, too. */
+static void
+do_punch_akeys(struct ref_dkey_state *d, const struct ref_mod *mod)
+{
+    bool any = false, left = false;
+
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
+        any = any || d->akeys[mod->iods[i].akey].exists;
+        memset(&d->akeys[mod->iods[i].akey], 0, sizeof(d->akeys[0]));
+    }
+    for (uint32_t a = 0; a < REF_AKEY_NR; a++) {
+        left = left || d->akeys[a].exists;
+    }
+    if (any && !left)
+        memset(d, 0, sizeof(*d));
+}
+
+void
+ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoch,
+    struct ref_dkey_state *ret_state)
+{
+    const struct ref_log *log = &c->objs[obj].dkeys[dkey];
+
+    memset(ret_state, 0, sizeof(*ret_state));
+    for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
+        const struct ref_event *e = log->events[i];
+
+        switch (e->mod.op) {
+        case VOS_MOD_UPDATE:
+            do_update(ret_state, e);
+            break;
+        case VOS_MOD_PUNCH_AKEYS:
+            do_punch_akeys(ret_state, &e->mod);
+            break;
+        default:
+            memset(ret_state, 0, sizeof(*ret_state));
+        }
+    }
+}
+
+void
+ref_obj_at(const struct ref_cont *c, uint32_t obj, uint64_t epoch, struct ref_obj_state *ret_state)
+{
+    const struct ref_log *log = &c->objs[obj].log;
+    struct ref_obj_state s = {0};
+
+    for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
+        const struct ref_event *e = log->events[i];
+
+        if (e->mod.op == VOS_MOD_PUNCH_OBJ)
+            s = (struct ref_obj_state){0};
+        if (mod_writes(&e->mod)) {
+            s.since = s.exists ? s.since : e->epoch;
+            s.last = e->epoch;
+            s.exists = true;
+        }
+    }
+    *ret_state = s;
+}
+
+/* ---- epochs given by the caller ------------------------------------------------------------------------------------- */
+
+static void
+stamp_lo(struct ref_stamp *s, uint64_t epoch)
+{
+    s->lo = MAX(s->lo, epoch);
+    s->hi = MAX(s->hi, epoch);
+}
+
+static void
+stamp_hi(struct ref_stamp *s, uint64_t epoch)
+{
+    s->hi = MAX(s->hi, epoch);
+}
+
+static bool
+stamp_refuses(const struct ref_stamp *s, uint64_t epoch, bool is_punch)
+{
+    return s->lo >= epoch || (is_punch && s->hi >= epoch);
+}
+
+void
+ref_saw_objs(struct ref_cont *c, uint64_t epoch)
+{
+    c->read_epoch = MAX(c->read_epoch, epoch);
+}
+
+void
+ref_saw_obj(struct ref_cont *c, uint32_t obj, uint64_t epoch)
+{
+    stamp_lo(&c->objs[obj].stamp, epoch);
+}
+
+void
+ref_saw_dkey(struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoch)
+{
+    stamp_hi(&c->objs[obj].stamp, epoch);
+    stamp_lo(&c->objs[obj].dkey_stamps[dkey], epoch);
+}
+
+void
+ref_saw_akey(
+    struct ref_cont *c, uint32_t obj, uint32_t dkey, uint32_t akey, uint64_t epoch, bool dkey_too)
+{
+    stamp_hi(&c->objs[obj].stamp, epoch);
+    if (dkey_too)
+        stamp_lo(&c->objs[obj].dkey_stamps[dkey], epoch);
+    stamp_hi(&c->objs[obj].dkey_stamps[dkey], epoch);
+    stamp_lo(&c->objs[obj].akey_stamps[dkey][akey], epoch);
+}
+
+/* What a modification saw and changed. */
+static void
+mod_stamp(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+{
+    struct ref_obj *o = &c->objs[mod->obj];
+    bool is_update = mod->op == VOS_MOD_UPDATE;
+
+    stamp_hi(&o->stamp, epoch);
+    if (mod->op == VOS_MOD_PUNCH_OBJ) {
+        stamp_lo(&o->stamp, epoch);
+        return;
+    }
+    stamp_hi(&o->dkey_stamps[mod->dkey], epoch);
+    if (!is_update || (mod->cond & (VOS_COND_DKEY_INSERT | VOS_COND_DKEY_UPDATE)) != 0)
+        stamp_lo(&o->dkey_stamps[mod->dkey], epoch);
+    for (uint32_t i = 0; mod->op != VOS_MOD_PUNCH_DKEY && i < mod->iod_nr; i++) {
+        struct ref_stamp *s = &o->akey_stamps[mod->dkey][mod->iods[i].akey];
+
+        stamp_hi(s, epoch);
+        if (!is_update || mod->cond != 0 || mod->iods[i].size == 0)
+            stamp_lo(s, epoch);
+    }
+}
+
+static bool
+is_seen(const struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+{
+    const struct ref_obj *o = &c->objs[mod->obj];
+    bool seen = epoch <= c->read_epoch || epoch <= c->floor ||
+        stamp_refuses(&o->stamp, epoch, mod->op == VOS_MOD_PUNCH_OBJ);
+
+    if (mod->op == VOS_MOD_PUNCH_OBJ)
+        return seen;
+    seen = seen || stamp_refuses(&o->dkey_stamps[mod->dkey], epoch, mod->op == VOS_MOD_PUNCH_DKEY);
+    for (uint32_t i = 0; mod->op != VOS_MOD_PUNCH_DKEY && i < mod->iod_nr; i++) {
+        seen = seen ||
+            stamp_refuses(&o->akey_stamps[mod->dkey][mod->iods[i].akey], epoch,
+                mod->op == VOS_MOD_PUNCH_AKEYS);
+    }
+    return seen;
+}
+
+static bool
+overlaps(const struct ref_iod *a, const struct ref_iod *b)
+{
+    for (uint32_t i = 0; i < a->recx_nr; i++) {
+        for (uint32_t k = 0; k < b->recx_nr; k++) {
+            if (a->recxs[i].lo < b->recxs[k].lo + b->recxs[k].nr &&
+                b->recxs[k].lo < a->recxs[i].lo + a->recxs[i].nr)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Another request wrote a value of this one at exactly this epoch. */
+static bool
+is_written_at(const struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+{
+    const struct ref_log *log = &c->objs[mod->obj].dkeys[mod->dkey];
+
+    for (uint32_t e = 0; mod->op == VOS_MOD_UPDATE && e < log->nr; e++) {
+        const struct ref_mod *other = &log->events[e]->mod;
+
+        for (uint32_t i = 0; log->events[e]->epoch == epoch && i < mod->iod_nr; i++) {
+            for (uint32_t k = 0; other->op == VOS_MOD_UPDATE && k < other->iod_nr; k++) {
+                if (other->iods[k].akey == mod->iods[i].akey && other->iods[k].size != 0 &&
+                    (other->iods[k].type == VOS_IOD_SINGLE ||
+                        (mod->iods[i].type == VOS_IOD_ARRAY &&
+                            overlaps(&other->iods[k], &mod->iods[i]))))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------------------- */
+
+static int
+cond_check(bool exists, uint32_t cond, uint32_t insert, uint32_t update)
+{
+    if ((cond & insert) != 0 && exists)
+        return -DER_EXIST;
+    return (cond & update) != 0 && !exists ? -DER_NONEXIST : 0;
+}
+
+/* The kind of values of an akey is for life. */
+static int
+kind_check(struct ref_cont *c, const struct ref_mod *mod, const struct ref_iod *iod, int got)
+{
+    uint32_t type = c->objs[mod->obj].fixed[mod->dkey][iod->akey].type;
+    uint32_t rec_size = c->objs[mod->obj].fixed[mod->dkey][iod->akey].rec_size;
+    int want = 0;
+
+    if (type != 0 && type != iod->type) {
+        want = -DER_INVAL;
+    } else if (iod->type == VOS_IOD_ARRAY && iod->size != 0 && rec_size != 0 && rec_size != iod->size)
+        want = -DER_REC_SIZE;
+    return c->is_loose && got != want ? 0 : want;
+}
+
+static int
+update_check(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch, int got)
+{
+    struct ref_dkey_state d;
+    int rc;
+
+    ref_dkey_at(c, mod->obj, mod->dkey, epoch, &d);
+    rc = cond_check(d.exists, mod->cond, VOS_COND_DKEY_INSERT, VOS_COND_DKEY_UPDATE);
+    for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
+        const struct ref_iod *iod = &mod->iods[i];
+        bool exists = d.akeys[iod->akey].exists;
+        uint32_t cond = (mod->cond & VOS_COND_PER_AKEY) != 0 ? iod->cond : mod->cond;
+
+        rc = cond_check(exists, cond, VOS_COND_AKEY_INSERT, VOS_COND_AKEY_UPDATE);
+        if (rc == 0 && (iod->size != 0 || exists))
+            rc = kind_check(c, mod, iod, got);
+    }
+    return rc;
+}
+
+/* Whether a punch that must find something does. */
+static int
+punch_check(const struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+{
+    struct ref_obj_state o;
+    struct ref_dkey_state d;
+    bool exists = true;
+
+    if ((mod->cond & VOS_COND_PUNCH) == 0)
+        return 0;
+    ref_obj_at(c, mod->obj, epoch, &o);
+    ref_dkey_at(c, mod->obj, mod->dkey, epoch, &d);
+    if (mod->op == VOS_MOD_PUNCH_OBJ)
+        return o.exists ? 0 : -DER_NONEXIST;
+    if (mod->op == VOS_MOD_PUNCH_DKEY)
+        return d.exists ? 0 : -DER_NONEXIST;
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
+        exists = exists && d.akeys[mod->iods[i].akey].exists;
+    }
+    return exists ? 0 : -DER_NONEXIST;
+}
+
+/* At a given epoch, akeys that are the last ones of a dkey take it along: what was seen of all the dkey counts. */
+static bool
+takes_seen_dkey(const struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+{
+    struct ref_dkey_state d;
+
+    ref_dkey_at(c, mod->obj, mod->dkey, epoch, &d);
+    if (mod->op != VOS_MOD_PUNCH_AKEYS || !d.exists)
+        return false;
+    do_punch_akeys(&d, mod);
+    return !d.exists && stamp_refuses(&c->objs[mod->obj].dkey_stamps[mod->dkey], epoch, true);
+}
+
+static void
+event_add(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch, uint32_t minor)
+{
+    struct ref_event *e = calloc(1, sizeof(*e));
+    struct ref_obj *o = &c->objs[mod->obj];
+
+    *e = (struct ref_event){
+        .epoch = epoch, .minor = minor, .req = c->req_nr, .mod = *mod, .next = c->events};
+    c->events = e;
+    c->event_nr++;
+    log_add(&o->log, e);
+    for (uint32_t d = 0; d < REF_DKEY_NR; d++) {
+        if (mod->op == VOS_MOD_PUNCH_OBJ || d == mod->dkey)
+            log_add(&o->dkeys[d], e);
+    }
+}
+
+/* It was done: what stays beside its events. */
+static void
+mod_done(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+{
+    struct ref_obj *o = &c->objs[mod->obj];
+
+    o->has_record = o->has_record || mod_writes(mod);
+    if (o->has_record)
+        o->epoch_max = MAX(o->epoch_max, epoch);
+    for (uint32_t i = 0; mod->op == VOS_MOD_UPDATE && i < mod->iod_nr; i++) {
+        const struct ref_iod *iod = &mod->iods[i];
+
+        if (iod->size == 0)
+            continue;
+        o->fixed[mod->dkey][iod->akey].type = iod->type;
+        o->fixed[mod->dkey][iod->akey].rec_size = iod->type == VOS_IOD_ARRAY ? iod->size : 0;
+    }
+}
+
+/* What stays beside the events, as it was before a request that failed. */
+static void
+undo(struct ref_cont *c, const struct ref_obj *kept)
+{
+    cont_remove(c, c->req_nr, UINT64_MAX);
+    for (uint32_t o = 0; o < REF_OBJ_NR; o++) {
+        c->objs[o].has_record = kept[o].has_record;
+        c->objs[o].epoch_max = kept[o].epoch_max;
+        memcpy(c->objs[o].fixed, kept[o].fixed, sizeof(kept[o].fixed));
+    }
+}
+
+int
+ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
+    uint64_t newest, int got, bool *ret_spurious)
+{
+    struct ref_obj kept[REF_OBJ_NR];
+    bool seen = false;
+    int rc = 0;
+
+    *ret_spurious = false;
+    for (uint32_t i = 0; is_given && i < req->mod_nr; i++) {
+        seen = seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch);
+    }
+    if (seen)
+        return -DER_TX_RESTART;
+    if (is_given && epoch <= newest && got == -DER_TX_RESTART) {
+        *ret_spurious = true;
+        return got;
+    }
+    c->req_nr++;
+    memcpy(kept, c->objs, sizeof(kept));
+    for (uint32_t i = 0; rc == 0 && i < req->mod_nr; i++) {
+        const struct ref_mod *mod = &req->mods[i];
+
+        rc = mod->op == VOS_MOD_UPDATE ? update_check(c, mod, epoch, got)
+                                       : punch_check(c, mod, epoch);
+        if (rc == 0 && is_given && takes_seen_dkey(c, mod, epoch))
+            rc = -DER_TX_RESTART;
+        if (rc == 0) {
+            event_add(c, mod, epoch, i + 1);
+            mod_done(c, mod, epoch);
+        }
+    }
+    if (rc != 0)
+        undo(c, kept);
+    for (uint32_t i = 0;
+         i < req->mod_nr && rc != -DER_TX_RESTART && (rc == 0 || req->mods[i].cond != 0); i++) {
+        mod_stamp(c, &req->mods[i], epoch);
+    }
+    if (rc == 0)
+        c->epoch_max = MAX(c->epoch_max, epoch);
+    return rc;
+}
+
+/* ---- chance --------------------------------------------------------------------------------------------------------- */
+
+void
+ref_random_recxs(struct rng *r, struct ref_iod *iod)
+{
+    uint32_t next = (uint32_t)rng_below(r, REF_CELL_NR - 20);
+
+    iod->recx_nr = 0;
+    do {
+        uint32_t nr = 1 + (uint32_t)rng_below(r, rng_chance(r, 1, 3) ? 60 : 6);
+
+        nr = MIN(nr, REF_CELL_NR - next);
+        iod->recxs[iod->recx_nr].lo = next;
+        iod->recxs[iod->recx_nr++].nr = nr;
+        next += nr + (uint32_t)rng_below(r, 20);
+    } while (iod->recx_nr < REF_RECX_NR_MAX && next + 1 < REF_CELL_NR && rng_chance(r, 1, 2));
+    if (iod->recx_nr > 1 && rng_chance(r, 1, 4)) {
+        uint32_t lo = iod->recxs[0].lo, nr = iod->recxs[0].nr; /* the order is free */
+
+        iod->recxs[0] = iod->recxs[1];
+        iod->recxs[1].lo = lo;
+        iod->recxs[1].nr = nr;
+    }
+}
+
+static uint32_t
+random_size(struct rng *r)
+{
+    if (rng_chance(r, 1, 8))
+        return 0;
+    if (rng_chance(r, 1, 60))
+        return (uint32_t)rng_range(r, 4000, 70000);
+    return (uint32_t)rng_range(r, 1, 100);
+}
+
+static void
+random_iod(struct rng *r, struct ref_mod *mod)
+{
+    struct ref_iod *iod = &mod->iods[mod->iod_nr];
+    uint32_t akey = (uint32_t)rng_below(r, REF_AKEY_NR);
+    bool wrong = rng_chance(r, 1, 80);
+
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
+        if (mod->iods[i].akey == akey)
+            return;
+    }
+    *iod = (struct ref_iod){.akey = akey, .seed = rng_u64(r)};
+    mod->iod_nr++;
+    if (rng_chance(r, 1, 4))
+        iod->cond = rng_chance(r, 1, 2) ? VOS_COND_AKEY_INSERT : VOS_COND_AKEY_UPDATE;
+    iod->type = (akey < 2) != wrong ? VOS_IOD_SINGLE : VOS_IOD_ARRAY;
+    if (iod->type == VOS_IOD_SINGLE) {
+        iod->size = random_size(r);
+        return;
+    }
+    iod->size = rng_chance(r, 1, 6) ? 0 : akey == 3 ? 5 : 1;
+    if (rng_chance(r, 1, 150))
+        iod->size = 3;
+    ref_random_recxs(r, iod);
+}
+
+static void
+random_mod(struct rng *r, struct ref_mod *mod)
+{
+    uint64_t what = rng_below(r, 100);
+
+    *mod = (struct ref_mod){.op = VOS_MOD_UPDATE,
+        .obj = (uint32_t)rng_below(r, REF_OBJ_NR),
+        .dkey = (uint32_t)rng_below(r, REF_DKEY_NR)};
+    do {
+        random_iod(r, mod);
+    } while (rng_chance(r, 1, 2));
+    if (what < 72) {
+        if (rng_chance(r, 1, 6))
+            mod->cond |= rng_chance(r, 1, 2) ? VOS_COND_DKEY_INSERT : VOS_COND_DKEY_UPDATE;
+        if (rng_chance(r, 1, 6))
+            mod->cond |= rng_chance(r, 1, 2) ? VOS_COND_AKEY_INSERT : VOS_COND_AKEY_UPDATE;
+        if (rng_chance(r, 1, 6))
+            mod->cond |= VOS_COND_PER_AKEY;
+        return;
+    }
+    mod->op = what < 75 ? VOS_MOD_PUNCH_OBJ : what < 83 ? VOS_MOD_PUNCH_DKEY : VOS_MOD_PUNCH_AKEYS;
+    if (rng_chance(r, 1, 3))
+        mod->cond = VOS_COND_PUNCH;
+}
+
+void
+ref_random_req(struct rng *r, struct ref_req *ret_req)
+{
+    memset(ret_req, 0, sizeof(*ret_req));
+    do {
+        random_mod(r, &ret_req->mods[ret_req->mod_nr++]);
+    } while (ret_req->mod_nr < REF_MODS_NR_MAX && rng_chance(r, 1, 5));
+    /* Often about the same object, so that they meet. */
+    for (uint32_t i = 1; i < ret_req->mod_nr && rng_chance(r, 2, 3); i++) {
+        ret_req->mods[i].obj = ret_req->mods[0].obj;
+        if (rng_chance(r, 1, 2))
+            ret_req->mods[i].dkey = ret_req->mods[0].dkey;
+    }
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * The reference model of vos: small, slow, meant to be obviously right. For each object and each dkey it keeps the list of all modifications that were applied, in
+ * the order of their epochs (and minor epochs). What is there at an epoch is what doing them one after the other, from nothing, leaves: nothing is remembered
+ * between two questions. Where the store may answer in more than one way, the model says so:
+ *
+ *   - A modification at an epoch of the past must be refused (TX_RESTART) when somebody has seen what it would change (TS-1 to TS-4 of vos_ts.h, by entity and
+ *     without collisions). It may be refused when the store only cannot tell.
+ *   - Once old versions were aggregated or discarded, a key that had nothing left may have forgotten the kind of its values (is_loose).
+ *
+ * A small universe: six objects with all kinds of keys, six dkeys, four akeys, arrays of 160 records. Contents follow from seeds.
+ */
+#ifndef CAIRN_VOS_REF_H
+#define CAIRN_VOS_REF_H
+
+#include "base/rng.h"
+#include "vos/vos.h"
+
+enum {
+    REF_OBJ_NR = 6,
+    REF_DKEY_NR = 6,
+    REF_AKEY_NR = 4, /* 0 and 1 hold single values, 2 and 3 arrays (but for a mistake now and then) */
+    REF_CELL_NR = 160,
+    REF_MODS_NR_MAX = 4,
+    REF_RECX_NR_MAX = 4,
+};
+
+struct ref_iod {
+    uint32_t akey;
+    enum vos_iod_type type;
+    uint32_t size, cond;
+    uint32_t recx_nr;
+    struct {
+        uint32_t lo, nr; /* cells */
+    } recxs[REF_RECX_NR_MAX];
+    uint64_t seed; /* of the value */
+};
+
+struct ref_mod {
+    enum vos_mod_op op;
+    uint32_t obj, dkey, cond;
+    uint32_t iod_nr;
+    struct ref_iod iods[REF_AKEY_NR];
+};
+
+/* A modification that was applied. */
+struct ref_event {
+    uint64_t epoch;
+    uint32_t minor;
+    uint64_t req; /* number of the request that brought it */
+    struct ref_mod mod;
+    struct ref_event *next; /* of the container */
+};
+
+/* In ascending order; of one time, in that of arrival. */
+struct ref_log {
+    uint32_t nr, cap;
+    struct ref_event **events;
+};
+
+struct ref_stamp {
+    uint64_t lo, hi;
+};
+
+struct ref_obj {
+    struct ref_log log; /* all of this object */
+    struct ref_log dkeys[REF_DKEY_NR]; /* all that concern one dkey: punches of the object, too */
+    bool has_record;
+    uint64_t epoch_max;
+    struct ref_stamp stamp, dkey_stamps[REF_DKEY_NR], akey_stamps[REF_DKEY_NR][REF_AKEY_NR];
+    struct {
+        uint32_t type, rec_size; /* for the life of the akey; 0: not yet */
+    } fixed[REF_DKEY_NR][REF_AKEY_NR];
+};
+
+struct ref_cont {
+    struct ref_obj objs[REF_OBJ_NR];
+    struct ref_event *events; /* all there ever were, to be freed */
+    uint32_t event_nr;
+    uint64_t req_nr;
+    uint64_t epoch_max;
+    uint64_t read_epoch; /* objects were listed */
+    uint64_t floor; /* everything counts as read at it */
+    bool is_no_history, is_loose;
+};
+
+/* ---- what is there at an epoch -------------------------------------------------------------------------------------- */
+
+struct ref_cell {
+    bool is_there;
+    uint32_t pos; /* of the record within the data of its range list */
+    uint64_t epoch, seed;
+};
+
+struct ref_akey_state {
+    bool exists;
+    uint64_t since, last; /* epochs: began to exist, written last */
+    bool has_value;
+    uint32_t size;
+    uint64_t epoch, seed;
+    struct ref_cell cells[REF_CELL_NR];
+};
+
+struct ref_dkey_state {
+    bool exists;
+    uint64_t since, last;
+    struct ref_akey_state akeys[REF_AKEY_NR];
+};
+
+struct ref_obj_state {
+    bool exists;
+    uint64_t since, last;
+};
+
+void ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoch,
+    struct ref_dkey_state *ret_state);
+void
+ref_obj_at(const struct ref_cont *c, uint32_t obj, uint64_t epoch, struct ref_obj_state *ret_state);
+
+/** Byte `i` of the data of a seed. */
+static inline uint8_t
+ref_byte(uint64_t seed, uint64_t i)
+{
+    return (uint8_t)((seed * UINT64_C(0x9e3779b97f4a7c15) + i * 131 + (i >> 8) * 7) >> 24);
+}
+
+/* ---- modifications -------------------------------------------------------------------------------------------------- */
+
+struct ref_req {
+    uint32_t mod_nr;
+    struct ref_mod mods[REF_MODS_NR_MAX];
+};
+
+/**
+ * What a request at `epoch` must answer; when 0, it is done. `got` is what the store answered, which decides where more than one answer is right. `is_given`: the
+ * epoch was chosen by the caller, and not fresh; `newest` is the newest that the store has used. *ret_spurious: refused though nobody has seen anything.
+ */
+int ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
+    uint64_t newest, int got, bool *ret_spurious);
+
+/* Stamps of reads. */
+void ref_saw_objs(struct ref_cont *c, uint64_t epoch);
+void ref_saw_obj(struct ref_cont *c, uint32_t obj, uint64_t epoch);
+void ref_saw_dkey(struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoch);
+void ref_saw_akey(
+    struct ref_cont *c, uint32_t obj, uint32_t dkey, uint32_t akey, uint64_t epoch, bool dkey_too);
+
+/** Forget all modifications from `lo` on. */
+void ref_discard(struct ref_cont *c, uint64_t lo);
+/** `*c` is NULL afterwards. */
+void ref_cont_free(struct ref_cont **c);
+
+/* ---- chance --------------------------------------------------------------------------------------------------------- */
+
+void ref_random_req(struct rng *r, struct ref_req *ret_req);
+/** Ranges of cells that do not overlap, in any order. */
+void ref_random_recxs(struct rng *r, struct ref_iod *iod);
+
+#endif
