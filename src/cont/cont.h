@@ -13,6 +13,8 @@
  *   CON-5  A container cannot be opened for writing with a pool handle that may only read.
  *   CON-6  Everything that was acknowledged before a snapshot was asked for is in it, nothing that
  *          began after it was answered is; what can be read at its epoch never changes.
+ *   CON-7  With the answer {E, snapshots} of CONT_STABLE the service promises: no snapshot will get an epoch
+ *          at or below E, also not one that is under way, also not after a restart. So below E only these can be read.
  *
  * All of POL-1 and POL-2 hold. Owner: the system xstream. Rows: README.md. Tested by test/ and
  * test/server.
@@ -66,6 +68,8 @@ CAIRN_YIELDS int cont_h_snap_create(struct pool_svcs *svcs, struct rpc_req *req,
 CAIRN_YIELDS int cont_h_snap_list(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_snap_set(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_snap_destroy(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
+/** PROTO_CONT_STABLE. Errors: NONEXIST; NO_PERM not from an engine. */
+CAIRN_YIELDS int cont_h_stable(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 /** PROTO_POOL_LIST_CONT and PROTO_POOL_HDL: the pool's requests that look at containers. */
 CAIRN_YIELDS int cont_h_list(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_hdl(struct pool_svcs *svcs, struct rpc_req *req, void *rep);

@@ -182,6 +182,8 @@ create_commit(struct pool_call *call, const struct proto_snap_create_req *in, ui
     int rc;
 
     rc = create_check(call, in, &row);
+    if (rc == 0 && !pool_epoch_is_free(call, epoch))
+        rc = CAIRN_ERR(AGAIN); /* drawn in an earlier leadership (CON-7) */
     if (rc != 0)
         return rc;
     table = cont_table(call, CONT_TABLE_SNAPS, &in->cont);
@@ -233,14 +235,21 @@ cont_h_snap_create(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
 {
     const struct proto_snap_create_req *in = req->body;
     struct proto_snap_create_rep *out = rep;
+    struct pool_draw draw;
     uint64_t drawn;
     int rc;
 
     rc = create_turn(svcs, req, in, 0, &out->epoch);
     if (rc != 0 || out->epoch != 0)
         return rc;
+    rc = pool_draw_begin(svcs, in->pool, &draw);
+    if (rc != 0)
+        return rc;
     rc = create_draw(svcs, req, in, &drawn);
-    return rc != 0 ? rc : create_turn(svcs, req, in, drawn, &out->epoch);
+    if (rc == 0)
+        rc = create_turn(svcs, req, in, drawn, &out->epoch);
+    pool_draw_end(&draw);
+    return rc;
 }
 
 /* ---- list ----------------------------------------------------------------------------------- */
@@ -398,6 +407,80 @@ cont_h_snap_destroy(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     rc = pool_call_begin(svcs, req, in->pool, true, &call);
     if (rc == 0 && !call->is_replay)
         rc = destroy(call, in);
+    pool_call_end(call);
+    if (rc == 0)
+        pool_aggregate(svcs, in->pool, in->cont); /* what only these snapshots kept */
+    return rc;
+}
+
+/* ---- the stable epoch ----------------------------------------------------------------------- */
+
+struct stable_scan {
+    uint64_t hi; /* not beyond */
+    uint8_t *epochs;
+    uint32_t nr;
+    int rc;
+};
+
+static bool
+stable_one(void *arg, struct iov key, struct iov value)
+{
+    struct stable_scan *s = arg;
+    struct proto_snap snap;
+
+    s->rc = row_decode(key, value, &snap);
+    if (s->rc == 0 && s->nr == CONT_SNAPS_NR_MAX)
+        s->rc = CAIRN_ERR(DF_INVAL);
+    if (s->rc != 0 || snap.epoch > s->hi)
+        return false;
+    le64_put(s->epochs + (size_t)s->nr * KEY_BYTES, snap.epoch);
+    s->nr++;
+    return true;
+}
+
+/*
+ * The stable epoch first (CON-7): a snapshot that is under way then gets an epoch above it, one that was committed before is found by the scan.
+ */
+static int
+stable(struct pool_call *call, const struct proto_cont_stable_req *in,
+    struct proto_cont_stable_rep *out)
+{
+    const char *table = cont_table(call, CONT_TABLE_SNAPS, &in->cont);
+    struct stable_scan s = {.nr = 0};
+    struct cont_row row;
+    int rc;
+
+    s.epochs = arena_alloc(call->arena, (size_t)CONT_SNAPS_NR_MAX * KEY_BYTES);
+    if (table == NULL || s.epochs == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = pool_reclaim_get(call, &out->reclaim);
+    if (rc == 0)
+        rc = cont_row_get(call, &in->cont, &row);
+    if (rc == 0)
+        rc = pool_epoch_stable(call, &s.hi);
+    if (rc == 0)
+        rc = pool_call_list(call, table, (struct iov){NULL, 0}, stable_one, &s);
+    if (rc == 0)
+        rc = s.rc;
+    if (rc != 0)
+        return rc;
+    out->epoch = s.hi;
+    out->snaps = (struct iov){s.epochs, (size_t)s.nr * KEY_BYTES};
+    return 0;
+}
+
+int
+cont_h_stable(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
+{
+    const struct proto_cont_stable_req *in = req->body;
+    struct pool_call *call = NULL;
+    int rc;
+
+    rc = pool_call_begin(svcs, req, in->pool, false, &call);
+    if (rc == 0 && !pool_call_is_engine(call))
+        rc = CAIRN_ERR(NO_PERM);
+    if (rc == 0)
+        rc = stable(call, in, rep);
     pool_call_end(call);
     return rc;
 }

@@ -59,6 +59,7 @@ struct engine_limits {
     uint32_t tgt_hdls_nr, tgt_conts_nr; /* in the tables of a target */
     uint32_t pool_revokes_nr; /* revocations waiting */
     uint32_t ckpt_pct; /* a checkpoint begins when the log is that full */
+    uint64_t agg_gap_ns; /* tgt_opts */
 };
 
 /* A block device, or a file that stands for one, shared by the stores of the engine (bio/bio_dev.h). */

@@ -120,6 +120,7 @@ POOL(cont_h_snap_create)
 POOL(cont_h_snap_list)
 POOL(cont_h_snap_set)
 POOL(cont_h_snap_destroy)
+POOL(cont_h_stable)
 POOL(cont_h_list)
 POOL(cont_h_hdl)
 MGMT(mgmt_h_pool_create)
@@ -133,12 +134,14 @@ OBJ(objsrv_list)
 OBJ(objsrv_query)
 OBJ(objsrv_look)
 OBJ(objsrv_anchor)
+OBJ(objsrv_aggregate)
 TGT(pool_h_tgt_create)
 TGT(pool_h_tgt_destroy)
 TGT(pool_h_tgt_space)
 TGT(pool_h_tgt_cont_destroy)
 TGT(pool_h_tgt_revoke)
 TGT(pool_h_tgt_epoch)
+TGT(pool_h_tgt_aggregate)
 
 static const struct rpc_handler sys_handlers[] = {
     {PROTO_POOL_CONNECT, ULT_SERVICE, engine_h_pool_h_connect},
@@ -170,6 +173,7 @@ static const struct rpc_handler sys_handlers[] = {
     {PROTO_CONT_SNAP_LIST, ULT_SERVICE, engine_h_cont_h_snap_list},
     {PROTO_CONT_SNAP_SET, ULT_SERVICE, engine_h_cont_h_snap_set},
     {PROTO_CONT_SNAP_DESTROY, ULT_SERVICE, engine_h_cont_h_snap_destroy},
+    {PROTO_CONT_STABLE, ULT_SERVICE, engine_h_cont_h_stable},
     {PROTO_SYS_POOL_RESOLVE, ULT_SERVICE, engine_h_mgmt_h_pool_resolve},
     {PROTO_SYS_POOL_LIST, ULT_SERVICE, engine_h_mgmt_h_pool_list},
     {PROTO_SYS_POOL_CREATE, ULT_SERVICE, engine_h_mgmt_h_pool_create},
@@ -187,12 +191,14 @@ static const struct rpc_handler tgt_handlers[] = {
     {PROTO_OBJ_QUERY_KEY, ULT_IO, engine_h_objsrv_query},
     {PROTO_OBJ_LOOK, ULT_IO, engine_h_objsrv_look},
     {PROTO_OBJ_ANCHOR, ULT_IO, engine_h_objsrv_anchor},
+    {PROTO_OBJ_AGGREGATE, ULT_SERVICE, engine_h_objsrv_aggregate},
     {PROTO_TGT_POOL_CREATE, ULT_SERVICE, engine_h_pool_h_tgt_create},
     {PROTO_TGT_POOL_DESTROY, ULT_SERVICE, engine_h_pool_h_tgt_destroy},
     {PROTO_TGT_POOL_QUERY, ULT_SERVICE, engine_h_pool_h_tgt_space},
     {PROTO_TGT_CONT_DESTROY, ULT_SERVICE, engine_h_pool_h_tgt_cont_destroy},
     {PROTO_TGT_HDL_REVOKE, ULT_SERVICE, engine_h_pool_h_tgt_revoke},
     {PROTO_TGT_EPOCH, ULT_SERVICE, engine_h_pool_h_tgt_epoch},
+    {PROTO_TGT_AGGREGATE, ULT_SERVICE, engine_h_pool_h_tgt_aggregate},
     {PROTO_PING, ULT_SERVICE, engine_h_ping},
 };
 

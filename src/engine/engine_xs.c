@@ -124,6 +124,7 @@ target_create(struct engine_xs *xs)
     struct tgt_opts topts = {.idx = xs->tag - 1,
         .bio = xs->bio,
         .vos = xs->vos,
+        .agg_gap_ns = limits->agg_gap_ns,
         .hdls_nr_max = limits->tgt_hdls_nr,
         .conts_nr_max = limits->tgt_conts_nr};
     int rc;
@@ -132,6 +133,7 @@ target_create(struct engine_xs *xs)
     if (rc != 0)
         return rc;
     topts.hdl_lookup = pool_tgt_hdl_lookup;
+    topts.stable = pool_tgt_stable;
     topts.arg = xs->pool_tgt;
     return tgt_create(&topts, &xs->tgt);
 }

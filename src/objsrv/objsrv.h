@@ -35,6 +35,8 @@ enum {
  * hold up the end of a container or target (MS-6).
  */
 #define OBJSRV_BULK_NS UINT64_C(60000000000)
+/* Who asks for aggregation is told after so long that it goes on. */
+#define OBJSRV_AGG_WAIT_NS UINT64_C(2000000000)
 
 /**
  * PROTO_OBJ_APPLY. Errors: those of tgt_op_begin() and vos_apply(); NO_PERM; CSUM; INVAL, REC2BIG
@@ -57,5 +59,7 @@ CAIRN_YIELDS int objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int objsrv_look(struct tgt *tgt, struct rpc_req *req, void *rep);
 /** PROTO_OBJ_ANCHOR. Errors: those of tgt_op_begin() and vos_anchor_from_key(). */
 CAIRN_YIELDS int objsrv_anchor(struct tgt *tgt, struct rpc_req *req, void *rep);
+/** PROTO_OBJ_AGGREGATE. Errors: those of tgt_op_begin() and tgt_aggregate(); NO_PERM. */
+CAIRN_YIELDS int objsrv_aggregate(struct tgt *tgt, struct rpc_req *req, void *rep);
 
 #endif

@@ -114,6 +114,7 @@ apply(struct tgt_op *op, struct rpc_req *req, const struct vos_apply_args *args,
     }
     if (rc != 0)
         return rc;
+    tgt_op_changed(op);
     out->epoch = ret.epoch;
     out->is_replay = ret.is_replay;
     return 0;
@@ -206,6 +207,9 @@ objsrv_apply(struct tgt *tgt, struct rpc_req *req, void *rep)
     if (rc != 0)
         return rc;
     args.pm_ver = op.info.map_ver;
+    op.deadline_ns = req->deadline_ns;
+    args.space_wait = tgt_op_space_wait;
+    args.space_arg = &op;
     if (in->mods.nr == 0 || (!is_bulk && in->data.len != in->data_len)) {
         rc = CAIRN_ERR(INVAL);
     } else if (in->data_len > OBJSRV_DATA_BYTES_MAX) {

@@ -337,6 +337,8 @@ objsrv_fetch(struct tgt *tgt, struct rpc_req *req, void *rep)
     args.deadline_ns = req->deadline_ns;
     args.arena = req->arena;
     if (rc == 0)
+        rc = tgt_op_read(&op, in->epoch);
+    if (rc == 0)
         rc = vos_fetch_begin(op.vos, &args, &fetch);
     if (rc == 0)
         rc = fetch_give(tgt, op.vos, req, fetch, iods, rep);

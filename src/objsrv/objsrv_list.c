@@ -117,13 +117,16 @@ list(struct tgt_op *op, struct rpc_req *req, struct proto_obj_list_rep *out)
 int
 objsrv_list(struct tgt *tgt, struct rpc_req *req, void *rep)
 {
+    const struct proto_obj_list_req *in = req->body;
     struct tgt_op op;
     int rc;
 
     rc = objsrv_begin(tgt, req, false, &op);
     if (rc != 0)
         return rc;
-    rc = list(&op, req, rep);
+    rc = tgt_op_read(&op, in->epoch);
+    if (rc == 0)
+        rc = list(&op, req, rep);
     tgt_op_end(&op);
     return rc;
 }
@@ -141,7 +144,9 @@ objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep)
     rc = objsrv_begin(tgt, req, false, &op);
     if (rc != 0)
         return rc;
-    rc = vos_query_key(op.vos, &oid, in->epoch, in->flags, &in->dkey, &in->akey, &found);
+    rc = tgt_op_read(&op, in->epoch);
+    if (rc == 0)
+        rc = vos_query_key(op.vos, &oid, in->epoch, in->flags, &in->dkey, &in->akey, &found);
     if (rc == 0) {
         out->dkey = found.dkey;
         out->akey = found.akey;
@@ -181,13 +186,16 @@ look(struct tgt_op *op, struct rpc_req *req, struct proto_obj_look_rep *out)
 int
 objsrv_look(struct tgt *tgt, struct rpc_req *req, void *rep)
 {
+    const struct proto_obj_look_req *in = req->body;
     struct tgt_op op;
     int rc;
 
     rc = objsrv_begin(tgt, req, false, &op);
     if (rc != 0)
         return rc;
-    rc = look(&op, req, rep);
+    rc = tgt_op_read(&op, in->epoch);
+    if (rc == 0)
+        rc = look(&op, req, rep);
     tgt_op_end(&op);
     return rc;
 }
@@ -214,4 +222,24 @@ objsrv_anchor(struct tgt *tgt, struct rpc_req *req, void *rep)
         return CAIRN_ERR(NOMEM);
     out->anchor.len = VOS_ANCHOR_BYTES;
     return 0;
+}
+
+int
+objsrv_aggregate(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_obj_aggregate_req *in = req->body;
+    struct proto_obj_aggregate_rep *out = rep;
+    uint64_t deadline_ns;
+    struct tgt_op op;
+    bool is_done;
+    int rc;
+
+    rc = objsrv_begin(tgt, req, true, &op);
+    if (rc != 0)
+        return rc;
+    deadline_ns = MIN(req->deadline_ns, ult_now_ns() + OBJSRV_AGG_WAIT_NS);
+    rc = tgt_aggregate(&op, in->epoch, deadline_ns, &is_done, &out->epoch);
+    out->is_done = rc == 0 && is_done;
+    tgt_op_end(&op);
+    return rc;
 }

@@ -32,6 +32,7 @@ struct pool_svc;
 
 enum {
     POOL_BCAST_WIDTH = 16, /* targets asked at a time */
+    POOL_AGGREGATES_NR_MAX = 256, /* containers waiting for pool_aggregate(); more are not told */
     POOL_REVOKES_NR_MAX = 1024, /* waiting to be told to the targets; beyond it TGT-5 sees to them */
     POOL_ATTRS_SET_NR_MAX = 100, /* of one request */
     POOL_ATTRS_NR_MAX = PROTO_ATTRS_NR_MAX,
@@ -211,6 +212,32 @@ CAIRN_YIELDS void pool_bcast_to(struct rpc_ctx *rpc, struct arena *arena, uint16
  * its store is out of service.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_epoch_draw(struct pool_call *call, uint64_t *ret_epoch);
+
+/*
+ * A snapshot under way, from before its epoch is drawn until its row is committed or given up: no
+ * stable epoch overtakes it. In the memory of who draws.
+ */
+struct pool_draw {
+    struct list_head link;
+    struct uuid pool;
+    uint64_t floor; /* the epoch to be drawn is above */
+};
+/** Before pool_epoch_draw(). Errors: those of vos_epoch_next(), and nothing to end. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+pool_draw_begin(struct pool_svcs *svcs, struct uuid pool, struct pool_draw *draw);
+void pool_draw_end(struct pool_draw *draw);
+/**
+ * An epoch below which no snapshot of the pool will be taken any more (CON-7): not by this service, nor by one that runs on its database
+ * later (ST-6). Ask before the snapshots that there are are looked at. Errors: those of vos_epoch_next().
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_epoch_stable(struct pool_call *call, uint64_t *ret_epoch);
+/** Whether a row for a snapshot at `epoch` may still be committed. */
+bool pool_epoch_is_free(const struct pool_call *call, uint64_t epoch);
+/**
+ * Have the targets look, soon, what of a container can be reclaimed: a snapshot is gone. Whoever is not told finds it with the next change of the
+ * container, or when space is short.
+ */
+void pool_aggregate(struct pool_svcs *svcs, struct uuid pool, struct uuid cont);
 /** The first failure among the items, 0 when there is none. */
 int pool_bcast_rc(const struct pool_bcast_item *items, uint32_t nr);
 
@@ -276,9 +303,11 @@ pool_prop_get_all(struct pool_call *call, const char *table, const struct pool_p
  * INVAL.
  */
 CAIRN_MUST_CHECK int pool_label_check(struct iov label);
+/** The property `reclaim` of the pool (enum tgt_reclaim). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_reclaim_get(struct pool_call *call, uint32_t *ret_reclaim);
 /** Pool properties. */
 const struct pool_prop_def *pool_prop_defs(uint32_t *ret_nr);
-enum { POOL_PROP_LABEL = 1, POOL_PROP_RD_FAC = 11, POOL_PROP_SVC_LIST = 8 };
+enum { POOL_PROP_LABEL = 1, POOL_PROP_RECLAIM = 5, POOL_PROP_RD_FAC = 11, POOL_PROP_SVC_LIST = 8 };
 
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 pool_attr_list(struct pool_call *call, const char *table, struct proto_attr_rep *rep);
@@ -333,6 +362,12 @@ void pool_tgt_rpc_set(struct pool_tgt *pt, struct rpc_ctx *rpc);
  */
 CAIRN_YIELDS int
 pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info);
+/**
+ * The question of tgt_opts about stable epochs; arg is a struct pool_tgt. Errors: NONEXIST no such container, or pool, any more; NOMEM; others: the service
+ * could not be asked.
+ */
+CAIRN_YIELDS int
+pool_tgt_stable(void *arg, struct uuid pool, struct uuid cont, struct tgt_stable *ret_stable);
 
 CAIRN_YIELDS int pool_h_tgt_create(struct tgt *tgt, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_tgt_destroy(struct tgt *tgt, struct rpc_req *req, void *rep);
@@ -344,5 +379,7 @@ CAIRN_YIELDS int pool_h_tgt_revoke(struct tgt *tgt, struct rpc_req *req, void *r
  * Errors: HLC_SYNC.
  */
 CAIRN_YIELDS int pool_h_tgt_epoch(struct tgt *tgt, struct rpc_req *req, void *rep);
+/** PROTO_TGT_AGGREGATE. */
+CAIRN_YIELDS int pool_h_tgt_aggregate(struct tgt *tgt, struct rpc_req *req, void *rep);
 
 #endif

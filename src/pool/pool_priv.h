@@ -27,6 +27,12 @@ struct pool_revoke {
     struct uuid hdl;
 };
 
+/* A container waiting for pool_aggregate(). */
+struct pool_aggregate {
+    struct list_head link;
+    struct uuid cont;
+};
+
 struct pool_svc {
     struct list_head link; /* of pool_svcs.svcs */
     struct pool_svcs *svcs;
@@ -36,10 +42,13 @@ struct pool_svc {
     struct ult_cond changed; /* refs, worker, stop */
     struct list_head revokes;
     uint32_t revoke_nr;
+    struct list_head aggregates;
+    uint32_t aggregate_nr;
     uint32_t refs; /* calls at work */
     bool is_ready; /* the database has its head row */
     bool is_stopping;
     bool has_gone; /* rows may be in POOL_TABLE_GONE */
+    uint64_t promised; /* no snapshot will be committed at or below it (CON-7) */
     bool is_working; /* the worker ULT lives */
     struct arena arena; /* of the worker */
     struct arena start_arena; /* of step_up() */
@@ -57,6 +66,7 @@ struct pool_svcs {
     struct pool_hooks hooks;
     struct list_head svcs;
     struct list_head damaged;
+    struct list_head draws; /* struct pool_draw */
 };
 
 /* pool_svc.c */

@@ -34,7 +34,7 @@ static const struct pool_prop_def pool_props[] = {
         .only = ANY}, /* acl */
     NUM(3, true, 5, 0, 100, ANY), /* space_rb, percent */
     NUM(4, true, 3, 0, 7, ANY), /* self_heal: exclude | rebuild */
-    NUM(5, true, 1, 0, 4, ANY), /* reclaim: lazy */
+    NUM(POOL_PROP_RECLAIM, true, 1, 0, 4, ANY), /* lazy */
     STR(6, true, "", OWNER_BYTES_MAX), /* owner */
     STR(7, true, "", OWNER_BYTES_MAX), /* owner group */
     {.type = POOL_PROP_SVC_LIST, .kind = POOL_PROP_BYTES, .is_computed = true, .only = ANY},
@@ -206,4 +206,20 @@ pool_prop_get_all(struct pool_call *call, const char *table, const struct pool_p
     }
     *ret_props = (struct proto_array){out_nr, out};
     return 0;
+}
+
+int
+pool_reclaim_get(struct pool_call *call, uint32_t *ret_reclaim)
+{
+    const struct pool_prop_def *defs, *def;
+    struct proto_prop prop;
+    uint32_t nr;
+    int rc;
+
+    defs = pool_prop_defs(&nr);
+    def = pool_prop_find(defs, nr, POOL_PROP_RECLAIM);
+    rc = pool_prop_get(call, POOL_TABLE_PROPS, def, &prop);
+    if (rc == 0)
+        *ret_reclaim = (uint32_t)prop.num;
+    return rc;
 }

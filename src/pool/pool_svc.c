@@ -31,6 +31,7 @@ pool_svcs_create(
         svcs->hooks = *hooks;
     list_init(&svcs->svcs);
     list_init(&svcs->damaged);
+    list_init(&svcs->draws);
     *ret_svcs = svcs;
     return 0;
 }
@@ -117,8 +118,12 @@ static void
 svc_free(struct pool_svc *svc)
 {
     struct pool_revoke *r, *tmp;
+    struct pool_aggregate *a, *atmp;
 
     list_del(&svc->link);
+    LIST_FOREACH_SAFE(a, atmp, &svc->aggregates, struct pool_aggregate, link) {
+        free(a);
+    }
     LIST_FOREACH_SAFE(r, tmp, &svc->revokes, struct pool_revoke, link) {
         free(r);
     }
@@ -144,6 +149,10 @@ svc_step_up(void *arg)
         return rc;
     svc->is_ready = rc == 0;
     svc->has_gone = true; /* look once */
+    /* Above all that was promised before (ST-6): what a turn of an earlier leadership drew is void. */
+    rc = vos_epoch_next(svc->svcs->env.sys, &svc->promised);
+    if (rc != 0)
+        return rc;
     pool_work_kick(svc);
     return 0;
 }
@@ -176,6 +185,7 @@ pool_svc_start(struct pool_svcs *svcs, struct uuid pool)
     ult_mutex_init(&svc->lock);
     ult_cond_init(&svc->changed);
     list_init(&svc->revokes);
+    list_init(&svc->aggregates);
     arena_init(&svc->arena, 1024, 4 << 20);
     arena_init(&svc->start_arena, 128, 4096);
     list_add_tail(&svc->link, &svcs->svcs);

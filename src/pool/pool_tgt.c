@@ -11,6 +11,9 @@
 
 enum { WHERE_NR = 64, LOOKUP_TRIES_MAX = 64 };
 #define LOOKUP_NS UINT64_C(5000000000)
+/* About stable epochs: whoever asks comes again later. */
+enum { STABLE_TRIES_MAX = 3 };
+#define STABLE_NS UINT64_C(2000000000)
 
 struct where {
     struct uuid pool; /* nil: free */
@@ -29,6 +32,7 @@ struct ask {
     struct arena arena;
     struct proto_sys_resolve_rep resolve;
     struct proto_pool_hdl_rep hdl;
+    struct proto_cont_stable_rep stable;
     char text[CUUID_TEXT_BYTES];
 };
 
@@ -120,31 +124,31 @@ where_ask(struct pool_tgt *pt, struct ask *ask, const struct uuid *pool, uint64_
     return 0;
 }
 
-/* One try. */
+/* One request to the service of a pool; where that is may have to be asked first. */
 static int
-ask_once(struct pool_tgt *pt, struct ask *ask, const struct tgt_ids *ids, uint64_t deadline_ns)
+svc_ask(struct pool_tgt *pt, struct ask *ask, const struct uuid *pool, uint16_t opcode,
+    const void *body, void *rep, uint64_t deadline_ns)
 {
-    struct proto_pool_hdl_req body = {ids->pool, ids->pool_hdl, ids->cont_hdl};
     struct rpc_call_opts opts = {.deadline_ns = deadline_ns, .arena = &ask->arena};
     struct rpc_call_info info = {.is_replied = false};
-    struct where *w = where_find(pt, &ids->pool);
+    struct where *w = where_find(pt, pool);
     struct rpc_ep ep;
     int rc;
 
     if (w == NULL) {
-        rc = where_ask(pt, ask, &ids->pool, deadline_ns);
+        rc = where_ask(pt, ask, pool, deadline_ns);
         if (rc != 0)
             return rc;
-        w = where_find(pt, &ids->pool);
+        w = where_find(pt, pool);
         if (w == NULL)
             return CAIRN_ERR(AGAIN);
     }
     ep = (struct rpc_ep){w->rank, RPC_TAG_SYSTEM};
-    rc = rpc_call(pt->opts.rpc, ep, PROTO_POOL_HDL, &body, &ask->hdl, &opts, &info);
+    rc = rpc_call(pt->opts.rpc, ep, opcode, body, rep, &opts, &info);
     if (rc == -DER_NOTREPLICA || (rc == -DER_NOTLEADER && info.hint_rank == RPC_RANK_NONE)) {
-        where_forget(pt, &ids->pool);
+        where_forget(pt, pool);
     } else if (rc == -DER_NOTLEADER)
-        where_set(pt, &ids->pool, info.hint_rank);
+        where_set(pt, pool, info.hint_rank);
     return rc;
 }
 
@@ -161,6 +165,7 @@ is_retry(int rc)
 int
 pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info)
 {
+    struct proto_pool_hdl_req body = {ids->pool, ids->pool_hdl, ids->cont_hdl};
     struct pool_tgt *pt = arg;
     uint64_t deadline_ns = ult_now_ns() + LOOKUP_NS;
     struct ask *ask;
@@ -174,7 +179,7 @@ pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *r
     arena_init(&ask->arena, 256, 65536);
     list_add(&ask->link, &pt->asks);
     for (int i = 0; i < LOOKUP_TRIES_MAX; i++) {
-        rc = ask_once(pt, ask, ids, deadline_ns);
+        rc = svc_ask(pt, ask, &ids->pool, PROTO_POOL_HDL, &body, &ask->hdl, deadline_ns);
         if (!is_retry(rc) || ult_now_ns() + POOL_RETRY_NS >= deadline_ns)
             break;
         ult_sleep(POOL_RETRY_NS);
@@ -196,6 +201,54 @@ pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *r
          */
         rc = CAIRN_ERR(AGAIN);
     }
+    ask_free(ask);
+    return rc;
+}
+
+static int
+stable_take(const struct proto_cont_stable_rep *rep, struct tgt_stable *ret_stable)
+{
+    uint32_t nr = (uint32_t)(rep->snaps.len / sizeof(uint64_t));
+    const uint8_t *src = rep->snaps.buf;
+    uint64_t *snaps = malloc(MAX(nr, 1U) * sizeof(*snaps));
+
+    if (snaps == NULL)
+        return CAIRN_ERR(NOMEM);
+    for (uint32_t i = 0; i < nr; i++) {
+        snaps[i] = le64_get(src + i * sizeof(uint64_t));
+        if (i > 0 && snaps[i] <= snaps[i - 1]) {
+            free(snaps);
+            return CAIRN_ERR(PROTO);
+        }
+    }
+    *ret_stable = (struct tgt_stable){
+        .epoch = rep->epoch, .reclaim = rep->reclaim, .snap_nr = nr, .snaps = snaps};
+    return 0;
+}
+
+int
+pool_tgt_stable(void *arg, struct uuid pool, struct uuid cont, struct tgt_stable *ret_stable)
+{
+    struct proto_cont_stable_req body = {pool, cont};
+    struct pool_tgt *pt = arg;
+    uint64_t deadline_ns = ult_now_ns() + STABLE_NS;
+    struct ask *ask;
+    int rc = 0;
+
+    if (pt->opts.rpc == NULL)
+        return CAIRN_ERR(AGAIN); /* not listening yet */
+    ask = calloc(1, sizeof(*ask));
+    if (ask == NULL)
+        return CAIRN_ERR(NOMEM);
+    arena_init(&ask->arena, 256, 1 << 20);
+    list_add(&ask->link, &pt->asks);
+    for (int i = 0; i < STABLE_TRIES_MAX; i++) {
+        rc = svc_ask(pt, ask, &pool, PROTO_CONT_STABLE, &body, &ask->stable, deadline_ns);
+        if (rc != -DER_NOTREPLICA && rc != -DER_NOTLEADER)
+            break;
+    }
+    if (rc == 0)
+        rc = stable_take(&ask->stable, ret_stable);
     ask_free(ask);
     return rc;
 }
@@ -265,4 +318,14 @@ pool_h_tgt_epoch(struct tgt *tgt, struct rpc_req *req, void *rep)
 
     (void)rep;
     return in->epoch == 0 ? 0 : vos_epoch_recv(tgt_vos(tgt), in->epoch);
+}
+
+int
+pool_h_tgt_aggregate(struct tgt *tgt, struct rpc_req *req, void *rep)
+{
+    const struct proto_tgt_cont_req *in = req->body;
+
+    (void)rep;
+    tgt_aggregate_later(tgt, in->pool, in->cont);
+    return 0;
 }

@@ -24,12 +24,12 @@ struct bcast {
     uint32_t nr, next;
 };
 
-/* Said by a peer that is there and will take it soon. */
+/* Said by a peer that is there and will take it soon; or we have just started and do not know the ranks yet (OOG). */
 static bool
 is_passing(int rc)
 {
-    return rc == -DER_STALE || rc == -DER_OVERLOAD_RETRY || rc == -DER_BUSY || rc == -DER_AGAIN ||
-        rc == -DER_INPROGRESS;
+    return rc == -DER_OOG || rc == -DER_STALE || rc == -DER_OVERLOAD_RETRY || rc == -DER_BUSY ||
+        rc == -DER_AGAIN || rc == -DER_INPROGRESS;
 }
 
 static void
@@ -170,6 +170,50 @@ pool_epoch_draw(struct pool_call *call, uint64_t *ret_epoch)
     return rc;
 }
 
+int
+pool_draw_begin(struct pool_svcs *svcs, struct uuid pool, struct pool_draw *draw)
+{
+    int rc = vos_epoch_next(svcs->env.sys, &draw->floor);
+
+    if (rc != 0)
+        return rc;
+    draw->pool = pool;
+    list_add(&draw->link, &svcs->draws);
+    return 0;
+}
+
+void
+pool_draw_end(struct pool_draw *draw)
+{
+    list_del(&draw->link);
+}
+
+int
+pool_epoch_stable(struct pool_call *call, uint64_t *ret_epoch)
+{
+    struct pool_draw *draw;
+    uint64_t epoch;
+    int rc = vos_epoch_next(call->svcs->env.sys, &epoch);
+
+    if (rc != 0)
+        return rc;
+    LIST_FOREACH(draw, &call->svcs->draws, struct pool_draw, link) {
+        if (cuuid_cmp(&draw->pool, &call->pool) == 0 && draw->floor < epoch) {
+            CAIRN_PROBE("pool.stable.under_way");
+            epoch = draw->floor;
+        }
+    }
+    call->svc->promised = MAX(call->svc->promised, epoch);
+    *ret_epoch = epoch;
+    return 0;
+}
+
+bool
+pool_epoch_is_free(const struct pool_call *call, uint64_t epoch)
+{
+    return epoch > call->svc->promised;
+}
+
 /* ---- revocations ---------------------------------------------------------------------------- */
 
 void
@@ -268,6 +312,60 @@ pool_gone_run(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, str
     }
 }
 
+/* ---- what destroyed snapshots kept ---------------------------------------------------------- */
+
+void
+pool_aggregate(struct pool_svcs *svcs, struct uuid pool, struct uuid cont)
+{
+    struct pool_svc *svc = pool_svc_find(svcs, &pool);
+    struct pool_aggregate *a;
+
+    if (svc == NULL || svc->is_stopping)
+        return;
+    LIST_FOREACH(a, &svc->aggregates, struct pool_aggregate, link) {
+        if (cuuid_cmp(&a->cont, &cont) == 0)
+            return;
+    }
+    a = svc->aggregate_nr < POOL_AGGREGATES_NR_MAX ? malloc(sizeof(*a)) : NULL;
+    if (a == NULL)
+        return;
+    a->cont = cont;
+    list_add_tail(&a->link, &svc->aggregates);
+    svc->aggregate_nr++;
+    pool_work_kick(svc);
+}
+
+static void
+aggregate_tell(struct pool_svc *svc, struct uuid cont)
+{
+    struct proto_tgt_cont_req body = {svc->pool, cont};
+    struct pool_bcast_item *items;
+    struct pool_call *call;
+    uint32_t nr;
+
+    arena_reset(&svc->arena);
+    if (pool_call_begin_svc(svc, NULL, &svc->arena, false, &call) != 0)
+        return;
+    CAIRN_IGNORE(pool_bcast(call, PROTO_TGT_AGGREGATE, &body, &items, &nr));
+    pool_call_end(call);
+}
+
+static void
+work_aggregates(struct pool_svc *svc)
+{
+    struct pool_aggregate *a;
+
+    while (!svc->is_stopping &&
+        (a = LIST_FIRST(&svc->aggregates, struct pool_aggregate, link)) != NULL) {
+        struct uuid cont = a->cont;
+
+        list_del(&a->link);
+        svc->aggregate_nr--;
+        free(a);
+        aggregate_tell(svc, cont);
+    }
+}
+
 /* ---- worker --------------------------------------------------------------------------------- */
 
 enum { GONE_BATCH_NR = 16 };
@@ -355,9 +453,10 @@ work_ult(void *arg)
         bool was_gone = svc->has_gone;
 
         work_revokes(svc);
+        work_aggregates(svc);
         if (svc->has_gone && !svc->is_stopping)
             work_gone(svc);
-        if (svc->is_stopping || !list_empty(&svc->revokes))
+        if (svc->is_stopping || !list_empty(&svc->revokes) || !list_empty(&svc->aggregates))
             continue;
         if (svc->has_gone && was_gone) {
             ult_cond_wait_until(&svc->changed, NULL, ult_now_ns() + POOL_WORKER_NS);

@@ -173,3 +173,14 @@ static const struct proto_field obj_anchor_rep_fields[] = {
     PROTO_F_MAX(struct proto_obj_anchor_rep, anchor, BYTES, PROTO_ANCHOR_BYTES_MAX),
 };
 PROTO_MSG_DEFINE(obj_anchor_rep);
+
+static const struct proto_field obj_aggregate_req_fields[] = {
+    PROTO_F(struct proto_obj_aggregate_req, epoch, U64),
+};
+PROTO_MSG_DEFINE(obj_aggregate_req);
+
+static const struct proto_field obj_aggregate_rep_fields[] = {
+    PROTO_F(struct proto_obj_aggregate_rep, is_done, U8),
+    PROTO_F(struct proto_obj_aggregate_rep, epoch, U64),
+};
+PROTO_MSG_DEFINE(obj_aggregate_rep);

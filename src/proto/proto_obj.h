@@ -167,6 +167,15 @@ struct proto_obj_anchor_rep {
     struct iov anchor; /* before the key, in the order of the listing */
 };
 
+struct proto_obj_aggregate_req {
+    uint64_t epoch; /* up to it; 0: now */
+};
+
+struct proto_obj_aggregate_rep {
+    uint8_t is_done; /* 0: it is at work; ask again to wait for more */
+    uint64_t epoch; /* up to which it is done */
+};
+
 struct proto_obj_look_rep {
     struct iov is_there; /* a byte for each: 1 it was written, and not punched as a whole since */
 };

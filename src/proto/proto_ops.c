@@ -17,6 +17,7 @@ static const struct proto_op ops[] = {
     OP(OBJ_QUERY_KEY, false, "obj_query_key", obj_query_req, obj_query_rep),
     OP(OBJ_LOOK, false, "obj_look", obj_look_req, obj_look_rep),
     OP(OBJ_ANCHOR, false, "obj_anchor", obj_anchor_req, obj_anchor_rep),
+    OP(OBJ_AGGREGATE, false, "obj_aggregate", obj_aggregate_req, obj_aggregate_rep),
 
     OP(POOL_CONNECT, true, "pool_connect", pool_connect_req, pool_connect_rep),
     OP(POOL_DISCONNECT, true, "pool_disconnect", pool_disconnect_req, empty),
@@ -48,6 +49,7 @@ static const struct proto_op ops[] = {
     OP(CONT_SNAP_LIST, false, "cont_snap_list", snap_list_req, snap_list_rep),
     OP(CONT_SNAP_SET, true, "cont_snap_set", snap_set_req, empty),
     OP(CONT_SNAP_DESTROY, true, "cont_snap_destroy", snap_destroy_req, empty),
+    OP(CONT_STABLE, false, "cont_stable", cont_stable_req, cont_stable_rep),
 
     OP(SYS_POOL_RESOLVE, false, "sys_pool_resolve", sys_resolve_req, sys_resolve_rep),
     OP(SYS_POOL_LIST, false, "sys_pool_list", sys_pool_list_req, sys_pool_list_rep),
@@ -64,6 +66,7 @@ static const struct proto_op ops[] = {
     OP(SVC_POOL_STOP, false, "svc_pool_stop", svc_pool_req, empty),
     OP(PING, false, "ping", empty, empty),
     OP(TGT_EPOCH, false, "tgt_epoch", tgt_epoch_req, empty),
+    OP(TGT_AGGREGATE, false, "tgt_aggregate", tgt_cont_req, empty),
 };
 
 static const struct proto_msg *const msgs[] = {

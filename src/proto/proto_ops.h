@@ -11,6 +11,7 @@ enum proto_opcode {
     PROTO_OBJ_QUERY_KEY = 0x0104,
     PROTO_OBJ_LOOK = 0x0105, /* which of these objects are there */
     PROTO_OBJ_ANCHOR = 0x0106, /* where a listing that begins with a key begins */
+    PROTO_OBJ_AGGREGATE = 0x0107, /* drop what nobody can read any more, now */
 
     /* pool service, to its leader, tag 0 */
     PROTO_POOL_CONNECT = 0x0201, /* modifying */
@@ -44,6 +45,7 @@ enum proto_opcode {
     PROTO_CONT_SNAP_LIST = 0x030e,
     PROTO_CONT_SNAP_SET = 0x030f, /* modifying */
     PROTO_CONT_SNAP_DESTROY = 0x0310, /* modifying */
+    PROTO_CONT_STABLE = 0x0311, /* a target asks up to where it may aggregate */
 
     /* system service, tag 0 of the system leader */
     PROTO_SYS_POOL_RESOLVE = 0x0401, /* label or uuid -> uuid, service ranks */
@@ -63,6 +65,7 @@ enum proto_opcode {
     PROTO_SVC_POOL_STOP = 0x0507, /* destroy it */
     PROTO_PING = 0x0508,
     PROTO_TGT_EPOCH = 0x0509, /* to a target: be beyond this epoch, durably */
+    PROTO_TGT_AGGREGATE = 0x050a, /* to a target: a snapshot is gone, look what it kept */
 };
 
 #endif

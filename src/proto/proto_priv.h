@@ -11,6 +11,7 @@
     X(obj_fetch_rep) X(obj_list_req) X(list_entry) X(obj_list_rep) X(obj_query_req) X(obj_query_rep) \
     X(obj_ref) X(obj_look_req) X(obj_look_rep) X(obj_anchor_req) X(obj_anchor_rep) X(snap) X(snap_create_req) X(snap_create_rep) X(snap_list_req) \
     X(snap_list_rep) X(snap_set_req) X(snap_destroy_req) X(tgt_epoch_req) \
+    X(obj_aggregate_req) X(obj_aggregate_rep) X(cont_stable_req) X(cont_stable_rep) \
     X(empty) X(prop) X(rank) X(space) X(pool_connect_req) X(pool_connect_rep) X(pool_disconnect_req) \
     X(pool_query_req) X(pool_query_rep) X(pool_map_req) X(pool_map_rep) X(pool_tgt_query_req) \
     X(pool_tgt_query_rep) X(pool_hdl_req) X(pool_hdl_rep) X(attr) X(attr_req) X(attr_rep) \

@@ -397,3 +397,16 @@ static const struct proto_field tgt_epoch_req_fields[] = {
     PROTO_F(struct proto_tgt_epoch_req, epoch, U64),
 };
 PROTO_MSG_DEFINE(tgt_epoch_req);
+
+static const struct proto_field cont_stable_req_fields[] = {
+    PROTO_F(struct proto_cont_stable_req, pool, UUID),
+    PROTO_F(struct proto_cont_stable_req, cont, UUID),
+};
+PROTO_MSG_DEFINE(cont_stable_req);
+
+static const struct proto_field cont_stable_rep_fields[] = {
+    PROTO_F(struct proto_cont_stable_rep, epoch, U64),
+    PROTO_F(struct proto_cont_stable_rep, reclaim, U32),
+    PROTO_F_MAX(struct proto_cont_stable_rep, snaps, BYTES, PROTO_STABLE_BYTES_MAX),
+};
+PROTO_MSG_DEFINE(cont_stable_rep);

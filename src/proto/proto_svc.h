@@ -26,6 +26,7 @@ enum {
     PROTO_URI_BYTES_MAX = 127,
     PROTO_SNAPS_NR_MAX = 256, /* of one reply */
     PROTO_SNAP_NAME_BYTES_MAX = 127,
+    PROTO_STABLE_BYTES_MAX = 65536, /* of the snapshots of a container */
 };
 
 struct proto_empty {
@@ -219,6 +220,16 @@ struct proto_snap_destroy_req {
     struct uuid pool;
     struct uuid cont;
     uint64_t lo, hi; /* both included */
+};
+struct proto_cont_stable_req {
+    struct uuid pool;
+    struct uuid cont;
+};
+/* CON-7: below `epoch`, nobody reads but at these snapshots. */
+struct proto_cont_stable_rep {
+    uint64_t epoch;
+    uint32_t reclaim; /* the pool's property */
+    struct iov snaps; /* epochs of the snapshots, u64 little-endian, ascending */
 };
 
 struct proto_sys_resolve_req {

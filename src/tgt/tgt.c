@@ -49,9 +49,13 @@ tgt_create(const struct tgt_opts *opts, struct tgt **ret_tgt)
     list_init(&tgt->dead_conts);
     list_init(&tgt->stopping);
     ult_cond_init(&tgt->idle);
-    rc = hmap_init(&tgt->hdls, 6);
+    rc = tgt_aggs_init(tgt);
+    if (rc == 0)
+        rc = hmap_init(&tgt->hdls, 6);
     if (rc == 0)
         rc = hmap_init(&tgt->conts, 4);
+    if (rc == 0)
+        rc = tgt_aggs_start(tgt);
     if (rc != 0) {
         tgt_abandon(tgt);
         return rc;
@@ -90,6 +94,7 @@ tgt_drain(struct tgt *tgt)
 {
     if (sm_is(&tgt->sm, TGT_SERVING))
         sm_move(&tgt->sm, TGT_DRAINING);
+    tgt_aggs_stop(tgt);
     while (tgt->busy_nr > 0) {
         ult_cond_wait(&tgt->idle, NULL);
     }
@@ -132,6 +137,7 @@ tgt_abandon(struct tgt *tgt)
     LIST_FOREACH_SAFE(st, stmp, &tgt->stopping, struct tgt_stopping, link) {
         free(st);
     }
+    tgt_aggs_fini(tgt);
     hmap_fini(&tgt->hdls);
     hmap_fini(&tgt->conts);
     free(tgt);
@@ -205,6 +211,9 @@ cont_drop(struct tgt *tgt, struct tgt_cont *tc)
     hmap_remove(&tgt->conts, &tc->link);
     list_move(&tc->lru, &tgt->dead_conts);
     tc->is_gone = true;
+    if (tc->agg != NULL)
+        tc->agg->is_open = false;
+    tc->agg = NULL;
     ult_cond_broadcast(&tc->changed);
 }
 
@@ -244,6 +253,9 @@ cont_add(struct tgt *tgt, struct uuid pool, struct uuid cont, struct tgt_cont **
         return CAIRN_ERR(NOMEM);
     tc->pool = pool;
     tc->cont = cont;
+    tc->agg = tgt_agg_get(tgt, &pool, &cont);
+    if (tc->agg != NULL)
+        tc->agg->is_open = true;
     sm_init(&tc->sm, &cont_sm, TGT_CONT_OPENING);
     ult_cond_init(&tc->changed);
     hmap_insert(&tgt->conts, &tc->link, cont_hash(&pool, &cont));
@@ -266,13 +278,13 @@ pool_is_stopping(struct tgt *tgt, const struct uuid *pool)
 
 /* Open an entry that the caller has just added and referenced; it is dropped when that fails. */
 static int
-cont_open(struct tgt *tgt, struct tgt_cont *tc)
+cont_open(struct tgt *tgt, struct tgt_cont *tc, bool may_create)
 {
     struct vos_cont *vos = NULL;
     int rc;
 
     rc = vos_cont_open(tgt->opts.vos, tc->pool, tc->cont, &vos);
-    if (rc == -DER_NONEXIST) {
+    if (rc == -DER_NONEXIST && may_create) {
         rc = vos_cont_create(tgt->opts.vos, tc->pool, tc->cont);
         if (rc == 0 || rc == -DER_EXIST)
             rc = vos_cont_open(tgt->opts.vos, tc->pool, tc->cont, &vos);
@@ -287,26 +299,24 @@ cont_open(struct tgt *tgt, struct tgt_cont *tc)
     return 0;
 }
 
-/* Count a request on the container of a live handle, opening or creating it. */
+/* Count a request on a container, opening it, or creating it as well. */
 static int
-cont_enter(struct tgt *tgt, struct tgt_hdl *hdl, struct tgt_cont **ret_tc)
+cont_enter(struct tgt *tgt, const struct uuid *pool, const struct uuid *cont, bool may_create,
+    struct tgt_cont **ret_tc)
 {
-    const struct uuid *pool = &hdl->ids.pool, *cont = &hdl->info.cont;
     struct tgt_cont *tc;
     int rc = 0;
 
-    if (hdl->is_dead)
-        return CAIRN_ERR(NO_HDL);
     if (pool_is_stopping(tgt, pool))
         return CAIRN_ERR(NONEXIST);
     tc = cont_find(tgt, pool, cont);
     if (tc == NULL) {
-        /* No yield since is_dead was looked at: a destroy to come finds this entry (TGT-3). */
+        /* No yield since the caller knew that it is there: a destroy to come finds this entry (TGT-3). */
         rc = cont_add(tgt, *pool, *cont, &tc);
         if (rc != 0)
             return rc;
         tc->refs++;
-        rc = cont_open(tgt, tc);
+        rc = cont_open(tgt, tc, may_create);
     } else {
         tc->refs++;
         while (!tc->is_gone && sm_is(&tc->sm, TGT_CONT_OPENING)) {
@@ -319,7 +329,7 @@ cont_enter(struct tgt *tgt, struct tgt_hdl *hdl, struct tgt_cont **ret_tc)
         rc = CAIRN_ERR(NONEXIST);
     if (rc == 0) {
         tc->ops_nr++;
-        if (!tc->is_gone)
+        if (!tc->is_gone && may_create)
             list_move_tail(&tc->lru, &tgt->cont_lru);
         *ret_tc = tc;
     }
@@ -327,8 +337,15 @@ cont_enter(struct tgt *tgt, struct tgt_hdl *hdl, struct tgt_cont **ret_tc)
     return rc;
 }
 
-static void
-cont_leave(struct tgt_cont *tc)
+int
+tgt_cont_enter(
+    struct tgt *tgt, const struct uuid *pool, const struct uuid *cont, struct tgt_cont **ret_tc)
+{
+    return cont_enter(tgt, pool, cont, false, ret_tc);
+}
+
+void
+tgt_cont_leave(struct tgt_cont *tc)
 {
     CAIRN_ASSERT(tc->ops_nr > 0);
     tc->ops_nr--;
@@ -336,12 +353,18 @@ cont_leave(struct tgt_cont *tc)
         ult_cond_broadcast(&tc->changed);
 }
 
+bool
+tgt_cont_is_ending(const struct tgt_cont *tc)
+{
+    return !sm_is(&tc->sm, TGT_CONT_OPEN);
+}
+
 /*
  * Wait until nobody works on a referenced entry and close it; false when another ULT did that
  * first.
  */
 static bool
-cont_drain(struct tgt_cont *tc)
+cont_drain(struct tgt *tgt, struct tgt_cont *tc)
 {
     while (!tc->is_gone && sm_is(&tc->sm, TGT_CONT_OPENING)) {
         ult_cond_wait(&tc->changed, NULL);
@@ -354,6 +377,7 @@ cont_drain(struct tgt_cont *tc)
     if (tc->is_gone)
         return false;
     sm_move(&tc->sm, TGT_CONT_DRAINING);
+    tgt_agg_disturb(tgt);
     while (tc->ops_nr > 0) {
         ult_cond_wait(&tc->changed, NULL);
     }
@@ -383,7 +407,8 @@ tgt_op_begin(struct tgt *tgt, const struct tgt_ids *ids, uint32_t map_ver, struc
         rc = CAIRN_ERR(STALE);
         goto out;
     }
-    rc = cont_enter(tgt, hdl, &tc);
+    rc = hdl->is_dead ? CAIRN_ERR(NO_HDL)
+                      : cont_enter(tgt, &hdl->ids.pool, &hdl->info.cont, true, &tc);
     if (rc != 0)
         goto out;
     op->tgt = tgt;
@@ -404,7 +429,9 @@ tgt_op_end(struct tgt_op *op)
 {
     if (op->tgt == NULL)
         return;
-    cont_leave(op->cont);
+    if (op->is_reader)
+        list_del(&op->reader);
+    tgt_cont_leave(op->cont);
     tgt_hdl_put(op->tgt, op->hdl);
     tgt_busy_end(op->tgt);
     op->tgt = NULL;
@@ -457,7 +484,7 @@ pool_close(struct tgt *tgt, struct uuid pool)
     tgt_hdl_kill_all(tgt, pool, NULL);
     while ((tc = cont_of_pool(tgt, &pool)) != NULL) {
         tc->refs++;
-        if (cont_drain(tc))
+        if (cont_drain(tgt, tc))
             cont_drop(tgt, tc);
         cont_unref(tc);
     }
@@ -487,6 +514,7 @@ tgt_pool_destroy(struct tgt *tgt, struct uuid pool)
     rc = vos_pool_destroy(tgt->opts.vos, pool);
     if (rc == -DER_NONEXIST)
         rc = 0;
+    tgt_agg_forget(tgt, &pool, NULL);
     list_del(&st->link);
     free(st);
 out:
@@ -509,7 +537,7 @@ tgt_cont_destroy(struct tgt *tgt, struct uuid pool, struct uuid cont)
         bool is_mine;
 
         tc->refs++;
-        is_mine = cont_drain(tc);
+        is_mine = cont_drain(tgt, tc);
         if (is_mine) {
             /* The entry stays while the store destroys, so that nobody opens it anew. */
             rc = vos_cont_destroy(tgt->opts.vos, pool, cont);
@@ -523,6 +551,8 @@ tgt_cont_destroy(struct tgt *tgt, struct uuid pool, struct uuid cont)
     }
     if (rc == -DER_NONEXIST)
         rc = 0;
+    if (rc == 0)
+        tgt_agg_forget(tgt, &pool, &cont);
     tgt_busy_end(tgt);
     return rc;
 }

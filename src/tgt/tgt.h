@@ -15,6 +15,11 @@
  *          dropped; when all is in use the request is told to try again.
  *   TGT-5  An entry older than TGT_HDL_TTL_NS is asked about again in the background; while
  *          the service cannot be reached it stays valid.
+ *   TGT-6  Old versions are dropped up to an epoch that the service has called stable (CON-7) and at which or after which every read
+ *          at work reads; what a snapshot of the service's list, or a read at work, reads is kept.
+ *   TGT-7  A read at a given epoch below the newest that was aggregated up to is served only when the service's list had it; else it answers
+ *          EP_OLD, never what is left of the data.
+ *   TGT-8  Nothing to reclaim: no timer, no message, no work.
  *
  * Drain states of the target, a container entry, a pool:
  *      tgt:   SERVING -> DRAINING -> STOPPED
@@ -40,8 +45,32 @@ enum {
     TGT_HDLS_NR_MAX = 8192,
     TGT_CONTS_NR_MAX = 1024, /* open at a time */
     TGT_LOOKUP_TRIES_MAX = 8, /* look-ups repeated because of revocations */
+    TGT_AGGS_NR_MAX = 16384, /* containers whose aggregation is remembered */
 };
 #define TGT_HDL_TTL_NS UINT64_C(30000000000)
+
+/* After a change before what it made old is looked for; longer while that finds nothing. */
+#define TGT_AGG_GAP_NS UINT64_C(5000000000)
+/* Used part of a shard, of metadata or data, from which aggregation does not wait for the gap, and from which it does not rest. */
+enum { TGT_AGG_META_WARM_PCT = 75, TGT_AGG_DATA_WARM_PCT = 80 };
+enum { TGT_AGG_META_TIGHT_PCT = 90, TGT_AGG_DATA_TIGHT_PCT = 92 };
+
+/* The property `reclaim` of a pool: the numbers of the API. */
+enum tgt_reclaim {
+    TGT_RECLAIM_DISABLED = 0, /* only when asked for by tgt_aggregate() */
+    TGT_RECLAIM_LAZY = 1, /* what requests leave of the processor, an eighth at least */
+    TGT_RECLAIM_SNAPSHOT = 2, /* as LAZY */
+    TGT_RECLAIM_BATCH = 3, /* as LAZY */
+    TGT_RECLAIM_TIME = 4, /* soon after each gap, with up to half of the processor */
+};
+
+/* What the service says of a container (CON-7). */
+struct tgt_stable {
+    uint64_t epoch;
+    uint32_t reclaim; /* enum tgt_reclaim */
+    uint32_t snap_nr;
+    uint64_t *snaps; /* ascending; the asker's: free() */
+};
 
 /* Flags of handles: the numbers of the API. */
 enum tgt_pool_cap { TGT_PC_RO = 1, TGT_PC_RW = 2, TGT_PC_EX = 4 };
@@ -71,7 +100,14 @@ struct tgt_opts {
      */
     CAIRN_YIELDS int (*hdl_lookup)(
         void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info);
+    /*
+     * Ask the pool service up to where a container may be aggregated. NULL: never. May yield. Errors: NONEXIST no such container any more; others: it could not
+     * be asked.
+     */
+    CAIRN_YIELDS int (*stable)(
+        void *arg, struct uuid pool, struct uuid cont, struct tgt_stable *ret_stable);
     void *arg;
+    uint64_t agg_gap_ns; /* 0: TGT_AGG_GAP_NS */
     uint32_t hdls_nr_max, conts_nr_max; /* 0: TGT_HDLS_NR_MAX, TGT_CONTS_NR_MAX; less for tests */
 };
 
@@ -95,6 +131,12 @@ struct tgt_op {
     struct tgt_cont *cont;
     struct vos_cont *vos;
     struct tgt_hdl_info info; /* as of the begin */
+    /* of tgt_op_read() and tgt_op_space_wait() */
+    struct list_head reader;
+    uint64_t read_epoch;
+    bool is_reader;
+    bool has_waited;
+    uint64_t freed_seen, deadline_ns;
 };
 
 /**
@@ -107,6 +149,26 @@ struct tgt_op {
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 tgt_op_begin(struct tgt *tgt, const struct tgt_ids *ids, uint32_t map_ver, struct tgt_op *op);
 void tgt_op_end(struct tgt_op *op);
+/**
+ * The request reads at `epoch` (VOS_EPOCH_MAX: at the newest, which it fixes later): before it reads, once. Yields when the epoch is given and nothing is known of the container's
+ * snapshots. Errors: EP_OLD no snapshot has that epoch any more (TGT-7); AGAIN the service could not be asked.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int tgt_op_read(struct tgt_op *op, uint64_t epoch);
+/** The request has changed something: there may be something to reclaim now. */
+void tgt_op_changed(struct tgt_op *op);
+/**
+ * The request found no space (`arg` is its struct tgt_op): wait, until op->deadline_ns at most, until some has come back in its pool, true then; false at once when
+ * nothing can be reclaimed.
+ */
+CAIRN_YIELDS bool tgt_op_space_wait(void *arg);
+/**
+ * Aggregate the container of this request up to `epoch` (0: now) and wait for that until deadline_ns. *ret_done: it is, up to *ret_epoch. Errors: those of
+ * vos_cont_aggregate(); NOSYS; NONEXIST.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int tgt_aggregate(
+    struct tgt_op *op, uint64_t epoch, uint64_t deadline_ns, bool *ret_done, uint64_t *ret_epoch);
+/** A snapshot of the container is gone: look, soon, what it kept. */
+void tgt_aggregate_later(struct tgt *tgt, struct uuid pool, struct uuid cont);
 
 /** Idempotent by its result. Errors: EXIST a shard of other sizes; NOSPACE. Durable on return. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
@@ -125,7 +187,23 @@ void tgt_hdl_revoke(struct tgt *tgt, struct uuid pool, struct uuid hdl);
 struct tgt_stats {
     uint64_t ops_nr, lookups_nr, revokes_nr, evictions_nr;
     uint32_t running_nr, hdls_nr, conts_nr;
+    uint64_t agg_passes_nr, agg_asks_nr; /* containers aggregated; questions to services */
+    uint64_t agg_freed_bytes;
+    uint64_t space_waits_nr; /* updates that waited for space */
 };
 void tgt_stats_get(const struct tgt *tgt, struct tgt_stats *ret_stats);
+
+/* ---- work in the background ----------------------------------------------------------------- */
+
+/* How much of the processor background work takes. Zeroed, then tgt_pace() between its steps, each a millisecond or less. */
+struct tgt_pace {
+    uint64_t ops_seen, since_ns;
+    bool is_begun;
+};
+/**
+ * Yield to others, or, when requests were served since the last call, rest `rest` times as long as the work took since then (0: only yield). Also usable for other background
+ * work of this target. False: the target is stopping, end soon.
+ */
+CAIRN_YIELDS bool tgt_pace(struct tgt *tgt, struct tgt_pace *pace, uint32_t rest);
 
 #endif

@@ -37,7 +37,60 @@ struct tgt_cont {
     uint32_t ops_nr;
     uint32_t refs; /* waiters that look at the entry */
     bool is_gone; /* out of the table */
+    struct tgt_agg_cont *agg; /* NULL: not remembered */
     struct ult_cond changed;
+};
+
+/* A pool's shard, for those that wait for space. A round is a look at all of its containers. */
+struct tgt_agg_pool {
+    struct list_head link;
+    struct uuid pool;
+    uint32_t refs; /* containers, waiters */
+    uint64_t freed; /* grows when space came back */
+    uint64_t round_want, round_begun, round_done; /* numbers; at most one at work */
+    bool is_held; /* the round left something that may be reclaimed later */
+    bool has_freed; /* the round at work freed something */
+    struct ult_cond changed;
+};
+
+/* The aggregation of a container, open or closed. */
+struct tgt_agg_cont {
+    struct hmap_link link; /* of tgt.aggs.conts */
+    struct list_head queue; /* of tgt.aggs.queue while is_queued */
+    struct tgt_agg_pool *pool;
+    struct uuid cont;
+    bool is_queued; /* something may be reclaimable */
+    bool is_busy; /* a pass is at work */
+    bool is_gone; /* destroyed meanwhile */
+    bool is_open; /* a tgt_cont points to it */
+    uint32_t waiters;
+    uint64_t due_ns;
+    uint64_t changed; /* grows with every change */
+    uint64_t round; /* the last one that looked at it */
+    uint32_t fail_nr, empty_nr; /* passes in a row that failed; that found nothing */
+    uint64_t pass_ns; /* the last one took */
+    /* What is asked for by tgt_aggregate(). */
+    uint64_t ask_want, ask_done; /* numbers */
+    uint64_t ask_epoch; /* up to */
+    int ask_rc;
+    uint64_t ask_hi;
+    struct ult_cond asked; /* ask_done */
+    /* TGT-7: below known_hi only these epochs can be read. */
+    uint64_t known_hi; /* 0: nothing is known */
+    uint64_t *known;
+    uint32_t known_nr;
+    bool is_new_known; /* `known` differs from what the last finished pass went by */
+};
+
+struct tgt_aggs {
+    struct hmap conts;
+    struct list_head queue;
+    struct list_head pools;
+    struct list_head readers; /* struct tgt_op: at the newest epoch, oldest first */
+    struct list_head fixed_readers; /* struct tgt_op: at a given epoch */
+    struct ult *ult;
+    struct ult_cond wake;
+    bool is_stopping;
 };
 
 struct tgt_stopping {
@@ -57,6 +110,7 @@ struct tgt {
     uint64_t revoke_seq; /* TGT-2 */
     uint32_t busy_nr; /* ULTs inside: requests, look-ups, destroys */
     struct ult_cond idle;
+    struct tgt_aggs aggs;
     struct tgt_stats stats;
 };
 
@@ -71,5 +125,26 @@ void tgt_hdl_kill_all(struct tgt *tgt, struct uuid pool, const struct uuid *cont
 /* tgt.c */
 void tgt_busy_begin(struct tgt *tgt);
 void tgt_busy_end(struct tgt *tgt);
+/*
+ * Enter a container of the store without a handle; it is not made when it is not there (NONEXIST). End with tgt_cont_leave(). Errors: as of tgt_op_begin().
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int tgt_cont_enter(
+    struct tgt *tgt, const struct uuid *pool, const struct uuid *cont, struct tgt_cont **ret_tc);
+void tgt_cont_leave(struct tgt_cont *tc);
+
+/* tgt_agg.c */
+CAIRN_MUST_CHECK int tgt_aggs_init(struct tgt *tgt);
+CAIRN_MUST_CHECK int tgt_aggs_start(struct tgt *tgt);
+/* No pass goes on, nobody waits for one. */
+CAIRN_YIELDS void tgt_aggs_stop(struct tgt *tgt);
+void tgt_aggs_fini(struct tgt *tgt); /* memory alone */
+/* Remember the container; NULL: no room. */
+struct tgt_agg_cont *tgt_agg_get(struct tgt *tgt, const struct uuid *pool, const struct uuid *cont);
+/* It is destroyed; or, cont NULL, all of the pool are. */
+void tgt_agg_forget(struct tgt *tgt, const struct uuid *pool, const struct uuid *cont);
+/* Who waits for space or a pass looks again whether he should. */
+void tgt_agg_disturb(struct tgt *tgt);
+/* Whether the container of a request is being closed. */
+bool tgt_cont_is_ending(const struct tgt_cont *tc);
 
 #endif

@@ -56,6 +56,8 @@ void vos_tgt_abandon(struct vos_tgt *tgt); /* frees memory without I/O (simulate
 
 /** A fresh epoch (VOS-3). Yields only when the persisted bound must move. Errors: NVME_IO stopped. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_epoch_next(struct vos_tgt *tgt, uint64_t *ret_epoch);
+/** The newest epoch of anything here. A read of the newest state that begins now reads at it, or later. Does not yield. */
+uint64_t vos_epoch_last(const struct vos_tgt *tgt);
 /** Merge a clock value from a message. Errors: HLC_SYNC more than 1 s ahead. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_epoch_recv(struct vos_tgt *tgt, uint64_t hlc);
 
@@ -97,6 +99,9 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_list(struct vos_tgt *tgt, struct uuid
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_cont_open(struct vos_tgt *tgt, struct uuid pool, struct uuid cont, struct vos_cont **ret_cont);
 void vos_cont_close(struct vos_cont *cont);
+
+/** Quotas and use of its pool's shard, the space of updates at work included; without yields. Counts nothing else. */
+void vos_cont_space(const struct vos_cont *cont, struct vos_pool_info *ret_info);
 
 struct vos_cont_info {
     uint64_t obj_nr; /* objects with any version */
@@ -176,6 +181,9 @@ struct vos_apply_args {
     struct vos_req_id req;
     struct iov result; /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
     struct vos_ahead *ahead; /* not NULL: has the bytes of all values; iods[].data.buf is not looked at */
+    /* There is no space, and none comes from the collector: wait until there may be; false: there will be none. NULL: do not wait. */
+    bool (*space_wait)(void *arg);
+    void *space_arg;
 };
 
 struct vos_apply_ret {

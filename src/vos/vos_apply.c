@@ -724,6 +724,14 @@ empties_free(struct apply *a)
     vos_heap_free(a->empties);
 }
 
+static bool
+space_wait(struct apply *a)
+{
+    if (vos_gc_wait(a->tgt))
+        return true;
+    return a->args->space_wait != NULL && a->args->space_wait(a->args->space_arg);
+}
+
 static int
 apply_run(struct apply *a, uint64_t *ret_epoch)
 {
@@ -748,7 +756,7 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
         if (rc == -DER_INPROGRESS)
             continue;
         /* In a full store space may still come back. */
-        if (rc != -DER_NOSPACE || tries == VOS_APPLY_TRIES_NR_MAX || !vos_gc_wait(a->tgt))
+        if (rc != -DER_NOSPACE || tries == VOS_APPLY_TRIES_NR_MAX || !space_wait(a))
             break;
     }
     if (rc == 0) {

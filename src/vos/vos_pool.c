@@ -871,3 +871,15 @@ vos_cont_query(struct vos_cont *cont, struct vos_cont_info *ret_info)
         *ret_info = q.info;
     return rc;
 }
+
+void
+vos_cont_space(const struct vos_cont *cont, struct vos_pool_info *ret_info)
+{
+    const struct vos_pool *pool = cont->pool;
+
+    *ret_info = (struct vos_pool_info){.uuid = pool->uuid,
+        .meta_quota = pool->meta_quota,
+        .data_quota = pool->data_quota,
+        .meta_used = pool->meta_used,
+        .data_used = pool->data_used + pool->data_resv};
+}

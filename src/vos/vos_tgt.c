@@ -199,6 +199,12 @@ vos_epoch_next(struct vos_tgt *tgt, uint64_t *ret_epoch)
     return rc;
 }
 
+uint64_t
+vos_epoch_last(const struct vos_tgt *tgt)
+{
+    return vos_epoch_now(tgt);
+}
+
 int
 vos_epoch_recv(struct vos_tgt *tgt, uint64_t hlc)
 {

@@ -280,6 +280,8 @@ calls_cont(struct api_store *store)
     CALL_ERR(INVAL, daos_cont_global2local, store->poh, glob, &copy);
     free(buf);
 
+    CALL_OK(daos_cont_aggregate, coh, 0, EV);
+    CALL_ERR(NO_HDL, daos_cont_aggregate, bad, 0, EV);
     CALL_OK(daos_cont_alloc_oids, coh, 10, &lo, EV);
     CALL_ERR(INVAL, daos_cont_alloc_oids, coh, 10, NULL, EV);
     CALL_ERR(NO_HDL, daos_cont_alloc_oids, bad, 10, &lo, EV);
@@ -306,6 +308,7 @@ calls_snap(struct api_store *store)
     CALL_ERR(NO_HDL, daos_cont_create_snap_opt, bad, &epoch, NULL, DAOS_SNAP_OPT_CR, EV);
     CALL_ERR(INVAL, daos_cont_create_snap_opt, store->coh, NULL, NULL, DAOS_SNAP_OPT_CR, EV);
     CALL_ERR(NO_PERM, daos_cont_create_snap_opt, store->ro_coh, &epoch, NULL, DAOS_SNAP_OPT_CR, EV);
+    CALL_ERR(NO_PERM, daos_cont_aggregate, store->ro_coh, 0, EV);
     CALL_OK(daos_cont_create_snap_opt, store->coh, &named, name, DAOS_SNAP_OPT_CR, EV);
     CALL_ERR(EXIST, daos_cont_create_snap_opt, store->coh, &epoch, name, DAOS_SNAP_OPT_CR, EV);
 

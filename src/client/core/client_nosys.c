@@ -22,13 +22,7 @@ daos_tx_open(daos_handle_t p0, daos_handle_t *p1, uint64_t p2, daos_event_t *p3)
     return CAIRN_ERR(NOSYS);
 }
 
-/* ---- daos_cont.h: aggregation, rollback ------------------------------------------------ */
-
-int
-daos_cont_aggregate(daos_handle_t p0, daos_epoch_t p1, daos_event_t *p2)
-{
-    return CAIRN_ERR(NOSYS);
-}
+/* ---- daos_cont.h: rollback ------------------------------------------------------------- */
 
 int
 daos_cont_rollback(daos_handle_t p0, daos_epoch_t p1, daos_event_t *p2)

@@ -269,7 +269,6 @@ TEST_LINUX(client_init, what_is_missing_says_so, "daos_init() is of the process"
 
     EXPECT_OK(daos_init());
     EXPECT_ERR(daos_tx_open(hdl, &hdl, 0, NULL), NOSYS);
-    EXPECT_ERR(daos_cont_aggregate(hdl, 0, NULL), NOSYS);
     EXPECT_ERR(daos_cont_subscribe(hdl, &epoch, NULL), NOSYS);
     EXPECT_ERR(daos_cont_rollback(hdl, 1, NULL), NOSYS);
     EXPECT_ERR(daos_obj_verify(hdl, DAOS_OBJ_NIL, 1), NOSYS);
