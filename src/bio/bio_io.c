@@ -300,9 +300,12 @@ bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len)
         return CAIRN_ERR(INVAL);
     memset((uint8_t *)buf + len, 0, full - len);
     rc = bio_disk_rw(&tgt->data, PLAT_IO_WRITE, 0, addr, buf, full);
-    if (rc == 0)
-        tgt->data_written++;
-    return rc;
+    if (rc != 0)
+        return rc;
+    tgt->data_written++;
+    if (tgt->data_map != NULL)
+        bitmap_set_range(tgt->data_filled, addr / BIO_BLK_BYTES, full / BIO_BLK_BYTES);
+    return 0;
 }
 
 void
@@ -342,13 +345,12 @@ void
 bio_data_map_init(struct bio_tgt *tgt)
 {
     const struct plat_ops *ops = tgt->plat->ops;
-    uint64_t units = DIV_UP(tgt->sb.data_bytes, (uint64_t)BIO_MAP_UNIT_BYTES);
     void *mem;
 
     if (ops->disk_map == NULL || CAIRN_FAULT("bio.map.none") ||
         ops->disk_map(tgt->data.disk, &mem) != 0)
         return;
-    tgt->data_filled = bio_mem_zeroed(DIV_UP(units, UINT64_C(64)), 8);
+    tgt->data_filled = bio_mem_zeroed(BITMAP_WORDS(tgt->sb.data_bytes / BIO_BLK_BYTES), 8);
     if (tgt->data_filled != NULL)
         tgt->data_map = (uint8_t *)mem + tgt->data.base;
 }
@@ -359,18 +361,18 @@ bio_data_map_fini(struct bio_tgt *tgt)
     free(tgt->data_filled);
 }
 
-/* The mapping ends with the role: a last unit may be short. */
+/* Put memory behind a block and its neighbours. The mapping ends with the role: a last unit may be short. */
 static int
-unit_fill(struct bio_tgt *tgt, uint64_t unit)
+unit_fill(struct bio_tgt *tgt, uint64_t blk)
 {
-    uint64_t off = unit * BIO_MAP_UNIT_BYTES;
+    uint64_t off = ALIGN_DOWN(blk * BIO_BLK_BYTES, (uint64_t)BIO_MAP_UNIT_BYTES);
     uint64_t len = MIN((uint64_t)BIO_MAP_UNIT_BYTES, tgt->sb.data_bytes - off);
     int rc = CAIRN_FAULT("bio.map.fill")
         ? CAIRN_ERR(NOSPACE)
         : tgt->plat->ops->disk_map_fill(tgt->data.disk, tgt->data.base + off, len);
 
     if (rc == 0)
-        bitmap_set(tgt->data_filled, unit);
+        bitmap_set_range(tgt->data_filled, off / BIO_BLK_BYTES, len / BIO_BLK_BYTES);
     return rc;
 }
 
@@ -380,18 +382,29 @@ bio_data_is_mapped(const struct bio_tgt *tgt)
     return tgt->data_map != NULL;
 }
 
+bool
+bio_data_is_cold(const struct bio_tgt *tgt, uint64_t addr, size_t len)
+{
+    CAIRN_ASSERT(data_range_is_valid(tgt, addr, len));
+    return tgt->data_map != NULL &&
+        bitmap_find_clear_run(tgt->data_filled, (addr + len) / BIO_BLK_BYTES, addr / BIO_BLK_BYTES,
+            BIO_MAP_UNIT_BYTES / BIO_BLK_BYTES) != BITMAP_NONE;
+}
+
 void *
 bio_data_map(struct bio_tgt *tgt, uint64_t addr, size_t len)
 {
-    uint64_t first = addr / BIO_MAP_UNIT_BYTES, last;
+    uint64_t end;
+    size_t blk;
 
     if (tgt->data_map == NULL || tgt->stop_rc != 0 || addr < BIO_BLK_BYTES ||
         !data_range_is_valid(
             tgt, ALIGN_DOWN(addr, (uint64_t)BIO_BLK_BYTES), len + addr % BIO_BLK_BYTES))
         return NULL;
-    last = (addr + len - 1) / BIO_MAP_UNIT_BYTES;
-    for (uint64_t unit = first; unit <= last; unit++) {
-        if (!bitmap_test(tgt->data_filled, unit) && unit_fill(tgt, unit) != 0) {
+    end = DIV_UP(addr + len, (uint64_t)BIO_BLK_BYTES);
+    for (blk = addr / BIO_BLK_BYTES;
+         (blk = bitmap_find_clear(tgt->data_filled, end, blk)) != BITMAP_NONE; blk++) {
+        if (unit_fill(tgt, blk) != 0) {
             CAIRN_PROBE("bio.map.no_memory");
             return NULL;
         }

@@ -34,7 +34,8 @@ enum {
     BIO_BUF_MORE_BYTES = 32 << 20, /* besides, for who holds one already */
     BIO_BUF_CACHE_BYTES = 16 << 20, /* kept when nobody uses them */
     BIO_BUF_CLS_NR = 13, /* 4 KiB << 0..12 */
-    BIO_MAP_UNIT_BYTES = 64 << 10, /* of the mapped data role, filled at a time */
+    BIO_MAP_UNIT_BYTES =
+        64 << 10, /* of the mapped data role: filled at a time for a touch; a write of more fills as it goes */
 };
 #define BIO_META_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define BIO_META_BYTES_MIN ((uint64_t)UMEM_PAGE_NR_MIN * UMEM_PAGE_BYTES)
@@ -267,7 +268,7 @@ struct bio_tgt {
     struct bio_disk data;
     bool data_volatile; /* a flush would mean nothing */
     uint8_t *data_map; /* of the role; NULL: it is not memory */
-    uint64_t *data_filled; /* its units of BIO_MAP_UNIT_BYTES that may be touched */
+    uint64_t *data_filled; /* its blocks that have memory behind them, so that they may be touched */
     uint64_t data_written,
         data_flushing; /* completed data writes, and how many of them a flush was begun for */
     struct bio_buf_pool bufs;

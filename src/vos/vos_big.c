@@ -3,7 +3,7 @@
  * Values in the data role: room for them, their bytes, their checksums, in this order and before the transaction that points to them (ST-3).
  *
  *   vos_apply() alone        the bytes are in the caller's memory: reserve, write (where the role is memory: copy), checksums
- *   vos_ahead_get() first    the role is memory: reserve; the caller fills the extents themselves (BIO-6); checksums
+ *   vos_ahead_get() first    the role is memory that was used before: reserve; the caller fills the extents themselves (BIO-6); checksums
  *                            else: the caller fills one buffer, in which each value begins at a block; checksums; reserve, write
  *
  * Checksums are those of chunks of VOS_CSUM_CHUNK_BYTES, kept with the version; joined they are that of the whole, which the caller compares, so that
@@ -41,7 +41,7 @@ csums_fill(uint32_t *csums, const uint8_t *data, uint64_t len)
 static int
 data_write(struct bio_tgt *bio, uint64_t addr, const void *data, size_t len)
 {
-    void *mem = bio_data_map(bio, addr, len), *buf = NULL;
+    void *mem = bio_data_is_cold(bio, addr, len) ? NULL : bio_data_map(bio, addr, len), *buf = NULL;
     int rc;
 
     if (mem != NULL) {
@@ -244,7 +244,7 @@ vos_bigs_fini(struct vos_bigs *b)
 
 /* ---- ahead ---------------------------------------------------------------------------------------------------------- */
 
-/* The extents themselves as places. NOSYS: they are not in memory. */
+/* The extents themselves as places. NOSYS: they are not in memory, or in such as nobody touched yet, which a write fills faster. */
 static int
 places_map(struct vos_ahead *ah)
 {
@@ -253,12 +253,15 @@ places_map(struct vos_ahead *ah)
 
     for (uint32_t i = 0; rc == 0 && i < b->nr; i++) {
         struct vos_big *big = &b->bigs[i];
-        void *mem;
+        void *mem = NULL;
+        uint64_t addr;
 
         rc = big_reserve(b, big);
         if (rc != 0)
             break;
-        mem = bio_data_map(b->cont->tgt->bio, bio_resv_ext(big->resv).addr, (size_t)big->len);
+        addr = bio_resv_ext(big->resv).addr;
+        if (!bio_data_is_cold(b->cont->tgt->bio, addr, (size_t)big->len))
+            mem = bio_data_map(b->cont->tgt->bio, addr, (size_t)big->len);
         if (mem == NULL) {
             rc = CAIRN_ERR(NOSYS);
             break;

@@ -530,6 +530,32 @@ map_check(struct fix *f, struct bio_ext ext, uint8_t salt)
     free(want);
 }
 
+/* New memory, written: both ways see it, and it is new no more. */
+static void
+map_cold(struct fix *f)
+{
+    struct bio_resv *resv = NULL;
+    struct bio_ext ext;
+    void *buf = NULL;
+    uint8_t *mem;
+
+    if (!EXPECT_OK(bio_ext_reserve(f->tgt, 1 << 20, 0, &resv)))
+        return;
+    ext = bio_resv_ext(resv);
+    EXPECT(bio_data_is_cold(f->tgt, ext.addr, ext.len));
+    EXPECT(!bio_data_is_cold(
+        f->tgt, ext.addr + (64 << 10), (64 << 10) - BIO_BLK_BYTES)); /* little of it */
+    EXPECT_OK(bio_buf_get(f->tgt, ext.len, &buf));
+    memset(buf, 0x5c, ext.len);
+    EXPECT_OK(bio_data_write(f->tgt, ext.addr, buf, ext.len));
+    EXPECT(!bio_data_is_cold(f->tgt, ext.addr, ext.len));
+    mem = bio_data_map(f->tgt, ext.addr, ext.len);
+    if (EXPECT(mem != NULL))
+        EXPECT_MEM_EQ(mem, buf, ext.len);
+    bio_buf_put(f->tgt, buf, ext.len);
+    bio_ext_cancel(f->tgt, resv);
+}
+
 static void
 body_map(struct fix *f)
 {
@@ -550,6 +576,8 @@ body_map(struct fix *f)
     EXPECT(bio_data_map(f->tgt, f->cfg.data_bytes - 1, 1) != NULL);
     ext = map_put(f, 1);
     map_check(f, ext, 1);
+    EXPECT(!bio_data_is_cold(f->tgt, ext.addr, ext.len));
+    map_cold(f);
     fix_tgt_close(f);
 
 #ifdef CAIRN_FAULTS

@@ -82,17 +82,37 @@ space(struct fix *f)
     return sp.data_free;
 }
 
+/* Where the role is memory, space that was used before: values are put in place there, elsewhere written. False: it isn't. */
+static bool
+warm(struct fix *f)
+{
+    struct bio_resv *resv = NULL;
+    struct bio_ext ext;
+    bool is_warm;
+
+    if (!EXPECT_OK(bio_ext_reserve(f->bio, 8 << 20, 0, &resv)))
+        return false;
+    ext = bio_resv_ext(resv);
+    EXPECT_EQ(bio_data_is_cold(f->bio, ext.addr, ext.len), is_mapped(f));
+    is_warm = bio_data_map(f->bio, ext.addr, ext.len) != NULL;
+    EXPECT(!bio_data_is_cold(f->bio, ext.addr, ext.len));
+    bio_ext_cancel(f->bio, resv);
+    return is_warm;
+}
+
 static void
-body_put(struct fix *f)
+put(struct fix *f, bool want_warm)
 {
     static uint8_t data[2][BYTES_MAX], none[BYTES_MAX];
     struct vos_ahead *ahead = NULL;
     struct vos_apply_ret ret;
     struct ask a;
     uint64_t free_bytes;
+    bool is_warm;
 
     if (!fix_format(f))
         return;
+    is_warm = want_warm && warm(f);
     ask_init(&a);
     rng_bytes(&f->rng, data[0], a.len);
     rng_bytes(&f->rng, data[1], a.len);
@@ -101,7 +121,7 @@ body_put(struct fix *f)
     /* Not before it is applied, and not without a comparison. */
     free_bytes = space(f);
     EXPECT_OK(vos_ahead_get(f->cont, &a.args, &ahead));
-    EXPECT_EQ(space(f) < free_bytes, is_mapped(f));
+    EXPECT_EQ(space(f) < free_bytes, is_warm);
     a.args.ahead = ahead;
     EXPECT_ERR(vos_apply(f->cont, &a.args, &ret), INVAL);
     EXPECT_EQ(fill(ahead, data[0]), crc32c(0, data[0], a.len));
@@ -146,6 +166,18 @@ body_put(struct fix *f)
     }
 }
 
+static void
+body_put_cold(struct fix *f)
+{
+    put(f, false);
+}
+
+static void
+body_put_warm(struct fix *f)
+{
+    put(f, true);
+}
+
 /* With and without a data role that is memory. */
 static void
 run_both(void (*fn)(struct fix *f))
@@ -165,7 +197,12 @@ run_both(void (*fn)(struct fix *f))
 
 TEST_ON(vos_ahead, put, BACKEND_LINUX | BACKEND_SIM)
 {
-    run_both(body_put);
+    run_both(body_put_cold);
+}
+
+TEST_ON(vos_ahead, put_warm, BACKEND_LINUX | BACKEND_SIM)
+{
+    run_both(body_put_warm);
 }
 
 static void
