@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Reads of values. Small results travel in the reply; larger ones are pushed into the client's
- * region at the places of their ranges, straight from where vos verified them, while it verifies the
- * next; small neighbours are gathered. The reply carries the CRC32C over what is present, in order
- * (MS-4), put together from those that vos compared the pieces with: what changes between there and
- * the client is found there.
+ * region at the places of their ranges, straight from where vos has them; small neighbours are
+ * gathered. The reply carries the CRC32C over what is present, in order (MS-4), put together from
+ * those of the pieces. The client compares each part with its CRC: what lies wrong in memory, or
+ * changes on the way, is found there (FTD-6).
  * Tested by test/objsrv_test.c.
  */
 #include "base/assert.h"
@@ -265,7 +265,7 @@ give_pushed(struct tgt *tgt, struct vos_cont *cont, struct rpc_req *req, struct 
 {
     const struct proto_obj_fetch_req *in = req->body;
     struct pusher p = {.bio = tgt_bio(tgt), .fetch = fetch, .piods = in->iods.items, .out = out};
-    struct vos_sink sink = {.arg = &p, .take = push_take, .drain = push_drain};
+    struct vos_sink sink = {.arg = &p, .is_comparing = true, .take = push_take, .drain = push_drain};
     int rc;
 
     if (in->bulk.id == 0)

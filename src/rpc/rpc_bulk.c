@@ -7,6 +7,7 @@
  *             <-- DATA, payload ----  place() puts it straight into the handler's buffer
  *             <-- HERE, where ------  instead, where the transport reads memory: it reads the part, whose checksum came along
  *      push   -- PUT, payload ----->  place() puts it straight into the region
+ *             -- TAKE, where ------>  instead, where the client said that its transport reads memory: it reads the part into its region
  *             <-- DONE, rc ---------  (also the answer to a GET that is refused)
  *
  *   RPC-10 A chunk leaves the table when it was answered (or given up), its message has left the transport and nothing is being received
@@ -15,7 +16,8 @@
  *          wait, which is all that an honest server can have asked for. The region is looked up when a chunk's turn comes.
  *   RPC-12 What the transport read is believed only with the checksum that the client computed over a live region (MS-3: the region may
  *          be gone by now, or the process). Any failure makes that chunk a stream, a refusal of the transport all later ones of its
- *          connection. Nothing is ever written into a client's memory but by the client.
+ *          connection. Nothing is ever written into a client's memory but by the client: what is pushed it reads itself, and believes with the
+ *          checksum that the server sent; when it can't, it says so, and that chunk comes as a stream.
  */
 #include <stdlib.h>
 
@@ -39,11 +41,12 @@ struct rpc_chunk {
     bool is_used;
     bool is_answered;
     bool is_placed;
-    bool is_direct; /* may be answered with HERE */
+    bool is_direct; /* may be answered with HERE; of a push: TAKE */
     bool is_reading;
     uint32_t here_crc;
     struct net_read rd;
     struct rpc_msg *tx; /* a PUT that the transport has */
+    struct net_mem *mem; /* of a TAKE */
 };
 
 /* One pull or push; lives on the handler's stack, a push in parts in the request's arena. */
@@ -52,6 +55,7 @@ struct rpc_bulk_op {
     struct rpc_run *run;
     const struct proto_bulk *desc;
     bool is_push;
+    bool is_take; /* the client reads by itself */
     uint32_t active_nr;
     int rc;
     struct ult_cond cond;
@@ -79,6 +83,7 @@ rpc_bulk_create(struct rpc_ctx *ctx, const struct sgl *sgl, uint32_t perm, struc
     bulk->len = sgl_bytes(sgl);
     list_init(&bulk->msgs);
     list_init(&bulk->mems);
+    list_init(&bulk->takes);
     ult_cond_init(&bulk->drained);
     list_add_tail(&bulk->link, &ctx->bulks);
     hmap_insert(&ctx->bulks_by_id, &bulk->id_link, hash_mix64(bulk->id));
@@ -113,20 +118,30 @@ arrived_drop(struct rpc_bulk *bulk, uint64_t off, uint64_t len)
     }
 }
 
+/* Neighbours become one: chunks may come in any order. */
 static void
 arrived_add(struct rpc_bulk *bulk, uint64_t off, uint64_t len, uint32_t crc)
 {
-    for (uint32_t i = 0; i < bulk->arrived_nr; i++) {
+    struct rpc_arrived new = {off, len, crc};
+
+    for (uint32_t i = 0; i < bulk->arrived_nr;) {
         struct rpc_arrived *a = &bulk->arrived[i];
 
-        if (a->off + a->len == off) {
-            a->crc = crc32c_combine(a->crc, crc, len);
-            a->len += len;
-            return;
+        if (a->off + a->len == new.off) {
+            new = (struct rpc_arrived){
+                a->off, a->len + new.len, crc32c_combine(a->crc, new.crc, new.len)};
+        } else if (new.off + new.len == a->off) {
+            new.crc = crc32c_combine(new.crc, a->crc, a->len);
+            new.len += a->len;
+        } else {
+            i++;
+            continue;
         }
+        *a = bulk->arrived[--bulk->arrived_nr];
+        i = 0;
     }
     if (bulk->arrived_nr < RPC_ARRIVED_NR)
-        bulk->arrived[bulk->arrived_nr++] = (struct rpc_arrived){off, len, crc};
+        bulk->arrived[bulk->arrived_nr++] = new;
 }
 
 bool
@@ -166,11 +181,15 @@ static void
 placed_close(struct rpc_bulk *bulk)
 {
     struct rpc_conn *conn, *tmp;
+    struct rpc_take *take, *tmp_take;
 
     LIST_FOREACH_SAFE(conn, tmp, &bulk->ctx->conns, struct rpc_conn, link) {
         if (conn->placed.bulk == bulk) {
             rpc_conn_close(conn);
         }
+    }
+    LIST_FOREACH_SAFE(take, tmp_take, &bulk->takes, struct rpc_take, link) {
+        rpc_conn_close(take->conn);
     }
 }
 
@@ -434,6 +453,93 @@ on_put(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk
     done_send(conn, head->call, body->xfer, rc);
 }
 
+static void
+on_taken(struct net_read *rd, int rc)
+{
+    struct rpc_take *take = CAIRN_CONTAINER_OF(rd, struct rpc_take, rd);
+    struct rpc_bulk *bulk = take->bulk;
+    struct rpc_conn *conn = take->conn;
+
+    if (rc == -DER_NO_PERM) {
+        conn->is_direct_off = true;
+    }
+    if (rc == 0 && crc32c(0, rd->dst.buf, rd->dst.len) != take->crc) {
+        rc = CAIRN_ERR(CSUM);
+    }
+    if (rc == 0) {
+        conn->ctx->stats.direct_bytes += rd->dst.len;
+        arrived_add(bulk, take->body.off, take->body.len, take->crc);
+    } else {
+        CAIRN_PROBE("rpc.bulk.take_failed");
+        conn->ctx->stats.direct_failed_nr++;
+    }
+    if (conn->state == RPC_CONN_UP) {
+        done_send(conn, take->call, take->body.xfer, rc);
+    }
+    list_del(&take->link);
+    if (--bulk->placed_nr == 0) {
+        ult_cond_broadcast(&bulk->drained);
+    }
+    conn->takes_nr--;
+    rpc_conn_put(conn);
+    free(take);
+}
+
+static int
+take_start(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
+    const struct rpc_bulk_here *here)
+{
+    struct rpc_take *take = NULL;
+    struct rpc_bulk *bulk;
+    uint8_t *dst;
+    int rc = region_check(conn, head, body, RPC_BULK_WRITE, &bulk);
+
+    if (rc != 0)
+        return rc;
+    dst = region_piece(bulk, body->off, body->len);
+    if (dst == NULL || conn->net->ops->read == NULL || conn->is_direct_off)
+        return CAIRN_ERR(NOSYS);
+    take = calloc(1, sizeof(*take));
+    if (take == NULL)
+        return CAIRN_ERR(NOMEM);
+    take->bulk = bulk;
+    take->conn = conn;
+    take->call = head->call;
+    take->body = *body;
+    take->crc = here->crc;
+    take->rd.dst = (struct iov){dst, body->len};
+    take->rd.done = on_taken;
+    rc = conn->net->ops->read(conn->peer, &take->rd, here->where);
+    if (rc != 0) {
+        conn->is_direct_off = conn->is_direct_off || rc == -DER_NOSYS;
+        free(take);
+        return rc;
+    }
+    rpc_conn_ref(conn);
+    conn->takes_nr++;
+    list_add_tail(&take->link, &bulk->takes);
+    bulk->placed_nr++;
+    bulk->written_bytes += body->len;
+    arrived_drop(bulk, body->off, body->len);
+    return 0;
+}
+
+static void
+on_take(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
+    const struct rpc_bulk_here *here)
+{
+    int rc;
+
+    if (conn->takes_nr >= GETS_NR_MAX) { /* RPC-11 */
+        rpc_conn_close(conn);
+        return;
+    }
+    rc = take_start(conn, head, body, here);
+    if (rc != 0) {
+        done_send(conn, head->call, body->xfer, rc);
+    }
+}
+
 /* ---- chunks of our handlers ----------------------------------------------------------------------------------------- */
 
 static struct rpc_chunk *
@@ -448,6 +554,15 @@ chunk_find(struct rpc_conn *conn, uint64_t xfer)
     return chunk;
 }
 
+static void
+mem_drop(struct rpc_chunk *chunk)
+{
+    if (chunk->mem != NULL) {
+        chunk->conn->net->ops->mem_revoke(chunk->mem);
+        chunk->mem = NULL;
+    }
+}
+
 /* RPC-10 */
 static void
 chunk_settle(struct rpc_chunk *chunk)
@@ -459,6 +574,7 @@ chunk_settle(struct rpc_chunk *chunk)
         return;
     hmap_remove(&chunk->conn->ctx->chunks, &chunk->id_link);
     list_del(&chunk->conn_link);
+    mem_drop(chunk);
     rpc_conn_put(chunk->conn);
     chunk->is_used = false;
     op->active_nr--;
@@ -499,20 +615,6 @@ on_data(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bul
     chunk_answer(chunk, rc);
 }
 
-static void
-on_done(struct rpc_conn *conn, const struct rpc_bulk_body *body)
-{
-    struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
-
-    if (chunk == NULL)
-        return;
-    if (body->rc > 0 || (body->rc == 0 && !chunk->op->is_push)) {
-        chunk_answer(chunk, CAIRN_ERR(PROTO));
-    } else {
-        chunk_answer(chunk, body->rc);
-    }
-}
-
 static int chunk_send(struct rpc_chunk *chunk);
 
 /* RPC-12: ask again, for the bytes themselves. */
@@ -523,10 +625,29 @@ chunk_stream(struct rpc_chunk *chunk)
 
     CAIRN_PROBE("rpc.bulk.direct_failed");
     chunk->is_direct = false;
+    mem_drop(chunk);
     chunk->conn->ctx->stats.direct_failed_nr++;
     rc = chunk_send(chunk);
     if (rc != 0) {
         chunk_answer(chunk, rc);
+    }
+}
+
+static void
+on_done(struct rpc_conn *conn, const struct rpc_bulk_body *body)
+{
+    struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
+
+    if (chunk == NULL || chunk->is_answered)
+        return;
+    if (body->rc > 0 || (body->rc == 0 && !chunk->op->is_push)) {
+        chunk_answer(chunk, CAIRN_ERR(PROTO));
+    } else if (body->rc != 0 && chunk->op->is_push && chunk->is_direct &&
+        body->rc != -DER_UNREACH && body->rc != -DER_INVAL) {
+        chunk->op->is_take = chunk->op->is_take && body->rc == -DER_CSUM;
+        chunk_stream(chunk);
+    } else {
+        chunk_answer(chunk, body->rc);
     }
 }
 
@@ -639,11 +760,14 @@ rpc_bulk_on_msg(struct rpc_conn *conn, const struct rpc_head *head,
         on_put(conn, head, body, payload);
         break;
     case RPC_KIND_BULK_HERE:
-        if (rpc_bulk_here_decode(body_bytes, head->body_len, &here) == 0) {
-            on_here(conn, body, &here);
-        } else {
+    case RPC_KIND_BULK_TAKE:
+        if (rpc_bulk_here_decode(body_bytes, head->body_len, &here) != 0) {
             conn->ctx->stats.bad_crc_nr++;
             rpc_conn_close(conn);
+        } else if (head->kind == RPC_KIND_BULK_HERE) {
+            on_here(conn, body, &here);
+        } else {
+            on_take(conn, head, body, &here);
         }
         break;
     default:
@@ -690,6 +814,24 @@ rpc_bulk_stop(struct rpc_ctx *ctx)
 
 /* ---- pull and push -------------------------------------------------------------------------------------------------- */
 
+/* Where the client may read the chunk. False: it must be sent. */
+static bool
+chunk_offer(struct rpc_chunk *chunk, struct rpc_bulk_here *here)
+{
+    const struct net_ops *ops = chunk->conn->net->ops;
+    struct iov buf = {chunk->buf, chunk->len};
+
+    if (ops->mem_offer(chunk->conn->net->net, &buf, &chunk->mem) != 0) {
+        chunk->mem = NULL;
+    } else if (ops->mem_where(chunk->mem, chunk->conn->peer, 0, here->where)) {
+        here->crc = chunk->crc;
+        return true;
+    }
+    mem_drop(chunk);
+    chunk->is_direct = false;
+    return false;
+}
+
 static int
 chunk_send(struct rpc_chunk *chunk)
 {
@@ -703,21 +845,34 @@ chunk_send(struct rpc_chunk *chunk)
     struct rpc_head head = {.kind = op->is_push ? RPC_KIND_BULK_PUT : RPC_KIND_BULK_GET,
         .call = op->run->call,
         .hdr = {.dst_incarnation = op->run->hdr.src_incarnation, .hint_rank = RPC_RANK_NONE}};
-    struct rpc_msg *msg = rpc_msg_create(conn->ctx, RPC_BULK_BODY_BYTES);
+    size_t body_len = RPC_BULK_BODY_BYTES;
+    struct rpc_bulk_here here;
+    struct rpc_msg *msg;
 
+    if (op->is_push && chunk->is_direct && chunk_offer(chunk, &here)) {
+        head.kind = RPC_KIND_BULK_TAKE;
+        body_len = RPC_BULK_HERE_BYTES;
+    }
+    msg = rpc_msg_create(conn->ctx, body_len);
     if (msg == NULL)
         return CAIRN_ERR(NOMEM);
     rpc_bulk_body_encode(&body, rpc_msg_body(msg));
-    if (op->is_push) {
+    switch (head.kind) {
+    case RPC_KIND_BULK_TAKE:
+        rpc_bulk_here_encode(&here, rpc_msg_body(msg));
+        break;
+    case RPC_KIND_BULK_PUT:
         head.payload_len = chunk->len;
         head.payload_crc = chunk->crc;
         msg->chunk = chunk;
         chunk->tx = msg;
-    } else if (chunk->is_direct) {
-        head.hdr.flags = RPC_FLAG_DIRECT;
+        break;
+    default:
+        head.hdr.flags = chunk->is_direct ? RPC_FLAG_DIRECT : 0;
+        break;
     }
-    rpc_msg_seal(conn->ctx, msg, &head, RPC_BULK_BODY_BYTES);
-    if (op->is_push) {
+    rpc_msg_seal(conn->ctx, msg, &head, body_len);
+    if (head.kind == RPC_KIND_BULK_PUT) {
         msg->tx.payload = (struct iov){chunk->buf, chunk->len};
     }
     rpc_msg_send(conn, msg);
@@ -748,8 +903,8 @@ chunk_start(struct rpc_bulk_op *op, uint64_t off, uint8_t *buf, size_t len, uint
     chunk->len = (uint32_t)len;
     chunk->crc = crc;
     chunk->is_used = true;
-    chunk->is_direct = !op->is_push && conn->net->ops->read != NULL &&
-        chunk->len >= conn->net->ops->read_bytes_min && !conn->is_direct_off;
+    chunk->is_direct = conn->net->ops->read != NULL && chunk->len >= conn->net->ops->read_bytes_min &&
+        (op->is_push ? op->is_take : !conn->is_direct_off);
     op->active_nr++;
     list_add_tail(&chunk->conn_link, &conn->chunks);
     hmap_insert(&ctx->chunks, &chunk->id_link, hash_mix64(chunk->xfer));
@@ -794,6 +949,7 @@ op_begin(struct rpc_bulk_op *op, struct rpc_req *req, const struct proto_bulk *d
     op->run = CAIRN_CONTAINER_OF(req, struct rpc_run, pub);
     op->desc = desc;
     op->is_push = is_push;
+    op->is_take = is_push && (op->run->hdr.flags & RPC_FLAG_DIRECT) != 0;
     if (desc->id == 0)
         return CAIRN_ERR(INVAL);
     ult_cond_init(&op->cond);

@@ -168,6 +168,8 @@ call_send(struct rpc_call *call, const void *req, const struct rpc_call_opts *op
     if (now_ns >= opts->deadline_ns)
         return CAIRN_ERR(TIMEDOUT);
     head.hdr.timeout_ns = opts->deadline_ns - now_ns;
+    if (conn->net->ops->read != NULL && !conn->is_direct_off)
+        head.hdr.flags = RPC_FLAG_DIRECT;
     if (size > RPC_BODY_BYTES_MAX)
         return CAIRN_ERR(OVERFLOW);
     msg = rpc_msg_create(ctx, size);

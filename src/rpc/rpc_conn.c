@@ -434,7 +434,7 @@ message_open(const void *buf, size_t len, const void *payload, size_t payload_le
 static bool
 is_bulk(const struct rpc_head *head)
 {
-    return head->kind >= RPC_KIND_BULK_GET && head->kind <= RPC_KIND_BULK_HERE;
+    return head->kind >= RPC_KIND_BULK_GET && head->kind <= RPC_KIND_BULK_TAKE;
 }
 
 /* The message is whole; whether it is for us is the question. */

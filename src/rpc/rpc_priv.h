@@ -101,6 +101,7 @@ struct rpc_conn {
     uint32_t backlog_nr;
     struct list_head gets;
     uint32_t gets_nr, serving_nr;
+    uint32_t takes_nr; /* reads of the peer's memory into our regions that the transport has */
     bool is_direct_off; /* the peer's memory cannot be read: stream */
     struct { /* RPC-9 */
         const void *dst; /* NULL: nothing */
@@ -149,6 +150,17 @@ struct rpc_get {
     struct rpc_bulk_body body;
 };
 
+/* A chunk that we read into our region ourselves. */
+struct rpc_take {
+    struct rpc_conn *conn; /* a reference */
+    struct rpc_bulk *bulk; /* waits for us: counted in placed_nr */
+    struct list_head link; /* bulk->takes */
+    uint64_t call;
+    struct rpc_bulk_body body;
+    uint32_t crc;
+    struct net_read rd;
+};
+
 /* A piece of a region that peers on one backend may read. */
 struct rpc_mem {
     struct list_head link; /* bulk->mems */
@@ -171,7 +183,8 @@ struct rpc_bulk {
     uint32_t perm;
     struct list_head mems; /* struct rpc_mem */
     struct list_head msgs; /* whose payload points here */
-    uint32_t placed_nr; /* connections that receive into it now */
+    struct list_head takes; /* struct rpc_take */
+    uint32_t placed_nr; /* connections that receive into it now, and takes */
     uint64_t written_bytes; /* by pushes, begun or done */
     struct rpc_arrived arrived[RPC_ARRIVED_NR]; /* apart from each other */
     uint32_t arrived_nr;

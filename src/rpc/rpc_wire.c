@@ -81,6 +81,7 @@ CAIRN_STATIC_ASSERT(sizeof(struct uuid) == 16, "a uuid is 16 bytes");
 CAIRN_STATIC_ASSERT(RPC_KIND_REQUEST == 1, "docs/format/rpc.md: kinds");
 CAIRN_STATIC_ASSERT(RPC_KIND_BULK_DONE == 6, "docs/format/rpc.md: kinds");
 CAIRN_STATIC_ASSERT(RPC_KIND_BULK_HERE == 7, "docs/format/rpc.md: kinds");
+CAIRN_STATIC_ASSERT(RPC_KIND_BULK_TAKE == 8, "docs/format/rpc.md: kinds");
 CAIRN_STATIC_ASSERT(RPC_BULK_HERE_BYTES == 80, "docs/format/rpc.md: here");
 
 void

@@ -13,7 +13,7 @@
 enum {
     RPC_HEAD_BYTES = 208,
     RPC_BULK_BODY_BYTES = 40,
-    RPC_BULK_HERE_BYTES = RPC_BULK_BODY_BYTES + NET_WHERE_BYTES + 8, /* body of HERE */
+    RPC_BULK_HERE_BYTES = RPC_BULK_BODY_BYTES + NET_WHERE_BYTES + 8, /* body of HERE and TAKE */
     RPC_VER_LO = 1, /* oldest and newest protocol version spoken */
     RPC_VER_HI = 1,
 };
@@ -28,14 +28,16 @@ enum rpc_kind {
     RPC_KIND_BULK_GET = 3, /* server -> client: send me this part of your region */
     RPC_KIND_BULK_DATA = 4, /* client -> server: here it is (payload) */
     RPC_KIND_BULK_PUT = 5, /* server -> client: put this (payload) into your region */
-    RPC_KIND_BULK_DONE = 6, /* client -> server: PUT done, or GET or PUT refused */
+    RPC_KIND_BULK_DONE = 6, /* client -> server: PUT or TAKE done, or GET, PUT or TAKE refused */
     RPC_KIND_BULK_HERE = 7, /* client -> server: read it yourself, here */
+    RPC_KIND_BULK_TAKE = 8, /* server -> client: read this into your region, here */
 };
 
 enum rpc_flag {
     RPC_FLAG_REFUSED = 1 << 0, /* a reply that no handler made */
     RPC_FLAG_BODY_OUTSIDE = 1 << 1, /* the body is the payload: too long to follow the head */
-    RPC_FLAG_DIRECT = 1 << 2, /* of GET: HERE will do as well as DATA */
+    RPC_FLAG_DIRECT =
+        1 << 2, /* of GET: HERE will do as well as DATA; of a request: TAKE as well as PUT */
 };
 
 struct rpc_head {
@@ -63,7 +65,7 @@ void rpc_head_encode(const struct rpc_head *head, void *buf);
 /** Errors: PROTO too short, not our magic, or the checksum is wrong. Versions, lengths and all else are for the caller to check. */
 CAIRN_MUST_CHECK int rpc_head_decode(const void *buf, size_t len, struct rpc_head *ret_head);
 
-/* What follows the body in HERE. */
+/* What follows the body in HERE and TAKE. */
 struct rpc_bulk_here {
     uint8_t where[NET_WHERE_BYTES]; /* the transport's affair */
     uint32_t crc; /* of the bytes there */

@@ -268,18 +268,22 @@ struct vos_fetch_args {
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch_begin(
     struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch);
 
-/* Verified bytes of a segment. */
+/* Bytes of a segment. */
 struct vos_piece {
     uint32_t iod, seg;
     uint64_t off; /* bytes, within the segment */
     const void *buf;
     size_t len;
-    uint32_t crc; /* CRC32C of these bytes, as verified: who finds another later holds other bytes */
+    uint32_t crc; /* CRC32C that these bytes shall have: who finds another later holds other bytes */
 };
 
-/* Where pieces go. take() may keep what is at piece->buf until drain() returned; both may yield; a failure ends the reading. */
+/*
+ * Where pieces go. take() may keep what is at piece->buf until drain() returned; both may yield; a failure ends the reading. Pieces were verified,
+ * or are compared with their crc where they arrive, of which take() or drain() tell with CSUM (FTD-6).
+ */
 struct vos_sink {
     void *arg;
+    bool is_comparing;
     int (*take)(void *arg, const struct vos_piece *piece);
     int (*drain)(void *arg); /* nothing that was taken is needed any more */
 };

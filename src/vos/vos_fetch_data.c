@@ -12,16 +12,20 @@
  *
  *   FTD-1  A chunk is read and verified once for each window in which it is needed, however many segments show parts of it.
  *   FTD-2  Memory: one buffer of at most WINDOW_BYTES (or one chunk, when that is longer), and WINDOW_CHUNKS_NR places.
- *   FTD-3  Nothing is handed over before its chunk was verified (VOS-4), and the buffer is used again only after the sink was drained.
+ *   FTD-3  Nothing is handed over before its chunk was verified (VOS-4; FTD-6), and the buffer is used again only after the sink was drained.
  *   FTD-4  The extents stay readable, and what they hold unchanged, from the look-up until the last drain of the sink (ST-4).
  *   FTD-5  A piece that is handed over where it lies is verified for itself, with the whole chunk: others of the chunk may have been verified long
  *          ago, since a sink may wait for a client. A bit that changes later still is found by who compares the piece with its CRC.
+ *   FTD-6  A sink whose bytes are compared with that CRC where they arrive (is_comparing) gets whole chunks that lie in memory without a look at them: the
+ *          comparison finds damage of the store as it finds that of the way. When it does, all chunks of the fetch are looked at here, for the log.
  *
  * Tested by vos_read_test.c, vos_damage_test.c.
  */
 #include "vos/vos_fetch_priv.h"
 
 #include "base/assert.h"
+#include "base/crc.h"
+#include "base/probe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +308,11 @@ mapped_give(
     const uint8_t *buf = want->map + off;
 
     piece->buf = buf + from;
+    if (g->sink->is_comparing && piece->len == want_chunk_len(want, c)) {
+        CAIRN_PROBE("vos.fetch.compared_later");
+        piece->crc = want->csums[c];
+        return piece_give(g, piece);
+    }
     if (!vos_csum_part(buf, want_chunk_len(want, c), want->csums[c], from, piece->len, &piece->crc))
         return vos_fetch_csum_bad(g->mem->oid, "data", want->addr + off);
     return piece_give(g, piece);
@@ -361,6 +370,23 @@ segs_give(struct give *g)
         }
     }
     return rc;
+}
+
+/* FTD-6: what is wrong was found elsewhere; say here whether and where the store is. */
+static void
+wants_verify(struct give *g)
+{
+    for (uint32_t i = 0; i < g->mem->want_nr; i++) {
+        const struct vos_want *want = &g->mem->wants[i];
+
+        for (uint32_t c = 0; c < want_chunk_nr(want); c++) {
+            uint64_t off = (uint64_t)c << want->chunk_bits;
+
+            if (crc32c(0, want->map + off, want_chunk_len(want, c)) != want->csums[c])
+                CAIRN_IGNORE(vos_fetch_csum_bad(g->mem->oid, "data", want->addr + off));
+            ult_yield();
+        }
+    }
 }
 
 /* Whether all of it is memory. */
@@ -434,6 +460,8 @@ vos_fetch_give(struct vos_cont *cont, struct vos_fetch *fetch, const struct vos_
     if (rc == 0)
         rc = segs_give(&g);
     drain_rc = sink->drain(sink->arg);
+    if (g.is_mapped && sink->is_comparing && (rc == -DER_CSUM || drain_rc == -DER_CSUM))
+        wants_verify(&g);
     reads_end(&g);
     bio_buf_put(cont->tgt->bio, g.buf, g.buf_len);
     vos_fetch_leave(cont->tgt, mem);

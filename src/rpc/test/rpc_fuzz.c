@@ -87,7 +87,7 @@ good_message(uint32_t which, uint8_t *buf)
 {
     struct rpc_bulk_body body = {.xfer = 1, .id = 1, .key = 2, .off = 0, .len = 8};
     struct proto_obj_apply_req apply = {.bulk = {1, 2, 5000}};
-    uint16_t kind = (uint16_t)(1 + which % 7);
+    uint16_t kind = (uint16_t)(1 + which % 8);
     struct rpc_head head = {.ver_lo = 1,
         .ver_hi = 1,
         .ver = 1,
@@ -106,7 +106,7 @@ good_message(uint32_t which, uint8_t *buf)
             abort();
     } else if (kind != RPC_KIND_REPLY) {
         rpc_bulk_body_encode(&body, buf + RPC_HEAD_BYTES);
-        len = RPC_BULK_BODY_BYTES;
+        len = kind >= RPC_KIND_BULK_HERE ? RPC_BULK_HERE_BYTES : RPC_BULK_BODY_BYTES;
     }
     head.body_len = (uint32_t)len;
     rpc_head_encode(&head, buf);

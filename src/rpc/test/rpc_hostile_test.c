@@ -571,12 +571,15 @@ bulk_send(struct raw *raw, uint16_t kind, uint64_t call, const struct rpc_bulk_b
     const void *data, uint32_t crc_xor)
 {
     struct rpc_head head = raw_head(raw, kind, 0, call);
-    uint8_t buf[RPC_BULK_BODY_BYTES];
+    struct rpc_bulk_here nowhere = {.crc = 0};
+    uint8_t buf[RPC_BULK_HERE_BYTES];
     size_t len = kind == RPC_KIND_BULK_PUT ? body->len : 0;
 
     rpc_bulk_body_encode(body, buf);
+    rpc_bulk_here_encode(&nowhere, buf);
     head.payload_crc = rig_crc(data, len) ^ crc_xor;
-    raw_send(raw, &head, buf, sizeof(buf), data, len);
+    raw_send(
+        raw, &head, buf, kind == RPC_KIND_BULK_TAKE ? sizeof(buf) : RPC_BULK_BODY_BYTES, data, len);
 }
 
 static struct rpc_bulk *hostile_region(struct raw *raw);
@@ -587,12 +590,15 @@ on_msg_bulk(struct raw *raw, const struct raw_msg *msg)
     static uint8_t data[RPC_BULK_CHUNK_BYTES + 1];
     struct rpc_bulk *bulk = hostile_region(raw);
     struct rpc_bulk_body good = {.xfer = 1, .id = bulk->id, .key = bulk->key, .off = 0, .len = 100};
+    static const uint16_t kinds[] = {RPC_KIND_BULK_GET, RPC_KIND_BULK_PUT, RPC_KIND_BULK_TAKE};
     struct rpc_bulk_body body;
     uint64_t call = msg->head.call;
 
     if (msg->head.kind != RPC_KIND_REQUEST)
         return;
-    for (uint16_t kind = RPC_KIND_BULK_GET; kind <= RPC_KIND_BULK_PUT; kind += 2) {
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        uint16_t kind = kinds[i];
+
         bulk_send(raw, kind, call + 1, &good, data, 0); /* no such call: UNREACH */
         body = good;
         body.xfer = 2;
@@ -651,7 +657,7 @@ SUITE(bad_bulk_requests)
     EXPECT_ERR(rpc_call(rig->ctx, (struct rpc_ep){RIG_RANK, 9}, PROTO_PING,
                    &(struct proto_empty){0}, NULL, &opts, NULL),
         TIMEDOUT);
-    EXPECT_EQ(raw.inbox_nr, 1u + 7 + 7 + 1);
+    EXPECT_EQ(raw.inbox_nr, 1u + 7 + 7 + 7 + 1);
     for (uint32_t i = 1; i < raw.inbox_nr; i++) {
         const struct raw_msg *msg = &raw.inbox[i];
 
@@ -668,6 +674,185 @@ SUITE(bad_bulk_requests)
     rpc_bulk_free(bulk);
     rig->resolve_uri = NULL;
     EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+/* RPC-12: pushes that say where the data is. */
+static struct {
+    uint8_t data[HERE_BYTES], nonce[16];
+    enum here_lie lie;
+} take;
+
+static void
+on_msg_take(struct raw *raw, const struct raw_msg *msg)
+{
+    struct rpc_bulk *bulk = hostile_region(raw);
+    struct rpc_bulk_body body = {.xfer = 1, .id = bulk->id, .key = bulk->key, .len = HERE_BYTES};
+    struct rpc_bulk_here here = {.crc = rig_crc(take.data, HERE_BYTES) ^ (take.lie == HERE_CRC)};
+    struct rpc_head head;
+    uint8_t buf[RPC_BULK_HERE_BYTES];
+
+    if (msg->head.kind == RPC_KIND_BULK_DONE)
+        return;
+    EXPECT_EQ(msg->head.hdr.flags, RPC_FLAG_DIRECT);
+    le64_put(here.where, (uint64_t)(uintptr_t)take.nonce);
+    memcpy(here.where + 8, take.nonce, sizeof(take.nonce));
+    here.where[8] ^= take.lie == HERE_NONCE;
+    le64_put(here.where + 24, take.lie == HERE_NOWHERE ? 4096 : (uint64_t)(uintptr_t)take.data);
+    rpc_bulk_body_encode(&body, buf);
+    rpc_bulk_here_encode(&here, buf);
+    head = raw_head(raw, RPC_KIND_BULK_TAKE, 0, msg->head.call);
+    raw_send(raw, &head, buf, take.lie == HERE_SHORT ? RPC_BULK_BODY_BYTES : sizeof(buf), NULL, 0);
+    if (take.lie == HERE_UNASKED) { /* and the region goes while it is read */
+        head = *hostile_reply(raw, msg);
+        raw_send(raw, &head, NULL, 0, NULL, 0);
+    }
+}
+
+static void
+take_answer(struct rig *rig, enum here_lie lie)
+{
+    static uint8_t mem[HERE_BYTES];
+    struct raw raw;
+    char uri[NET_URI_MAX];
+    struct iov iov = {mem, sizeof(mem)};
+    struct rpc_bulk *bulk = NULL;
+    struct rpc_call_opts opts = rig_opts(rig, RIG_SHORT_NS, NULL);
+    uint32_t crc = 0;
+    int rc;
+
+    memset(mem, 0xcc, sizeof(mem));
+    rig_pattern(take.data, sizeof(take.data), lie);
+    rig_pattern(take.nonce, sizeof(take.nonce), 99);
+    take.lie = lie;
+    if (!raw_listen(&raw, rig, uri))
+        return;
+    EXPECT_OK(rpc_bulk_create(rig->ctx, &(struct sgl){1, &iov}, RPC_BULK_WRITE, &bulk));
+    raw.on_msg = on_msg_take;
+    rig->resolve_uri = uri;
+    rc = rpc_call(rig->ctx, (struct rpc_ep){RIG_RANK, 20 + (uint32_t)lie}, PROTO_PING,
+        &(struct proto_empty){0}, NULL, &opts, NULL);
+    if (lie == HERE_SHORT) {
+        EXPECT_ERR(rc, UNREACH);
+    } else if (lie == HERE_UNASKED) {
+        EXPECT_OK(rc);
+    } else {
+        EXPECT_ERR(rc, TIMEDOUT);
+        if (EXPECT_EQ(raw.inbox_nr, 2u)) {
+            EXPECT_EQ(raw.inbox[1].head.kind, RPC_KIND_BULK_DONE);
+            rc = raw.inbox[1].bulk.rc;
+            if (lie == HERE_CRC) {
+                EXPECT(rc == -DER_CSUM || rc == -DER_NO_PERM); /* a container may forbid it */
+            } else if (lie != HERE_TRUE) {
+                EXPECT_ERR(rc, NO_PERM);
+            }
+        }
+    }
+    rpc_bulk_close(bulk);
+    if (lie == HERE_TRUE && raw.inbox_nr == 2 && raw.inbox[1].bulk.rc == 0) {
+        EXPECT_MEM_EQ(mem, take.data, sizeof(mem));
+        EXPECT(rpc_bulk_arrived(bulk, 0, sizeof(mem), &crc));
+        EXPECT_EQ(crc, rig_crc(mem, sizeof(mem)));
+    } else if (lie != HERE_UNASKED) {
+        EXPECT(!rpc_bulk_arrived(bulk, 0, sizeof(mem), &crc));
+    }
+    raw_close(&raw);
+    rpc_bulk_free(bulk);
+    rig->resolve_uri = NULL;
+}
+
+static void
+take_lies(struct rig *rig)
+{
+    for (int lie = HERE_TRUE; lie <= HERE_UNASKED; lie++) {
+        take_answer(rig, (enum here_lie)lie);
+    }
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+TEST_LINUX(rpc_hostile, server_lies_about_memory, "process_vm_readv is Linux's")
+{
+    struct rig rig;
+
+    if (!rig_init(&rig, "unix", NULL))
+        return;
+    rig_run(&rig, take_lies);
+    rig_fini(&rig);
+}
+
+/* A client that was told where the data is, and does something else. */
+enum take_answer { TAKE_CSUM, TAKE_NO_PERM, TAKE_INVAL, TAKE_GONE, TAKE_ANSWERS_NR };
+
+static void
+take_refuse(struct rig *rig, enum take_answer answer)
+{
+    static const int rcs[] = {-DER_CSUM, -DER_NO_PERM, -DER_INVAL};
+    enum { LEN = 5 * RPC_BULK_CHUNK_BYTES };
+    struct proto_obj_fetch_req req = {.epoch = UINT64_MAX, .bulk = {.id = 1, .key = 2, .len = LEN}};
+    struct raw raw;
+    struct rpc_head head;
+    const struct raw_msg *msg;
+    uint8_t body[256];
+    size_t body_len = 0;
+    uint32_t takes_nr = 0, puts_nr = 0;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    rig->server.bulk_rc = 1;
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_OBJ_FETCH, 1);
+    head.hdr.flags = RPC_FLAG_DIRECT;
+    head.hdr.seq = 1;
+    EXPECT_OK(proto_encode(proto_op_find(PROTO_OBJ_FETCH)->req, &req, body, sizeof(body), &body_len));
+    raw_send(&raw, &head, body, body_len, NULL, 0);
+    while ((msg = raw_recv(&raw)) != NULL && msg->head.kind != RPC_KIND_REPLY) {
+        struct rpc_bulk_body done = msg->bulk;
+
+        takes_nr += msg->head.kind == RPC_KIND_BULK_TAKE;
+        puts_nr += msg->head.kind == RPC_KIND_BULK_PUT;
+        if (msg->head.kind == RPC_KIND_BULK_TAKE && answer == TAKE_GONE)
+            break;
+        done.rc = msg->head.kind == RPC_KIND_BULK_TAKE ? rcs[answer] : 0;
+        bulk_send(&raw, RPC_KIND_BULK_DONE, 1, &done, NULL, 0);
+    }
+    raw_close(&raw);
+    handlers_wait(rig);
+    switch (answer) {
+    case TAKE_CSUM: /* each is tried, each comes as a stream then */
+        EXPECT_EQ(takes_nr, 5u);
+        EXPECT_EQ(puts_nr, 5u);
+        EXPECT_OK(rig->server.bulk_rc);
+        break;
+    case TAKE_NO_PERM: /* those on their way, and no more */
+        EXPECT(takes_nr >= 1 && takes_nr <= RPC_BULK_WINDOW_NR);
+        EXPECT_EQ(puts_nr, 5u);
+        EXPECT_OK(rig->server.bulk_rc);
+        break;
+    case TAKE_INVAL:
+        EXPECT_EQ(puts_nr, 0u);
+        EXPECT_ERR(rig->server.bulk_rc, INVAL);
+        break;
+    default:
+        EXPECT_ERR(rig->server.bulk_rc, UNREACH);
+        break;
+    }
+}
+
+static void
+take_refusals(struct rig *rig)
+{
+    for (int answer = 0; answer < TAKE_ANSWERS_NR; answer++) {
+        take_refuse(rig, (enum take_answer)answer);
+    }
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+TEST_LINUX(rpc_hostile, client_refuses_to_read, "process_vm_readv is Linux's")
+{
+    struct rig rig;
+
+    if (!rig_init(&rig, "unix", NULL))
+        return;
+    rig_run(&rig, take_refusals);
+    rig_fini(&rig);
 }
 
 /* RPC-11: a server that asks for much is served a few chunks at a time; one that asks for more than any honest one may is cut off. */

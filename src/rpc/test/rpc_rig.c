@@ -131,9 +131,9 @@ apply_handler(struct rpc_req *req, void *rep_arg)
     return rc;
 }
 
-/* 300 kB: in order; backwards; and a piece in the middle once more, which is other bytes. */
+/* 300 kB: in order; backwards; and, when asked for, a piece in the middle once more, which is other bytes. */
 static int
-parts_push(struct rpc_req *req, const struct proto_bulk *desc, uint8_t *buf)
+parts_push(struct rpc_req *req, const struct proto_bulk *desc, uint8_t *buf, bool is_again)
 {
     enum { EACH = 50000 };
     static const uint32_t order[] = {0, 1, 2, 5, 4, 3};
@@ -147,8 +147,9 @@ parts_push(struct rpc_req *req, const struct proto_bulk *desc, uint8_t *buf)
     }
     if (rc == 0)
         rc = rpc_push_flush(push);
-    memset(buf + EACH + 100, 0x5a, 50);
-    if (rc == 0)
+    if (is_again)
+        memset(buf + EACH + 100, 0x5a, 50);
+    if (rc == 0 && is_again)
         rc = rpc_push_part(push, EACH + 100, buf + EACH + 100, 50, crc32c(0, buf + EACH + 100, 50));
     CAIRN_IGNORE(rpc_push_end(push));
     return rc;
@@ -169,8 +170,9 @@ fetch_handler(struct rpc_req *req, void *rep)
     desc_tamper(rig->server.mode, &desc, &len);
     if (rc == 0 && rig->server.mode == RIG_MODE_OTHER_WAY) {
         rc = rpc_bulk_pull(req, &desc, 0, buf, len);
-    } else if (rc == 0 && rig->server.mode == RIG_MODE_PARTS) {
-        rc = parts_push(req, &desc, buf);
+    } else if (rc == 0 &&
+        (rig->server.mode == RIG_MODE_PARTS || rig->server.mode == RIG_MODE_PARTS_AGAIN)) {
+        rc = parts_push(req, &desc, buf, rig->server.mode == RIG_MODE_PARTS_AGAIN);
     } else if (rc == 0) {
         rc = rpc_bulk_push(req, &desc, 0, buf, len);
     }

@@ -35,7 +35,8 @@ enum rig_mode {
     RIG_MODE_ID_NONE,
     RIG_MODE_LEN, /* ... one byte too long, and asked for */
     RIG_MODE_OTHER_WAY, /* pull instead of push and the reverse */
-    RIG_MODE_PARTS, /* pushes in parts, some of them out of order and again */
+    RIG_MODE_PARTS, /* pushes in parts, some of them out of order */
+    RIG_MODE_PARTS_AGAIN, /* and a piece again */
     RIG_MODE_CALL_BACK, /* ping the caller's own context */
 };
 
