@@ -98,6 +98,15 @@ struct iov ref_key(uint32_t obj, bool is_dkey, uint32_t idx);
 int ref_key_find(uint32_t obj, bool is_dkey, const struct iov *key);
 uint64_t ref_array_base(uint32_t akey);
 
+/** A request in terms of vos; the values are allocated. */
+struct ref_built {
+    struct vos_mod mods[REF_MODS_NR_MAX];
+    struct vos_iod iods[REF_MODS_NR_MAX][REF_AKEY_NR];
+    struct recx recxs[REF_MODS_NR_MAX][REF_AKEY_NR][REF_RECX_NR_MAX];
+};
+void ref_build(const struct ref_req *req, struct ref_built *b);
+void ref_built_free(const struct ref_req *req, struct ref_built *b);
+
 /** An epoch to read at: VOS_EPOCH_MAX, or one of the past or the near future that can be read. */
 uint64_t ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj);
 bool ref_is_readable(const struct ref_place *p, uint64_t epoch);
