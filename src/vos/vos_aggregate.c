@@ -1,24 +1,323 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Aggregation and discard (vos.h). */
-#include "vos/vos_priv.h"
+/*
+ * Aggregation and discard (vos.h): a pass over a container in steps. A step looks (without a transaction) from a place on until it finds something to do, or enough was looked
+ * at; what was found is done in a transaction that goes on from the same place (vos_agg_walk.c), arrays apart (vos_agg_array.c). Tested by test/vos_agg_test.c, and with
+ * power cuts by test/crash/vos_sweep_test.c.
+ */
+#include "vos/vos_agg.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+/* ---- the pass's memory of earlier ones ------------------------------------------------------------------------------ */
+
+static uint64_t
+snaps_hash(const struct vos_agg_args *args, uint64_t hi)
+{
+    uint32_t nr = 0;
+
+    while (nr < args->snap_nr && args->snaps[nr] <= hi) {
+        nr++;
+    }
+    return nr == 0 ? 0 : hash_bytes64(args->snaps, nr * sizeof(uint64_t), 0x5aab);
+}
+
+static int
+memory_load(struct vos_op *op, void *arg)
+{
+    struct vos_agg *a = arg;
+    struct vos_cont_df *rec;
+    int rc = vos_cont_get(op, a->cont->off, &rec);
+
+    if (rc == 0 && rec->agg_snaps == snaps_hash(a->args, rec->agg_epoch))
+        a->lo = rec->agg_epoch;
+    return rc;
+}
+
+static int
+memory_store(struct vos_op *op, void *arg)
+{
+    struct vos_agg *a = arg;
+    struct vos_cont_df *rec;
+    int rc = vos_cont_get(op, a->cont->off, &rec);
+
+    if (rc != 0 || rec->agg_epoch >= a->hi)
+        return rc;
+    rc = vos_range(op, a->cont->off + offsetof(struct vos_cont_df, agg_epoch), 2 * sizeof(uint64_t));
+    if (rc != 0)
+        return rc;
+    rec->agg_epoch = a->hi;
+    rec->agg_snaps = snaps_hash(a->args, a->hi);
+    return 0;
+}
+
+/* ---- steps ---------------------------------------------------------------------------------------------------------- */
+
+struct tx {
+    struct vos_agg *a;
+    vos_body_fn body;
+    void *arg;
+};
+
+static int
+tx_body(struct vos_op *op, void *arg)
+{
+    struct tx *tx = arg;
+    struct vos_agg *a = tx->a;
+    struct vos_cont_df *rec;
+    int rc;
+
+    a->stat = a->start_stat;
+    a->touched_nr = 0;
+    rc = tx->body(op, tx->arg);
+    a->meta = op->meta_delta;
+    a->data = op->data_delta;
+    if (rc != 0 || (op->meta_delta == 0 && op->data_delta == 0 && op->obj_delta == 0))
+        return rc;
+    rc = vos_cont_get(op, a->cont->off, &rec);
+    if (rc == 0) {
+        rc = vos_range(
+            op, a->cont->off + offsetof(struct vos_cont_df, epoch_max), 4 * sizeof(uint64_t));
+    }
+    if (rc != 0)
+        return rc;
+    rec->obj_nr += (uint64_t)op->obj_delta;
+    rec->meta_used += (uint64_t)op->meta_delta;
+    rec->data_used += (uint64_t)op->data_delta;
+    return 0;
+}
+
+static void
+count(int64_t delta, uint64_t *freed, uint64_t *taken)
+{
+    if (delta < 0) {
+        *freed += (uint64_t)-delta;
+    } else {
+        *taken += (uint64_t)delta;
+    }
+}
+
+int
+vos_agg_tx(struct vos_agg *a, vos_body_fn body, void *arg)
+{
+    struct tx tx = {a, body, arg};
+    struct vos_cont *cont = a->cont;
+    struct vos_tgt *tgt = cont->tgt;
+    struct vos_op op;
+    uint64_t lsn;
+    int rc;
+
+    a->start_stat = a->stat;
+    vos_op_init(&op, tgt);
+    op.steps_left = VOS_AGG_TX_LOOK_NR;
+    rc = vos_tx_run(tgt, &op, UMEM_TX_RECLAIM, cont->pool->shard, tx_body, &tx, &lsn);
+    if (rc != 0)
+        return rc;
+    cont->pool->meta_used += (uint64_t)a->meta;
+    cont->pool->data_used += (uint64_t)a->data;
+    count(a->meta, &a->stat.meta_freed, &a->stat.meta_taken);
+    count(a->data, &a->stat.data_freed, &a->stat.data_taken);
+    a->stat.step_nr++;
+    if (a->touched_nr == 0)
+        return 0;
+    cont->trim_nr++;
+    cont->lsn_last = lsn;
+    for (uint32_t i = 0; i < a->touched_nr; i++) {
+        *vos_obj_lsn(tgt, a->touched[i]) = lsn;
+        ++*vos_obj_drops(tgt, a->touched[i]);
+    }
+    return 0;
+}
+
+void
+vos_agg_touch(struct vos_agg *a)
+{
+    uint64_t h = vos_obj_hash(a->cont, &a->pos.oid);
+
+    if (a->touched_nr > 0 && a->touched[a->touched_nr - 1] == h)
+        return;
+    CAIRN_ASSERT(a->touched_nr < VOS_AGG_TOUCH_NR);
+    a->touched[a->touched_nr++] = h;
+}
+
+bool
+vos_agg_pace(struct vos_agg *a)
+{
+    int rc = a->args->pace == NULL ? 0 : a->args->pace(a->args->arg, &a->stat);
+
+    ult_yield();
+    return rc != 0;
+}
+
+static int
+work_body(struct vos_op *op, void *arg)
+{
+    struct vos_agg *a = arg;
+
+    a->pos = a->start;
+    a->state = VOS_AGG_ON;
+    a->budget = VOS_AGG_STEP_NR;
+    return vos_agg_walk(op, a);
+}
+
+static int
+look_body(struct vos_op *op, void *arg)
+{
+    struct vos_agg *a = arg;
+
+    a->state = VOS_AGG_ON;
+    return vos_agg_walk(op, a);
+}
+
+static int
+pass_run(struct vos_agg *a)
+{
+    struct vos_tgt *tgt = a->cont->tgt;
+    bool stop = false;
+    struct vos_op op;
+    int rc = 0;
+
+    a->state = VOS_AGG_ON;
+    while (rc == 0 && !stop && a->state != VOS_AGG_END) {
+        vos_op_init(&op, tgt);
+        rc = vos_read_run(tgt, &op, look_body, a);
+        if (rc == 0 && a->state == VOS_AGG_WORK) {
+            a->start = a->pos;
+            rc = vos_agg_tx(a, work_body, a);
+        }
+        if (rc == 0 && a->state == VOS_AGG_ARRAY)
+            rc = vos_agg_array(a, &stop);
+        if (rc == 0 && !stop && a->state != VOS_AGG_END)
+            stop = vos_agg_pace(a);
+    }
+    a->stat.is_finished = rc == 0 && !stop;
+    return rc;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+
+static int
+args_check(const struct vos_agg_args *args)
+{
+    if (args->snap_nr > VOS_AGG_SNAPS_NR_MAX || args->hi == 0)
+        return CAIRN_ERR(INVAL);
+    for (uint32_t i = 1; i < args->snap_nr; i++) {
+        if (args->snaps[i] <= args->snaps[i - 1])
+            return CAIRN_ERR(INVAL);
+    }
+    return 0;
+}
+
+static int
+views_make(struct vos_agg *a)
+{
+    struct vos_heap *heap = &a->cont->tgt->heap;
+    const struct vos_agg_args *args = a->args;
+
+    a->views = vos_heap_alloc(heap, (args->snap_nr + 1) * sizeof(*a->views));
+    if (a->views == NULL)
+        return CAIRN_ERR(NOMEM);
+    while (a->view_nr < args->snap_nr && args->snaps[a->view_nr] < a->hi) {
+        a->views[a->view_nr] = args->snaps[a->view_nr];
+        a->view_nr++;
+    }
+    a->views[a->view_nr++] = a->hi;
+    for (uint32_t i = 0; i < VOS_AGG_LEVEL_NR; i++) {
+        a->levels[i].mine = vos_heap_alloc(heap, a->view_nr * sizeof(struct vos_agg_punch));
+        a->levels[i].all = vos_heap_alloc(heap, a->view_nr * sizeof(struct vos_agg_punch));
+        if (a->levels[i].mine == NULL || a->levels[i].all == NULL)
+            return CAIRN_ERR(NOMEM);
+    }
+    return 0;
+}
+
+static int
+pass_make(struct vos_cont *cont, const struct vos_agg_args *args, bool is_discard, uint64_t lo,
+    uint64_t hi, struct vos_agg **ret_a)
+{
+    struct vos_agg *a;
+
+    if (cont->is_agg)
+        return CAIRN_ERR(BUSY);
+    a = vos_heap_alloc(&cont->tgt->heap, sizeof(*a));
+    if (a == NULL)
+        return CAIRN_ERR(NOMEM);
+    memset(a, 0, sizeof(*a));
+    a->cont = cont;
+    a->args = args;
+    a->is_discard = is_discard;
+    a->lo = lo;
+    a->hi = hi;
+    cont->is_agg = true;
+    cont->agg_hi = MAX(cont->agg_hi, hi);
+    *ret_a = a;
+    return 0;
+}
+
+/* What was freed becomes durable. */
+static int
+pass_end(struct vos_agg *a, int rc, struct vos_agg_stat *ret_stat)
+{
+    struct vos_cont *cont = a->cont;
+    int wait_rc = vos_wait(cont->tgt, cont->lsn_last);
+
+    if (rc == 0)
+        rc = wait_rc;
+    if (rc != 0)
+        a->stat.is_finished = false;
+    if (ret_stat != NULL)
+        *ret_stat = a->stat;
+    cont->is_agg = false;
+    for (uint32_t i = 0; i < VOS_AGG_LEVEL_NR; i++) {
+        vos_heap_free(a->levels[i].mine);
+        vos_heap_free(a->levels[i].all);
+    }
+    vos_heap_free(a->views);
+    vos_heap_free(a);
+    return rc;
+}
 
 int
 vos_cont_aggregate(
     struct vos_cont *cont, const struct vos_agg_args *args, struct vos_agg_stat *ret_stat)
 {
-    (void)cont;
-    (void)args;
+    uint64_t work_lo = cont->agg_work_lo, work_hi = cont->agg_work_hi;
+    struct vos_agg *a;
+    struct vos_op op;
+    int rc = args_check(args);
+
     if (ret_stat != NULL)
         *ret_stat = (struct vos_agg_stat){0};
-    return CAIRN_ERR(NOSYS);
+    if (rc == 0) {
+        rc = pass_make(cont, args, false, args->lo == 1 ? 0 : args->lo,
+            MIN(args->hi, vos_epoch_now(cont->tgt)), &a);
+    }
+    if (rc != 0)
+        return rc;
+    /* What is above hi is left for the next pass. */
+    cont->agg_work_lo = work_hi > a->hi ? a->hi + 1 : 0;
+    rc = views_make(a);
+    vos_op_init(&op, cont->tgt);
+    if (rc == 0 && args->lo == 0)
+        rc = vos_read_run(cont->tgt, &op, memory_load, a);
+    if (rc == 0)
+        rc = pass_run(a);
+    if (rc == 0 && a->stat.is_finished && args->lo <= 1) {
+        rc = vos_agg_tx(a, memory_store, a);
+        cont->lsn_last = MAX(cont->lsn_last, bio_wal_last(cont->tgt->bio));
+    }
+    if ((rc != 0 || !a->stat.is_finished) && work_lo != 0) {
+        cont->agg_work_lo = cont->agg_work_lo == 0 ? work_lo : MIN(work_lo, cont->agg_work_lo);
+        cont->agg_work_hi = MAX(cont->agg_work_hi, work_hi);
+    }
+    return pass_end(a, rc, ret_stat);
 }
 
 bool
 vos_cont_agg_is_needed(const struct vos_cont *cont, uint64_t hi)
 {
-    (void)cont;
-    (void)hi;
-    return false;
+    return cont->agg_work_lo != 0 && cont->agg_work_lo <= hi;
 }
 
 int

@@ -29,6 +29,7 @@ struct apply {
     struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
     uint32_t undecided; /* modification for which one is */
     uint64_t bound; /* of the clock, moved by the transaction */
+    bool has_old; /* it left something to aggregate */
 };
 
 static bool
@@ -145,6 +146,8 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
         rc = vos_btr_search(&t, &key, &exact);
     if (rc != 0)
         return rc;
+    if (!vos_btr_is_empty(&w->akey->tree) || iod->size == 0)
+        a->has_old = true;
     rc = exact ? CAIRN_ERR(TX_RESTART) : vos_btr_insert(&t, &ent);
     if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
         rc = single_trim(a, op, w, &at);
@@ -199,6 +202,8 @@ part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct
     ext = (struct vos_ext_df *)(void *)ver;
     ext->lo = recx->idx;
     ext->hi = recx->idx + recx->nr - 1;
+    if (!vos_btr_is_empty(&w->akey->tree) || size == 0)
+        a->has_old = true;
     return vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
 }
 
@@ -316,11 +321,12 @@ mod_update(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct
 
 /* Punch what is visible; what is not needs no punch. */
 static int
-level_punch(struct vos_op *op, const struct vos_level_pos *pos, struct vos_ilog_df *ilog,
-    uint64_t ilog_off, uint32_t cond)
+level_punch(struct apply *a, struct vos_op *op, const struct vos_level_pos *pos,
+    struct vos_ilog_df *ilog, uint64_t ilog_off, uint32_t cond)
 {
     if (!pos->info.is_visible)
         return (cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
+    a->has_old = true;
     return vos_ilog_add(op, ilog, ilog_off, true);
 }
 
@@ -369,7 +375,7 @@ mod_punch_obj(struct apply *a, struct vos_op *op, const struct vos_mod *mod, str
     int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
 
     if (rc == 0) {
-        rc = level_punch(op, &w->o, w->obj == NULL ? NULL : &w->obj->ilog,
+        rc = level_punch(a, op, &w->o, w->obj == NULL ? NULL : &w->obj->ilog,
             vos_obj_ilog_off(w->o.off), mod->cond);
     }
     return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
@@ -386,7 +392,7 @@ mod_punch_dkey(struct apply *a, struct vos_op *op, const struct vos_mod *mod, st
     if (rc == 0 && w->dkey == NULL) {
         rc = (mod->cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
     } else if (rc == 0)
-        rc = level_punch(op, &w->d, &w->dkey->ilog, vos_key_ilog_off(w->d.off), mod->cond);
+        rc = level_punch(a, op, &w->d, &w->dkey->ilog, vos_key_ilog_off(w->d.off), mod->cond);
     if (rc == 0 && w->dkey != NULL && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
         rc = dkey_drop(a, op, mod, w, &dropped);
     return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
@@ -403,7 +409,7 @@ akey_punch(struct apply *a, struct vos_op *op, const struct vos_mod *mod, const 
         return rc;
     if (w->akey == NULL)
         return (mod->cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
-    rc = level_punch(op, &w->a, &w->akey->ilog, vos_key_ilog_off(w->a.off), mod->cond);
+    rc = level_punch(a, op, &w->a, &w->akey->ilog, vos_key_ilog_off(w->a.off), mod->cond);
     if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
         rc = akey_drop(a, op, akey, w, &dropped);
     return rc;
@@ -637,7 +643,13 @@ cont_account(struct apply *a, struct vos_op *op, int64_t meta_delta)
     rec->obj_nr += (uint64_t)op->obj_delta;
     rec->meta_used += (uint64_t)meta_delta;
     rec->data_used += (uint64_t)op->data_delta;
-    return 0;
+    if (CAIRN_LIKELY(op->epoch > rec->agg_epoch))
+        return 0;
+    /* In the past that was aggregated: the next pass looks there again. */
+    rc = vos_range(op, a->cont->off + offsetof(struct vos_cont_df, agg_epoch), sizeof(uint64_t));
+    if (rc == 0)
+        rec->agg_epoch = op->epoch - 1;
+    return rc;
 }
 
 static int
@@ -649,6 +661,7 @@ apply_body(struct vos_op *op, void *arg)
     int rc;
 
     a->big_next = 0;
+    a->has_old = false;
     rc = vos_epoch_take(a->tgt, op, &a->bound);
     if (rc == 0 && a->args->epoch != 0)
         rc = conflicts_check(a, op);
@@ -681,6 +694,8 @@ apply_committed(struct apply *a, const struct vos_op *op, uint64_t lsn)
     vos_bound_moved(a->tgt, a->bound, lsn);
     vos_req_stored(pool, &a->req);
     a->cont->trim_nr += (a->args->flags & VOS_APPLY_NO_HISTORY) != 0;
+    if (a->has_old)
+        vos_agg_note(a->cont, op->epoch);
     a->cont->lsn_last = lsn;
     *vos_obj_lsn(a->tgt, a->walk.h_obj) = lsn;
     for (uint32_t i = 0; i + 1 < a->args->mod_nr; i++) {

@@ -613,6 +613,73 @@ vos_evt_at(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint64_t 
     return rc;
 }
 
+/* One leaf, or one step at an inner node: *i is the level of t->path at hand. */
+static int
+older_step(struct vos_btr *t, uint64_t lo, uint64_t hi, struct vos_epoch ver, uint32_t *i,
+    bool *ret_end, bool *ret_found)
+{
+    struct vos_btr_pos *pos = &t->path[*i];
+    const struct vos_ent_df *e;
+    struct vos_ext_df *ext;
+    int rc;
+
+    for (; pos->idx < pos->node->nr; pos->idx++) {
+        e = vos_btr_ent(t, pos->node, pos->idx);
+        if (e->hkey > hi)
+            break;
+        if (e->hi < lo || e->epoch > ver.epoch)
+            continue;
+        if (pos->node->level > 0) {
+            rc = vos_btr_node(t, e->off, pos->node->level - 1u, &t->path[*i + 1].node);
+            pos->idx++;
+            t->path[++*i].idx = 0;
+            return rc;
+        }
+        rc = vos_ext_get(t->op, e->off, &ext);
+        if (rc != 0)
+            return rc;
+        if (vos_epoch_gt(ver, (struct vos_epoch){ext->ver.epoch, ext->ver.minor})) {
+            *ret_found = *ret_end = true;
+            return 0;
+        }
+    }
+    *ret_end = *i == 0;
+    *i -= *i > 0;
+    return 0;
+}
+
+int
+vos_evt_has_older(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint64_t lo,
+    uint64_t hi, struct vos_epoch ver, bool *ret_found)
+{
+    struct vos_ext_df *ext;
+    bool end = false;
+    struct vos_btr t;
+    uint32_t i = 0;
+    int rc = vos_btr_init(&t, op, &vos_kind_ext, df, df_off);
+
+    *ret_found = false;
+    if (rc != 0)
+        return rc;
+    if (t.depth == 0) {
+        rc = df->root == 0 ? -DER_NONEXIST : vos_ext_get(op, df->root, &ext);
+        if (rc == 0) {
+            *ret_found = ext->lo <= hi && ext->hi >= lo &&
+                vos_epoch_gt(ver, (struct vos_epoch){ext->ver.epoch, ext->ver.minor});
+        }
+        return rc == -DER_NONEXIST ? 0 : rc;
+    }
+    t.path[0].idx = 0;
+    rc = vos_btr_node(&t, df->root, t.depth - 1, &t.path[0].node);
+    while (rc == 0 && !end) {
+        if (op->steps_left == 0)
+            return -DER_INPROGRESS;
+        op->steps_left--;
+        rc = older_step(&t, lo, hi, ver, &i, &end, ret_found);
+    }
+    return rc;
+}
+
 int
 vos_evt_hi_max(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint64_t *ret_hi)
 {

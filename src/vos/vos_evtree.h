@@ -100,6 +100,10 @@ void vos_evt_fini(struct vos_evt_search *s); /* of a zeroed one, too */
 CAIRN_MUST_CHECK int vos_evt_at(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off,
     uint64_t lo, uint64_t hi, uint64_t epoch, struct vos_heap *heap, bool *ret_found);
 
+/** True in *ret when an extent older than `ver` overlaps [lo, hi]. Errors: INPROGRESS op->steps_left ran out; AGAIN; DF_INVAL. */
+CAIRN_MUST_CHECK int vos_evt_has_older(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off,
+    uint64_t lo, uint64_t hi, struct vos_epoch ver, bool *ret_found);
+
 /** Largest last index in the tree (any version). Errors: NONEXIST empty; AGAIN; DF_INVAL. */
 CAIRN_MUST_CHECK int
 vos_evt_hi_max(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint64_t *ret_hi);

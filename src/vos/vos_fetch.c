@@ -33,7 +33,9 @@ struct fetch {
     /* progress */
     uint32_t iod_idx, recx_idx;
     bool is_searching;
+    uint32_t drops; /* of the object when the search began (AGG-3) */
     uint32_t piece_idx;
+    bool has_pos; /* of the range at hand: it was begun */
     uint64_t pos; /* everything before it has a segment */
     uint32_t seg_nr, seg_cap; /* of the iod at hand */
     struct vos_seg *segs; /* seg_first or of the heap */
@@ -243,19 +245,27 @@ recx_fetch(struct fetch *f, struct vos_op *op, const struct recx *recx, struct v
 {
     int rc;
 
+    uint32_t drops = *vos_obj_drops(f->cont->tgt, f->walk.h_obj);
+
+    if (f->is_searching && f->drops != drops)
+        search_end(f); /* what it found may be gone: the rest anew */
     if (!f->is_searching) {
-        vos_evt_begin(&f->search, &f->cont->tgt->heap, recx->idx, recx->idx + recx->nr - 1,
-            op->epoch, f->walk.a.info.punch);
+        f->pos = f->has_pos ? f->pos : recx->idx;
+        f->has_pos = true;
+        vos_evt_begin(&f->search, &f->cont->tgt->heap, f->pos, recx->idx + recx->nr - 1, op->epoch,
+            f->walk.a.info.punch);
         f->is_searching = true;
+        f->drops = drops;
         f->piece_idx = 0;
-        f->pos = recx->idx;
     }
     f->search.gen = *vos_obj_lsn(f->cont->tgt, f->walk.h_obj);
     rc = vos_evt_collect(op, &f->walk.akey->tree, vos_key_tree_off(f->walk.a.off), &f->search);
     if (rc == 0)
         rc = recx_segs(f, op, recx, out);
-    if (rc == 0)
+    if (rc == 0) {
         search_end(f);
+        f->has_pos = false;
+    }
     return rc;
 }
 
@@ -345,11 +355,12 @@ now_begin(struct fetch *f, struct vos_op *op)
 {
     bool is_fresh = f->iod_idx == 0 && f->recx_idx == 0 && !f->is_searching;
 
-    if (!is_fresh && f->trim_nr == f->cont->trim_nr)
+    if (!is_fresh && (f->trim_nr == f->cont->trim_nr || op->epoch >= f->cont->agg_hi))
         return;
     f->trim_nr = f->cont->trim_nr;
     f->iod_idx = f->recx_idx = 0;
     f->seg_nr = f->mem->want_nr = 0;
+    f->has_pos = false;
     search_end(f);
     memset(f->mem->pub.iods, 0, f->iod_nr * sizeof(*f->mem->pub.iods));
     f->mem->want_bytes = f->mem->pub.data_bytes = 0;

@@ -135,7 +135,10 @@ struct vos_cont_df {
     uint64_t meta_used;
     uint64_t data_used;
     struct vos_tree_df objs;
-    uint64_t rsvd[3];
+    /* The next two change together. */
+    uint64_t agg_epoch; /* everything at or below it was aggregated; 0: nothing */
+    uint64_t agg_snaps; /* hash of the snapshots at or below it then */
+    uint64_t rsvd;
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 104, "format");
 

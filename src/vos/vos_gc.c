@@ -55,6 +55,7 @@ struct gc_step {
     bool has_more;
     uint64_t shard; /* whose counters go down: 0 none */
     int64_t meta, data;
+    uint64_t ver_nr, key_nr; /* freed */
 };
 
 /* What a record of a tree owns: an incarnation log, trees of its own, the kinds of those. */
@@ -208,6 +209,7 @@ free_one(struct gc_step *st, struct vos_op *op, uint32_t tree_id, uint64_t rec, 
                     return rc;
             }
             *ret_done = is_top;
+            st->key_nr++;
             return vos_free(op, rec, o.bytes);
         }
         if (o.kind == NULL)
@@ -223,10 +225,29 @@ free_one(struct gc_step *st, struct vos_op *op, uint32_t tree_id, uint64_t rec, 
         if (tree_id == VOS_TREE_SINGLE || tree_id == VOS_TREE_EXT || tree_id == VOS_TREE_CLIENT) {
             rc = tree_id == VOS_TREE_CLIENT ? free_client(op, rec)
                                             : vos_gc_free_version(st->tgt, op, rec);
+            st->ver_nr++;
             return rc != 0 ? rc : vos_btr_delete(&t);
         }
     }
     return vos_bad(rec, "depth of a destroyed container");
+}
+
+int
+vos_gc_free_some(
+    struct vos_tgt *tgt, struct vos_op *op, uint8_t tree_id, uint64_t rec, struct vos_gc_some *some)
+{
+    struct gc_step st = {.tgt = tgt, .budget = some->budget};
+    int rc = 0;
+
+    some->is_done = false;
+    while (rc == 0 && !some->is_done && st.budget > 0) {
+        st.budget--;
+        rc = free_one(&st, op, tree_id, rec, &some->is_done);
+    }
+    some->budget = st.budget;
+    some->ver_nr += st.ver_nr;
+    some->key_nr += st.key_nr;
+    return rc;
 }
 
 /* ---- what is dropped at once (VOS_APPLY_NO_HISTORY) ----------------------------------------------------------------- */

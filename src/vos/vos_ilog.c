@@ -163,6 +163,98 @@ vos_ilog_at(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint
 }
 
 int
+vos_ilog_next(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t after,
+    struct vos_ilog_ent *ret_ent)
+{
+    struct vos_btr_key key = {.hkey = after + 1};
+    uint64_t epoch = ilog->tree.root, ent = ilog->ent;
+    struct vos_btr t;
+    bool exact;
+    int rc;
+
+    if (after == UINT64_MAX)
+        return -DER_NONEXIST;
+    if (ilog->tree.depth > 0) {
+        rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+        if (rc == 0)
+            rc = vos_btr_search(&t, &key, &exact);
+        if (rc == 0)
+            rc = vos_btr_settle(&t);
+        if (rc != 0)
+            return rc;
+        epoch = vos_btr_hkey(&t);
+        ent = vos_btr_rec(&t);
+    } else if (ent == 0 || epoch <= after) {
+        return -DER_NONEXIST;
+    }
+    *ret_ent = (struct vos_ilog_ent){
+        .epoch = epoch, .create = ent_create(ent), .punch = ent_punch(ent), .is_open = ent >> 32 != 0};
+    return 0;
+}
+
+/* One entry is left in the tree. */
+static int
+unspill(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
+{
+    struct vos_node_df *node;
+    struct vos_ent_df ent;
+    struct vos_btr t;
+    int rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+
+    if (rc == 0)
+        rc = vos_btr_first(&t);
+    if (rc != 0)
+        return rc;
+    node = t.path[0].node;
+    if (t.depth > 1 || node->nr > 1)
+        return 0;
+    ent = (struct vos_ent_df){.hkey = vos_btr_hkey(&t), .off = vos_btr_rec(&t)};
+    rc = vos_btr_delete(&t);
+    if (rc == 0)
+        rc = vos_range(op, ilog_off, sizeof(*ilog));
+    if (rc != 0)
+        return rc;
+    ilog->tree.root = ent.hkey;
+    ilog->ent = ent.off;
+    return 0;
+}
+
+int
+vos_ilog_put(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t epoch,
+    uint16_t create, uint16_t punch)
+{
+    struct vos_btr_key key = {.hkey = epoch};
+    struct vos_btr t;
+    bool exact;
+    int rc;
+
+    if (ilog->tree.depth == 0) {
+        if (ilog->ent == 0 || ilog->tree.root != epoch)
+            return -DER_NONEXIST;
+        rc = vos_range(op, ilog_off, sizeof(*ilog));
+        if (rc != 0)
+            return rc;
+        ilog->ent = (ilog->ent & ~UINT64_C(0xffffffff)) | (uint64_t)punch << 16 | create;
+        if (create == 0 && punch == 0)
+            ilog->ent = ilog->tree.root = 0;
+        return 0;
+    }
+    rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+    if (rc == 0)
+        rc = vos_btr_search(&t, &key, &exact);
+    if (rc == 0 && !exact)
+        rc = -DER_NONEXIST;
+    if (rc != 0)
+        return rc;
+    if (create != 0 || punch != 0) {
+        return vos_btr_set(
+            &t, (vos_btr_rec(&t) & ~UINT64_C(0xffffffff)) | (uint64_t)punch << 16 | create);
+    }
+    rc = vos_btr_delete(&t);
+    return rc != 0 || ilog->tree.depth == 0 ? rc : unspill(op, ilog, ilog_off);
+}
+
+int
 vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint32_t *budget,
     bool *ret_done)
 {
@@ -178,7 +270,7 @@ vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, u
         --*budget;
         rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
         if (rc == 0)
-            rc = vos_btr_last(&t);
+            rc = vos_btr_first(&t); /* oldest first: what is left meanwhile hides all that it hid */
         if (rc == 0)
             rc = vos_btr_delete(&t);
         if (rc != 0)

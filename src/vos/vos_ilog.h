@@ -35,6 +35,21 @@ vos_ilog_add(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, boo
 CAIRN_MUST_CHECK int vos_ilog_at(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
     uint64_t epoch, uint16_t *ret_create, uint16_t *ret_punch);
 
+/* An entry as it stands in a log. */
+struct vos_ilog_ent {
+    uint64_t epoch;
+    uint16_t create, punch; /* minor epochs, 0: none */
+    bool is_open; /* of a transaction that is not decided */
+};
+
+/** The first entry above `after` (0: the first of all). Errors: NONEXIST there is none; AGAIN, DF_INVAL. */
+CAIRN_MUST_CHECK int vos_ilog_next(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
+    uint64_t after, struct vos_ilog_ent *ret_ent);
+
+/** Set both minors of the entry of `epoch`, which exists; both 0: it goes. What is left alone is embedded again. Errors: AGAIN, DF_INVAL; NONEXIST. */
+CAIRN_MUST_CHECK int vos_ilog_put(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
+    uint64_t epoch, uint16_t create, uint16_t punch);
+
 /** Free at most *budget entries' worth of nodes; *budget is lowered; *ret_done when nothing is left. */
 CAIRN_MUST_CHECK int vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
     uint32_t *budget, bool *ret_done);

@@ -796,6 +796,7 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     cont->off = a->off;
     cont->refs = 1;
     cont->read_epoch = tgt->read_epoch; /* perhaps its own, from before (TS-1) */
+    cont->agg_work_lo = 1; /* it may have been left from before */
     cont->pool->open_nr++;
     list_add_tail(&cont->link, &tgt->conts);
     *ret_cont = cont;

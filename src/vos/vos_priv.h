@@ -44,7 +44,11 @@ struct vos_cont {
     uint32_t refs;
     uint64_t lsn_last; /* of the newest change of anything in it */
     uint64_t read_epoch; /* newest listing of its objects */
-    uint64_t trim_nr; /* times old versions were dropped (VOS_APPLY_NO_HISTORY) */
+    uint64_t trim_nr; /* times old versions were dropped (VOS_APPLY_NO_HISTORY, aggregation) */
+    uint64_t agg_hi; /* largest one of a pass that began: reads below it begin anew */
+    bool is_agg; /* a pass is under way */
+    /* Changes that leave something to aggregate: the oldest and newest since the last pass that finished; lo 0: none. */
+    uint64_t agg_work_lo, agg_work_hi;
 };
 
 struct vos_tgt {
@@ -73,6 +77,7 @@ struct vos_tgt {
     uint32_t fetch_free_nr;
     uint64_t visit_nr; /* nodes and extents looked at by all operations; for tests and benchmarks */
     uint64_t lsns[1 << VOS_LSN_BITS];
+    uint32_t drops[1 << VOS_LSN_BITS]; /* times aggregation took something away from objects */
     struct vos_ts ts;
 };
 
@@ -128,6 +133,23 @@ static inline uint64_t *
 vos_obj_lsn(struct vos_tgt *tgt, uint64_t obj_hash)
 {
     return &tgt->lsns[obj_hash >> (64 - VOS_LSN_BITS)];
+}
+
+/* AGG-3: differs when versions of the object were taken away since. */
+static inline uint32_t *
+vos_obj_drops(struct vos_tgt *tgt, uint64_t obj_hash)
+{
+    return &tgt->drops[obj_hash >> (64 - VOS_LSN_BITS)];
+}
+
+/** A change at `epoch` that left something to aggregate. */
+static inline void
+vos_agg_note(struct vos_cont *cont, uint64_t epoch)
+{
+    if (cont->agg_work_lo == 0 || epoch < cont->agg_work_lo)
+        cont->agg_work_lo = epoch;
+    if (epoch > cont->agg_work_hi)
+        cont->agg_work_hi = epoch;
 }
 
 struct vos_evt_search;
@@ -279,6 +301,7 @@ struct vos_recx_list {
     /* progress */
     bool is_searching, has_pending, is_stopped, window_set;
     uint32_t nr, rec_size;
+    uint32_t drops; /* of the object when the search began (AGG-3) */
     uint64_t window; /* where the next window begins */
     uint64_t win_len; /* 0: to be guessed */
     uint64_t win_lo, win_hi;
@@ -350,6 +373,14 @@ CAIRN_YIELDS void vos_gc_end(struct vos_tgt *tgt);
 CAIRN_MUST_CHECK int
 vos_gc_can_drop(struct vos_op *op, const struct vos_btr_kind *below, uint64_t rec, bool *ret_can);
 CAIRN_MUST_CHECK int vos_gc_drop(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec);
+struct vos_gc_some {
+    uint32_t budget; /* records to free at most; lowered */
+    bool is_done; /* the record itself went, too */
+    uint64_t ver_nr, key_nr; /* raised by what went */
+};
+/** In a transaction: free some of what is below an object's or key's record, from the end, at last the record itself, which its tree still names then. */
+CAIRN_MUST_CHECK int vos_gc_free_some(struct vos_tgt *tgt, struct vos_op *op, uint8_t tree_id,
+    uint64_t rec, struct vos_gc_some *some);
 /** In a transaction: free a version record and its extent. */
 CAIRN_MUST_CHECK int vos_gc_free_version(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec);
 /** Wait for a step of the collector; false when it has nothing to do. */

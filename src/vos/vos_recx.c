@@ -104,6 +104,7 @@ window_next(struct vos_recx_list *l, struct vos_op *op, struct vos_walk *w, bool
     vos_evt_begin(l->search, &l->cont->tgt->heap, l->win_lo, l->win_hi, op->epoch, w->a.info.punch);
     l->search->piece_max = WINDOW_PIECES_NR;
     l->is_searching = true;
+    l->drops = *vos_obj_drops(l->cont->tgt, w->h_obj);
     *ret_end = false;
     return 0;
 }
@@ -198,6 +199,10 @@ recx_list_body(struct vos_op *op, void *arg)
     if (end) {
         l->is_eof = flush(l);
         return 0;
+    }
+    if (l->drops != *vos_obj_drops(l->cont->tgt, w.h_obj)) { /* what it found may be gone */
+        search_end(l);
+        return -DER_INPROGRESS;
     }
     l->search->gen = *vos_obj_lsn(l->cont->tgt, w.h_obj);
     rc = vos_evt_collect(op, &w.akey->tree, vos_key_tree_off(w.a.off), l->search);

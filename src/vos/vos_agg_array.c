@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Aggregation of one array. Its extents are taken in the order of the tree, BATCH_NR at a time; for each interval of which there are some, one search tells what shows at its view.
+ * An extent of which nothing shows there goes: whatever hides it stays, or is hidden itself (AGG-2). Extents that reach far beyond the batch are searched for alone. Then holes
+ * below which nothing is left go. Between steps the place is the key of an extent; what a search said stays true, since nothing comes at or below hi.
+ */
+#include "vos/vos_agg.h"
+#include "vos/vos_evtree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_NR = 256, HOLE_ROUNDS_NR = 8 };
+
+struct ext {
+    uint64_t lo, hi, off;
+    struct vos_epoch ver;
+    uint32_t k; /* its interval */
+    bool is_hole, is_shown;
+};
+
+struct array {
+    struct vos_agg *a;
+    bool has_from, from_end; /* extents behind `from` come next; there is none */
+    uint64_t from_lo;
+    struct vos_epoch from_ver;
+    bool holes_only; /* the second phase */
+    bool has_holes, is_left;
+    uint64_t range_lo, range_hi; /* that searches look at */
+    uint32_t k; /* and at which view */
+    bool is_searching;
+    uint32_t nr, drop_at, drop_end;
+    uint32_t by_off[BATCH_NR];
+    struct ext ext[BATCH_NR];
+    struct vos_evt_search search;
+};
+
+/* ---- the next extents ----------------------------------------------------------------------------------------------- */
+
+static int
+ext_take(struct array *y, struct vos_op *op, uint64_t off)
+{
+    struct vos_agg *a = y->a;
+    struct vos_ext_df *ext;
+    int rc = vos_ext_get(op, off, &ext);
+
+    if (rc != 0)
+        return rc;
+    y->has_from = true;
+    y->from_lo = ext->lo;
+    y->from_ver = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
+    a->stat.ver_nr++;
+    if (ext->ver.epoch > a->hi)
+        return 0;
+    if (ext->ver.dtx != 0)
+        y->is_left = true;
+    y->has_holes = y->has_holes || (ext->ver.flags & VOS_VER_HOLE) != 0;
+    if (y->holes_only && (ext->ver.flags & VOS_VER_HOLE) == 0)
+        return 0;
+    y->ext[y->nr++] = (struct ext){.lo = ext->lo,
+        .hi = ext->hi,
+        .off = off,
+        .ver = y->from_ver,
+        .k = vos_agg_interval(a, ext->ver.epoch),
+        .is_hole = (ext->ver.flags & VOS_VER_HOLE) != 0,
+        .is_shown = ext->ver.dtx != 0};
+    return 0;
+}
+
+static int
+batch_body(struct vos_op *op, void *arg)
+{
+    struct array *y = arg;
+    struct vos_epoch ver = y->from_ver;
+    struct vos_btr_key key = {.hkey = y->from_lo, .buf = &ver, .len = sizeof(ver)};
+    struct vos_key_df *akey;
+    struct vos_btr t;
+    uint64_t off;
+    bool exact;
+    int rc = vos_agg_akey_get(y->a, op, &akey, &off);
+
+    if (rc == 0 && (off == 0 || akey->tree.id != VOS_TREE_EXT)) {
+        y->from_end = true;
+        return 0;
+    }
+    if (rc == 0)
+        rc = vos_btr_init(&t, op, &vos_kind_ext, &akey->tree, vos_key_tree_off(off));
+    if (rc == 0 && !y->has_from) {
+        rc = vos_btr_first(&t);
+    } else if (rc == 0) {
+        rc = vos_btr_search(&t, &key, &exact);
+        if (rc == 0)
+            rc = exact ? vos_btr_next(&t) : vos_btr_settle(&t);
+    }
+    while (rc == 0 && y->nr < BATCH_NR) {
+        if (op->steps_left == 0)
+            return y->nr == 0 ? -DER_INPROGRESS : 0;
+        op->steps_left--;
+        rc = ext_take(y, op, vos_btr_rec(&t));
+        if (rc == 0)
+            rc = vos_btr_next(&t);
+    }
+    y->from_end = rc == -DER_NONEXIST;
+    return y->from_end ? 0 : rc;
+}
+
+/* ---- what shows ----------------------------------------------------------------------------------------------------- */
+
+static int
+search_body(struct vos_op *op, void *arg)
+{
+    struct array *y = arg;
+    struct vos_agg *a = y->a;
+    struct vos_key_df *akey;
+    uint64_t off;
+    int rc = vos_agg_akey_get(a, op, &akey, &off);
+
+    if (rc != 0)
+        return rc;
+    if (off == 0)
+        return -DER_NONEXIST;
+    if (!y->is_searching) {
+        vos_evt_begin(&y->search, &a->cont->tgt->heap, y->range_lo, y->range_hi, a->views[y->k],
+            vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], y->k));
+        y->is_searching = true;
+    }
+    y->search.gen = *vos_obj_lsn(a->cont->tgt, vos_obj_hash(a->cont, &a->pos.oid));
+    return vos_evt_collect(op, &akey->tree, vos_key_tree_off(off), &y->search);
+}
+
+static void
+search_end(struct array *y)
+{
+    if (y->is_searching)
+        vos_evt_fini(&y->search);
+    y->is_searching = false;
+}
+
+/* The pieces of [lo, hi] at view k. OVERFLOW: too many to tell. */
+static int
+search_run(struct array *y, uint32_t k, uint64_t lo, uint64_t hi)
+{
+    struct vos_tgt *tgt = y->a->cont->tgt;
+    struct vos_op op;
+
+    search_end(y);
+    y->k = k;
+    y->range_lo = lo;
+    y->range_hi = hi;
+    vos_op_init(&op, tgt);
+    return vos_read_run(tgt, &op, search_body, y);
+}
+
+/* Place of the first in by_off that does not lie before `off`. */
+static uint32_t
+off_find(const struct array *y, uint64_t off)
+{
+    uint32_t lo = 0, hi = y->nr;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+
+        if (y->ext[y->by_off[mid]].off < off) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
+static void
+offs_sort(struct array *y)
+{
+    uint32_t nr = y->nr;
+
+    y->nr = 0;
+    for (uint32_t i = 0; i < nr; i++) {
+        uint32_t at = off_find(y, y->ext[i].off);
+
+        memmove(&y->by_off[at + 1], &y->by_off[at], (y->nr - at) * sizeof(y->by_off[0]));
+        y->by_off[at] = i;
+        y->nr++;
+    }
+}
+
+static void
+pieces_mark(struct array *y)
+{
+    for (uint32_t i = 0; i < y->search.piece_nr; i++) {
+        uint64_t off = y->search.pieces[i].rec;
+        uint32_t at = off_find(y, off);
+
+        if (at < y->nr && y->ext[y->by_off[at]].off == off)
+            y->ext[y->by_off[at]].is_shown = true;
+    }
+}
+
+/* Too much to look at: whatever it is stays. */
+static int
+mark_all(struct array *y, uint32_t from, uint32_t k)
+{
+    for (uint32_t i = from; i < y->nr; i++) {
+        if (y->ext[i].k == k)
+            y->ext[i].is_shown = true;
+    }
+    y->is_left = true;
+    return 0;
+}
+
+/* Which extents of the batch show at the views of their intervals. */
+static int
+batch_mark(struct array *y)
+{
+    uint64_t lo = y->ext[0].lo, hi = y->ext[y->nr - 1].hi;
+    uint32_t last = UINT32_MAX;
+    int rc = 0;
+
+    offs_sort(y);
+    for (uint32_t i = 0; rc == 0 && i < y->nr; i++) {
+        uint32_t k = y->ext[i].k;
+        bool is_old = k == last;
+
+        for (uint32_t j = 0; j < i && !is_old; j++) {
+            is_old = y->ext[j].k == k;
+        }
+        last = k;
+        if (is_old)
+            continue;
+        rc = search_run(y, k, lo, hi);
+        if (rc == 0)
+            pieces_mark(y);
+        if (rc == -DER_OVERFLOW)
+            rc = mark_all(y, 0, k);
+    }
+    for (uint32_t i = 0; rc == 0 && i < y->nr; i++) {
+        if (y->ext[i].is_shown || y->ext[i].hi <= hi)
+            continue;
+        rc = search_run(y, y->ext[i].k, hi + 1, y->ext[i].hi);
+        if (rc == 0)
+            pieces_mark(y);
+        if (rc == -DER_OVERFLOW) {
+            y->ext[i].is_shown = y->is_left = true;
+            rc = 0;
+        }
+    }
+    search_end(y);
+    return rc;
+}
+
+/* Holes of the batch with something older below. */
+static int
+holes_body(struct vos_op *op, void *arg)
+{
+    struct array *y = arg;
+    struct vos_key_df *akey;
+    uint64_t off;
+    bool found;
+    int rc = vos_agg_akey_get(y->a, op, &akey, &off);
+
+    while (rc == 0 && off != 0 && y->drop_at < y->nr) {
+        struct ext *x = &y->ext[y->drop_at];
+
+        if (op->steps_left < VOS_STEPS_NR / 2)
+            return -DER_INPROGRESS;
+        rc = vos_evt_has_older(op, &akey->tree, vos_key_tree_off(off), x->lo, x->hi, x->ver, &found);
+        if (rc == -DER_INPROGRESS) { /* too much to look at: it stays */
+            found = true;
+            rc = 0;
+        }
+        if (rc == 0)
+            x->is_shown = found;
+        y->drop_at += rc == 0;
+    }
+    return rc;
+}
+
+static int
+holes_mark(struct array *y)
+{
+    struct vos_tgt *tgt = y->a->cont->tgt;
+    struct vos_op op;
+
+    y->drop_at = 0;
+    vos_op_init(&op, tgt);
+    return vos_read_run(tgt, &op, holes_body, y);
+}
+
+/* ---- what goes ------------------------------------------------------------------------------------------------------ */
+
+static int
+ext_drop(struct array *y, struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
+    const struct ext *x)
+{
+    struct vos_epoch ver = x->ver;
+    struct vos_btr_key key = {.hkey = x->lo, .buf = &ver, .len = sizeof(ver)};
+    struct vos_btr t;
+    uint64_t rec;
+    int rc = vos_btr_init(&t, op, &vos_kind_ext, &akey->tree, vos_key_tree_off(akey_off));
+
+    if (rc == 0)
+        rc = vos_rec_find(&t, &key, &rec);
+    if (rc != 0 || rec == 0)
+        return rc;
+    rc = vos_btr_delete(&t);
+    y->a->stat.ver_del_nr++;
+    return rc != 0 ? rc : vos_gc_free_version(y->a->cont->tgt, op, rec);
+}
+
+static int
+drop_body(struct vos_op *op, void *arg)
+{
+    struct array *y = arg;
+    struct vos_key_df *akey;
+    uint64_t off;
+    uint32_t nr = 0;
+    int rc = vos_agg_akey_get(y->a, op, &akey, &off);
+
+    if (rc != 0 || off == 0)
+        return rc;
+    vos_agg_touch(y->a);
+    y->drop_end = y->drop_at;
+    while (rc == 0 && y->drop_end < y->nr && nr < VOS_AGG_STEP_NR) {
+        if (!y->ext[y->drop_end].is_shown) {
+            rc = ext_drop(y, op, akey, off, &y->ext[y->drop_end]);
+            nr++;
+        }
+        y->drop_end++;
+    }
+    return rc;
+}
+
+/* All of the batch that does not show. */
+static int
+batch_drop(struct array *y, bool *ret_any, bool *ret_stop)
+{
+    int rc = 0;
+
+    *ret_any = false;
+    y->drop_at = 0;
+    while (rc == 0 && !*ret_stop) {
+        while (y->drop_at < y->nr && y->ext[y->drop_at].is_shown) {
+            y->drop_at++;
+        }
+        if (y->drop_at == y->nr)
+            break;
+        *ret_any = true;
+        y->drop_end = y->nr; /* when the akey is gone */
+        rc = vos_agg_tx(y->a, drop_body, y);
+        y->drop_at = y->drop_end;
+        *ret_stop = vos_agg_pace(y->a);
+    }
+    return rc;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+
+static int
+phase_run(struct array *y, bool *ret_any, bool *ret_stop)
+{
+    struct vos_tgt *tgt = y->a->cont->tgt;
+    bool any = false;
+    struct vos_op op;
+    int rc = 0;
+
+    *ret_any = y->has_from = y->from_end = false;
+    y->from_lo = 0;
+    y->from_ver = (struct vos_epoch){0, 0};
+    while (rc == 0 && !y->from_end && !*ret_stop) {
+        y->nr = 0;
+        vos_op_init(&op, tgt);
+        rc = vos_read_run(tgt, &op, batch_body, y);
+        if (rc == 0 && y->nr > 0)
+            rc = y->holes_only ? holes_mark(y) : batch_mark(y);
+        if (rc == -DER_NONEXIST)
+            return 0; /* the akey is gone */
+        if (rc == 0)
+            rc = batch_drop(y, &any, ret_stop);
+        *ret_any = *ret_any || any;
+        if (rc == 0 && !*ret_stop)
+            *ret_stop = vos_agg_pace(y->a);
+    }
+    return rc;
+}
+
+int
+vos_agg_array(struct vos_agg *a, bool *ret_stop)
+{
+    struct array *y = vos_heap_alloc(&a->cont->tgt->heap, sizeof(*y));
+    bool any = true;
+    int rc;
+
+    if (y == NULL)
+        return CAIRN_ERR(NOMEM);
+    memset(y, 0, offsetof(struct array, by_off));
+    y->a = a;
+    rc = phase_run(y, &any, ret_stop);
+    any = y->has_holes;
+    y->holes_only = true;
+    for (uint32_t i = 0; rc == 0 && any && !*ret_stop && i < HOLE_ROUNDS_NR; i++) {
+        rc = phase_run(y, &any, ret_stop);
+    }
+    search_end(y);
+    a->pos.array_done = true;
+    a->pos.is_clean[VOS_AGG_AKEY] = !y->is_left;
+    a->stat.left_nr += y->is_left;
+    a->state = VOS_AGG_MORE;
+    vos_heap_free(y);
+    return rc;
+}
