@@ -43,14 +43,22 @@ enum cont_prop {
     CONT_PROP_ALLOCED_OID = 0x1013,
 };
 
-enum { CONT_HDLS_NR_MAX = 8192, CONT_EVICT_BATCH_NR = 40, CONT_SNAPS_NR_MAX = 4096 };
+enum {
+    CONT_HDLS_NR_MAX = 8192,
+    CONT_EVICT_BATCH_NR = 40,
+    CONT_LOOK_BATCH_NR = 64,
+    CONT_SNAPS_NR_MAX = 4096
+};
 #define CONT_OID_FIRST UINT64_C(1)
 
 /** Properties of containers: what there is and what is in force by default. */
 const struct pool_prop_def *cont_prop_defs(uint32_t *ret_nr);
 
-/** The hook of pool_hooks. */
-CAIRN_YIELDS int cont_hdl_close(struct pool_call *call, struct uuid pool_hdl, bool *ret_is_more);
+/** The hooks of pool_hooks. */
+CAIRN_YIELDS int
+cont_hdl_close(struct pool_call *call, const struct uuid *pool_hdls, uint32_t nr, bool *ret_is_more);
+CAIRN_YIELDS int
+cont_hdl_evict_gone(struct pool_call *call, uint32_t *ret_nr, uint32_t *ret_local_nr);
 
 CAIRN_YIELDS int cont_h_create(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_destroy(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
@@ -72,6 +80,7 @@ CAIRN_YIELDS int cont_h_snap_destroy(struct pool_svcs *svcs, struct rpc_req *req
 CAIRN_YIELDS int cont_h_stable(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 /** PROTO_POOL_LIST_CONT and PROTO_POOL_HDL: the pool's requests that look at containers. */
 CAIRN_YIELDS int cont_h_list(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
+CAIRN_YIELDS int cont_h_attach(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int cont_h_hdl(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 
 #endif

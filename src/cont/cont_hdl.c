@@ -2,15 +2,20 @@
 /*
  * Container handles: open, close, eviction, what a handle may do. The client chooses the handle's
  * uuid. Each handle has a row in
- * POOL_TABLE_CONT_HDLS and one, with its flags, in its container's own table. Tested by
- * test/server.
+ * POOL_TABLE_CONT_HDLS and one, with its flags, in its container's own table. Handles have holders as those of pools do (POL-6); they also
+ * go with the pool handle that they were opened with. Tested by test/server.
  */
 #include "base/assert.h"
 #include "base/crc.h"
 #include "base/probe.h"
 #include "cont_priv.h"
 
-enum { HDL_ROW_BYTES = 1 + 16 + 16 + 8 + 8, INDEX_ROW_BYTES = 8 };
+enum {
+    HDL_ROW_BYTES_MAX = 1 + 16 + 16 + 8 + 8 + POOL_HOLDERS_BYTES_MAX,
+    HDL_ROW_VERSION = 2,
+    INDEX_ROW_BYTES = 8,
+    REVOKES_NR = 16, /* more are one message about all handles */
+};
 
 #define ACCESS_MASK ((uint64_t)(CONT_COO_RO | CONT_COO_RW | CONT_COO_EX))
 #define KNOWN_MASK UINT64_C(0xff)
@@ -18,19 +23,21 @@ enum { HDL_ROW_BYTES = 1 + 16 + 16 + 8 + 8, INDEX_ROW_BYTES = 8 };
 static int
 hdl_decode(struct iov row, struct cont_hdl *ret_hdl)
 {
-    struct cont_hdl hdl;
     struct dec d;
     uint8_t version;
 
     dec_init(&d, row.buf, row.len);
     version = dec_u8(&d);
-    hdl.cont = dec_uuid(&d);
-    hdl.pool_hdl = dec_uuid(&d);
-    hdl.flags = dec_u64(&d);
-    hdl.hlc = dec_u64(&d);
-    if (dec_check(&d) != 0 || version != 1)
+    ret_hdl->cont = dec_uuid(&d);
+    ret_hdl->pool_hdl = dec_uuid(&d);
+    ret_hdl->flags = dec_u64(&d);
+    ret_hdl->hlc = dec_u64(&d);
+    ret_hdl->holders.nr = 0;
+    ret_hdl->holders.has_unknown = true; /* those who wrote version 1 did not ask */
+    if (version == HDL_ROW_VERSION)
+        pool_holders_decode(&d, &ret_hdl->holders);
+    if (dec_end(&d) != 0 || version == 0 || version > HDL_ROW_VERSION)
         return CAIRN_ERR(DF_INVAL);
-    *ret_hdl = hdl;
     return 0;
 }
 
@@ -150,53 +157,111 @@ cont_hdl_evict(struct pool_call *call, const struct uuid *cont, struct proto_arr
     return rc;
 }
 
-/* Handles opened with a pool handle. */
-struct of_pool {
-    struct uuid pool_hdl;
-    struct uuid hdls[CONT_EVICT_BATCH_NR], conts[CONT_EVICT_BATCH_NR];
-    uint32_t nr;
+/* Handles that go, found by a walk over all of the pool's. */
+struct walk {
+    struct pool_svcs *svcs;
+    const struct uuid *pool_hdls; /* those opened with one of these; NULL: those whose holders have ended */
+    uint32_t pool_hdl_nr;
+    struct uuid hdls[CONT_EVICT_BATCH_NR], conts[CONT_EVICT_BATCH_NR], last;
+    uint32_t nr, seen_nr;
+    uint32_t local_nr; /* that stay and whose holders can be looked at */
     bool is_more;
 };
 
 static bool
-of_pool_add(void *arg, struct iov key, struct iov value)
+walk_is_victim(struct walk *w, const struct cont_hdl *hdl)
 {
-    struct of_pool *o = arg;
+    for (uint32_t i = 0; i < w->pool_hdl_nr; i++) {
+        if (cuuid_cmp(&hdl->pool_hdl, &w->pool_hdls[i]) == 0)
+            return true;
+    }
+    return w->pool_hdls == NULL && pool_holders_look(w->svcs, &hdl->holders) == POOL_HOLDERS_GONE;
+}
+
+static bool
+walk_one(void *arg, struct iov key, struct iov value)
+{
+    struct walk *w = arg;
     struct cont_hdl hdl;
 
-    if (key.len != sizeof(struct uuid) || hdl_decode(value, &hdl) != 0 ||
-        cuuid_cmp(&hdl.pool_hdl, &o->pool_hdl) != 0)
+    if (key.len != sizeof(struct uuid) || hdl_decode(value, &hdl) != 0)
         return true;
-    if (o->nr == CONT_EVICT_BATCH_NR) {
-        o->is_more = true;
+    memcpy(&w->last, key.buf, key.len);
+    w->seen_nr++;
+    if (!walk_is_victim(w, &hdl)) {
+        w->local_nr += hdl.holders.nr > 0;
+        return w->pool_hdls != NULL || w->seen_nr < CONT_LOOK_BATCH_NR;
+    }
+    if (w->nr == CONT_EVICT_BATCH_NR) {
+        w->is_more = true;
         return false;
     }
-    memcpy(&o->hdls[o->nr], key.buf, key.len);
-    o->conts[o->nr++] = hdl.cont;
+    w->hdls[w->nr] = w->last;
+    w->conts[w->nr++] = hdl.cont;
     return true;
 }
 
-int
-cont_hdl_close(struct pool_call *call, struct uuid pool_hdl, bool *ret_is_more)
+static int
+walk_del(struct pool_call *call, const struct walk *w)
 {
-    struct of_pool *o = arena_calloc(call->arena, 1, sizeof(*o));
-    int rc;
-
-    if (o == NULL)
-        return CAIRN_ERR(NOMEM);
-    o->pool_hdl = pool_hdl;
-    rc = pool_call_list(call, POOL_TABLE_CONT_HDLS, (struct iov){NULL, 0}, of_pool_add, o);
-    if (rc != 0)
-        return rc;
-    for (uint32_t i = 0; i < o->nr; i++) {
-        const char *table = cont_table(call, CONT_TABLE_HDLS, &o->conts[i]);
+    for (uint32_t i = 0; i < w->nr; i++) {
+        const char *table = cont_table(call, CONT_TABLE_HDLS, &w->conts[i]);
 
         if (table == NULL)
             return CAIRN_ERR(NOMEM);
-        hdl_del(call, table, &o->hdls[i]);
+        hdl_del(call, table, &w->hdls[i]);
     }
-    *ret_is_more = o->is_more;
     return 0;
+}
+
+int
+cont_hdl_close(struct pool_call *call, const struct uuid *pool_hdls, uint32_t nr, bool *ret_is_more)
+{
+    struct walk *w = arena_calloc(call->arena, 1, sizeof(*w));
+    int rc;
+
+    if (w == NULL)
+        return CAIRN_ERR(NOMEM);
+    w->pool_hdls = pool_hdls;
+    w->pool_hdl_nr = nr;
+    rc = pool_call_list(call, POOL_TABLE_CONT_HDLS, (struct iov){NULL, 0}, walk_one, w);
+    if (rc == 0)
+        rc = walk_del(call, w);
+    if (rc == 0)
+        *ret_is_more = w->is_more;
+    return rc;
+}
+
+int
+cont_hdl_evict_gone(struct pool_call *call, uint32_t *ret_nr, uint32_t *ret_local_nr)
+{
+    struct walk *w = arena_calloc(call->arena, 1, sizeof(*w));
+    struct iov after = {NULL, 0};
+    int rc;
+
+    if (w == NULL)
+        return CAIRN_ERR(NOMEM);
+    w->svcs = call->svcs;
+    do {
+        w->nr = w->seen_nr = 0;
+        w->is_more = false;
+        rc = pool_call_list(call, POOL_TABLE_CONT_HDLS, after, walk_one, w);
+        if (rc == 0)
+            rc = walk_del(call, w);
+        if (rc == 0)
+            rc = pool_call_commit_part(call);
+        for (uint32_t i = 0; rc == 0 && i < w->nr; i++) {
+            pool_revoke(call, w->hdls[i]);
+        }
+        *ret_nr += rc == 0 ? w->nr : 0;
+        /* One that did not fit any more is the last seen: from the last that went on. */
+        after = pool_key_uuid(w->is_more ? &w->hdls[w->nr - 1] : &w->last);
+        ult_yield();
+    } while (rc == 0 && (w->is_more || w->seen_nr >= CONT_LOOK_BATCH_NR));
+    *ret_local_nr += w->local_nr;
+    if (*ret_nr > 0)
+        CAIRN_PROBE("cont.hdl.evict_gone");
+    return rc;
 }
 
 /* ---- open ----------------------------------------------------------------------------------- */
@@ -237,25 +302,58 @@ open_share(struct pool_call *call, const struct uuid *cont, uint64_t flags)
     return nr >= CONT_HDLS_NR_MAX ? CAIRN_ERR(OVERLOAD_RETRY) : 0;
 }
 
+/* The same, once handles of clients that died are out of the way. */
+static int
+open_room(struct pool_call *call, const struct uuid *cont, uint64_t flags)
+{
+    int rc = open_share(call, cont, flags);
+    uint32_t nr;
+
+    if (rc == -DER_BUSY || rc == -DER_OVERLOAD_RETRY) {
+        int rc2 = pool_evict_gone(call, &nr);
+
+        if (rc2 != 0)
+            return rc2;
+        if (nr > 0)
+            rc = open_share(call, cont, flags);
+    }
+    return rc;
+}
+
+static void
+hdl_put(struct pool_call *call, const struct uuid *id, const struct cont_hdl *hdl)
+{
+    uint8_t row[HDL_ROW_BYTES_MAX];
+    struct enc e;
+
+    enc_init(&e, row, sizeof(row));
+    enc_u8(&e, HDL_ROW_VERSION);
+    enc_uuid(&e, &hdl->cont);
+    enc_uuid(&e, &hdl->pool_hdl);
+    enc_u64(&e, hdl->flags);
+    enc_u64(&e, hdl->hlc);
+    pool_holders_encode(&hdl->holders, &e);
+    CAIRN_ASSERT(enc_check(&e) == 0);
+    pool_call_put(call, POOL_TABLE_CONT_HDLS, pool_key_uuid(id), (struct iov){row, e.len});
+}
+
 static void
 open_put(struct pool_call *call, const struct uuid *cont, const struct proto_cont_open_req *in)
 {
+    struct cont_hdl hdl = {.cont = *cont,
+        .pool_hdl = call->req->hdr->pool_hdl,
+        .flags = in->flags,
+        .hlc = pool_call_hlc(call)};
     const char *table = cont_table(call, CONT_TABLE_HDLS, cont);
-    uint8_t row[HDL_ROW_BYTES], index[INDEX_ROW_BYTES];
-    struct enc e;
+    uint8_t index[INDEX_ROW_BYTES];
 
     if (table == NULL)
         return; /* the commit tells */
-    enc_init(&e, row, sizeof(row));
-    enc_u8(&e, 1);
-    enc_uuid(&e, cont);
-    enc_uuid(&e, &call->req->hdr->pool_hdl);
-    enc_u64(&e, in->flags);
-    enc_u64(&e, pool_call_hlc(call));
-    CAIRN_ASSERT(enc_check(&e) == 0 && e.len == sizeof(row));
+    CAIRN_IGNORE(pool_holders_add(call->svcs, &hdl.holders, &in->proc));
+    if (hdl.holders.nr > 0)
+        pool_look_soon(call);
+    hdl_put(call, &in->cont_hdl, &hdl);
     le64_put(index, in->flags);
-    pool_call_put(
-        call, POOL_TABLE_CONT_HDLS, pool_key_uuid(&in->cont_hdl), (struct iov){row, sizeof(row)});
     pool_call_put(call, table, pool_key_uuid(&in->cont_hdl), (struct iov){index, sizeof(index)});
 }
 
@@ -284,7 +382,7 @@ open_new(struct pool_call *call, const struct proto_cont_open_req *in, struct uu
         if (rc != 0)
             return rc;
     }
-    rc = open_share(call, ret_cont, in->flags);
+    rc = open_room(call, ret_cont, in->flags);
     if (rc != 0)
         return rc;
     open_put(call, ret_cont, in);
@@ -344,6 +442,10 @@ cont_h_open(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
         rc = 0;
     }
     pool_call_end(call);
+    if (evicted.nr > REVOKES_NR) {
+        pool_revoke_wait(svcs, req->arena, in->pool, (struct uuid){{0}});
+        return rc;
+    }
     for (uint32_t i = 0; i < evicted.nr; i++) {
         pool_revoke_wait(svcs, req->arena, in->pool, ((struct uuid *)evicted.items)[i]);
     }
@@ -383,6 +485,45 @@ cont_h_close(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     rc = pool_call_begin(svcs, req, in->pool, true, &call);
     if (rc == 0 && !call->is_replay)
         rc = close_one(call, &in->cont_hdl);
+    pool_call_end(call);
+    return rc;
+}
+
+/* ---- a process that got a handle from another one ---------------------------------------------- */
+
+static int
+attach(struct pool_call *call, const struct rpc_hdr *hdr, const struct proto_proc *proc)
+{
+    struct cont_hdl hdl;
+    int rc;
+
+    if (cuuid_is_nil(&hdr->cont_hdl)) {
+        rc = pool_hdl_attach(call, hdr->pool_hdl, proc);
+    } else {
+        rc = cont_hdl_get(call, &hdr->cont_hdl, &hdl);
+        if (rc == 0 && cuuid_cmp(&hdl.pool_hdl, &hdr->pool_hdl) != 0)
+            rc = CAIRN_ERR(NO_HDL);
+        if (rc == 0 && pool_holders_add(call->svcs, &hdl.holders, proc))
+            hdl_put(call, &hdr->cont_hdl, &hdl);
+    }
+    if (rc == 0 && call->update_nr > 0) {
+        rc = pool_call_commit(call, (struct iov){NULL, 0});
+        pool_look_soon(call);
+    }
+    return rc;
+}
+
+int
+cont_h_attach(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
+{
+    const struct proto_pool_attach_req *in = req->body;
+    struct pool_call *call = NULL;
+    int rc;
+
+    (void)rep;
+    rc = pool_call_begin(svcs, req, in->pool, true, &call);
+    if (rc == 0 && !call->is_replay)
+        rc = attach(call, req->hdr, &in->proc);
     pool_call_end(call);
     return rc;
 }

@@ -19,6 +19,7 @@ struct cont_row {
 struct cont_hdl {
     struct uuid cont, pool_hdl;
     uint64_t flags, hlc;
+    struct pool_holders holders;
 };
 
 /* Names of a container's own tables, in the call's arena; NULL when there is no memory. */

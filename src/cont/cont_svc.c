@@ -132,6 +132,17 @@ cont_h_create(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
 
 /* ---- destroy -------------------------------------------------------------------------------- */
 
+/* How many handles are open once those of clients that died are closed. */
+static int
+evict_gone(struct pool_call *call, const struct uuid *cont, uint32_t *ret_nr)
+{
+    uint32_t nr;
+    bool has_ex;
+    int rc = pool_evict_gone(call, &nr);
+
+    return rc != 0 || nr == 0 ? rc : cont_hdl_count(call, cont, ret_nr, &has_ex);
+}
+
 static int
 destroy(struct pool_call *call, const struct proto_cont_destroy_req *in, struct uuid *ret_cont)
 {
@@ -147,6 +158,8 @@ destroy(struct pool_call *call, const struct proto_cont_destroy_req *in, struct 
         rc = cont_resolve(call, in->id, ret_cont, &row);
     if (rc == 0)
         rc = cont_hdl_count(call, ret_cont, &nr, &has_ex);
+    if (rc == 0 && nr > 0 && !in->force)
+        rc = evict_gone(call, ret_cont, &nr);
     if (rc == 0 && nr > 0)
         rc = in->force ? cont_hdl_evict(call, ret_cont, &evicted) : CAIRN_ERR(BUSY);
     if (rc != 0)

@@ -172,7 +172,8 @@ pools_start(struct engine *engine)
 static int
 services_start(struct engine *engine)
 {
-    static const struct pool_hooks hooks = {.hdl_close = cont_hdl_close};
+    static const struct pool_hooks hooks = {
+        .hdl_close = cont_hdl_close, .hdl_evict_gone = cont_hdl_evict_gone};
     struct engine_xs *sys = engine_sys(engine);
     struct pool_env penv = {.plat = engine->plat,
         .sys = sys->vos,
@@ -180,7 +181,8 @@ services_start(struct engine *engine)
         .self_rank = engine->cfg.rank,
         .is_engine = is_engine,
         .arg = engine,
-        .revokes_nr_max = engine->cfg.limits.pool_revokes_nr};
+        .revokes_nr_max = engine->cfg.limits.pool_revokes_nr,
+        .hdls_nr_max = engine->cfg.limits.pool_hdls_nr};
     struct mgmt_env menv = {.plat = engine->plat,
         .sys = sys->vos,
         .rpc = sys->rpc,

@@ -58,6 +58,7 @@ struct engine_limits {
     uint32_t rpc_backlog_nr; /* messages that wait for one peer */
     uint32_t tgt_hdls_nr, tgt_conts_nr; /* in the tables of a target */
     uint32_t pool_revokes_nr; /* revocations waiting */
+    uint32_t pool_hdls_nr; /* handles of a pool */
     uint32_t ckpt_pct; /* a checkpoint begins when the log is that full */
     uint64_t agg_gap_ns; /* tgt_opts */
 };

@@ -447,6 +447,8 @@ ctl_dispatch(struct engine_ctl *ctl)
         return ctl_needs_services(ctl, engine_ctl_pool_create);
     case CAIRN__CTL__METHOD__POOL_DESTROY:
         return ctl_needs_services(ctl, engine_ctl_pool_destroy);
+    case CAIRN__CTL__METHOD__POOL_EVICT:
+        return ctl_needs_services(ctl, engine_ctl_pool_evict);
     case CAIRN__CTL__METHOD__POOL_LIST:
         return ctl_needs_services(ctl, engine_ctl_pool_list);
     case CAIRN__CTL__METHOD__POOL_QUERY:

@@ -33,6 +33,7 @@ char *engine_ctl_str(struct engine_ctl *ctl, struct iov text);
 /* Methods, on an engine that is READY. */
 CAIRN_YIELDS int engine_ctl_pool_create(struct engine_ctl *ctl);
 CAIRN_YIELDS int engine_ctl_pool_destroy(struct engine_ctl *ctl);
+CAIRN_YIELDS int engine_ctl_pool_evict(struct engine_ctl *ctl);
 CAIRN_YIELDS int engine_ctl_pool_list(struct engine_ctl *ctl);
 CAIRN_YIELDS int engine_ctl_pool_query(struct engine_ctl *ctl);
 

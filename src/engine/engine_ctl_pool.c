@@ -297,6 +297,23 @@ engine_ctl_pool_destroy(struct engine_ctl *ctl)
     return rc != 0 ? pool_fail(ctl, rc, in->id) : 0;
 }
 
+int
+engine_ctl_pool_evict(struct engine_ctl *ctl)
+{
+    Cairn__Ctl__PoolEvictReq *in =
+        (void *)engine_ctl_body(ctl, &cairn__ctl__pool_evict_req__descriptor);
+    Cairn__Ctl__PoolEvictRep rep = CAIRN__CTL__POOL_EVICT_REP__INIT;
+    struct mgmt_pool pool;
+    int rc;
+
+    if (in == NULL)
+        return CAIRN_ERR(PROTO);
+    rc = mgmt_pool_find(ctl->engine->mgmt, pool_key_str(in->id), ctl->arena, &pool);
+    if (rc == 0)
+        rc = mgmt_pool_evict(ctl->engine->mgmt, &pool, ctl->arena, &rep.handles);
+    return rc != 0 ? pool_fail(ctl, rc, in->id) : engine_ctl_reply(ctl, &rep.base);
+}
+
 /* The list of an answer, grown batch by batch. */
 struct pool_rows {
     Cairn__Ctl__PoolListRep rep;

@@ -102,6 +102,7 @@ POOL(pool_h_attr_list)
 POOL(pool_h_attr_get)
 POOL(pool_h_attr_set)
 POOL(pool_h_attr_del)
+POOL(pool_h_evict)
 POOL(pool_h_svc_start)
 POOL(pool_h_svc_stop)
 POOL(cont_h_create)
@@ -122,6 +123,7 @@ POOL(cont_h_snap_set)
 POOL(cont_h_snap_destroy)
 POOL(cont_h_stable)
 POOL(cont_h_list)
+POOL(cont_h_attach)
 POOL(cont_h_hdl)
 MGMT(mgmt_h_pool_create)
 MGMT(mgmt_h_pool_destroy)
@@ -149,6 +151,8 @@ static const struct rpc_handler sys_handlers[] = {
     {PROTO_POOL_QUERY, ULT_SERVICE, engine_h_pool_h_query},
     {PROTO_POOL_MAP, ULT_SERVICE, engine_h_pool_h_map},
     {PROTO_POOL_HDL, ULT_SERVICE, engine_h_cont_h_hdl},
+    {PROTO_POOL_ATTACH, ULT_SERVICE, engine_h_cont_h_attach},
+    {PROTO_POOL_EVICT, ULT_SERVICE, engine_h_pool_h_evict},
     {PROTO_POOL_ATTR_LIST, ULT_SERVICE, engine_h_pool_h_attr_list},
     {PROTO_POOL_ATTR_GET, ULT_SERVICE, engine_h_pool_h_attr_get},
     {PROTO_POOL_ATTR_SET, ULT_SERVICE, engine_h_pool_h_attr_set},

@@ -108,6 +108,9 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int mgmt_pool_create(struct mgmt *mgmt, struct rpc
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int mgmt_pool_destroy(struct mgmt *mgmt, struct rpc_req *req,
     struct uuid pool, bool force, bool recursive, struct arena *arena);
+/** Close all handles of the pool, whoever holds them. *ret_nr: pool handles that were open. Errors: BUSY it is not ready; those of its service. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int mgmt_pool_evict(
+    struct mgmt *mgmt, const struct mgmt_pool *pool, struct arena *arena, uint32_t *ret_nr);
 /** By label or text of the uuid. Errors: NONEXIST; INVAL; NOTLEADER. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 mgmt_pool_find(struct mgmt *mgmt, struct iov id, struct arena *arena, struct mgmt_pool *ret_pool);

@@ -21,6 +21,8 @@
 #include "base/probe.h"
 #include "mgmt_priv.h"
 
+#define EVICT_NS UINT64_C(60000000000) /* a full table, and targets that do not answer */
+
 /* ---- commits -------------------------------------------------------------------------------- */
 
 static int
@@ -440,24 +442,67 @@ mgmt_pool_create(struct mgmt *mgmt, struct rpc_req *req,
 
 /* ---- destroy -------------------------------------------------------------------------------- */
 
+static int
+evict(struct mgmt *mgmt, const struct mgmt_pool *pool, bool is_all, struct arena *arena,
+    uint32_t *ret_nr)
+{
+    struct proto_pool_evict_req body = {.pool = pool->pool, .is_all = is_all};
+    struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + EVICT_NS, .arena = arena};
+    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
+    struct proto_pool_evict_rep rep = {0};
+    int rc;
+
+    if (pool->svc_rank == mgmt->env.self_rank)
+        return pool_evict_local(mgmt->env.pools, arena, pool->pool, is_all, ret_nr);
+    rc = rpc_call(mgmt->env.rpc, ep, PROTO_POOL_EVICT, &body, &rep, &opts, NULL);
+    if (rc == 0)
+        *ret_nr = rep.nr;
+    return rc;
+}
+
+int
+mgmt_pool_evict(struct mgmt *mgmt, const struct mgmt_pool *pool, struct arena *arena, uint32_t *ret_nr)
+{
+    int rc;
+
+    rc = mgmt_call_begin(mgmt, NULL);
+    if (rc != 0)
+        return rc;
+    rc = pool->state == MGMT_POOL_READY ? evict(mgmt, pool, true, arena, ret_nr) : CAIRN_ERR(BUSY);
+    mgmt_call_end(mgmt);
+    return rc;
+}
+
+static int
+query(struct mgmt *mgmt, const struct mgmt_pool *pool, struct arena *arena,
+    struct proto_pool_query_rep *rep)
+{
+    struct proto_pool_query_req body = {.pool = pool->pool};
+    struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + POOL_BCAST_NS * 2, .arena = arena};
+    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
+
+    memset(rep, 0, sizeof(*rep));
+    if (pool->svc_rank == mgmt->env.self_rank)
+        return pool_query_local(mgmt->env.pools, arena, pool->pool, rep);
+    return rpc_call(mgmt->env.rpc, ep, PROTO_POOL_QUERY, &body, rep, &opts, NULL);
+}
+
 /* Is anybody using it? */
 static int
 destroy_check(struct mgmt *mgmt, const struct mgmt_pool *pool, bool force, bool recursive,
     struct arena *arena)
 {
-    struct proto_pool_query_req body = {.pool = pool->pool};
-    struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + POOL_BCAST_NS * 2, .arena = arena};
-    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
     struct proto_pool_query_rep rep;
+    uint32_t gone_nr = 0;
     int rc;
 
     if (force && recursive)
         return 0;
-    memset(&rep, 0, sizeof(rep));
-    if (pool->svc_rank == mgmt->env.self_rank) {
-        rc = pool_query_local(mgmt->env.pools, arena, pool->pool, &rep);
-    } else {
-        rc = rpc_call(mgmt->env.rpc, ep, PROTO_POOL_QUERY, &body, &rep, &opts, NULL);
+    rc = query(mgmt, pool, arena, &rep);
+    if (rc == 0 && !force && rep.hdl_nr > 0) { /* perhaps nobody who lives */
+        rc = evict(mgmt, pool, false, arena, &gone_nr);
+        if (rc == 0 && gone_nr > 0)
+            rc = query(mgmt, pool, arena, &rep);
     }
     if (rc != 0)
         return rc;

@@ -172,6 +172,18 @@ struct net_ops {
     uint32_t read_bytes_min; /* less comes faster in a message */
 };
 
+/* ---- processes ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A process as others on its machine can look for it, also after they have been started anew. `realm` says where pids mean the same: one boot
+ * of one kernel, one namespace of pids; all zero: nothing is known. No other process has ever the same three values.
+ */
+struct plat_proc {
+    uint8_t realm[16];
+    uint32_t pid;
+    uint64_t start; /* when it began, in a unit of the realm's */
+};
+
 /* ---- the table ------------------------------------------------------------------------------------------------------ */
 
 struct plat_ops {
@@ -182,6 +194,12 @@ struct plat_ops {
     const char *(*env)(struct plat *plat, const char *name); /* NULL when unset */
     uint32_t (*cpu_nr)(struct plat *plat);
     uint32_t (*pid)(struct plat *plat); /* the process, or the simulated one */
+    void (*proc_self)(struct plat *plat, struct plat_proc *ret_proc);
+    /*
+     * True: that process has certainly ended. False: it lives, or one cannot know (another realm, no permission to look). Some system calls, which do not
+     * block; about 10 us.
+     */
+    bool (*proc_is_gone)(struct plat *plat, const struct plat_proc *proc);
 
     int (*loop_create)(struct plat *plat, struct plat_loop **ret_loop);
     void (*loop_destroy)(struct plat_loop *loop);

@@ -15,6 +15,10 @@
  *   POL-4  Capabilities are given out by the service alone, to targets of the group (FM-3).
  *   POL-5  rd_fac is 0 and reported as 0: a request for more is refused with NOTSUPPORTED
  *          until there is replication.
+ *   POL-6  A handle is held by processes: the one that opened it, and those that it was passed to and that said so. It goes when it
+ *          is closed, when its eviction is asked for, or when all its holders are known to have ended (struct plat_proc). Only where
+ *          the table is full and nobody knows whether holders live, the handle goes that was unused for the longest time, at
+ *          least POOL_SILENT_NS. docs/decisions/0012-dead-clients.md.
  *
  * Owner: service parts: the system xstream; pool_tgt: a target's xstream. Formats of the rows:
  * README.md. Tested by src/cont/test and test/server.
@@ -22,6 +26,8 @@
 #ifndef CAIRN_POOL_H
 #define CAIRN_POOL_H
 
+#include "base/codec.h"
+#include "plat/plat.h"
 #include "poolmap/poolmap.h"
 #include "proto/proto_svc.h"
 #include "rpc/rpc.h"
@@ -33,15 +39,24 @@ struct pool_svc;
 enum {
     POOL_BCAST_WIDTH = 16, /* targets asked at a time */
     POOL_AGGREGATES_NR_MAX = 256, /* containers waiting for pool_aggregate(); more are not told */
-    POOL_REVOKES_NR_MAX = 1024, /* waiting to be told to the targets; beyond it TGT-5 sees to them */
+    POOL_REVOKES_NR_MAX =
+        1024, /* waiting to be told to the targets; beyond it they ask again about all */
     POOL_ATTRS_SET_NR_MAX = 100, /* of one request */
     POOL_ATTRS_NR_MAX = PROTO_ATTRS_NR_MAX,
     POOL_HDLS_NR_MAX = 16384, /* open handles of a pool, of either kind */
+    POOL_HOLDERS_NR_MAX = 64, /* processes that are remembered for one handle */
+    POOL_EVICT_BATCH_NR = 32, /* handles that go with one commit */
     POOL_LAYOUT_VERSION = 1, /* of placement, recorded with the pool and its containers (FM-4) */
 };
 #define POOL_BCAST_NS UINT64_C(5000000000) /* one round over the targets */
 #define POOL_RETRY_NS UINT64_C(20000000) /* before a busy peer is asked again */
 #define POOL_WORKER_NS UINT64_C(2000000000) /* before the service repeats what targets did not do */
+#define POOL_LOOK_NS UINT64_C(10000000000) /* between two looks for holders that have ended */
+/*
+ * A handle that nobody knows anything about may go when it was unused for so long. Targets ask about handles in use every TGT_HDL_TTL_NS, so that
+ * one that the service did not hear of for twice that long has not been used for at least that long. Less than the patience of a client's call.
+ */
+#define POOL_SILENT_NS (2 * TGT_HDL_TTL_NS)
 
 /* Open flags: the numbers of the API. */
 enum pool_cap { POOL_PC_RO = 1, POOL_PC_RW = 2, POOL_PC_EX = 4 };
@@ -58,6 +73,7 @@ struct pool_env {
     bool (*is_engine)(void *arg, const struct rpc_hdr *hdr);
     void *arg;
     uint32_t revokes_nr_max; /* 0: POOL_REVOKES_NR_MAX; less for tests */
+    uint32_t hdls_nr_max; /* 0: POOL_HDLS_NR_MAX; less for tests */
 };
 
 struct pool_call;
@@ -65,10 +81,14 @@ struct pool_call;
 /* What cont adds to the service; set by the engine. */
 struct pool_hooks {
     /*
-     * Add updates that close container handles opened with this pool handle; *ret_is_more: there
+     * Add updates that close container handles opened with these pool handles, at most POOL_EVICT_BATCH_NR; *ret_is_more: there
      * are others.
      */
-    CAIRN_YIELDS int (*hdl_close)(struct pool_call *call, struct uuid pool_hdl, bool *ret_is_more);
+    CAIRN_YIELDS int (*hdl_close)(
+        struct pool_call *call, const struct uuid *pool_hdls, uint32_t nr, bool *ret_is_more);
+    /* Close container handles whose holders have all ended, in parts. *ret_local_nr: how many are left of which that could be known. */
+    CAIRN_YIELDS int (*hdl_evict_gone)(
+        struct pool_call *call, uint32_t *ret_nr, uint32_t *ret_local_nr);
 };
 
 struct pool_svcs;
@@ -160,12 +180,52 @@ pool_call_hdl(struct pool_call *call, struct uuid pool_hdl, uint64_t *ret_flags)
  * writing (NO_PERM).
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_call_check(struct pool_call *call, bool is_write);
+/** Let the worker look for holders that have ended, from now on. */
+void pool_look_soon(struct pool_call *call);
+/** One more process uses a pool handle. Errors: NO_HDL. The caller commits. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+pool_hdl_attach(struct pool_call *call, struct uuid pool_hdl, const struct proto_proc *proc);
 /** Nobody needs a handle: an engine, or this engine itself, asks. */
 bool pool_call_is_engine(const struct pool_call *call);
 
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_call_map(struct pool_call *call, struct poolmap **ret_map);
 /** Wall time of now as HLC. */
 uint64_t pool_call_hlc(struct pool_call *call);
+
+/* ---- holders of handles (POL-6) ------------------------------------------------------------- */
+
+struct pool_holders {
+    bool has_unknown; /* also others than these, of whom nothing can be known */
+    uint32_t nr;
+    struct plat_proc procs[POOL_HOLDERS_NR_MAX];
+};
+
+enum pool_holders_state {
+    POOL_HOLDERS_LIVE, /* one of them does, or cannot be looked at */
+    POOL_HOLDERS_GONE, /* all have ended */
+    POOL_HOLDERS_UNKNOWN /* none is known to live, one may */
+};
+
+enum { POOL_HOLDERS_BYTES_MAX = 1 + 2 + 28 * POOL_HOLDERS_NR_MAX };
+
+/** Add one; false: it is there already. One that this engine can know nothing of becomes has_unknown, as do those beyond the limit. */
+bool pool_holders_add(
+    struct pool_svcs *svcs, struct pool_holders *holders, const struct proto_proc *proc);
+void pool_holders_encode(const struct pool_holders *holders, struct enc *enc);
+void pool_holders_decode(struct dec *dec, struct pool_holders *ret_holders);
+enum pool_holders_state pool_holders_look(struct pool_svcs *svcs, const struct pool_holders *holders);
+
+/**
+ * In a modifying call that collected nothing yet: close all handles, of the pool and its containers, whose holders have ended. In parts; what is
+ * closed stays closed. *ret_nr: how many.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_evict_gone(struct pool_call *call, uint32_t *ret_nr);
+/**
+ * For engines: close all handles, or those whose holders have ended, and have the targets forget them. *ret_nr: pool handles. Errors: NOTREPLICA; NOTLEADER;
+ * NOMEM.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_evict_local(
+    struct pool_svcs *svcs, struct arena *arena, struct uuid pool, bool is_all, uint32_t *ret_nr);
 
 /** A key of 16 bytes, a string. */
 static inline struct iov
@@ -247,7 +307,7 @@ int pool_bcast_rc(const struct pool_bcast_item *items, uint32_t nr);
  */
 /** Have the targets forget a handle, soon. */
 void pool_revoke(struct pool_call *call, struct uuid hdl);
-/** Have them forget it now; those that cannot be reached do so by TGT-5. */
+/** Have them forget it (nil: ask again about all) now; those that cannot be reached do so by TGT-5. */
 CAIRN_YIELDS void
 pool_revoke_wait(struct pool_svcs *svcs, struct arena *arena, struct uuid pool, struct uuid hdl);
 
@@ -336,6 +396,7 @@ CAIRN_YIELDS int pool_h_attr_list(struct pool_svcs *svcs, struct rpc_req *req, v
 CAIRN_YIELDS int pool_h_attr_get(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_attr_set(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_attr_del(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
+CAIRN_YIELDS int pool_h_evict(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_svc_start(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 CAIRN_YIELDS int pool_h_svc_stop(struct pool_svcs *svcs, struct rpc_req *req, void *rep);
 

@@ -1,43 +1,90 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Pool handles: connect, disconnect, what a handle may do. The client chooses the handle's uuid,
- * so that a connect sent again is the
- * same one. Row of POOL_TABLE_HDLS: key uuid; value u8 version, u64 flags, u64 HLC, client uuid.
- * Tested by test/server.
+ * Pool handles: connect, disconnect, who holds a handle, what a handle may do. The client chooses the handle's uuid,
+ * so that a connect sent again is the same one. Row of POOL_TABLE_HDLS: key uuid; value u8 version, u64 flags, u64 HLC, client uuid, from
+ * version 2 on its holders. Tested by test/server.
  */
 #include "base/assert.h"
 #include "pool_priv.h"
 
-enum { HDL_ROW_BYTES = 33 };
+enum { HDL_ROW_BYTES_MAX = 33 + POOL_HOLDERS_BYTES_MAX, HDL_ROW_VERSION = 2 };
 
-static int
-hdl_decode(struct iov row, uint64_t *ret_flags)
+int
+pool_hdl_decode(struct iov row, struct pool_hdl *ret_hdl)
 {
     struct dec d;
     uint8_t version;
-    uint64_t flags;
 
     dec_init(&d, row.buf, row.len);
     version = dec_u8(&d);
-    flags = dec_u64(&d);
-    if (dec_check(&d) != 0 || version != 1)
+    ret_hdl->flags = dec_u64(&d);
+    ret_hdl->hlc = dec_u64(&d);
+    ret_hdl->client = dec_uuid(&d);
+    ret_hdl->holders.nr = 0;
+    ret_hdl->holders.has_unknown = true; /* those who wrote version 1 did not ask */
+    if (version == HDL_ROW_VERSION)
+        pool_holders_decode(&d, &ret_hdl->holders);
+    if (dec_end(&d) != 0 || version == 0 || version > HDL_ROW_VERSION)
         return CAIRN_ERR(DF_INVAL);
-    *ret_flags = flags;
     return 0;
+}
+
+static void
+hdl_put(struct pool_call *call, const struct uuid *id, const struct pool_hdl *hdl)
+{
+    uint8_t row[HDL_ROW_BYTES_MAX];
+    struct enc e;
+
+    enc_init(&e, row, sizeof(row));
+    enc_u8(&e, HDL_ROW_VERSION);
+    enc_u64(&e, hdl->flags);
+    enc_u64(&e, hdl->hlc);
+    enc_uuid(&e, &hdl->client);
+    pool_holders_encode(&hdl->holders, &e);
+    CAIRN_ASSERT(enc_check(&e) == 0);
+    pool_call_put(call, POOL_TABLE_HDLS, pool_key_uuid(id), (struct iov){row, e.len});
+}
+
+/* Errors: NO_HDL. */
+static int
+hdl_get(struct pool_call *call, const struct uuid *id, struct pool_hdl *ret_hdl)
+{
+    struct iov row;
+    int rc;
+
+    if (cuuid_is_nil(id))
+        return CAIRN_ERR(NO_HDL);
+    rc = pool_call_get(call, POOL_TABLE_HDLS, pool_key_uuid(id), &row);
+    if (rc == -DER_NONEXIST)
+        return CAIRN_ERR(NO_HDL);
+    return rc != 0 ? rc : pool_hdl_decode(row, ret_hdl);
 }
 
 int
 pool_call_hdl(struct pool_call *call, struct uuid pool_hdl, uint64_t *ret_flags)
 {
-    struct iov row;
-    int rc;
+    struct pool_hdl hdl;
+    int rc = hdl_get(call, &pool_hdl, &hdl);
 
-    if (cuuid_is_nil(&pool_hdl))
-        return CAIRN_ERR(NO_HDL);
-    rc = pool_call_get(call, POOL_TABLE_HDLS, pool_key_uuid(&pool_hdl), &row);
-    if (rc == -DER_NONEXIST)
-        return CAIRN_ERR(NO_HDL);
-    return rc != 0 ? rc : hdl_decode(row, ret_flags);
+    if (rc != 0)
+        return rc;
+    pool_use_note(call->svc, &pool_hdl);
+    *ret_flags = hdl.flags;
+    return 0;
+}
+
+int
+pool_hdl_attach(struct pool_call *call, struct uuid pool_hdl, const struct proto_proc *proc)
+{
+    struct pool_hdl hdl;
+    int rc = hdl_get(call, &pool_hdl, &hdl);
+
+    if (rc != 0)
+        return rc;
+    pool_use_note(call->svc, &pool_hdl);
+    if (pool_holders_add(call->svcs, &hdl.holders, proc))
+        hdl_put(call, &pool_hdl, &hdl);
+    return 0;
 }
 
 int
@@ -65,11 +112,11 @@ static bool
 hdl_scan_one(void *arg, struct iov key, struct iov value)
 {
     struct hdl_scan *s = arg;
-    uint64_t flags;
+    struct pool_hdl hdl;
 
     (void)key;
     s->nr++;
-    if (hdl_decode(value, &flags) == 0 && (flags & POOL_PC_EX) != 0)
+    if (pool_hdl_decode(value, &hdl) == 0 && (hdl.flags & POOL_PC_EX) != 0)
         s->has_ex = true;
     return true;
 }
@@ -88,15 +135,39 @@ connect_check(struct pool_call *call, uint64_t flags)
         return rc;
     if (scan.has_ex || (flags == POOL_PC_EX && scan.nr > 0))
         return CAIRN_ERR(BUSY);
-    return scan.nr >= POOL_HDLS_NR_MAX ? CAIRN_ERR(OVERLOAD_RETRY) : 0;
+    return scan.nr >= call->svcs->env.hdls_nr_max ? CAIRN_ERR(OVERLOAD_RETRY) : 0;
+}
+
+/* The same, once what nobody needs any more has made room. */
+static int
+connect_room(struct pool_call *call, uint64_t flags)
+{
+    uint32_t nr;
+    int rc, rc2;
+
+    rc = connect_check(call, flags);
+    if (rc == -DER_BUSY || rc == -DER_OVERLOAD_RETRY) {
+        rc2 = pool_evict_gone(call, &nr);
+        if (rc2 != 0)
+            return rc2;
+        if (nr > 0)
+            rc = connect_check(call, flags);
+    }
+    if (rc == -DER_OVERLOAD_RETRY) {
+        rc2 = pool_evict_silent(call, &nr);
+        if (rc2 != 0)
+            return rc2;
+        if (nr > 0)
+            rc = connect_check(call, flags);
+    }
+    return rc;
 }
 
 static int
 connect_new(struct pool_call *call, const struct proto_pool_connect_req *in)
 {
-    uint8_t row[HDL_ROW_BYTES];
+    struct pool_hdl hdl = {.flags = in->flags, .client = call->req->hdr->client};
     uint64_t flags;
-    struct enc e;
     int rc;
 
     if (cuuid_is_nil(&in->hdl))
@@ -106,17 +177,19 @@ connect_new(struct pool_call *call, const struct proto_pool_connect_req *in)
         return flags == in->flags ? 0 : CAIRN_ERR(EXIST);
     if (rc != -DER_NO_HDL)
         return rc;
-    rc = connect_check(call, in->flags);
+    rc = connect_room(call, in->flags);
     if (rc != 0)
         return rc;
-    enc_init(&e, row, sizeof(row));
-    enc_u8(&e, 1);
-    enc_u64(&e, in->flags);
-    enc_u64(&e, pool_call_hlc(call));
-    enc_uuid(&e, &call->req->hdr->client);
-    CAIRN_ASSERT(enc_check(&e) == 0);
-    pool_call_put(call, POOL_TABLE_HDLS, pool_key_uuid(&in->hdl), (struct iov){row, sizeof(row)});
-    return pool_call_commit(call, (struct iov){NULL, 0});
+    hdl.hlc = pool_call_hlc(call);
+    CAIRN_IGNORE(pool_holders_add(call->svcs, &hdl.holders, &in->proc));
+    hdl_put(call, &in->hdl, &hdl);
+    rc = pool_call_commit(call, (struct iov){NULL, 0});
+    if (rc == 0) {
+        pool_use_note(call->svc, &in->hdl);
+        if (hdl.holders.nr > 0)
+            pool_look_soon(call);
+    }
+    return rc;
 }
 
 int
@@ -153,7 +226,7 @@ disconnect(struct pool_call *call, struct uuid hdl)
         return rc;
     do {
         if (hooks->hdl_close != NULL)
-            rc = hooks->hdl_close(call, hdl, &is_more);
+            rc = hooks->hdl_close(call, &hdl, 1, &is_more);
         if (rc == 0 && is_more)
             rc = pool_call_commit_part(call);
     } while (rc == 0 && is_more);
@@ -161,8 +234,10 @@ disconnect(struct pool_call *call, struct uuid hdl)
         return rc;
     pool_call_del(call, POOL_TABLE_HDLS, pool_key_uuid(&hdl));
     rc = pool_call_commit(call, (struct iov){NULL, 0});
-    if (rc == 0)
+    if (rc == 0) {
+        pool_use_forget(call->svc, &hdl);
         pool_revoke(call, hdl);
+    }
     return rc;
 }
 

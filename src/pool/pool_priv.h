@@ -4,6 +4,7 @@
 #define CAIRN_POOL_PRIV_H
 
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "pool/pool.h"
 
@@ -33,6 +34,20 @@ struct pool_aggregate {
     struct uuid cont;
 };
 
+/* When a handle was last heard of. */
+struct pool_use {
+    struct hmap_link link; /* of pool_svc.uses */
+    struct uuid hdl;
+    uint64_t used_ns;
+};
+
+/* Row of POOL_TABLE_HDLS. */
+struct pool_hdl {
+    uint64_t flags, hlc;
+    struct uuid client; /* that opened it */
+    struct pool_holders holders;
+};
+
 struct pool_svc {
     struct list_head link; /* of pool_svcs.svcs */
     struct pool_svcs *svcs;
@@ -44,6 +59,11 @@ struct pool_svc {
     uint32_t revoke_nr;
     struct list_head aggregates;
     uint32_t aggregate_nr;
+    bool revoke_all; /* the targets shall ask again about every handle */
+    struct hmap uses; /* advice: what is not in it was not heard of since since_ns */
+    uint64_t since_ns;
+    uint64_t silent_ns; /* before this no handle is unused for long enough */
+    uint64_t look_ns; /* when the worker looks for holders that have ended; PLAT_NEVER_NS: nothing to look at */
     uint32_t refs; /* calls at work */
     bool is_ready; /* the database has its head row */
     bool is_stopping;
@@ -64,6 +84,7 @@ struct pool_damaged {
 struct pool_svcs {
     struct pool_env env;
     struct pool_hooks hooks;
+    struct plat_proc self; /* whose realm says of whom something can be known */
     struct list_head svcs;
     struct list_head damaged;
     struct list_head draws; /* struct pool_draw */
@@ -73,6 +94,20 @@ struct pool_svcs {
 struct pool_svc *pool_svc_find(struct pool_svcs *svcs, const struct uuid *pool);
 int pool_call_begin_svc(struct pool_svc *svc, struct rpc_req *req, struct arena *arena,
     bool is_modifying, struct pool_call **ret_call);
+
+/* pool_hdl.c */
+CAIRN_MUST_CHECK int pool_hdl_decode(struct iov row, struct pool_hdl *ret_hdl);
+
+/* pool_evict.c */
+/* Somebody uses the handle. */
+void pool_use_note(struct pool_svc *svc, const struct uuid *hdl);
+void pool_use_forget(struct pool_svc *svc, const struct uuid *hdl);
+void pool_use_forget_all(struct pool_svc *svc);
+void pool_uses_free(struct pool_svc *svc);
+/* Close the handle that was unused for the longest time, if that is long and nobody knows whether it is used. *ret_nr: 0 or 1. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_evict_silent(struct pool_call *call, uint32_t *ret_nr);
+/* The worker's part: look, and say when to look again. */
+CAIRN_YIELDS void pool_evict_work(struct pool_svc *svc);
 
 /* pool_work.c */
 CAIRN_MUST_CHECK int pool_work_start(struct pool_svc *svc);

@@ -27,6 +27,9 @@ pool_svcs_create(
     svcs->env = *env;
     if (svcs->env.revokes_nr_max == 0)
         svcs->env.revokes_nr_max = POOL_REVOKES_NR_MAX;
+    if (svcs->env.hdls_nr_max == 0)
+        svcs->env.hdls_nr_max = POOL_HDLS_NR_MAX;
+    env->plat->ops->proc_self(env->plat, &svcs->self);
     if (hooks != NULL)
         svcs->hooks = *hooks;
     list_init(&svcs->svcs);
@@ -127,6 +130,8 @@ svc_free(struct pool_svc *svc)
     LIST_FOREACH_SAFE(r, tmp, &svc->revokes, struct pool_revoke, link) {
         free(r);
     }
+    pool_uses_free(svc);
+    hmap_fini(&svc->uses);
     arena_fini(&svc->arena);
     arena_fini(&svc->start_arena);
     free(svc);
@@ -153,6 +158,8 @@ svc_step_up(void *arg)
     rc = vos_epoch_next(svc->svcs->env.sys, &svc->promised);
     if (rc != 0)
         return rc;
+    pool_use_forget_all(svc);
+    svc->look_ns = ult_now_ns() + POOL_LOOK_NS;
     pool_work_kick(svc);
     return 0;
 }
@@ -178,8 +185,11 @@ pool_svc_start(struct pool_svcs *svcs, struct uuid pool)
     if (pool_svc_find(svcs, &pool) != NULL)
         return CAIRN_ERR(ALREADY);
     svc = calloc(1, sizeof(*svc));
-    if (svc == NULL)
+    if (svc == NULL || hmap_init(&svc->uses, 4) != 0) {
+        free(svc);
         return CAIRN_ERR(NOMEM);
+    }
+    svc->look_ns = PLAT_NEVER_NS;
     svc->svcs = svcs;
     svc->pool = pool;
     ult_mutex_init(&svc->lock);

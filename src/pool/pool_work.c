@@ -222,13 +222,15 @@ pool_revoke(struct pool_call *call, struct uuid hdl)
     struct pool_svc *svc = call->svc;
     struct pool_revoke *r;
 
-    if (svc->revoke_nr >= call->svcs->env.revokes_nr_max) {
-        CAIRN_PROBE("pool.revoke.dropped"); /* TGT-5 ends the handle at the targets */
+    if (svc->revoke_all)
+        return;
+    r = svc->revoke_nr < call->svcs->env.revokes_nr_max ? malloc(sizeof(*r)) : NULL;
+    if (r == NULL) { /* one message instead of many */
+        CAIRN_PROBE("pool.revoke.all");
+        svc->revoke_all = true;
+        pool_work_kick(svc);
         return;
     }
-    r = malloc(sizeof(*r));
-    if (r == NULL)
-        return; /* likewise */
     r->hdl = hdl;
     list_add_tail(&r->link, &svc->revokes);
     svc->revoke_nr++;
@@ -428,17 +430,40 @@ work_gone(struct pool_svc *svc)
         svc->has_gone = true;
 }
 
-static void
-work_revokes(struct pool_svc *svc)
+static bool
+has_revokes(const struct pool_svc *svc)
 {
+    return svc->revoke_all || !list_empty(&svc->revokes);
+}
+
+/* The next one; nil: all, which leaves none. */
+static struct uuid
+revoke_next(struct pool_svc *svc)
+{
+    struct uuid hdl = {{0}};
     struct pool_revoke *r;
 
-    while (!svc->is_stopping && (r = LIST_FIRST(&svc->revokes, struct pool_revoke, link)) != NULL) {
-        struct uuid hdl = r->hdl;
+    while ((r = LIST_FIRST(&svc->revokes, struct pool_revoke, link)) != NULL) {
+        bool is_all = svc->revoke_all;
 
+        if (!is_all)
+            hdl = r->hdl;
         list_del(&r->link);
         svc->revoke_nr--;
         free(r);
+        if (!is_all)
+            break;
+    }
+    svc->revoke_all = false;
+    return hdl;
+}
+
+static void
+work_revokes(struct pool_svc *svc)
+{
+    while (!svc->is_stopping && has_revokes(svc)) {
+        struct uuid hdl = revoke_next(svc);
+
         arena_reset(&svc->arena);
         pool_revoke_wait(svc->svcs, &svc->arena, svc->pool, hdl);
     }
@@ -451,17 +476,24 @@ work_ult(void *arg)
 
     while (!svc->is_stopping) {
         bool was_gone = svc->has_gone;
+        uint64_t wake_ns;
 
         work_revokes(svc);
         work_aggregates(svc);
         if (svc->has_gone && !svc->is_stopping)
             work_gone(svc);
-        if (svc->is_stopping || !list_empty(&svc->revokes) || !list_empty(&svc->aggregates))
+        if (!svc->is_stopping && ult_now_ns() >= svc->look_ns)
+            pool_evict_work(svc);
+        if (svc->is_stopping || has_revokes(svc) || !list_empty(&svc->aggregates) ||
+            (svc->has_gone && !was_gone))
             continue;
-        if (svc->has_gone && was_gone) {
-            ult_cond_wait_until(&svc->changed, NULL, ult_now_ns() + POOL_WORKER_NS);
-        } else if (!svc->has_gone)
+        wake_ns = svc->has_gone ? ult_now_ns() + POOL_WORKER_NS : PLAT_NEVER_NS;
+        wake_ns = MIN(wake_ns, svc->look_ns);
+        if (wake_ns == PLAT_NEVER_NS) {
             ult_cond_wait(&svc->changed, NULL);
+        } else {
+            ult_cond_wait_until(&svc->changed, NULL, wake_ns);
+        }
     }
     svc->is_working = false;
     ult_cond_broadcast(&svc->changed);

@@ -32,6 +32,8 @@ static const struct proto_op ops[] = {
     OP(POOL_PROP_GET, false, "pool_prop_get", prop_req, prop_rep),
     OP(POOL_PROP_SET, true, "pool_prop_set", prop_req, prop_rep),
     OP(POOL_TGT_QUERY, false, "pool_tgt_query", pool_tgt_query_req, pool_tgt_query_rep),
+    OP(POOL_ATTACH, true, "pool_attach", pool_attach_req, empty),
+    OP(POOL_EVICT, false, "pool_evict", pool_evict_req, pool_evict_rep),
 
     OP(CONT_CREATE, true, "cont_create", cont_create_req, empty),
     OP(CONT_DESTROY, true, "cont_destroy", cont_destroy_req, empty),

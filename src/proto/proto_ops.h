@@ -27,6 +27,8 @@ enum proto_opcode {
     PROTO_POOL_PROP_GET = 0x020b,
     PROTO_POOL_PROP_SET = 0x020c, /* modifying */
     PROTO_POOL_TGT_QUERY = 0x020d,
+    PROTO_POOL_ATTACH = 0x020e, /* modifying; a process got the handles in the head from another one */
+    PROTO_POOL_EVICT = 0x020f, /* between engines; repeating it does no harm */
 
     /* container service: same leader as the pool's */
     PROTO_CONT_CREATE = 0x0301, /* modifying */

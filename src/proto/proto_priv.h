@@ -20,7 +20,7 @@
     X(cont_query_rep) X(cont_oid_alloc_req) X(cont_oid_alloc_rep) X(sys_resolve_req) X(sys_resolve_rep) \
     X(sys_pool_list_req) X(pool_entry) X(sys_pool_list_rep) X(sys_pool_create_req) X(sys_pool_create_rep) \
     X(sys_pool_destroy_req) X(sys_rank) X(sys_query_rep) X(tgt_pool_req) X(tgt_pool_query_rep) \
-    X(tgt_cont_req) X(tgt_revoke_req) X(svc_pool_req)
+    X(tgt_cont_req) X(tgt_revoke_req) X(svc_pool_req) X(pool_attach_req) X(pool_evict_req) X(pool_evict_rep)
 /* clang-format on */
 
 #define PROTO_MSG_DECLARE(name_) extern const struct proto_msg proto_msg_##name_;

@@ -42,6 +42,9 @@ static const struct proto_field pool_connect_req_fields[] = {
     PROTO_F(struct proto_pool_connect_req, pool, UUID),
     PROTO_F(struct proto_pool_connect_req, hdl, UUID),
     PROTO_F(struct proto_pool_connect_req, flags, U64),
+    PROTO_F(struct proto_pool_connect_req, proc.realm, UUID),
+    PROTO_F(struct proto_pool_connect_req, proc.pid, U32),
+    PROTO_F(struct proto_pool_connect_req, proc.start, U64),
 };
 PROTO_MSG_DEFINE(pool_connect_req);
 
@@ -56,6 +59,25 @@ static const struct proto_field pool_disconnect_req_fields[] = {
     PROTO_F(struct proto_pool_disconnect_req, hdl, UUID),
 };
 PROTO_MSG_DEFINE(pool_disconnect_req);
+
+static const struct proto_field pool_attach_req_fields[] = {
+    PROTO_F(struct proto_pool_attach_req, pool, UUID),
+    PROTO_F(struct proto_pool_attach_req, proc.realm, UUID),
+    PROTO_F(struct proto_pool_attach_req, proc.pid, U32),
+    PROTO_F(struct proto_pool_attach_req, proc.start, U64),
+};
+PROTO_MSG_DEFINE(pool_attach_req);
+
+static const struct proto_field pool_evict_req_fields[] = {
+    PROTO_F(struct proto_pool_evict_req, pool, UUID),
+    PROTO_F(struct proto_pool_evict_req, is_all, U8),
+};
+PROTO_MSG_DEFINE(pool_evict_req);
+
+static const struct proto_field pool_evict_rep_fields[] = {
+    PROTO_F(struct proto_pool_evict_rep, nr, U32),
+};
+PROTO_MSG_DEFINE(pool_evict_rep);
 
 static const struct proto_field pool_query_req_fields[] = {
     PROTO_F(struct proto_pool_query_req, pool, UUID),
@@ -182,6 +204,9 @@ static const struct proto_field cont_open_req_fields[] = {
     PROTO_F_MAX(struct proto_cont_open_req, id, STR, PROTO_LABEL_BYTES_MAX),
     PROTO_F(struct proto_cont_open_req, cont_hdl, UUID),
     PROTO_F(struct proto_cont_open_req, flags, U64),
+    PROTO_F(struct proto_cont_open_req, proc.realm, UUID),
+    PROTO_F(struct proto_cont_open_req, proc.pid, U32),
+    PROTO_F(struct proto_cont_open_req, proc.start, U64),
 };
 PROTO_MSG_DEFINE(cont_open_req);
 

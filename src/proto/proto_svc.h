@@ -50,10 +50,18 @@ struct proto_space {
     uint32_t tgt_nr;
 };
 
+/* The process that asks (struct plat_proc); realm nil: it says nothing about itself. */
+struct proto_proc {
+    struct uuid realm;
+    uint32_t pid;
+    uint64_t start;
+};
+
 struct proto_pool_connect_req {
     struct uuid pool;
     struct uuid hdl; /* chosen by the client */
     uint64_t flags;
+    struct proto_proc proc;
 };
 struct proto_pool_connect_rep {
     struct iov map; /* poolmap_encode() */
@@ -62,6 +70,18 @@ struct proto_pool_connect_rep {
 struct proto_pool_disconnect_req {
     struct uuid pool;
     struct uuid hdl;
+};
+/* The process uses a pool handle that another one opened, or a container handle: those in the head. */
+struct proto_pool_attach_req {
+    struct uuid pool;
+    struct proto_proc proc;
+};
+struct proto_pool_evict_req {
+    struct uuid pool;
+    uint8_t is_all; /* 0: those of processes that have ended */
+};
+struct proto_pool_evict_rep {
+    uint32_t nr; /* pool handles that were open */
 };
 struct proto_pool_query_req {
     struct uuid pool;
@@ -153,6 +173,7 @@ struct proto_cont_open_req {
     struct iov id; /* label or uuid as text */
     struct uuid cont_hdl; /* chosen by the client */
     uint64_t flags;
+    struct proto_proc proc;
 };
 struct proto_cont_open_rep {
     struct uuid cont;
@@ -295,7 +316,7 @@ struct proto_tgt_cont_req {
 };
 struct proto_tgt_revoke_req {
     struct uuid pool;
-    struct uuid hdl; /* a pool or container handle */
+    struct uuid hdl; /* a pool or container handle; nil: ask again about every handle of the pool */
 };
 struct proto_tgt_epoch_req {
     struct uuid pool;

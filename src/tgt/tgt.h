@@ -179,8 +179,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int tgt_pool_destroy(struct tgt *tgt, struct uuid 
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 tgt_cont_destroy(struct tgt *tgt, struct uuid pool, struct uuid cont);
 /**
- * Forget a pool handle (and every container handle used with it) or a container handle. Requests
- * at work go on.
+ * Forget a pool handle (and every container handle used with it) or a container handle; nil: all of the pool, which
+ * are looked up again when they are used. Requests at work go on.
  */
 void tgt_hdl_revoke(struct tgt *tgt, struct uuid pool, struct uuid hdl);
 

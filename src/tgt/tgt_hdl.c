@@ -129,6 +129,7 @@ hdl_ask(struct tgt *tgt, struct tgt_hdl *hdl)
     if (rc == 0) {
         hdl->info = info;
         hdl->is_known = true;
+        hdl->is_doubted = false;
         hdl->checked_ns = ult_now_ns();
     }
     ult_cond_broadcast(&hdl->changed);
@@ -164,22 +165,28 @@ hdl_refresh(struct tgt *tgt, struct tgt_hdl *hdl)
     }
 }
 
-/* Wait for, or make, the first look-up of a referenced entry. */
+static bool
+hdl_is_settled(const struct tgt_hdl *hdl)
+{
+    return hdl->is_known && !hdl->is_doubted;
+}
+
+/* Wait for, or make, the first look-up of a referenced entry, or that of a doubted one. */
 static int
 hdl_settle(struct tgt *tgt, struct tgt_hdl *hdl)
 {
     int rc;
 
     if (hdl->is_asking) {
-        while (!hdl->is_dead && !hdl->is_known && hdl->is_asking) {
+        while (!hdl->is_dead && !hdl_is_settled(hdl) && hdl->is_asking) {
             ult_cond_wait(&hdl->changed, NULL);
         }
         if (hdl->is_dead)
             return hdl->rc != 0 ? hdl->rc : CAIRN_ERR(NO_HDL);
-        return hdl->is_known ? 0 : CAIRN_ERR(AGAIN);
+        return hdl_is_settled(hdl) ? 0 : CAIRN_ERR(AGAIN);
     }
     rc = hdl_ask(tgt, hdl);
-    if (rc != 0 && !hdl->is_dead && !hdl->is_known)
+    if (rc != 0 && !hdl->is_dead && (!hdl->is_known || rc == -DER_NO_HDL))
         tgt_hdl_kill(tgt, hdl, rc);
     return rc;
 }
@@ -197,7 +204,7 @@ tgt_hdl_get(struct tgt *tgt, const struct tgt_ids *ids, uint32_t map_ver, struct
     }
     list_move_tail(&hdl->lru, &tgt->hdl_lru);
     hdl->refs++;
-    if (!hdl->is_known) {
+    if (!hdl_is_settled(hdl)) {
         rc = hdl_settle(tgt, hdl);
     } else if (map_ver > hdl->info.map_ver && !hdl->is_asking) {
         rc = hdl_ask(tgt, hdl); /* the sender has a newer map: learn it */
@@ -229,6 +236,24 @@ tgt_hdl_kill_all(struct tgt *tgt, struct uuid pool, const struct uuid *cont)
     }
 }
 
+/*
+ * Any of the pool's handles may have gone: what nobody uses is forgotten, what is in use is asked about before it is used again. Those that
+ * are being asked about ask again, by revoke_seq.
+ */
+static void
+hdl_doubt_all(struct tgt *tgt, const struct uuid *pool)
+{
+    struct tgt_hdl *hdl, *tmp;
+
+    LIST_FOREACH_SAFE(hdl, tmp, &tgt->hdl_lru, struct tgt_hdl, lru) {
+        if (cuuid_cmp(&hdl->ids.pool, pool) != 0)
+            continue;
+        hdl->is_doubted = true;
+        if (hdl->refs == 0)
+            tgt_hdl_kill(tgt, hdl, 0);
+    }
+}
+
 void
 tgt_hdl_revoke(struct tgt *tgt, struct uuid pool, struct uuid id)
 {
@@ -236,6 +261,10 @@ tgt_hdl_revoke(struct tgt *tgt, struct uuid pool, struct uuid id)
 
     tgt->revoke_seq++;
     tgt->stats.revokes_nr++;
+    if (cuuid_is_nil(&id)) {
+        hdl_doubt_all(tgt, &pool);
+        return;
+    }
     LIST_FOREACH_SAFE(hdl, tmp, &tgt->hdl_lru, struct tgt_hdl, lru) {
         bool is_it =
             cuuid_cmp(&hdl->ids.pool_hdl, &id) == 0 || cuuid_cmp(&hdl->ids.cont_hdl, &id) == 0;

@@ -21,6 +21,7 @@ struct tgt_hdl {
     uint64_t checked_ns; /* when the service was last asked */
     uint32_t refs;
     bool is_known; /* info is filled */
+    bool is_doubted; /* the service is asked before it is used again */
     bool is_asking; /* a look-up is under way */
     bool is_dead; /* out of the table: revoked, evicted, or the look-up failed */
     int rc; /* of the failed look-up */

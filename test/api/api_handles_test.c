@@ -6,9 +6,11 @@
 #include <daos_fs.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "api/api_sys.h"
@@ -254,4 +256,158 @@ TEST_LINUX(api_handles, go_to_another_process, "processes")
         EXPECT_OK(daos_fini());
     }
     api_sys_stop(&sys);
+}
+
+/* ---- who opened them dies ------------------------------------------------------------------------------------------------------ */
+
+/* Of one child: what it says, what it is told. */
+struct ends {
+    int up[2], down[2];
+    int pid;
+};
+
+static bool
+ends_make(struct ends *ends)
+{
+    return EXPECT_EQ(pipe(ends->up), 0) && EXPECT_EQ(pipe(ends->down), 0);
+}
+
+static void
+ends_kill(struct ends *ends)
+{
+    EXPECT_EQ(kill(ends->pid, SIGKILL), 0);
+    EXPECT_EQ(waitpid(ends->pid, NULL, 0), ends->pid);
+    for (int i = 0; i < 2; i++) {
+        close(ends->up[i]);
+        close(ends->down[i]);
+    }
+}
+
+static bool
+blob_put(int fd, int (*make)(daos_handle_t hdl, d_iov_t *iov), daos_handle_t hdl)
+{
+    char buf[BLOB_BYTES_MAX];
+    uint64_t len;
+    d_iov_t iov;
+
+    d_iov_set(&iov, buf, sizeof(buf));
+    if (make(hdl, &iov) != 0)
+        return false;
+    len = iov.iov_len;
+    return api_put(fd, &len, sizeof(len)) && api_put(fd, buf, len);
+}
+
+static bool
+blob_get(int fd, char *buf, d_iov_t *iov)
+{
+    uint64_t len;
+
+    if (!api_get(fd, &len, sizeof(len)) || len > BLOB_BYTES_MAX || !api_get(fd, buf, len))
+        return false;
+    d_iov_set(iov, buf, len);
+    return true;
+}
+
+/* Opens, passes on, and stays until it is killed. */
+static int
+opener(void *arg)
+{
+    struct ends *ends = arg;
+    daos_handle_t poh, coh;
+    char c;
+
+    if ((daos_init() != 0 && daos_reinit() != 0) ||
+        daos_pool_connect("tank", NULL, DAOS_PC_RW, &poh, NULL, NULL) != 0)
+        return 1;
+    if (daos_cont_create_with_label(poh, "box", NULL, NULL, NULL) != 0 ||
+        daos_cont_open(poh, "box", DAOS_COO_RW, &coh, NULL, NULL) != 0)
+        return 2;
+    if (!blob_put(ends->up[1], daos_pool_local2global, poh) ||
+        !blob_put(ends->up[1], daos_cont_local2global, coh))
+        return 3;
+    return api_get(ends->down[0], &c, 1) ? 4 : 5;
+}
+
+/* Takes the handles, and works with them whenever it is told to. */
+static int
+keeper(void *arg)
+{
+    struct ends *ends = arg;
+    char buf[BLOB_BYTES_MAX], text[] = "kept", c = 'r';
+    daos_obj_id_t oid = {.lo = 10};
+    daos_handle_t poh, coh, oh;
+    d_iov_t iov;
+
+    if (daos_init() != 0)
+        return 1;
+    if (!blob_get(ends->down[0], buf, &iov) || daos_pool_global2local(iov, &poh) != 0 ||
+        !blob_get(ends->down[0], buf, &iov) || daos_cont_global2local(poh, iov, &coh) != 0)
+        return 2;
+    while (api_put(ends->up[1], &c, 1) && api_get(ends->down[0], &c, 1)) {
+        if (daos_obj_generate_oid(coh, &oid, DAOS_OT_ARRAY, OC_SX, 0, 0) != 0 ||
+            daos_array_create(coh, oid, DAOS_TX_NONE, 1, 4096, &oh, NULL) != 0 ||
+            array_io(oh, 0, text, sizeof(text), true) != 0)
+            return 3;
+    }
+    return 4;
+}
+
+static bool
+blob_pass(int from, int to)
+{
+    char buf[BLOB_BYTES_MAX];
+    uint64_t len;
+    d_iov_t iov;
+
+    if (!EXPECT(blob_get(from, buf, &iov)))
+        return false;
+    len = iov.iov_len;
+    return EXPECT(api_put(to, &len, sizeof(len)) && api_put(to, buf, len));
+}
+
+/* Every refusal to destroy the container is a look at who lives; nothing here waits for time. */
+static void
+outlive(const char *net)
+{
+    struct ends first, second, alone;
+    struct api_sys sys;
+    daos_handle_t poh;
+    d_iov_t iov;
+    char buf[BLOB_BYTES_MAX], c = 'g';
+
+    if (!ends_make(&first) || !ends_make(&second) || !ends_make(&alone) || !api_sys_start(&sys, net))
+        return;
+    first.pid = api_child(opener, &first);
+    second.pid = api_child(keeper, &second);
+    if (!blob_pass(first.up[0], second.down[1]) || !blob_pass(first.up[0], second.down[1]) ||
+        !EXPECT(api_get(second.up[0], &c, 1)))
+        return;
+    EXPECT_OK(daos_init());
+    EXPECT_OK(daos_pool_connect("tank", NULL, DAOS_PC_RW, &poh, NULL, NULL));
+    EXPECT_ERR(daos_cont_destroy(poh, "box", 0, NULL), BUSY);
+    ends_kill(&first);
+    EXPECT_ERR(daos_cont_destroy(poh, "box", 0, NULL), BUSY); /* the second has it */
+    EXPECT(api_put(second.down[1], &c, 1) && api_get(second.up[0], &c, 1)); /* and writes */
+    EXPECT_ERR(daos_cont_destroy(poh, "box", 0, NULL), BUSY);
+    ends_kill(&second);
+    EXPECT_OK(daos_cont_destroy(poh, "box", 0, NULL));
+
+    alone.pid = api_child(opener, &alone);
+    EXPECT(blob_get(alone.up[0], buf, &iov) && blob_get(alone.up[0], buf, &iov));
+    EXPECT_ERR(daos_cont_destroy(poh, "box", 0, NULL), BUSY);
+    ends_kill(&alone);
+    EXPECT_OK(daos_cont_destroy(poh, "box", 0, NULL));
+    EXPECT_OK(daos_pool_disconnect(poh, NULL));
+    EXPECT_OK(daos_fini());
+    api_sys_stop(&sys);
+}
+
+TEST_LINUX(api_handles, outlive_who_opened_them_unix, "processes that are killed")
+{
+    outlive("unix");
+}
+
+TEST_LINUX(api_handles, outlive_who_opened_them_tcp, "processes that are killed")
+{
+    outlive("tcp");
 }

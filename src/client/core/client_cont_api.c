@@ -222,6 +222,7 @@ open_send(struct client_pool *pool, const struct cont_args *args, struct client_
     struct arena arena;
     int rc;
 
+    client_proc(pool->client, &req.proc);
     arena_init(&arena, 1024, CLIENT_REPLY_ARENA_BYTES_MAX);
     rc = client_pool_call(pool, PROTO_CONT_OPEN, &req, &rep, &arena);
     if (rc == 0)
@@ -496,7 +497,9 @@ global2local_ult(void *arg)
         rc = client_glob_cont_open(pool, args->glob, &cont);
     if (rc != 0)
         return rc;
-    rc = client_cont_hdl_new(cont, &cookie);
+    rc = client_attach_hdl(cont->pool, &cont->hdl); /* the container holds its pool meanwhile */
+    if (rc == 0)
+        rc = client_cont_hdl_new(cont, &cookie);
     if (rc != 0) {
         client_cont_put(cont);
     } else {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Global handles: bytes that another process of the same system turns into a handle of the same connection, without a message (api.md 2.3). Little-endian,
+ * Global handles: bytes that another process of the same system turns into a handle of the same connection; it tells the service that it does (client_attach_hdl()). Little-endian,
  * checked before use; not a stored format.
  *
  *   magic u32 | version u16 | kind u16 | system name (text) | system uuid | pool uuid | pool handle | ... by kind | crc32c of all before, u32

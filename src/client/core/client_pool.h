@@ -64,6 +64,14 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int client_cont_call(
 /** A request to the system service; finds its leader by hints. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_sys_call(
     struct daos_client *client, uint16_t opcode, const void *req, void *rep, struct arena *arena);
+/** This process, for who may look whether it still lives: services of its own machine (client_pool.c). */
+void client_proc(const struct daos_client *client, struct proto_proc *ret_proc);
+/**
+ * Say that this process uses a handle that another one opened, so that it does not go with that one (POL-6). cont_hdl NULL: the pool's. Errors: NO_HDL it
+ * was closed, or all who held it have ended.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+client_attach_hdl(struct client_pool *pool, const struct uuid *cont_hdl);
 struct uuid client_uuid_new(struct daos_client *client);
 
 /* Objects of handles; `*ret` returns owned, with one reference. `map` passes to the pool. */

@@ -240,6 +240,7 @@ connect_send(struct daos_client *client, struct uuid uuid, uint64_t flags, uint3
     struct arena arena;
     int rc;
 
+    client_proc(client, &req.proc);
     arena_init(&arena, 1024, CLIENT_REPLY_ARENA_BYTES_MAX);
     call.arena = &arena;
     rc = client_call(client, &call);
@@ -378,7 +379,9 @@ global2local_ult(void *arg)
 
     if (rc != 0)
         return rc;
-    rc = client_pool_hdl_new(pool, &cookie);
+    rc = client_attach_hdl(pool, NULL);
+    if (rc == 0)
+        rc = client_pool_hdl_new(pool, &cookie);
     if (rc != 0) {
         client_pool_put(pool);
     } else {

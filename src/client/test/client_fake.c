@@ -741,6 +741,7 @@ static const struct rpc_handler fake_handlers[] = {
     {PROTO_CONT_CREATE, ULT_SERVICE, cont_create_handler},
     {PROTO_CONT_OPEN, ULT_SERVICE, cont_open_handler},
     {PROTO_CONT_CLOSE, ULT_SERVICE, empty_handler},
+    {PROTO_POOL_ATTACH, ULT_SERVICE, empty_handler},
     {PROTO_CONT_OID_ALLOC, ULT_SERVICE, oid_alloc_handler},
 };
 

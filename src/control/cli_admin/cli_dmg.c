@@ -281,6 +281,37 @@ run_pool_destroy(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     return rc;
 }
 
+static int
+run_pool_evict(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
+{
+    Cairn__Ctl__PoolEvictReq req = CAIRN__CTL__POOL_EVICT_REQ__INIT;
+    const struct cli_opt opts[] = {{0}};
+    Cairn__Ctl__PoolEvictRep *rep;
+    const char *words[1];
+    uint8_t *body = NULL;
+    uint32_t nr;
+    size_t len = 0;
+    int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 1, &nr);
+
+    if (rc == 0 && nr != 1)
+        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
+    if (rc != 0)
+        return rc;
+    req.id = (char *)(uintptr_t)words[0];
+    rc = dmg_call(dmg, CAIRN__CTL__METHOD__POOL_EVICT, &req.base, &body, &len);
+    if (rc != 0)
+        return rc;
+    rep = cairn__ctl__pool_evict_rep__unpack(NULL, len, body);
+    free(body);
+    if (rep == NULL)
+        return CAIRN_ERR(PROTO);
+    if (!dmg->cli.is_json)
+        (void)printf("Pool %s: %u handles evicted\n", words[0], rep->handles);
+    *ret_response = json_pack("{s:i}", "handles", (int)rep->handles);
+    cairn__ctl__pool_evict_rep__free_unpacked(rep, NULL);
+    return 0;
+}
+
 /* ---- system ------------------------------------------------------------------------------------------------------------------ */
 
 static int
@@ -371,6 +402,7 @@ static const struct command commands[] = {
     {"pool", "get-acl", "POOL", "its access control list and owners", dmg_pool_get_acl},
     {"pool", "destroy", "POOL [--force] [--recursive]", "remove a pool and all in it",
         run_pool_destroy},
+    {"pool", "evict", "POOL", "close all handles of a pool, whoever holds them", run_pool_evict},
     {"system", "query", "[--verbose]", "state of the engines", run_system_query},
     {"version", NULL, "", "print the version", run_version},
 };

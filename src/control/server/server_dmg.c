@@ -215,6 +215,7 @@ answer(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t
         return system_query(server, ret_body, ret_len);
     case CAIRN__CTL__METHOD__POOL_CREATE:
     case CAIRN__CTL__METHOD__POOL_DESTROY:
+    case CAIRN__CTL__METHOD__POOL_EVICT:
     case CAIRN__CTL__METHOD__POOL_LIST:
     case CAIRN__CTL__METHOD__POOL_QUERY:
         return relay(server, req, err, err_bytes, ret_body, ret_len);

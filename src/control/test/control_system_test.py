@@ -62,6 +62,20 @@ def test_pool_ranks(s):
 
 
 @suite.test
+def test_pool_evict(s):
+    """Without handles there is nothing to do; what happens to handles is tested where there are some (server_evict_test, test/soak)."""
+    s = System(s.programs, s.dir, engines=2).start()
+    made = create(s, "tank")
+    expect(s.dmg("-j", "pool", "evict", "tank").response() == {"handles": 0}, "by label")
+    expect(s.dmg("-j", "pool", "evict", made["uuid"]).response() == {"handles": 0}, "by uuid")
+    expect(s.dmg("pool", "evict", "tank").ok().out == "Pool tank: 0 handles evicted\n", "as text")
+    s.dmg("pool", "evict", "lake").fails("lake", "does not exist")
+    s.dmg("pool", "evict").fails("expected a pool")
+    s.dmg("pool", "evict", "tank", "--force").fails("--force")
+    s.stop()
+
+
+@suite.test
 def test_pool_acl(s):
     """--acl-file, --user and --group are stored, and stay over a restart."""
     s = System(s.programs, s.dir, engines=1).start()

@@ -25,7 +25,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int dmg_main(int argc, char **argv);
 
-enum { BYTES_MAX = 128 << 10, COMMANDS_NR = 6, WORDS_NR = 6 };
+enum { BYTES_MAX = 128 << 10, COMMANDS_NR = 7, WORDS_NR = 6 };
 
 static const struct {
     const char *words[WORDS_NR];
@@ -36,6 +36,7 @@ static const struct {
     {{"pool", "get-acl", "tank"}, CAIRN__CTL__METHOD__POOL_QUERY},
     {{"pool", "create", "tank", "--size=1GiB"}, CAIRN__CTL__METHOD__POOL_CREATE},
     {{"pool", "destroy", "tank", "--force"}, CAIRN__CTL__METHOD__POOL_DESTROY},
+    {{"pool", "evict", "tank"}, CAIRN__CTL__METHOD__POOL_EVICT},
     {{"system", "query"}, CAIRN__CTL__METHOD__SYSTEM_QUERY},
 };
 

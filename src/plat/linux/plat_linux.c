@@ -194,6 +194,8 @@ static const struct plat_ops linux_ops = {
     .env = linux_env,
     .cpu_nr = linux_cpu_nr,
     .pid = linux_pid,
+    .proc_self = plat_linux_proc_self,
+    .proc_is_gone = plat_linux_proc_is_gone,
     .loop_create = plat_linux_loop_create,
     .loop_destroy = plat_linux_loop_destroy,
     .loop_poll = plat_linux_loop_poll,
@@ -262,6 +264,7 @@ plat_linux_create(struct plat **ret_plat)
     pl->ofi_dead_ns = PLAT_LINUX_OFI_DEAD_NS;
     pl->cpu_nr = linux_cpus_allowed();
     linux_disk_env(pl);
+    plat_linux_proc_init(pl);
     pthread_mutex_init(&pl->lists_lock, NULL);
     list_init(&pl->dirlocks);
     list_init(&pl->loops);

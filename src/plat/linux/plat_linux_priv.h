@@ -25,6 +25,7 @@ struct plat_linux {
     bool uring_off, direct_off; /* go without, as where it is forbidden: CAIRN_DISK, tests */
     atomic_bool direct_warned; /* the one warning about O_DIRECT was printed */
     atomic_uint spinners_nr; /* loops that poll in loop_wait() now; at most cpu_nr */
+    uint8_t realm[16]; /* of struct plat_proc: where this process is */
     struct inproc_hub *inproc;
     struct ofi_lib *ofi; /* made by the first use of a fabric; under lists_lock */
     uint64_t ofi_dead_ns; /* a fabric that lets nothing through for so long is dead */
@@ -101,6 +102,11 @@ plat_linux_of(struct plat *plat)
 int plat_linux_err(int err, const char *file, int line);
 
 uint64_t plat_linux_mono_ns(struct plat *plat);
+
+/* processes */
+void plat_linux_proc_self(struct plat *plat, struct plat_proc *ret_proc);
+void plat_linux_proc_init(struct plat_linux *pl);
+bool plat_linux_proc_is_gone(struct plat *plat, const struct plat_proc *proc);
 int
 plat_linux_cpu(struct plat_linux *pl, uint32_t idx); /* number of the idx-th CPU that may be used */
 

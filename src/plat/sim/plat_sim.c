@@ -378,6 +378,39 @@ sim_pid(struct plat *plat)
     return sim_node_of(plat)->pid;
 }
 
+/* A realm is a host between two losses of power. */
+static void
+sim_realm(const struct sim_host *host, uint8_t ret_realm[16])
+{
+    le64_put(ret_realm, hash_bytes64(host->name, strlen(host->name), 0));
+    le64_put(ret_realm + 8, 1 + host->boots_nr);
+}
+
+static void
+sim_proc_self(struct plat *plat, struct plat_proc *ret_proc)
+{
+    struct sim_node *node = sim_node_of(plat);
+
+    *ret_proc = (struct plat_proc){.pid = node->pid, .start = node->start_ns};
+    sim_realm(node->host, ret_proc->realm);
+}
+
+static bool
+sim_proc_is_gone(struct plat *plat, const struct plat_proc *proc)
+{
+    struct sim_node *self = sim_node_of(plat), *node;
+    uint8_t realm[16];
+
+    sim_realm(self->host, realm);
+    if (memcmp(realm, proc->realm, sizeof(realm)) != 0)
+        return false;
+    LIST_FOREACH(node, &self->sim->nodes, struct sim_node, link) {
+        if (node->host == self->host && node->pid == proc->pid && node->start_ns == proc->start)
+            return node->dead;
+    }
+    return true;
+}
+
 static const struct net_ops *
 sim_net(struct plat *plat, const char *uri)
 {
@@ -392,6 +425,8 @@ static const struct plat_ops sim_ops = {
     .env = sim_env,
     .cpu_nr = sim_cpu_nr,
     .pid = sim_pid,
+    .proc_self = sim_proc_self,
+    .proc_is_gone = sim_proc_is_gone,
     .loop_create = sim_loop_create,
     .loop_destroy = sim_loop_destroy,
     .loop_poll = sim_loop_poll,
@@ -446,6 +481,7 @@ sim_node_start(struct sim *sim, const char *host, const char *name, struct plat 
     }
     snprintf(node->name, sizeof(node->name), "%s", name);
     node->pid = 1000 + ++sim->node_seq;
+    node->start_ns = sim->now_ns;
     rng_fork(&sim->rng, &node->rng);
     node->kill_ev.fn = sim_node_kill_now;
     list_init(&node->loops);
@@ -552,6 +588,7 @@ sim_host_dies(struct sim_host *host)
     struct sim_node *node;
 
     host->doomed = true;
+    host->boots_nr++;
     host->up = false; /* no resets are sent by a host without power */
     host->lost_power = true;
     host->loss_at_nr = 0;

@@ -4,6 +4,7 @@
 #define CAIRN_PLAT_SIM_PRIV_H
 
 #include "base/assert.h"
+#include "base/codec.h"
 #include "base/hash.h"
 #include "base/heap.h"
 #include "base/list.h"
@@ -68,6 +69,7 @@ struct sim_host {
     struct sim_ev loss_ev;
     bool doomed; /* power fails at this instant: what its processes still do has no effect */
     bool lost_power;
+    uint32_t boots_nr; /* how often it lost power */
     bool up; /* answers connection attempts */
 };
 
@@ -91,6 +93,7 @@ struct sim_node {
     struct list_head link;
     char name[SIM_NAME_BYTES];
     uint32_t pid;
+    uint64_t start_ns;
     bool dead;
     bool doomed; /* to be killed at this instant */
     bool paused;

@@ -295,6 +295,45 @@ body_old(struct env *env)
     EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NO_HDL);
 }
 
+/* Any handle of the pool may have gone: those at work go on, and each is asked about before it is used again. */
+static void
+body_doubt(struct env *env)
+{
+    struct tgt_ids ids = ids_of(2);
+    struct tgt_stats st;
+    struct tgt_op op;
+    struct req a;
+
+    req_start(env, &a, 1, true);
+    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    tgt_op_end(&op);
+    ult_yield();
+    EXPECT_EQ(env->asked_nr, 2);
+    tgt_hdl_revoke(env->tgt, (struct uuid){{0xee}}, (struct uuid){{0}}); /* of another pool */
+    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    tgt_op_end(&op);
+    EXPECT_EQ(env->asked_nr, 2);
+    tgt_hdl_revoke(env->tgt, pool, (struct uuid){{0}});
+    tgt_stats_get(env->tgt, &st);
+    EXPECT_EQ(st.hdls_nr, 1); /* that in use */
+    ids = ids_of(1);
+    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    tgt_op_end(&op);
+    EXPECT_EQ(env->asked_nr, 3);
+    tgt_hdl_revoke(env->tgt, pool, (struct uuid){{0}});
+    env->is_revoked = true;
+    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NO_HDL);
+    req_end(&a);
+    EXPECT_OK(a.rc);
+    tgt_stats_get(env->tgt, &st);
+    EXPECT_EQ(st.hdls_nr, 0);
+}
+
+TEST_ON(tgt, all_handles_of_a_pool_are_asked_about_again, BACKEND_SIM)
+{
+    run(body_doubt);
+}
+
 TEST_ON(tgt, old_entries_are_asked_about_again, BACKEND_SIM)
 {
     run(body_old);
