@@ -770,7 +770,9 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
         }
         if (rc == -DER_INPROGRESS)
             continue;
-        /* In a full store space may still come back. */
+        /* In a full store space may still come back, also when collecting failed once. */
+        if (rc == -DER_NOSPACE && tries == 0)
+            vos_gc_retry(a->tgt);
         if (rc != -DER_NOSPACE || tries == VOS_APPLY_TRIES_NR_MAX || !space_wait(a))
             break;
     }

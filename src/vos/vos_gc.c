@@ -426,7 +426,7 @@ gc_main(void *arg)
         }
         tgt->gc_rc = gc_step(tgt);
         if (tgt->gc_rc != 0)
-            LOG_WARN("collector of destroyed containers stops: %s", err_name(tgt->gc_rc));
+            LOG_WARN("collector of destroyed containers pauses: %s", err_name(tgt->gc_rc));
         ult_cond_broadcast(&tgt->gc_moved);
         ult_yield();
     }
@@ -437,7 +437,15 @@ void
 vos_gc_kick(struct vos_tgt *tgt)
 {
     tgt->gc_has_work = true;
+    tgt->gc_rc = 0;
     ult_cond_signal(&tgt->gc_wake);
+}
+
+void
+vos_gc_retry(struct vos_tgt *tgt)
+{
+    if (tgt->gc_rc != 0 && bio_status(tgt->bio) == 0)
+        vos_gc_kick(tgt);
 }
 
 int
@@ -466,6 +474,7 @@ vos_gc_wait(struct vos_tgt *tgt)
 int
 vos_tgt_collect(struct vos_tgt *tgt)
 {
+    vos_gc_retry(tgt);
     while (vos_gc_wait(tgt)) {
     }
     return tgt->gc_rc != 0 ? tgt->gc_rc : vos_wait(tgt, bio_wal_last(tgt->bio));

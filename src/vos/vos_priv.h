@@ -364,6 +364,8 @@ void vos_req_unload(struct vos_pool *pool);
 CAIRN_MUST_CHECK int
 vos_gc_add(struct vos_tgt *tgt, struct vos_op *op, uint8_t tree_id, uint64_t rec);
 void vos_gc_kick(struct vos_tgt *tgt);
+/** A collector that gave up, for want of memory or for a page that could not be read, tries again. */
+void vos_gc_retry(struct vos_tgt *tgt);
 CAIRN_MUST_CHECK int vos_gc_start(struct vos_tgt *tgt);
 CAIRN_YIELDS void vos_gc_end(struct vos_tgt *tgt);
 /**
