@@ -4,7 +4,7 @@
  * some 50 us before a sleep on its descriptor. Each side has a thread on a CPU of its own, an endpoint, a domain and a queue. The settings
  * of rxm are those of the product (plat_linux_ofi_ep.c): what is measured is what Cairn adds.
  *
- *   pingpong  fi_send() there, fi_send() back
+ *   pingpong  fi_send() there, fi_send() back: 64 bytes each; 4,400 there, as an update of 4 KiB; 4,400 back, as a fetch
  *   pull      64 bytes there; the other side reads 1 MiB of the asker's memory with four fi_read() of 256 KiB; 64 bytes back
  *   push      64 bytes there; the other side sends 1 MiB in messages of 64 KiB; 64 bytes back
  */
@@ -27,12 +27,13 @@ enum {
     SPIN_NS = 50 * 1000 /* PLAT_LINUX_SPIN_NS */,
     RX_NR = 32,
     SMALL_BYTES = 64,
+    PAGE_BYTES = 4096 + 304, /* a value of 4 KiB, with head and keys */
     BULK_BYTES = 1 << 20,
     READ_BYTES = 256 << 10,
     PIECE_BYTES = 64 << 10,
 };
 
-enum kind { PINGPONG, PULL, PUSH };
+enum kind { PINGPONG, PAGE_THERE, PAGE_BACK, PULL, PUSH };
 
 struct side {
     struct fi_info *info;
@@ -208,7 +209,7 @@ answer(struct side *s)
         side_send(s, PIECE_BYTES);
         nr++;
     }
-    side_send(s, SMALL_BYTES);
+    side_send(s, s->kind == PAGE_BACK ? PAGE_BYTES : SMALL_BYTES);
     side_completed(s, nr);
 }
 
@@ -243,7 +244,7 @@ pin(pthread_t thread, bool is_last, const cpu_set_t *allowed)
 static void
 turn(struct side *s)
 {
-    side_send(s, SMALL_BYTES);
+    side_send(s, s->kind == PAGE_THERE ? PAGE_BYTES : SMALL_BYTES);
     side_recv(s, s->kind == PUSH ? 1 + BULK_BYTES / PIECE_BYTES : 1);
     side_completed(s, 1);
 }
@@ -297,6 +298,10 @@ BENCH(ofi_pingpong)
     settings();
     bench_put(&(struct bench_figure){
         .name = "raw.ofi_pingpong.64B", .unit = "us", .value = turns(PINGPONG, 30000)});
+    bench_put(&(struct bench_figure){
+        .name = "raw.ofi_there.4KiB", .unit = "us", .value = turns(PAGE_THERE, 30000)});
+    bench_put(&(struct bench_figure){
+        .name = "raw.ofi_back.4KiB", .unit = "us", .value = turns(PAGE_BACK, 30000)});
 }
 
 BENCH(ofi_bulk)

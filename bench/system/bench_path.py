@@ -80,6 +80,7 @@ def times(build, net, sizes):
         for size in sizes:
             for op in ("update", "fetch"):
                 for depth, nr in NR.items():
+                    nr = min(nr, (1 << 30) // size)
                     print(f"{net} {op} {size} depth {depth}: {path.client(op, size, depth, nr)}", flush=True)
 
 

@@ -5,7 +5,8 @@
  *
  * usage: CAIRN_BENCH_SYS=name [CAIRN_BENCH_ENGINE=pid] path_client update|fetch BYTES DEPTH NR
  *        CAIRN_BENCH_SYS=name path_client left BYTES NR
- * The pool is `tank`. Values have ten akeys to a dkey; those that are fetched are written first, which is not counted. A depth of 1 makes blocking calls. `left` posts
+ * The pool is `tank`. Values have ten akeys to a dkey; those that are fetched are written first, which is not counted; neither is a first pass of values of WARM_BYTES
+ * and more, whose space is used again. A depth of 1 makes blocking calls. `left` posts
  * NR updates and makes no call until all of them have completed: their callbacks tell when. Not within LEFT_S: exit status 1.
  */
 #include <dirent.h>
@@ -19,7 +20,14 @@
 
 #include <daos.h>
 
-enum { AKEYS_NR = 10, DEPTH_MAX = 64, BYTES_MAX = 1 << 20, NR_MAX = 10000000, LEFT_S = 30 };
+enum {
+    AKEYS_NR = 10,
+    DEPTH_MAX = 64,
+    BYTES_MAX = 1 << 20,
+    NR_MAX = 10000000,
+    LEFT_S = 30,
+    WARM_BYTES = 65536
+};
 
 struct slot {
     daos_event_t ev; /* first: the queue gives it back */
@@ -36,6 +44,7 @@ struct run {
     struct slot slots[DEPTH_MAX];
     uint32_t depth;
     size_t len;
+    char label[32];
     uint64_t *took_ns; /* of each request, in blocking calls */
 };
 
@@ -252,21 +261,58 @@ report(const struct run *run, uint64_t nr, struct used own[2], struct used engin
         (double)run->took_ns[nr - 1] / 1e3);
 }
 
+/* A container with an object in it. */
+static void
+object_open(struct run *run)
+{
+    daos_obj_id_t oid = {.lo = now_ns(CLOCK_REALTIME)};
+
+    snprintf(run->label, sizeof(run->label), "path.%lu", (unsigned long)oid.lo);
+    must(daos_cont_create_with_label(run->poh, run->label, NULL, NULL, NULL), "create");
+    must(daos_cont_open(run->poh, run->label, DAOS_COO_RW, &run->coh, NULL, NULL), "open");
+    must(daos_obj_generate_oid(run->coh, &oid, 0, OC_S1, 0, 0), "oid");
+    must(daos_obj_open(run->coh, oid, DAOS_OO_RW, &run->oh, NULL), "object");
+}
+
+static void
+object_close(struct run *run)
+{
+    must(daos_obj_close(run->oh, NULL), "close");
+    must(daos_cont_close(run->coh, NULL), "close");
+}
+
+static uint64_t
+space_free(struct run *run)
+{
+    daos_pool_info_t info = {.pi_bits = DPI_SPACE};
+
+    must(daos_pool_query(run->poh, NULL, &info, NULL, NULL), "query");
+    return info.pi_space.ps_space.s_free[DAOS_MEDIA_NVME];
+}
+
+/* Write and read everything, and destroy it: what is written next lies on space that was touched before. */
+static void
+warm(struct run *run, uint64_t nr)
+{
+    uint64_t free_bytes = space_free(run);
+
+    values(run, nr, 1);
+    values(run, nr, 0); /* the kernel moves pages about when they are first read */
+    object_close(run);
+    must(daos_cont_destroy(run->poh, run->label, 1, NULL), "destroy");
+    while (space_free(run) < free_bytes) {
+    }
+    object_open(run);
+}
+
 static void
 run_open(struct run *run)
 {
-    daos_obj_id_t oid = {.lo = now_ns(CLOCK_REALTIME)};
-    char label[32];
-
-    snprintf(label, sizeof(label), "path.%lu", (unsigned long)oid.lo);
     must(daos_init(), "init");
     must(daos_pool_connect("tank", getenv("CAIRN_BENCH_SYS"), DAOS_PC_RW, &run->poh, NULL, NULL),
         "connect");
-    must(daos_cont_create_with_label(run->poh, label, NULL, NULL, NULL), "create");
-    must(daos_cont_open(run->poh, label, DAOS_COO_RW, &run->coh, NULL, NULL), "open");
     must(daos_eq_create(&run->eq), "queue");
-    must(daos_obj_generate_oid(run->coh, &oid, 0, OC_S1, 0, 0), "oid");
-    must(daos_obj_open(run->coh, oid, DAOS_OO_RW, &run->oh, NULL), "object");
+    object_open(run);
     for (uint32_t i = 0; i < run->depth; i++) {
         run->slots[i].value = malloc(run->len);
         must(run->slots[i].value == NULL, "memory");
@@ -284,9 +330,8 @@ run_close(struct run *run)
             must(daos_event_fini(&run->slots[i].ev), "event");
         free(run->slots[i].value);
     }
-    must(daos_obj_close(run->oh, NULL), "close");
+    object_close(run);
     must(daos_eq_destroy(run->eq, 0), "queue");
-    must(daos_cont_close(run->coh, NULL), "close");
     must(daos_pool_disconnect(run->poh, NULL), "disconnect");
     must(daos_fini(), "fini");
 }
@@ -328,6 +373,8 @@ main(int argc, char **argv)
         left_behind(run);
         goto out;
     }
+    if (run->len >= WARM_BYTES)
+        warm(run, nr);
     if (!is_update)
         values(run, nr, 1);
     engine[0] = used_engine(engine_pid);
