@@ -120,16 +120,35 @@ apply(struct tgt_op *op, struct rpc_req *req, const struct vos_apply_args *args,
     return 0;
 }
 
+/* Where a part has landed. */
+struct landing {
+    struct vos_ahead *ahead;
+    uint32_t place;
+};
+
+static void
+landed(void *arg, size_t off, size_t len)
+{
+    struct landing *l = arg;
+
+    vos_ahead_landed(l->ahead, l->place, off, len);
+}
+
+/* Nobody below compares what comes: apply() does, with data_crc (RPC-14). `ahead` may be NULL. */
 static int
-pull(struct rpc_req *req, const struct iov *places, uint32_t nr)
+pull(struct rpc_req *req, const struct iov *places, uint32_t nr, struct vos_ahead *ahead)
 {
     const struct proto_obj_apply_req *in = req->body;
+    struct landing l = {.ahead = ahead};
     uint64_t off = 0;
     int rc = 0;
 
-    for (uint32_t i = 0; rc == 0 && i < nr; i++) {
-        rc = rpc_bulk_pull(req, &in->bulk, off, places[i].buf, places[i].len);
-        off += places[i].len;
+    for (l.place = 0; rc == 0 && l.place < nr; l.place++) {
+        const struct iov *place = &places[l.place];
+
+        rc = rpc_bulk_pull_whole(
+            req, &in->bulk, off, place->buf, place->len, ahead == NULL ? NULL : landed, &l);
+        off += place->len;
     }
     return rc;
 }
@@ -154,7 +173,7 @@ apply_buffered(
     int rc = bio_buf_get(tgt_bio(tgt), place.len, &place.buf);
 
     if (rc == 0)
-        rc = pull(req, &place, 1);
+        rc = pull(req, &place, 1, NULL);
     if (rc == 0)
         rc = mods_build(req, place.buf, args);
     if (rc == 0)
@@ -173,7 +192,7 @@ apply_ahead(struct tgt_op *op, struct rpc_req *req, const struct vos_apply_args 
 
     CAIRN_PROBE("objsrv.apply.ahead");
     places = vos_ahead_places(args->ahead, &nr);
-    rc = pull(req, places, nr);
+    rc = pull(req, places, nr, args->ahead);
     return rc != 0 ? rc : apply(op, req, args, vos_ahead_sum(args->ahead), rep);
 }
 

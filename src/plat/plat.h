@@ -111,6 +111,7 @@ struct net_tx {
  */
 struct net_read {
     struct iov dst;
+    uint64_t off; /* bytes beyond `where` */
     void (*done)(struct net_read *rd, int rc);
     uint64_t priv[10];
 };
@@ -170,6 +171,7 @@ struct net_ops {
     /* `where` is hostile. Errors: NOSYS not from this peer; UNREACH it is down. With an error done() is not called. */
     int (*read)(struct net_peer *peer, struct net_read *rd, const uint8_t where[NET_WHERE_BYTES]);
     uint32_t read_bytes_min; /* less comes faster in a message */
+    bool may_read_late; /* a read of what was revoked fails or sees other bytes, and costs nothing else */
 };
 
 /* ---- processes ------------------------------------------------------------------------------------------------------ */

@@ -48,6 +48,7 @@ enum {
     RPC_BODY_BYTES_MAX = NET_PAYLOAD_BYTES_MAX, /* one encoded request or reply */
     RPC_ARENA_BYTES_MAX = 64 << 20, /* of one request: arrays, the handler's memory, the reply */
     RPC_BULK_CHUNK_BYTES = 256 * 1024,
+    RPC_BULK_PART_BYTES = 128 * 1024, /* chunks of reads without the client's help: half a cache */
     RPC_BULK_WINDOW_NR = 4, /* chunks of one pull or push in flight */
     RPC_BULK_SERVE_NR_MAX = 16, /* chunks that a client sends to one server at a time; more wait */
     RPC_TAG_SYSTEM = 0, /* tag 1 + i: target i */
@@ -150,6 +151,8 @@ struct rpc_call_opts {
     uint32_t map_ver;
     struct uuid pool, pool_hdl, cont_hdl;
     struct arena *arena; /* holds arrays and bytes of the reply; required where ret_rep is given */
+    /* A region that the request names and the server will pull as a whole: told where it lies, it need not ask. May be NULL. */
+    struct rpc_bulk *bulk;
 };
 
 struct rpc_call_info {
@@ -200,6 +203,15 @@ CAIRN_YIELDS void rpc_bulk_free(struct rpc_bulk *bulk);
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_pull(
     struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len);
+/**
+ * The same for a caller who compares a checksum over all that he pulls for himself (MS-4): nobody else does, and bytes of a region that was given up
+ * meanwhile may be among them (RPC-12). `landed` (may be NULL) is told of each part of buf once, in the loop, when its bytes are there to stay and in the cache; parts
+ * end at the end or at multiples of RPC_BULK_PART_BYTES and come in any order. It does not wait.
+ */
+typedef void (*rpc_landed_fn)(void *arg, size_t off, size_t len);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+rpc_bulk_pull_whole(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf,
+    size_t len, rpc_landed_fn landed, void *arg);
 CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_bulk_push(
     struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len);
 
@@ -230,6 +242,7 @@ struct rpc_stats {
     uint64_t refused_nr; /* messages refused or dropped: system, incarnation, version, operation, load */
     uint64_t bulk_bytes; /* pulled and pushed as a server */
     uint64_t direct_bytes; /* of those, read by the transport from the client's memory (MS-3) */
+    uint64_t hinted_bytes; /* of those, without having asked where */
     uint64_t direct_failed_nr; /* chunks that had to be streamed after all */
     uint32_t inflight_nr, running_nr;
     uint32_t conns_nr, msgs_nr; /* now: connections, messages on their way out */

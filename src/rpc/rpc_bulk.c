@@ -6,6 +6,7 @@
  *      pull   -- GET xfer, part --->  checks; sends the part straight from the region
  *             <-- DATA, payload ----  place() puts it straight into the handler's buffer
  *             <-- HERE, where ------  instead, where the transport reads memory: it reads the part, whose checksum came along
+ *             <-- HERE, where ------  unasked, right after the request: then there is no GET (RPC-14)
  *      push   -- PUT, payload ----->  place() puts it straight into the region
  *             -- TAKE, where ------>  instead, where the client said that its transport reads memory: it reads the part into its region
  *             <-- DONE, rc ---------  (also the answer to a GET that is refused)
@@ -18,6 +19,8 @@
  *          be gone by now, or the process). Any failure makes that chunk a stream, a refusal of the transport all later ones of its
  *          connection. Nothing is ever written into a client's memory but by the client: what is pushed it reads itself, and believes with the
  *          checksum that the server sent; when it can't, it says so, and that chunk comes as a stream.
+ *   RPC-14 Only who compares the whole for himself (rpc_bulk_pull_whole) is given bytes that no checksum of their part came with, or that were read where the
+ *          client said unasked: the region may be gone since, and what is read there then is for that comparison to find.
  */
 #include <stdlib.h>
 
@@ -43,6 +46,8 @@ struct rpc_chunk {
     bool is_placed;
     bool is_direct; /* may be answered with HERE; of a push: TAKE */
     bool is_reading;
+    bool is_unsummed; /* what is read now has no checksum to compare with */
+    bool is_hinted; /* it is read where the client said unasked */
     uint32_t here_crc;
     struct net_read rd;
     struct rpc_msg *tx; /* a PUT that the transport has */
@@ -55,6 +60,10 @@ struct rpc_bulk_op {
     struct rpc_run *run;
     const struct proto_bulk *desc;
     bool is_push;
+    bool is_whole; /* RPC-14 */
+    rpc_landed_fn landed; /* NULL: nobody is told */
+    void *landed_arg;
+    const uint8_t *buf; /* where the first byte goes */
     bool is_take; /* the client reads by itself */
     uint32_t active_nr;
     int rc;
@@ -316,34 +325,50 @@ region_mem(struct rpc_conn *conn, struct rpc_bulk *bulk, const uint8_t *piece, u
 
 /* ---- the client's side ---------------------------------------------------------------------------------------------- */
 
-/* Answer with HERE. False: the data must be sent. */
+/* Tell where this part lies. False: that cannot be. */
 static bool
-here_send(
-    struct rpc_conn *conn, const struct rpc_get *get, struct rpc_bulk *bulk, const uint8_t *piece)
+here_send(struct rpc_conn *conn, uint64_t call, const struct rpc_bulk_body *body, bool is_whole,
+    struct rpc_bulk *bulk, const uint8_t *piece)
 {
     const struct net_ops *ops = conn->net->ops;
     struct rpc_head head = {.kind = RPC_KIND_BULK_HERE,
-        .call = get->call,
-        .hdr = {.dst_incarnation = conn->peer_incarnation, .hint_rank = RPC_RANK_NONE}};
+        .call = call,
+        .hdr = {.flags = is_whole ? RPC_FLAG_WHOLE : 0,
+            .dst_incarnation = conn->peer_incarnation,
+            .hint_rank = RPC_RANK_NONE}};
     struct rpc_bulk_here here = {.crc = 0};
     struct rpc_mem *mem;
     struct rpc_msg *msg;
 
-    if (!get->is_direct || piece == NULL || ops->mem_offer == NULL)
+    if (piece == NULL || ops->mem_offer == NULL)
         return false;
-    mem = region_mem(conn, bulk, piece, get->body.len);
+    mem = region_mem(conn, bulk, piece, body->len);
     if (mem == NULL ||
         !ops->mem_where(mem->mem, conn->peer, (size_t)(piece - (uint8_t *)mem->buf.buf), here.where))
         return false;
     msg = rpc_msg_create(conn->ctx, RPC_BULK_HERE_BYTES);
     if (msg == NULL)
         return false;
-    here.crc = crc32c(0, piece, get->body.len);
-    rpc_bulk_body_encode(&get->body, rpc_msg_body(msg));
+    if (!is_whole) {
+        here.crc = crc32c(0, piece, body->len);
+    }
+    rpc_bulk_body_encode(body, rpc_msg_body(msg));
     rpc_bulk_here_encode(&here, rpc_msg_body(msg));
     rpc_msg_seal(conn->ctx, msg, &head, RPC_BULK_HERE_BYTES);
     rpc_msg_send(conn, msg);
     return true;
+}
+
+void
+rpc_bulk_here_send(struct rpc_bulk *bulk, struct rpc_conn *conn, uint64_t call)
+{
+    struct rpc_bulk_body body = {
+        .id = bulk->id, .key = bulk->key, .off = 0, .len = (uint32_t)bulk->len};
+
+    if (!conn->net->ops->may_read_late || (bulk->perm & RPC_BULK_READ) == 0 ||
+        bulk->len < conn->net->ops->read_bytes_min || bulk->len > UINT32_MAX)
+        return;
+    CAIRN_IGNORE(here_send(conn, call, &body, true, bulk, region_piece(bulk, 0, body.len)));
 }
 
 static int
@@ -363,7 +388,7 @@ get_serve(struct rpc_conn *conn, const struct rpc_get *get)
     if (rc != 0)
         return rc;
     data = region_piece(bulk, body->off, body->len);
-    if (here_send(conn, get, bulk, data))
+    if (get->is_direct && here_send(conn, get->call, body, get->is_whole, bulk, data))
         return 0;
     msg = rpc_msg_create(ctx, RPC_BULK_BODY_BYTES);
     if (msg == NULL)
@@ -382,7 +407,11 @@ get_serve(struct rpc_conn *conn, const struct rpc_get *get)
         msg->xfer = body->xfer;
         list_add_tail(&msg->bulk_link, &bulk->msgs);
     }
-    head.payload_crc = crc32c(0, data, body->len);
+    if (get->is_whole) {
+        head.hdr.flags = RPC_FLAG_WHOLE;
+    } else {
+        head.payload_crc = crc32c(0, data, body->len);
+    }
     rpc_msg_seal(ctx, msg, &head, RPC_BULK_BODY_BYTES);
     if (msg->bulk == NULL) {
         msg->payload_copy = data;
@@ -423,6 +452,7 @@ on_get(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk
     }
     get->call = head->call;
     get->is_direct = (head->hdr.flags & RPC_FLAG_DIRECT) != 0;
+    get->is_whole = (head->hdr.flags & RPC_FLAG_WHOLE) != 0;
     get->body = *body;
     list_add_tail(&get->link, &conn->gets);
     conn->gets_nr++;
@@ -592,6 +622,10 @@ chunk_answer(struct rpc_chunk *chunk, int rc)
         ult_cond_signal(&chunk->op->cond);
     } else if (rc == 0) {
         chunk->conn->ctx->stats.bulk_bytes += chunk->len;
+        if (chunk->op->landed != NULL && chunk->op->rc == 0) {
+            chunk->op->landed(
+                chunk->op->landed_arg, (size_t)(chunk->buf - chunk->op->buf), chunk->len);
+        }
     }
     chunk_settle(chunk);
 }
@@ -601,13 +635,15 @@ on_data(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bul
     const void *payload)
 {
     struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
+    bool is_unsummed;
     int rc = 0;
 
     if (chunk == NULL || chunk->is_answered || chunk->op->is_push)
         return; /* given up, or a duplicate */
+    is_unsummed = chunk->op->is_whole && (head->hdr.flags & RPC_FLAG_WHOLE) != 0;
     if (payload == NULL || head->payload_len != chunk->len) {
         rc = CAIRN_ERR(PROTO);
-    } else if (crc32c(0, payload, chunk->len) != head->payload_crc) {
+    } else if (!is_unsummed && crc32c(0, payload, chunk->len) != head->payload_crc) {
         rc = CAIRN_ERR(CSUM);
     } else if (payload != chunk->buf) {
         memcpy(chunk->buf, payload, chunk->len);
@@ -625,6 +661,7 @@ chunk_stream(struct rpc_chunk *chunk)
 
     CAIRN_PROBE("rpc.bulk.direct_failed");
     chunk->is_direct = false;
+    chunk->is_hinted = false;
     mem_drop(chunk);
     chunk->conn->ctx->stats.direct_failed_nr++;
     rc = chunk_send(chunk);
@@ -662,32 +699,58 @@ on_read(struct net_read *rd, int rc)
     }
     if (chunk->is_answered) { /* given up meanwhile */
         chunk_settle(chunk);
-    } else if (rc == 0 && crc32c(0, chunk->buf, chunk->len) == chunk->here_crc) {
+    } else if (rc == 0 &&
+        (chunk->is_unsummed || crc32c(0, chunk->buf, chunk->len) == chunk->here_crc)) {
         chunk->conn->ctx->stats.direct_bytes += chunk->len;
+        chunk->conn->ctx->stats.hinted_bytes += chunk->is_hinted ? chunk->len : 0;
         chunk_answer(chunk, 0);
     } else {
         chunk_stream(chunk);
     }
 }
 
+/* Have the transport read it, there and so many bytes further. */
 static void
-on_here(struct rpc_conn *conn, const struct rpc_bulk_body *body, const struct rpc_bulk_here *here)
+chunk_read(struct rpc_chunk *chunk, const uint8_t *where, uint64_t off)
 {
-    struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
+    struct rpc_conn *conn = chunk->conn;
     int rc;
 
-    if (chunk == NULL || chunk->is_answered || !chunk->is_direct || chunk->is_reading)
-        return;
-    chunk->here_crc = here->crc;
     chunk->rd.dst = (struct iov){chunk->buf, chunk->len};
+    chunk->rd.off = off;
     chunk->rd.done = on_read;
     chunk->is_reading = true;
-    rc = conn->net->ops->read(conn->peer, &chunk->rd, here->where);
+    rc = conn->net->ops->read(conn->peer, &chunk->rd, where);
     if (rc == 0)
         return;
     chunk->is_reading = false;
     conn->is_direct_off = conn->is_direct_off || rc == -DER_NOSYS;
     chunk_stream(chunk);
+}
+
+static void
+on_here(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
+    const struct rpc_bulk_here *here)
+{
+    struct rpc_chunk *chunk = chunk_find(conn, body->xfer);
+    struct rpc_run *run;
+
+    if (body->xfer == 0) { /* unasked: for when its request pulls */
+        run = rpc_serve_run_find(conn, head->call);
+        if (run != NULL && body->off == 0) {
+            run->here.id = body->id;
+            run->here.key = body->key;
+            run->here.len = body->len;
+            memcpy(run->here.where, here->where, NET_WHERE_BYTES);
+        }
+        return;
+    }
+    if (chunk == NULL || chunk->is_answered || chunk->op->is_push || !chunk->is_direct ||
+        chunk->is_reading)
+        return;
+    chunk->here_crc = here->crc;
+    chunk->is_unsummed = chunk->op->is_whole && (head->hdr.flags & RPC_FLAG_WHOLE) != 0;
+    chunk_read(chunk, here->where, 0);
 }
 
 /* ---- what connections tell ------------------------------------------------------------------------------------------ */
@@ -765,7 +828,7 @@ rpc_bulk_on_msg(struct rpc_conn *conn, const struct rpc_head *head,
             conn->ctx->stats.bad_crc_nr++;
             rpc_conn_close(conn);
         } else if (head->kind == RPC_KIND_BULK_HERE) {
-            on_here(conn, body, &here);
+            on_here(conn, head, body, &here);
         } else {
             on_take(conn, head, body, &here);
         }
@@ -868,7 +931,8 @@ chunk_send(struct rpc_chunk *chunk)
         chunk->tx = msg;
         break;
     default:
-        head.hdr.flags = chunk->is_direct ? RPC_FLAG_DIRECT : 0;
+        head.hdr.flags = (uint16_t)((chunk->is_direct ? RPC_FLAG_DIRECT : 0) |
+            (op->is_whole ? RPC_FLAG_WHOLE : 0));
         break;
     }
     rpc_msg_seal(conn->ctx, msg, &head, body_len);
@@ -879,6 +943,20 @@ chunk_send(struct rpc_chunk *chunk)
     return 0;
 }
 
+/* Where the asker said that its region lies, if that is the one and the part is in it (RPC-14); else NULL. */
+static const uint8_t *
+pull_hint(const struct rpc_bulk_op *op, uint64_t off, size_t len)
+{
+    const struct rpc_run *run = op->run;
+
+    if (!op->is_whole || run->here.id == 0 || run->here.id != op->desc->id ||
+        run->here.key != op->desc->key || run->conn == NULL || run->conn->is_direct_off)
+        return NULL;
+    if (!run->conn->net->ops->may_read_late || off > run->here.len || len > run->here.len - off)
+        return NULL;
+    return run->here.where;
+}
+
 /* There is room for one more in the window. */
 static int
 chunk_start(struct rpc_bulk_op *op, uint64_t off, uint8_t *buf, size_t len, uint32_t crc)
@@ -886,6 +964,7 @@ chunk_start(struct rpc_bulk_op *op, uint64_t off, uint8_t *buf, size_t len, uint
     struct rpc_conn *conn = op->run->conn;
     struct rpc_ctx *ctx = op->run->pub.ctx;
     struct rpc_chunk *chunk = op->chunks;
+    const uint8_t *where = pull_hint(op, off, len);
 
     if (conn == NULL || conn->state != RPC_CONN_UP)
         return CAIRN_ERR(UNREACH);
@@ -908,7 +987,12 @@ chunk_start(struct rpc_bulk_op *op, uint64_t off, uint8_t *buf, size_t len, uint
     op->active_nr++;
     list_add_tail(&chunk->conn_link, &conn->chunks);
     hmap_insert(&ctx->chunks, &chunk->id_link, hash_mix64(chunk->xfer));
-    return chunk_send(chunk);
+    if (where == NULL)
+        return chunk_send(chunk);
+    chunk->is_unsummed = true;
+    chunk->is_hinted = true;
+    chunk_read(chunk, where, off);
+    return 0;
 }
 
 /* Give up what is in flight, and wait until no chunk's memory is touched any more (RPC-10). */
@@ -1011,12 +1095,21 @@ op_flush(struct rpc_bulk_op *op)
     return op->rc;
 }
 
+/* What to do with it all. */
+struct bulk_how {
+    bool is_push, is_whole;
+    rpc_landed_fn landed;
+    void *arg;
+};
+
 static int
 bulk_move(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len,
-    bool is_push)
+    const struct bulk_how *how)
 {
     struct rpc_bulk_op op;
+    bool is_push = how->is_push;
     uint8_t *at = buf;
+    size_t n_max;
     int rc;
 
     if (desc->id == 0 || off > desc->len || len > desc->len - off)
@@ -1024,8 +1117,13 @@ bulk_move(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void
     if (len == 0)
         return 0;
     rc = op_begin(&op, req, desc, is_push);
+    op.is_whole = how->is_whole;
+    op.landed = how->landed;
+    op.landed_arg = how->arg;
+    op.buf = buf;
+    n_max = pull_hint(&op, off, len) != NULL ? RPC_BULK_PART_BYTES : RPC_BULK_CHUNK_BYTES;
     while (rc == 0 && len > 0) {
-        size_t n = MIN(len, (size_t)RPC_BULK_CHUNK_BYTES);
+        size_t n = MIN(len, n_max);
 
         rc = op_part(&op, off, at, n, is_push ? crc32c(0, at, n) : 0);
         off += n;
@@ -1040,14 +1138,23 @@ bulk_move(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void
 int
 rpc_bulk_pull(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf, size_t len)
 {
-    return bulk_move(req, desc, off, buf, len, false);
+    return bulk_move(req, desc, off, buf, len, &(struct bulk_how){.is_push = false});
+}
+
+int
+rpc_bulk_pull_whole(struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, void *buf,
+    size_t len, rpc_landed_fn landed, void *arg)
+{
+    return bulk_move(req, desc, off, buf, len,
+        &(struct bulk_how){.is_whole = true, .landed = landed, .arg = arg});
 }
 
 int
 rpc_bulk_push(
     struct rpc_req *req, const struct proto_bulk *desc, uint64_t off, const void *buf, size_t len)
 {
-    return bulk_move(req, desc, off, (void *)(uintptr_t)buf, len, true);
+    return bulk_move(
+        req, desc, off, (void *)(uintptr_t)buf, len, &(struct bulk_how){.is_push = true});
 }
 
 /* ---- pushes in parts ------------------------------------------------------------------------------------------------ */

@@ -136,6 +136,10 @@ struct rpc_run {
     struct list_head conn_link;
     struct rpc_conn *conn; /* who asked last; holds a reference; NULL: gone */
     uint64_t call; /* its number there */
+    struct { /* where the asker says that its region lies (RPC-14); id 0: nothing was said */
+        uint64_t id, key, len;
+        uint8_t where[NET_WHERE_BYTES];
+    } here;
     const struct rpc_handler *handler;
     const struct proto_op *op;
     void *body;
@@ -146,7 +150,7 @@ struct rpc_run {
 struct rpc_get {
     struct list_head link;
     uint64_t call;
-    bool is_direct;
+    bool is_direct, is_whole;
     struct rpc_bulk_body body;
 };
 
@@ -268,6 +272,8 @@ struct rpc_call *rpc_call_find(struct rpc_conn *conn, uint64_t id);
 /** What is wrong with a message before anything of it is believed: 0, PROTO, MISMATCH, STALE (RPC-1). */
 int rpc_serve_check(struct rpc_ctx *ctx, const struct rpc_head *head);
 void rpc_serve_on_request(struct rpc_conn *conn, const struct rpc_head *head, const void *body);
+/** The request of that number that came over this connection and runs, or NULL. */
+struct rpc_run *rpc_serve_run_find(struct rpc_conn *conn, uint64_t call);
 /** Tell the asker that no handler will see its request. */
 void rpc_serve_refuse(struct rpc_conn *conn, const struct rpc_head *head, int rc);
 void rpc_serve_conn_down(struct rpc_conn *conn);
@@ -285,6 +291,8 @@ void rpc_bulk_msg_done(struct rpc_msg *msg); /* a message with bulk, chunk or is
 void rpc_bulk_conn_down(struct rpc_conn *conn);
 void rpc_bulk_stop(struct rpc_ctx *ctx); /* wake pulls and pushes: the context ends */
 void rpc_bulk_unplace(struct rpc_conn *conn);
+/** Right after a request that names the region: tell where it lies, if the transport can read there and it is one piece. */
+void rpc_bulk_here_send(struct rpc_bulk *bulk, struct rpc_conn *conn, uint64_t call);
 
 static inline uint64_t
 rpc_now_ns(struct rpc_ctx *ctx)

@@ -93,11 +93,26 @@ run_set_asker(struct rpc_run *run, struct rpc_conn *conn, uint64_t call)
     }
     run->conn = conn;
     run->call = call;
+    run->here.id = 0; /* that was the one before */
     if (conn != NULL) {
         rpc_conn_ref(conn);
         list_add_tail(&run->conn_link, &conn->reqs);
         conn->reqs_nr++;
     }
+}
+
+struct rpc_run *
+rpc_serve_run_find(struct rpc_conn *conn, uint64_t call)
+{
+    struct list_head *link;
+
+    for (link = conn->reqs.prev; link != &conn->reqs; link = link->prev) { /* the newest first */
+        struct rpc_run *run = CAIRN_CONTAINER_OF(link, struct rpc_run, conn_link);
+
+        if (run->call == call)
+            return run;
+    }
+    return NULL;
 }
 
 /* A resend of what runs already: its answer will go to the new asker. */

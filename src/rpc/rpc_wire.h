@@ -29,7 +29,7 @@ enum rpc_kind {
     RPC_KIND_BULK_DATA = 4, /* client -> server: here it is (payload) */
     RPC_KIND_BULK_PUT = 5, /* server -> client: put this (payload) into your region */
     RPC_KIND_BULK_DONE = 6, /* client -> server: PUT or TAKE done, or GET, PUT or TAKE refused */
-    RPC_KIND_BULK_HERE = 7, /* client -> server: read it yourself, here */
+    RPC_KIND_BULK_HERE = 7, /* client -> server: read it yourself, here; xfer 0: nobody asked */
     RPC_KIND_BULK_TAKE = 8, /* server -> client: read this into your region, here */
 };
 
@@ -38,6 +38,7 @@ enum rpc_flag {
     RPC_FLAG_BODY_OUTSIDE = 1 << 1, /* the body is the payload: too long to follow the head */
     RPC_FLAG_DIRECT =
         1 << 2, /* of GET: HERE will do as well as DATA; of a request: TAKE as well as PUT */
+    RPC_FLAG_WHOLE = 1 << 3, /* of GET: no checksum is asked for; of DATA and HERE: none came */
 };
 
 struct rpc_head {

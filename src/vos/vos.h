@@ -210,6 +210,8 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_ahead_get(
     struct vos_cont *cont, const struct vos_apply_args *args, struct vos_ahead **ret_ahead);
 const struct iov *vos_ahead_places(const struct vos_ahead *ahead, uint32_t *ret_nr);
+/** These bytes of a place are there and stay what they are: a good moment to look at them. Where it is not told, in any order or not at all, vos_ahead_sum() does. */
+void vos_ahead_landed(struct vos_ahead *ahead, uint32_t place, uint64_t off, uint64_t len);
 /** CRC32C of all bytes in the places, in order. */
 uint32_t vos_ahead_sum(struct vos_ahead *ahead);
 void vos_ahead_free(struct vos_ahead *ahead); /* NULL-safe */

@@ -355,6 +355,27 @@ vos_ahead_places(const struct vos_ahead *ah, uint32_t *ret_nr)
     return ah->places;
 }
 
+/* The checksums of the chunks up to there. */
+static void
+big_sum(struct vos_big *big, uint64_t end)
+{
+    uint64_t off = big->summed_bytes;
+
+    big->crc = crc32c_combine(big->crc,
+        csums_fill(big->csums + off / VOS_CSUM_CHUNK_BYTES, big->data + off, end - off), end - off);
+    big->summed_bytes = end;
+}
+
+void
+vos_ahead_landed(struct vos_ahead *ah, uint32_t place, uint64_t off, uint64_t len)
+{
+    struct vos_big *big = &ah->bigs.bigs[place];
+
+    CAIRN_ASSERT(place < ah->bigs.nr && off <= big->len && len <= big->len - off);
+    if (off == big->summed_bytes && (len % VOS_CSUM_CHUNK_BYTES == 0 || off + len == big->len))
+        big_sum(big, off + len);
+}
+
 uint32_t
 vos_ahead_sum(struct vos_ahead *ah)
 {
@@ -363,7 +384,9 @@ vos_ahead_sum(struct vos_ahead *ah)
     for (uint32_t i = 0; i < ah->bigs.nr; i++) {
         struct vos_big *big = &ah->bigs.bigs[i];
 
-        crc = crc32c_combine(crc, csums_fill(big->csums, big->data, big->len), big->len);
+        if (big->summed_bytes < big->len)
+            big_sum(big, big->len);
+        crc = crc32c_combine(crc, big->crc, big->len);
         big->is_summed = true;
     }
     return crc;

@@ -232,6 +232,8 @@ struct vos_big {
     uint32_t *csums; /* of its chunks */
     const uint8_t *data;
     uint64_t len;
+    uint64_t summed_bytes; /* chunks with a checksum, from the first on */
+    uint32_t crc; /* of these bytes */
     bool is_in_place; /* data is the extent itself */
     bool is_summed;
 };

@@ -228,6 +228,7 @@ struct client_call {
     uint32_t map_ver;
     struct uuid pool, pool_hdl, cont_hdl;
     uint64_t timeout_ns; /* less than that of the client; 0: that */
+    struct rpc_bulk *bulk; /* which the request names and the server will pull as a whole; NULL: none */
     bool follow_leader; /* NOTLEADER: go on with the hint */
     /* out */
     uint32_t rep_map_ver;

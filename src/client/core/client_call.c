@@ -68,6 +68,7 @@ client_call(struct daos_client *client, struct client_call *call)
         .pool_hdl = call->pool_hdl,
         .cont_hdl = call->cont_hdl,
         .arena = call->arena,
+        .bulk = call->bulk,
     };
     uint32_t slot = UINT32_MAX;
     int rc;

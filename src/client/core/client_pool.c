@@ -304,11 +304,19 @@ int
 client_tgt_call(struct client_cont *cont, uint32_t tgt_id, uint16_t opcode, const void *req,
     void *rep, struct arena *arena)
 {
+    return client_tgt_call_bulk(cont, tgt_id, opcode, req, NULL, rep, arena);
+}
+
+int
+client_tgt_call_bulk(struct client_cont *cont, uint32_t tgt_id, uint16_t opcode, const void *req,
+    struct rpc_bulk *bulk, void *rep, struct arena *arena)
+{
     struct client_pool *pool = cont->pool;
     const struct poolmap_tgt *tgt = poolmap_tgt_at(pool->map, tgt_id);
     struct client_call call = {
         .opcode = opcode,
         .req = req,
+        .bulk = bulk,
         .rep = rep,
         .arena = arena,
         .pool = pool->uuid,

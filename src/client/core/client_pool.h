@@ -90,5 +90,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int client_pool_refresh(struct client_pool *pool);
 /** To a target of the pool: fills in handles, map version and endpoint. STALE means that the map was refreshed: compute the layout anew and call again. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int client_tgt_call(struct client_cont *cont, uint32_t tgt_id,
     uint16_t opcode, const void *req, void *rep, struct arena *arena);
+/** The same with a region (may be NULL) that the request names and the target will pull as a whole. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int client_tgt_call_bulk(struct client_cont *cont, uint32_t tgt_id,
+    uint16_t opcode, const void *req, struct rpc_bulk *bulk, void *rep, struct arena *arena);
 
 #endif

@@ -262,7 +262,7 @@ mod_send(struct io *io, struct proto_mod *mod, uint32_t tgt_id)
         req.data.len = sgl_copy_out(&io->data, 0, req.data.buf, io->data_bytes);
         req.data_crc = crc32c(0, req.data.buf, req.data.len); /* of the copy, which nobody changes */
     }
-    rc = client_tgt_call(io->obj->cont, tgt_id, PROTO_OBJ_APPLY, &req, &rep, &arena);
+    rc = client_tgt_call_bulk(io->obj->cont, tgt_id, PROTO_OBJ_APPLY, &req, bulk, &rep, &arena);
 out:
     rpc_bulk_free(bulk);
     arena_fini(&arena);

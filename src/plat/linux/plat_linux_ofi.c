@@ -1435,7 +1435,7 @@ ofi_read(struct net_peer *peer, struct net_read *rd, const uint8_t where[NET_WHE
 
     if (peer->state != OFI_UP)
         return CAIRN_ERR(UNREACH);
-    ord->at = le64_get(where);
+    ord->at = le64_get(where) + rd->off;
     ord->key = le64_get(where + 8);
     ord->peer = peer;
     ord->rd = NULL;

@@ -16,7 +16,8 @@
  *
  *   SOCK-5  Reads of a peer's memory (MS-3) go only over AF_UNIX, only to the process that the kernel names for the connection, with our
  *           own user id, and each reads a nonce of the peer's along with the data, in one call: another process at that number, or another
- *           program in it, does not have it there. Whatever fails, this connection is not read from again. Nothing is ever written.
+ *           program in it, does not have it there. Where that fails, this connection is not read from again; memory that is gone by now is
+ *           NONEXIST, and the next read another matter. Nothing is ever written.
  *
  * Dead peers: a process that dies closes its sockets, which shows at once. A host that dies shows by keep-alive and user timeout, at
  * most SOCK_DEAD_S. A connection to oneself (loopback may join a socket to its own port when nobody listens) is refused.
@@ -53,7 +54,8 @@ enum {
     SOCK_PEERS_MAX = 4096, /* of one endpoint; further ones are turned away */
     SOCK_DEAD_S = 20,
     SOCK_SYN_NR = 3, /* some 15 s to connect */
-    SOCK_READ_MEM_BYTES_MAX = 4 << 20, /* of one peer's memory in one poll */
+    SOCK_READ_MEM_BYTES_MAX =
+        256 << 10, /* of one peer's memory in one poll: then what was made of it leaves */
     SOCK_NONCE_BYTES = 16,
     SOCK_READ_BYTES_MIN = 64 << 10, /* as measured: docs/performance.md */
     SOCK_RETRIES_MAX = 2000, /* of a connect to a full AF_UNIX backlog, 1 ms apart */
@@ -530,8 +532,10 @@ mem_read(struct net_peer *peer, const struct sock_read *srd, const struct iov *d
 
     peer->net->loop->stats.calls_nr++;
     n = process_vm_readv(peer->mem_pid, here, 2, there, 2, 0);
-    if (n == (ssize_t)(sizeof(nonce) + dst->len) && memcmp(nonce, srd->nonce, sizeof(nonce)) == 0)
-        return 0;
+    if (n >= (ssize_t)sizeof(nonce) && memcmp(nonce, srd->nonce, sizeof(nonce)) == 0) {
+        return n == (ssize_t)(sizeof(nonce) + dst->len) ? 0
+                                                        : CAIRN_ERR(NONEXIST); /* unmapped by now */
+    }
     peer->mem_pid = -1;
     return CAIRN_ERR(NO_PERM);
 }
@@ -946,7 +950,7 @@ sock_read(struct net_peer *peer, struct net_read *rd, const uint8_t where[NET_WH
         return -(int)DER_NOSYS;
     srd->nonce_at = le64_get(where);
     memcpy(srd->nonce, where + 8, SOCK_NONCE_BYTES);
-    srd->at = le64_get(where + 24);
+    srd->at = le64_get(where + 24) + rd->off;
     list_add_tail(&srd->link, &peer->reads);
     loop_task_add(peer->net->loop, &peer->task);
     return 0;
@@ -969,4 +973,5 @@ const struct net_ops plat_linux_sock_ops = {
     .mem_where = sock_mem_where,
     .read = sock_read,
     .read_bytes_min = SOCK_READ_BYTES_MIN,
+    .may_read_late = true,
 };

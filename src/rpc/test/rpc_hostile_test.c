@@ -304,7 +304,15 @@ handlers_wait(struct rig *rig)
 }
 
 /* RPC-12: answers to a GET that say where the data is. */
-enum here_lie { HERE_TRUE, HERE_NONCE, HERE_CRC, HERE_NOWHERE, HERE_SHORT, HERE_UNASKED };
+enum here_lie {
+    HERE_TRUE,
+    HERE_NONCE,
+    HERE_CRC,
+    HERE_WHOLE,
+    HERE_NOWHERE,
+    HERE_SHORT,
+    HERE_UNASKED,
+};
 enum { HERE_BYTES = 100000 };
 
 static void
@@ -315,7 +323,8 @@ here_answer(struct rig *rig, enum here_lie lie)
     struct rpc_head head;
     uint8_t buf[RPC_BULK_HERE_BYTES];
     const struct raw_msg *msg;
-    struct rpc_bulk_here here = {.crc = rig_crc(data, sizeof(data)) ^ (lie == HERE_CRC)};
+    struct rpc_bulk_here here = {
+        .crc = rig_crc(data, sizeof(data)) ^ (lie == HERE_CRC || lie == HERE_WHOLE)};
     uint64_t at = lie == HERE_NOWHERE ? 4096 : (uint64_t)(uintptr_t)data;
     struct rpc_stats stats;
 
@@ -332,6 +341,8 @@ here_answer(struct rig *rig, enum here_lie lie)
         return;
     EXPECT_EQ(msg->head.hdr.flags, lie == HERE_UNASKED ? 0 : RPC_FLAG_DIRECT);
     head = raw_head(&raw, RPC_KIND_BULK_HERE, 0, 1);
+    head.hdr.flags = lie == HERE_WHOLE ? RPC_FLAG_WHOLE
+                                       : 0; /* who asks did not say that it compares the whole */
     rpc_bulk_body_encode(&msg->bulk, buf);
     rpc_bulk_here_encode(&here, buf);
     raw_send(&raw, &head, buf, lie == HERE_SHORT ? RPC_BULK_BODY_BYTES : sizeof(buf), NULL, 0);
@@ -377,6 +388,95 @@ TEST_LINUX(rpc_hostile, lies_about_memory, "process_vm_readv is Linux's")
     rig_fini(&rig);
 }
 
+/* RPC-14: where its region lies, told with the request. */
+enum hint_lie {
+    HINT_TRUE,
+    HINT_ID,
+    HINT_KEY,
+    HINT_SHORT,
+    HINT_OFF,
+    HINT_CALL,
+    HINT_NOWHERE,
+    HINT_NONCE
+};
+
+static void
+hint_answer(struct rig *rig, enum hint_lie lie)
+{
+    static uint8_t data[HERE_BYTES], nonce[16] = {1, 2, 3};
+    struct raw raw;
+    struct rpc_head head;
+    uint8_t buf[RPC_BULK_HERE_BYTES];
+    const struct raw_msg *msg;
+    struct rpc_bulk_body body = {.id = 1 + (lie == HINT_ID),
+        .key = 2 + (lie == HINT_KEY),
+        .off = lie == HINT_OFF,
+        .len = HERE_BYTES - (lie == HINT_SHORT)};
+    struct rpc_bulk_here here = {.crc = 0};
+    struct rpc_stats stats;
+    uint64_t hinted, failed;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    le64_put(here.where, (uint64_t)(uintptr_t)nonce);
+    memcpy(here.where + 8, nonce, sizeof(nonce));
+    here.where[8] ^= lie == HINT_NONCE;
+    le64_put(here.where + 24, lie == HINT_NOWHERE ? 4096 : (uint64_t)(uintptr_t)data);
+    rig_stats(rig, &stats);
+    hinted = stats.hinted_bytes;
+    failed = stats.direct_failed_nr;
+    rig_mode_set(rig, RIG_MODE_WHOLE_GATE);
+    rig->server.bulk_rc = 1;
+    raw_apply_send(&raw, 1, HERE_BYTES, RIG_LONG_NS);
+    rpc_bulk_body_encode(&body, buf);
+    rpc_bulk_here_encode(&here, buf);
+    head = raw_head(&raw, RPC_KIND_BULK_HERE, 0, 1 + (lie == HINT_CALL));
+    raw_send(&raw, &head, buf, sizeof(buf), NULL, 0);
+    head = raw_head(&raw, RPC_KIND_REQUEST, 9999, 2); /* refused: then the hint has been seen */
+    raw_send(&raw, &head, NULL, 0, NULL, 0);
+    msg = raw_recv(&raw);
+    EXPECT(msg != NULL && msg->head.kind == RPC_KIND_REPLY);
+    rig_gate_open(rig);
+    if (lie == HINT_TRUE) {
+        handlers_wait(rig);
+        rig_stats(rig, &stats);
+        EXPECT(stats.hinted_bytes == hinted + HERE_BYTES || stats.direct_failed_nr > failed);
+    } else {
+        msg = raw_recv(&raw);
+        if (!EXPECT(msg != NULL && msg->head.kind == RPC_KIND_BULK_GET))
+            return;
+        EXPECT_EQ(msg->head.hdr.flags, RPC_FLAG_WHOLE | (lie < HINT_NOWHERE ? RPC_FLAG_DIRECT : 0));
+        head = raw_head(&raw, RPC_KIND_BULK_DATA, 0, 1);
+        head.hdr.flags = RPC_FLAG_WHOLE;
+        rpc_bulk_body_encode(&msg->bulk, buf);
+        raw_send(&raw, &head, buf, RPC_BULK_BODY_BYTES, data, msg->bulk.len);
+        handlers_wait(rig);
+        EXPECT_EQ(rig->server.landed_bytes, HERE_BYTES);
+    }
+    EXPECT_ERR(rig->server.bulk_rc,
+        CSUM); /* the request names no checksum: all that came is not what was offered */
+    raw_close(&raw);
+}
+
+static void
+hint_lies(struct rig *rig)
+{
+    for (int lie = HINT_TRUE; lie <= HINT_NONCE; lie++) {
+        hint_answer(rig, (enum hint_lie)lie);
+    }
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+TEST_LINUX(rpc_hostile, lies_told_unasked, "process_vm_readv is Linux's")
+{
+    struct rig rig;
+
+    if (!rig_init(&rig, "unix", NULL))
+        return;
+    rig_run(&rig, hint_lies);
+    rig_fini(&rig);
+}
+
 SUITE(client_dies_in_a_pull)
 {
     struct raw raw;
@@ -414,7 +514,8 @@ SUITE(client_sleeps_in_a_pull)
 }
 
 static void
-get_answer(struct rig *rig, uint64_t xfer_add, uint32_t crc_xor, uint32_t len, int want)
+get_answer(
+    struct rig *rig, uint64_t xfer_add, uint32_t crc_xor, uint16_t flags, uint32_t len, int want)
 {
     struct raw raw;
     struct rpc_head head;
@@ -434,6 +535,7 @@ get_answer(struct rig *rig, uint64_t xfer_add, uint32_t crc_xor, uint32_t len, i
     body.xfer = msg->bulk.xfer + xfer_add;
     rpc_bulk_body_encode(&body, body_buf);
     head.payload_crc = rig_crc(data, len) ^ crc_xor;
+    head.hdr.flags = flags;
     raw_send(&raw, &head, body_buf, sizeof(body_buf), data, len);
     if (xfer_add != 0) { /* unknown: ignored; the right one comes after it */
         body.xfer -= xfer_add;
@@ -448,13 +550,14 @@ get_answer(struct rig *rig, uint64_t xfer_add, uint32_t crc_xor, uint32_t len, i
 
 SUITE(data_answers)
 {
-    get_answer(rig, 0, 0, 5000, 0);
-    get_answer(rig, 99, 0, 5000, 0);
-    get_answer(rig, 0, 1, 5000, -DER_CSUM);
-    get_answer(rig, 0, 0, 4999, -DER_PROTO);
-    get_answer(rig, 0, 0, 5001, -DER_PROTO);
-    get_answer(rig, 0, 0, 1 << 20, -DER_PROTO);
-    get_answer(rig, 0, 0, 0, -DER_PROTO);
+    get_answer(rig, 0, 0, 0, 5000, 0);
+    get_answer(rig, 99, 0, 0, 5000, 0);
+    get_answer(rig, 0, 1, 0, 5000, -DER_CSUM);
+    get_answer(rig, 0, 1, RPC_FLAG_WHOLE, 5000, -DER_CSUM); /* who asked compares nothing himself */
+    get_answer(rig, 0, 0, 0, 4999, -DER_PROTO);
+    get_answer(rig, 0, 0, 0, 5001, -DER_PROTO);
+    get_answer(rig, 0, 0, 0, 1 << 20, -DER_PROTO);
+    get_answer(rig, 0, 0, 0, 0, -DER_PROTO);
     EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
 }
 
@@ -742,6 +845,8 @@ take_answer(struct rig *rig, enum here_lie lie)
             rc = raw.inbox[1].bulk.rc;
             if (lie == HERE_CRC) {
                 EXPECT(rc == -DER_CSUM || rc == -DER_NO_PERM); /* a container may forbid it */
+            } else if (lie == HERE_NOWHERE) {
+                EXPECT(rc == -DER_NONEXIST || rc == -DER_NO_PERM);
             } else if (lie != HERE_TRUE) {
                 EXPECT_ERR(rc, NO_PERM);
             }
@@ -764,7 +869,8 @@ static void
 take_lies(struct rig *rig)
 {
     for (int lie = HERE_TRUE; lie <= HERE_UNASKED; lie++) {
-        take_answer(rig, (enum here_lie)lie);
+        if (lie != HERE_WHOLE)
+            take_answer(rig, (enum here_lie)lie);
     }
     EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
 }

@@ -37,7 +37,7 @@ handle_common(struct rpc_req *req)
         server->ran[server->ran_nr].call = CAIRN_CONTAINER_OF(req, struct rpc_run, pub)->call;
     }
     server->ran_nr++;
-    if (server->mode == RIG_MODE_GATE) {
+    if (server->mode == RIG_MODE_GATE || server->mode == RIG_MODE_WHOLE_GATE) {
         gate_pass(server);
     }
     if (server->mode == RIG_MODE_NOTLEADER) {
@@ -109,6 +109,50 @@ desc_tamper(uint32_t mode, struct proto_bulk *desc, size_t *len)
     }
 }
 
+/* What has landed is there to stay: its checksum is that of the end. */
+struct rig_landing {
+    const uint8_t *buf;
+    struct {
+        size_t off, len;
+        uint32_t crc;
+    } parts[RIG_PARTS_NR];
+    uint32_t nr;
+};
+
+static void
+landed(void *arg, size_t off, size_t len)
+{
+    struct rig_landing *l = arg;
+
+    EXPECT_EQ(off % RPC_BULK_PART_BYTES, 0u);
+    if (EXPECT(l->nr < RIG_PARTS_NR)) {
+        l->parts[l->nr].off = off;
+        l->parts[l->nr].len = len;
+        l->parts[l->nr++].crc = crc32c(0, l->buf + off, len);
+    }
+}
+
+static int
+whole_pull(struct rpc_req *req, const struct proto_bulk *desc, uint8_t *buf, uint32_t want)
+{
+    struct rig *rig = req->handler_arg;
+    struct rig_landing *l = calloc(1, sizeof(*l));
+    int rc;
+
+    l->buf = buf;
+    rc = rpc_bulk_pull_whole(req, desc, 0, buf, desc->len, landed, l);
+    rig->server.landed_bytes = 0;
+    for (uint32_t i = 0; rc == 0 && i < l->nr; i++) {
+        EXPECT_EQ(crc32c(0, buf + l->parts[i].off, l->parts[i].len), l->parts[i].crc);
+        for (uint32_t k = 0; k < i; k++) {
+            EXPECT(l->parts[k].off != l->parts[i].off);
+        }
+        rig->server.landed_bytes += l->parts[i].len;
+    }
+    free(l);
+    return rc == 0 && crc32c(0, buf, desc->len) != want ? -DER_CSUM : rc;
+}
+
 static int
 apply_handler(struct rpc_req *req, void *rep_arg)
 {
@@ -118,11 +162,14 @@ apply_handler(struct rpc_req *req, void *rep_arg)
     struct proto_bulk desc = body->bulk;
     size_t len = body->bulk.len;
     uint8_t *buf = arena_alloc(req->arena, len + 1);
+    uint32_t mode = rig->server.mode; /* the gate changes it */
     int rc = handle_common(req);
 
     desc_tamper(rig->server.mode, &desc, &len);
     if (rc == 0 && rig->server.mode == RIG_MODE_OTHER_WAY) {
         rc = rpc_bulk_push(req, &desc, 0, buf, len);
+    } else if (rc == 0 && (mode == RIG_MODE_WHOLE || mode == RIG_MODE_WHOLE_GATE)) {
+        rc = whole_pull(req, &desc, buf, body->data_crc);
     } else if (rc == 0) {
         rc = rpc_bulk_pull(req, &desc, 0, buf, len);
     }
@@ -625,6 +672,27 @@ rig_pull(struct rig *rig, const struct rpc_bulk *bulk, uint64_t timeout_ns, uint
     rc = rpc_call(rig->ctx, rig_ep(), PROTO_OBJ_APPLY, &req, &rep, &opts, NULL);
     if (rc == 0) {
         *ret_crc = (uint32_t)rep.epoch;
+    }
+    arena_fini(&arena);
+    return rc;
+}
+
+int
+rig_pull_whole(struct rig *rig, struct rpc_bulk *bulk, uint64_t timeout_ns, uint32_t crc)
+{
+    struct arena arena;
+    struct proto_obj_apply_req req = {.data_len = bulk->len, .data_crc = crc};
+    struct proto_obj_apply_rep rep;
+    struct rpc_call_opts opts;
+    int rc;
+
+    arena_init(&arena, 256, 4096);
+    opts = rig_opts(rig, timeout_ns, &arena);
+    opts.bulk = bulk;
+    rpc_bulk_desc(bulk, &req.bulk);
+    rc = rpc_call(rig->ctx, rig_ep(), PROTO_OBJ_APPLY, &req, &rep, &opts, NULL);
+    if (rc == 0) {
+        EXPECT_EQ((uint32_t)rep.epoch, crc);
     }
     arena_fini(&arena);
     return rc;

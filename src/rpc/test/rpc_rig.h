@@ -21,7 +21,7 @@
 #define RIG_LONG_NS (20000 * RIG_MS) /* a deadline that no correct run meets */
 #define RIG_SHORT_NS (100 * RIG_MS)
 
-enum { RIG_RANK = 3, RIG_CLIENT_RANK = 4, RIG_RAN_NR_MAX = 256 };
+enum { RIG_RANK = 3, RIG_CLIENT_RANK = 4, RIG_RAN_NR_MAX = 256, RIG_PARTS_NR = 256 };
 
 /* What a handler does besides its work. */
 enum rig_mode {
@@ -35,6 +35,8 @@ enum rig_mode {
     RIG_MODE_ID_NONE,
     RIG_MODE_LEN, /* ... one byte too long, and asked for */
     RIG_MODE_OTHER_WAY, /* pull instead of push and the reverse */
+    RIG_MODE_WHOLE, /* pulls as one that compares the whole, and answers CSUM */
+    RIG_MODE_WHOLE_GATE, /* the same behind the gate */
     RIG_MODE_PARTS, /* pushes in parts, some of them out of order */
     RIG_MODE_PARTS_AGAIN, /* and a piece again */
     RIG_MODE_CALL_BACK, /* ping the caller's own context */
@@ -51,6 +53,7 @@ struct rig_server {
         uint64_t incarnation, call; /* of the sender; its number there */
     } ran[RIG_RAN_NR_MAX]; /* the first ones, in the order in which they began */
     int bulk_rc; /* of the last pull or push */
+    uint64_t landed_bytes; /* of it, told of once */
     uint64_t hlc_last; /* received */
     int hlc_rc; /* what the clock says to a received one */
 };
@@ -106,6 +109,8 @@ void rig_pattern(uint8_t *buf, size_t len, uint64_t seed);
 uint32_t rig_crc(const uint8_t *buf, size_t len);
 /** One attempt of an OBJ_APPLY that makes the server pull the region, or of an OBJ_FETCH that makes it push the pattern of seed 77 into it. */
 int rig_pull(struct rig *rig, const struct rpc_bulk *bulk, uint64_t timeout_ns, uint32_t *ret_crc);
+/** Of bytes with this checksum, by a handler that compares it (RIG_MODE_WHOLE). */
+int rig_pull_whole(struct rig *rig, struct rpc_bulk *bulk, uint64_t timeout_ns, uint32_t crc);
 int rig_push(struct rig *rig, const struct rpc_bulk *bulk, uint64_t timeout_ns);
 
 #endif
