@@ -268,6 +268,16 @@ rec_get(struct vos_op *op, uint32_t level, uint64_t off, struct rec *r)
     return 0;
 }
 
+/* What the keys of the object at pos are. */
+static int
+kinds_set(const struct vos_agg *a, struct cur *c, uint64_t off)
+{
+    if (vos_kind_of_dkey(a->pos.oid.oid, &c->kind[VOS_AGG_DKEY]) != 0 ||
+        vos_kind_of_akey(a->pos.oid.oid, &c->kind[VOS_AGG_AKEY]) != 0)
+        return vos_bad(off, "object type");
+    return 0;
+}
+
 /* pos moves on to this record. */
 static int
 pos_set(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint64_t off)
@@ -290,10 +300,7 @@ pos_set(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uin
         a->pos.oid = (struct vos_oid){.oid = {.lo = obj->oid_lo, .hi = obj->oid_hi},
             .shard = obj->shard,
             .layout_ver = obj->layout_ver};
-        if (vos_kind_of_dkey(a->pos.oid.oid, &c->kind[VOS_AGG_DKEY]) != 0 ||
-            vos_kind_of_akey(a->pos.oid.oid, &c->kind[VOS_AGG_AKEY]) != 0)
-            return vos_bad(off, "object type");
-        return 0;
+        return kinds_set(a, c, off);
     }
     rc = vos_key_get(op, off, &key);
     if (rc != 0)
@@ -362,7 +369,7 @@ reenter(struct vos_agg *a, struct vos_op *op, struct cur *c)
             return 0;
         }
         if (rc == 0 && level == VOS_AGG_OBJ)
-            rc = pos_set(a, op, c, level, off);
+            rc = kinds_set(a, c, off);
         if (rc == 0)
             rc = rec_get(op, level, off, &r);
         if (rc == 0 && !a->is_discard) {
@@ -432,9 +439,25 @@ dead_free(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, c
 }
 
 /*
- * A long log first loses what the next entry of its interval makes useless, from the last place on; so the look at it is short. (A creation or punch before a punch of the same
- * interval is needed by nobody.)
+ * A long log first loses what is useless by itself: what comes before a punch of the same interval, and what a punch above hides. So the look at all of it is short. The
+ * last old entry stays until all below was worked on (see log_trim()).
  */
+static bool
+is_useless(const struct vos_agg *a, const struct vos_agg_level *up, const struct vos_ilog_ent *e,
+    const struct vos_ilog_ent *next)
+{
+    uint32_t k = vos_agg_interval(a, e->epoch);
+    struct vos_epoch hidden = {0, 0};
+
+    if (next->epoch > a->hi || next->is_open)
+        return false;
+    if (next->punch != 0 && vos_agg_interval(a, next->epoch) == k)
+        return true;
+    if (up != NULL)
+        hidden = vos_agg_punch_at(up, k);
+    return !vos_epoch_gt((struct vos_epoch){e->epoch, MAX(e->create, e->punch)}, hidden);
+}
+
 static int
 log_shorten(struct vos_agg *a, struct vos_op *op, uint32_t level, const struct rec *r)
 {
@@ -449,8 +472,7 @@ log_shorten(struct vos_agg *a, struct vos_op *op, uint32_t level, const struct r
         rc = vos_ilog_next(op, r->ilog, r->ilog_off, e.epoch, &next);
         if (rc != 0)
             break;
-        if (next.epoch <= a->hi && next.punch != 0 && !next.is_open &&
-            vos_agg_interval(a, next.epoch) == vos_agg_interval(a, e.epoch)) {
+        if (is_useless(a, up_of(a, level), &e, &next)) {
             rc = vos_ilog_put(op, r->ilog, r->ilog_off, e.epoch, 0, 0);
             a->stat.log_del_nr++;
             a->budget--;

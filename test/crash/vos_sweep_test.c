@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Crash sweep of the object store. Three writers send scripted requests (several dkeys at once, punches, conditional inserts, values in the data
- * role), each to an object of its own; a reader fetches, lists and lets conditions fail; containers come and go; checkpoints are taken. Power is cut
+ * role), each to an object of its own; a reader fetches, lists and lets conditions fail; containers come and go; aggregation runs all the time; checkpoints are taken. Power is cut
  * at the n-th write or sync, for every n. Then the store is opened again (recovery may itself be cut) and compared with a record kept
  * outside of the process (SM-3):
  *
@@ -249,6 +249,35 @@ admin_main(void *arg)
     ult_end(s);
 }
 
+/* ---- aggregation ---------------------------------------------------------------------------------------------------- */
+
+static int
+agg_pace(void *arg, const struct vos_agg_stat *stat)
+{
+    struct sweep *s = arg;
+
+    (void)stat;
+    if (rng_chance(&s->f.rng, 1, 4))
+        ult_sleep(rng_below(&s->f.rng, 200000));
+    return 0;
+}
+
+/* Pass after pass up to now: what writers replaced goes, whatever cuts it short. */
+static void
+agg_main(void *arg)
+{
+    struct sweep *s = arg;
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .pace = agg_pace, .arg = s};
+    int rc = 0;
+
+    while (rc == 0 && s->live_nr > 0 && !test_failed()) {
+        rc = vos_cont_aggregate(s->f.cont, &args, NULL);
+        ult_sleep(rng_below(&s->f.rng, 1000000));
+    }
+    EXPECT(rc == 0 || is_stopped(rc));
+    ult_end(s);
+}
+
 /* ---- bodies --------------------------------------------------------------------------------------------------------- */
 
 static uint64_t
@@ -279,12 +308,13 @@ work(struct fix *f)
 
     ult_cond_init(&s->idle);
     s->live_nr = WRITER_NR;
-    s->ult_nr = WRITER_NR + 2;
+    s->ult_nr = WRITER_NR + 3;
     for (uint32_t i = 0; i < WRITER_NR; i++) {
         EXPECT_OK(ult_create(f->xs, ULT_IO, writer_main, &s->writers[i], NULL));
     }
     EXPECT_OK(ult_create(f->xs, ULT_IO, reader_main, s, NULL));
     EXPECT_OK(ult_create(f->xs, ULT_IO, admin_main, s, NULL));
+    EXPECT_OK(ult_create(f->xs, ULT_IO, agg_main, s, NULL));
     while (s->ult_nr > 0) {
         ult_cond_wait(&s->idle, NULL);
     }
@@ -379,6 +409,23 @@ verify_conts(struct sweep *s)
     }
 }
 
+/* A whole pass after the crash changes nothing that is seen, and leaves no older version. */
+static void
+verify_agg(struct sweep *s)
+{
+    struct vos_agg_args args = {.lo = 1, .hi = VOS_EPOCH_MAX};
+    struct vos_agg_stat stat;
+
+    EXPECT_OK(vos_cont_aggregate(s->f.cont, &args, NULL));
+    for (uint32_t i = 0; i < WRITER_NR && !test_failed(); i++) {
+        state_after(&s->writers[i], s->writers[i].issued, &s->states[0]);
+        EXPECT(object_is(s, i, &s->states[0]));
+    }
+    EXPECT_OK(vos_cont_aggregate(s->f.cont, &args, &stat));
+    EXPECT_EQ(stat.ver_del_nr + stat.key_del_nr + stat.obj_del_nr + stat.log_del_nr, 0);
+    EXPECT_OK(vos_tgt_check(s->f.tgt));
+}
+
 static void
 verify(struct fix *f)
 {
@@ -395,6 +442,7 @@ verify(struct fix *f)
     verify_conts(s);
     EXPECT_OK(vos_tgt_collect(f->tgt));
     EXPECT_OK(vos_tgt_check(f->tgt));
+    verify_agg(s);
     EXPECT_OK(umem_check(f->tgt->um));
     EXPECT_EQ(alloc_gap(s), s->free_blks_gap);
     fix_close(f);

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Goal: what aggregation gives back, and what it leaves alone. Method: small histories with known outcomes (versions counted in the store itself), snapshots, full stores, passes that are
+ * stopped, data under a reader's eyes, and the memory of earlier passes. That nothing visible changes is for vos_agg_model_test.c.
+ */
+#include "vos_test_fix.h"
+
+/* Run fn on a fresh store. */
+static void
+run(void (*fn)(struct fix *f), bool small)
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    if (small) {
+        f.cfg.meta_bytes = 8 << 20;
+        f.cfg.data_bytes = 32 << 20;
+        f.meta_quota = 6 << 20;
+        f.data_quota = 24 << 20;
+    }
+    if (fix_up_default(&f))
+        EXPECT(fix_run(&f, fn));
+    fix_down(&f);
+}
+
+static struct vos_agg_stat
+pass(struct fix *f, uint64_t hi, const uint64_t *snaps, uint32_t snap_nr)
+{
+    struct vos_agg_args args = {.hi = hi, .snaps = snaps, .snap_nr = snap_nr};
+    struct vos_agg_stat stat = {0};
+
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT(stat.is_finished);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    return stat;
+}
+
+static uint64_t
+now(struct fix *f)
+{
+    struct vos_cont_info info = {0};
+
+    EXPECT_OK(vos_cont_query(f->cont, &info));
+    return info.epoch_max;
+}
+
+static struct vos_cont_info
+info_of(struct fix *f)
+{
+    struct vos_cont_info info = {0};
+
+    EXPECT_OK(vos_cont_query(f->cont, &info));
+    return info;
+}
+
+static void
+expect_value(struct fix *f, const char *dkey, const char *akey, uint64_t epoch, const char *want)
+{
+    char buf[64] = "";
+    size_t len = 0;
+
+    EXPECT_OK(fix_get_at(f, 1, dkey, akey, epoch, 0, buf, sizeof(buf), &len));
+    EXPECT_EQ(len, strlen(want));
+    EXPECT_MEM_EQ(buf, want, strlen(want));
+}
+
+/* ---- single values -------------------------------------------------------------------------------------------------- */
+
+static void
+versions_body(struct fix *f)
+{
+    uint64_t snaps[2];
+    struct vos_agg_stat stat;
+    char val[8];
+
+    if (!fix_format(f))
+        return;
+    for (int i = 0; i < 30; i++) {
+        snprintf(val, sizeof(val), "v%d", i);
+        EXPECT_OK(fix_put(f, 1, "d", "a", val, strlen(val), 0));
+        if (i == 9 || i == 19)
+            snaps[i / 10] = now(f);
+    }
+    EXPECT(vos_cont_agg_is_needed(f->cont, now(f)));
+    stat = pass(f, now(f), snaps, 2);
+    EXPECT_EQ(stat.ver_del_nr, 27); /* one is left for each view */
+    expect_value(f, "d", "a", snaps[0], "v9");
+    expect_value(f, "d", "a", snaps[1], "v19");
+    expect_value(f, "d", "a", VOS_EPOCH_MAX, "v29");
+    EXPECT(!vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    /* Nothing changed: the object is passed over. */
+    stat = pass(f, now(f), snaps, 2);
+    EXPECT_EQ(stat.obj_skip_nr, 1);
+    EXPECT_EQ(stat.key_nr, 0);
+    /* A snapshot is deleted: looked at again. */
+    stat = pass(f, now(f), snaps + 1, 1);
+    EXPECT_EQ(stat.ver_del_nr, 1);
+    expect_value(f, "d", "a", snaps[1], "v19");
+    /* A punched value: nothing is left of it but the akey. */
+    EXPECT_OK(fix_put(f, 1, "d", "a", NULL, 0, 0));
+    EXPECT(vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, 3);
+    expect_value(f, "d", "a", VOS_EPOCH_MAX, "");
+    EXPECT_ERR(fix_put(f, 1, "d", "a", "x", 1, VOS_COND_AKEY_INSERT), EXIST);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, versions_of_a_value, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(versions_body, false);
+}
+
+/* ---- punches -------------------------------------------------------------------------------------------------------- */
+
+static void
+punches_body(struct fix *f)
+{
+    struct vos_cont_info empty, before;
+    struct vos_agg_stat stat;
+    static uint8_t big[20000];
+    uint64_t snap;
+    char name[16];
+
+    if (!fix_format(f))
+        return;
+    empty = info_of(f);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        EXPECT_OK(fix_put(f, 1, name, "a", big, i % 10 == 0 ? sizeof(big) : 10, 0));
+        EXPECT_OK(fix_write(f, 1, name, "arr", 0, 5000, 1, big));
+        EXPECT_OK(fix_punch(f, 1, name, i % 3 == 0 ? NULL : "a", 0));
+    }
+    snap = now(f);
+    EXPECT_OK(fix_punch(f, 1, NULL, NULL, 0));
+    /* The snapshot still needs what is not punched before it. */
+    before = info_of(f);
+    stat = pass(f, now(f), &snap, 1);
+    EXPECT_EQ(stat.obj_del_nr, 0);
+    EXPECT_GE(stat.key_del_nr, 100);
+    EXPECT_LT(info_of(f).meta_used, before.meta_used);
+    /* Nobody needs anything. */
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.obj_del_nr, 1);
+    EXPECT_EQ(info_of(f).meta_used, empty.meta_used);
+    EXPECT_EQ(info_of(f).data_used, 0);
+    EXPECT_EQ(info_of(f).obj_nr, 0);
+    /* A key that comes and goes: one entry is left in its log. */
+    for (int i = 0; i < 2000; i++) {
+        EXPECT_OK(fix_put(f, 1, "k", "a", "x", 1, 0));
+        EXPECT_OK(fix_punch(f, 1, "k", NULL, 0));
+    }
+    EXPECT_OK(fix_put(f, 1, "k", "a", "last", 4, 0));
+    EXPECT_OK(fix_put(f, 1, "other", "a", "y", 1, 0));
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_GE(stat.log_del_nr, 4000);
+    expect_value(f, "k", "a", VOS_EPOCH_MAX, "last");
+    EXPECT_EQ(info_of(f).meta_used,
+        empty.meta_used + sizeof(struct vos_obj_df) + 4 * sizeof(struct vos_key_df) +
+            2 * (sizeof(struct vos_ver_df) + 8) + 4 + 1 + 1 + 1 + 5 + 1 + /* the nodes: */
+            vos_btr_node_bytes(&vos_kind_key_hashed, 4));
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, punched_things_go, BACKEND_SIM)
+{
+    run(punches_body, false);
+}
+
+/* ---- arrays --------------------------------------------------------------------------------------------------------- */
+
+static void
+arrays_body(struct fix *f)
+{
+    static uint8_t data[65536], got[65536];
+    struct vos_agg_args keep = {.hi = VOS_EPOCH_MAX, .flags = VOS_AGG_NO_MERGE};
+    struct vos_agg_stat stat;
+    uint64_t used = 0;
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t round = 0; round < 8; round++) {
+        for (uint32_t i = 0; i < 16; i++) {
+            memset(data + (size_t)i * 4096, (int)(round * 16 + i), 4096);
+            EXPECT_OK(
+                fix_write(f, 1, "d", "arr", (uint64_t)i * 4096, 4096, 1, data + (size_t)i * 4096));
+        }
+        if (round == 0)
+            used = info_of(f).meta_used;
+    }
+    EXPECT_OK(vos_cont_aggregate(f->cont, &keep, &stat));
+    EXPECT_EQ(stat.ver_del_nr, 7 * 16);
+    EXPECT_LE(info_of(f).meta_used, used + 4096);
+    EXPECT_OK(fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, 0, sizeof(got), 0, got));
+    EXPECT_MEM_EQ(got, data, sizeof(got));
+    /* A hole over everything, then one extent in it: hole and old extents go. */
+    EXPECT_OK(fix_write(f, 1, "d", "arr", 0, 65536, 0, NULL));
+    EXPECT_OK(fix_write(f, 1, "d", "arr", 100, 50, 1, data));
+    EXPECT_OK(vos_cont_aggregate(f->cont, &keep, &stat));
+    EXPECT_EQ(stat.ver_del_nr, 17);
+    EXPECT_OK(fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, 0, sizeof(got), 0xee, got));
+    EXPECT_EQ(got[99], 0xee);
+    EXPECT_MEM_EQ(got + 100, data, 50);
+    EXPECT_EQ(got[150], 0xee);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, covered_extents_and_holes_go, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(arrays_body, false);
+}
+
+/* ---- full stores ---------------------------------------------------------------------------------------------------- */
+
+/* Overwrite the same few things until nothing fits any more. */
+static uint32_t
+fill(struct fix *f, size_t len)
+{
+    static uint8_t data[1 << 20];
+    uint32_t nr = 0;
+    int rc = 0;
+
+    while (rc == 0 && nr < 100000) {
+        memset(data, (int)nr, len);
+        rc = fix_put(f, 1, nr % 2 == 0 ? "x" : "y", "a", data, len, 0);
+        if (rc == 0 && len < 4096)
+            rc = fix_write(f, 1, "arr", "b", nr % 7 * 100, 100, 1, data);
+        nr += rc == 0;
+    }
+    EXPECT_ERR(rc, NOSPACE);
+    return nr;
+}
+
+static void
+full(struct fix *f, size_t len)
+{
+    uint32_t first, second;
+
+    if (!fix_format(f))
+        return;
+    first = fill(f, len);
+    EXPECT_GT(first, 10);
+    EXPECT(vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    (void)pass(f, VOS_EPOCH_MAX, NULL, 0);
+    second = fill(f, len);
+    EXPECT_GE(second + 4, first * 9 / 10);
+    /* Also with files that were removed. */
+    EXPECT_OK(fix_punch(f, 1, NULL, NULL, 0));
+    (void)pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(info_of(f).meta_used, sizeof(struct vos_cont_df));
+    EXPECT_EQ(info_of(f).data_used, 0);
+    EXPECT_OK(umem_check(f->tgt->um));
+    fix_close(f);
+}
+
+static void
+full_meta_body(struct fix *f)
+{
+    full(f, 2000);
+}
+
+static void
+full_data_body(struct fix *f)
+{
+    full(f, 1 << 20);
+}
+
+TEST_ON(vos_agg, a_store_full_of_old_metadata_becomes_writable, BACKEND_SIM)
+{
+    run(full_meta_body, true);
+}
+
+TEST_ON(vos_agg, a_store_full_of_old_data_becomes_writable, BACKEND_SIM)
+{
+    run(full_data_body, true);
+}
+
+/* ---- readers -------------------------------------------------------------------------------------------------------- */
+
+struct late {
+    uint8_t bytes[300000];
+    uint64_t len;
+};
+
+static int
+late_take(void *arg, const struct vos_piece *piece)
+{
+    struct late *l = arg;
+
+    memcpy(l->bytes + l->len, piece->buf, piece->len);
+    l->len += piece->len;
+    return 0;
+}
+
+static int
+late_drain(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void
+reader_body(struct fix *f)
+{
+    static uint8_t old[300000], other[300000];
+    static struct late late;
+    struct vos_sink sink = {.arg = &late, .take = late_take, .drain = late_drain};
+    struct vos_iod iod = {.akey = IOV("a"), .type = VOS_IOD_SINGLE};
+    struct vos_fetch_args args = {
+        .oid = fix_oid(1), .epoch = VOS_EPOCH_MAX, .dkey = IOV("d"), .iods = &iod, .iod_nr = 1};
+    struct vos_fetch *fetch = NULL;
+    struct vos_agg_stat stat;
+
+    if (!fix_format(f))
+        return;
+    memset(old, 1, sizeof(old));
+    memset(other, 2, sizeof(other));
+    EXPECT_OK(fix_put(f, 1, "d", "a", old, sizeof(old), 0));
+    if (!EXPECT_OK(vos_fetch_begin(f->cont, &args, &fetch)))
+        return;
+    EXPECT_OK(fix_put(f, 1, "d", "a", "new", 3, 0));
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, 1);
+    /* Its space is not used again while the fetch may read it. */
+    for (int i = 0; i < 40; i++) {
+        EXPECT_OK(fix_put(f, 2, "d", "a", other, sizeof(other), 0));
+    }
+    late.len = 0;
+    EXPECT_OK(vos_fetch_give(f->cont, fetch, &sink));
+    EXPECT_EQ(late.len, sizeof(old));
+    EXPECT_MEM_EQ(late.bytes, old, sizeof(old));
+    vos_fetch_free(f->cont, fetch);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, a_fetch_keeps_its_bytes, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(reader_body, false);
+}
+
+/* ---- passes --------------------------------------------------------------------------------------------------------- */
+
+struct paced {
+    struct fix *f;
+    uint32_t nr, stop_at;
+    int rc_inside;
+};
+
+static int
+paced_fn(void *arg, const struct vos_agg_stat *stat)
+{
+    struct paced *p = arg;
+    struct vos_agg_args args = {.hi = 1};
+
+    EXPECT_LE(stat->obj_nr + stat->key_nr, 512 * (p->nr + 1));
+    p->rc_inside = vos_cont_aggregate(p->f->cont, &args, NULL);
+    return ++p->nr == p->stop_at;
+}
+
+static void
+passes_body(struct fix *f)
+{
+    struct paced p = {.f = f, .stop_at = 3};
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .pace = paced_fn, .arg = &p};
+    uint64_t twice[2] = {5, 5};
+    struct vos_agg_stat stat;
+    char name[16];
+
+    if (!fix_format(f))
+        return;
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        EXPECT_OK(fix_put(f, 1, name, "a", "x", 1, 0));
+    }
+    EXPECT_OK(fix_put(f, 1, name, "a", "y", 1, 0));
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT(!stat.is_finished);
+    EXPECT_ERR(p.rc_inside, BUSY);
+    EXPECT_EQ(p.nr, 3);
+    EXPECT(vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    p.stop_at = 0;
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT(stat.is_finished);
+    EXPECT_EQ(stat.ver_del_nr, 1);
+    args.snaps = twice;
+    args.snap_nr = 2;
+    EXPECT_ERR(vos_cont_aggregate(f->cont, &args, NULL), INVAL);
+    args = (struct vos_agg_args){.hi = 0};
+    EXPECT_ERR(vos_cont_aggregate(f->cont, &args, NULL), INVAL);
+    fix_close(f);
+    /* The memory of earlier passes outlives a restart. */
+    if (!fix_open(f))
+        return;
+    EXPECT(vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.obj_skip_nr, 1);
+    EXPECT_EQ(stat.key_nr, 0);
+    EXPECT(!vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, passes_stop_and_remember, BACKEND_SIM)
+{
+    run(passes_body, false);
+}
