@@ -64,6 +64,10 @@ struct bio_cfg {
     struct bio_tgt **pending;
     uint64_t ckpt_interval_ns; /* and at least so often when dirty; 0: 5 s */
     /*
+     * Memory for pages of the arena and tables about them (UP-1 to UP-4 in bio_umem_page.c). 0: no limit. Very small ones are raised to root, directory and 12 pages.
+     */
+    uint64_t mem_bytes;
+    /*
      * Not NULL: BIO_WHY_BYTES that live as long as the target; get what is damaged, with file and offset, when bio_open() finds it or the target stops
      * later. Whoever gives it logs it. NULL: logged here.
      */
@@ -193,6 +197,7 @@ void bio_space_get(struct bio_tgt *tgt, struct bio_space *ret_space);
 struct bio_stats {
     uint64_t wal_groups_nr, wal_records_nr, wal_bytes, wal_blocks_used, wal_blocks_total;
     uint64_t ckpt_nr, ckpt_pages_nr, data_syncs_nr, replayed_records_nr;
+    uint64_t ckpt_leaves_nr; /* parts of the slot map that checkpoints wrote */
     uint64_t wal_open_nr_max; /* groups that were being written at the same time */
     uint64_t buf_bytes, resv_nr; /* held now: by bio_buf_get(), bio_buf_get_more(); reservations */
 };

@@ -12,12 +12,12 @@
  *   CKP-1  A slot is written only when neither the page table nor the durable map refers to it.
  *   CKP-2  Pages change while they are written: an image may be newer than step 1. The log from there on, replayed in full over any
  *          mixture of such images, gives the newest state (records hold values).
- *   CKP-3  A page that is free has no image.
+ *   CKP-3  A page that is free has no image. The slot map is written in leaves, of which each has a place in both areas; those that changed go to the place that
+ *          the durable header does not name. Its checksum covers the checksums of all leaves, so that no old leaf passes for a new one.
  *   CKP-4  An error other than "no space" stops the target (BIO-5). After "no space" the durable map still counts, nothing is lost,
  *          and the next attempt starts over.
  *
- * Rejected: writing pages in place with a double-write buffer (torn pages need an undo that the log does not have); an incremental slot
- * map (16 bytes per 16 KiB page: a full one is 0.1% of the arena). Tested by bio_tgt_test.c and test/crash.
+ * Rejected: writing pages in place with a double-write buffer (torn pages need an undo that the log does not have). Tested by bio_tgt_test.c and test/crash.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,7 @@
 #include "base/util.h"
 #include "bio/bio_priv.h"
 
-enum { CKPT_HDR_BLK = 1, CKPT_MAP_BLK = 4, CKPT_MAP_IO_BYTES = 1 << 20 };
+enum { CKPT_HDR_BLK = 1, CKPT_MAP_BLK = 4 };
 
 static uint64_t
 map_bytes_max(uint64_t arena_bytes)
@@ -66,11 +66,21 @@ bio_ckpt_init(struct bio_tgt *tgt)
     ck->used_map = bio_mem_zeroed(BITMAP_WORDS((size_t)ck->slot_nr), 8);
     ck->durable_map = bio_mem_zeroed(BITMAP_WORDS((size_t)ck->slot_nr), 8);
     ck->work_map = bio_mem_zeroed(BITMAP_WORDS(tgt->um->pub.page_nr), 8);
+    ck->leaf_entry_nr = BIO_LEAF_ENTRY_NR_MIN;
+    while (DIV_UP(tgt->um->pub.page_nr, (uint64_t)ck->leaf_entry_nr) > BIO_CKPT_PLACE_BYTES * 8) {
+        ck->leaf_entry_nr *= 2;
+    }
+    ck->leaf_bytes = ck->leaf_entry_nr * (uint32_t)sizeof(struct bio_slot_df);
+    ck->leaf_nr_max = (uint32_t)DIV_UP(tgt->um->pub.page_nr, (uint64_t)ck->leaf_entry_nr);
+    ck->leaf_dirty = bio_mem_zeroed(BITMAP_WORDS((size_t)ck->leaf_nr_max), 8);
+    ck->leaf_crcs = bio_mem_zeroed(ck->leaf_nr_max, sizeof(*ck->leaf_crcs));
+    ck->leaf_crcs_new = bio_mem_zeroed(ck->leaf_nr_max, sizeof(*ck->leaf_crcs_new));
     ck->hdr = bio_mem_get(sizeof(*ck->hdr));
     ck->images = bio_mem_get((size_t)BIO_CKPT_BATCH_NR * UMEM_PAGE_BYTES);
     ult_cond_init(&ck->work);
     ult_cond_init(&ck->done);
     if (ck->used_map == NULL || ck->durable_map == NULL || ck->work_map == NULL ||
+        ck->leaf_dirty == NULL || ck->leaf_crcs == NULL || ck->leaf_crcs_new == NULL ||
         ck->hdr == NULL || ck->images == NULL)
         return CAIRN_ERR(NOMEM);
     memset(ck->hdr, 0, sizeof(*ck->hdr));
@@ -85,6 +95,9 @@ bio_ckpt_fini(struct bio_tgt *tgt)
     free(ck->used_map);
     free(ck->durable_map);
     free(ck->work_map);
+    free(ck->leaf_dirty);
+    free(ck->leaf_crcs);
+    free(ck->leaf_crcs_new);
     free(ck->hdr);
     free(ck->images);
 }
@@ -125,6 +138,47 @@ slot_release(struct bio_ckpt *ck, uint32_t slot)
         return;
     bitmap_clear(ck->used_map, slot - 1);
     ck->slot_hint = MIN(ck->slot_hint, (slot - 1) / 64);
+}
+
+/* ---- slot map ----------------------------------------------------------------------------------------------------------- */
+
+static bool
+map_has_leaves(const struct bio_tgt *tgt)
+{
+    return (tgt->sb.incompat & BIO_FEAT_MAP_LEAVES) != 0;
+}
+
+/* The area where the durable leaf is. */
+static uint32_t
+leaf_place(const struct bio_tgt *tgt, const struct bio_ckpt_df *hdr, uint32_t leaf)
+{
+    if (!map_has_leaves(tgt))
+        return hdr->map_off == tgt->ckpt.map_off[1];
+    return hdr->places[leaf / 8] >> (leaf % 8) & 1;
+}
+
+static uint64_t
+leaf_off(const struct bio_ckpt *ck, uint32_t leaf, uint32_t place)
+{
+    return ck->map_off[place] + (uint64_t)leaf * ck->leaf_bytes;
+}
+
+static uint32_t
+leaves_of(const struct bio_ckpt *ck, uint64_t map_nr)
+{
+    return (uint32_t)DIV_UP(map_nr, (uint64_t)ck->leaf_entry_nr);
+}
+
+/* The place of the page in the map has changed. */
+static void
+leaf_mark(struct bio_ckpt *ck, uint64_t page)
+{
+    uint64_t leaf = page / ck->leaf_entry_nr;
+
+    if (bitmap_test(ck->leaf_dirty, leaf))
+        return;
+    bitmap_set(ck->leaf_dirty, leaf);
+    ck->leaf_dirty_nr++;
 }
 
 /* ---- loading ---------------------------------------------------------------------------------------------------------- */
@@ -171,50 +225,111 @@ out:
     return rc;
 }
 
+/* One entry of the map. */
+static int
+entry_load(struct bio_tgt *tgt, uint64_t page, const struct bio_slot_df *df)
+{
+    struct bio_ckpt *ck = &tgt->ckpt;
+    struct umem_page *pg = &tgt->um->pub.pages[page];
+    struct umem_vol *v = &tgt->um->vol[page];
+    uint64_t lsn_mask = (UINT64_C(1) << BIO_SLOT_LSN_BITS) - 1;
+
+    if (df->slot == BIO_SLOT_NONE)
+        return 0;
+    if (df->slot > ck->slot_nr || bitmap_test(ck->used_map, df->slot - 1)) {
+        bio_damage(&tgt->cfg, "meta: page %lu has impossible slot %u", (unsigned long)page, df->slot);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    bitmap_set(ck->used_map, df->slot - 1);
+    pg->slot = df->slot;
+    pg->flags |= UMEM_PF_SLOT;
+    v->crc = df->crc;
+    v->lsn = df->lsn;
+    if (map_has_leaves(tgt)) {
+        v->lsn = df->lsn & lsn_mask;
+        v->img_free_nr = (uint16_t)(df->lsn >> BIO_SLOT_LSN_BITS);
+    }
+    pg->lsn = v->lsn;
+    return 0;
+}
+
+/* Read leaves from `leaf` on into ck->images, as many as fit, neighbours of one area in one operation. */
+static int
+leaves_read(struct bio_tgt *tgt, uint32_t leaf, uint32_t end, uint32_t *ret_nr)
+{
+    struct bio_ckpt *ck = &tgt->ckpt;
+    uint32_t room = BIO_CKPT_BATCH_NR * UMEM_PAGE_BYTES / ck->leaf_bytes, nr = 0, reqs_nr = 0;
+    int rc = 0;
+
+    while (leaf + nr < end && nr < room && reqs_nr < BIO_CKPT_BATCH_NR) {
+        uint32_t place = leaf_place(tgt, ck->hdr, leaf + nr), run = 1;
+
+        while (leaf + nr + run < end && nr + run < room &&
+            leaf_place(tgt, ck->hdr, leaf + nr + run) == place) {
+            run++;
+        }
+        bio_req_start(&ck->disk, &ck->reqs[reqs_nr++], PLAT_IO_READ, 0,
+            leaf_off(ck, leaf + nr, place), ck->images + (size_t)nr * ck->leaf_bytes,
+            (size_t)run * ck->leaf_bytes);
+        nr += run;
+    }
+    for (uint32_t i = 0; i < reqs_nr; i++) {
+        int rc2 = bio_req_wait(&ck->reqs[i]);
+
+        if (rc == 0)
+            rc = rc2;
+    }
+    *ret_nr = nr;
+    return rc;
+}
+
+/* Checksum of the map as it is in the header: of its leaves' checksums; of a store without leaves, of its entries. */
+static uint32_t
+map_crc_add(struct bio_tgt *tgt, uint32_t crc, uint32_t leaf, uint64_t map_nr, const uint8_t *bytes)
+{
+    struct bio_ckpt *ck = &tgt->ckpt;
+    uint64_t nr = MIN((uint64_t)ck->leaf_entry_nr, map_nr - (uint64_t)leaf * ck->leaf_entry_nr);
+
+    if (!map_has_leaves(tgt))
+        return crc32c(crc, bytes, nr * sizeof(struct bio_slot_df));
+    return crc32c(crc, &ck->leaf_crcs_new[leaf], sizeof(ck->leaf_crcs_new[leaf]));
+}
+
 /* Read the slot map into the page table. */
 static int
 map_load(struct bio_tgt *tgt)
 {
     struct bio_ckpt *ck = &tgt->ckpt;
-    struct umem *um = tgt->um;
-    uint64_t bytes = ck->hdr->map_nr * sizeof(struct bio_slot_df);
-    uint64_t full = ALIGN_UP(bytes, (uint64_t)BIO_BLK_BYTES);
-    struct bio_slot_df *map;
+    uint32_t leaf = 0, end = leaves_of(ck, ck->hdr->map_nr), nr = 0, crc = 0;
+    uint64_t page = 0;
     int rc = 0;
 
-    if (bytes == 0)
+    if (end == 0)
         return CAIRN_ERR(DF_INVAL); /* there is at least the root page */
-    map = bio_tmp_get(tgt, full);
-    if (map == NULL)
-        return CAIRN_ERR(NOMEM);
-    for (uint64_t off = 0; rc == 0 && off < full; off += CKPT_MAP_IO_BYTES) {
-        rc = bio_disk_rw(&ck->disk, PLAT_IO_READ, 0, ck->hdr->map_off + off, (uint8_t *)map + off,
-            MIN(full - off, (uint64_t)CKPT_MAP_IO_BYTES));
+    for (; rc == 0 && leaf < end; leaf += nr) {
+        rc = leaves_read(tgt, leaf, end, &nr);
+        for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+            const uint8_t *bytes = ck->images + (size_t)i * ck->leaf_bytes;
+
+            ck->leaf_crcs_new[leaf + i] = crc32c(0, bytes, ck->leaf_bytes);
+            crc = map_crc_add(tgt, crc, leaf + i, ck->hdr->map_nr, bytes);
+        }
+        for (uint64_t i = 0;
+             rc == 0 && i < (uint64_t)nr * ck->leaf_entry_nr && page < ck->hdr->map_nr; i++, page++) {
+            struct bio_slot_df df;
+
+            memcpy(&df, ck->images + i * sizeof(df), sizeof(df));
+            rc = entry_load(tgt, page, &df);
+        }
     }
-    if (rc == 0 && crc32c(0, map, bytes) != ck->hdr->map_crc) {
+    /* Entries that made no sense are no wonder then. */
+    if ((rc == 0 || rc == -DER_DF_INVAL) && leaf >= end && crc != ck->hdr->map_crc) {
         bio_damage(&tgt->cfg, "meta: the slot map at file offset %lu is damaged",
             (unsigned long)ck->hdr->map_off);
         rc = CAIRN_ERR(CSUM);
     }
-    for (uint64_t page = 0; rc == 0 && page < ck->hdr->map_nr; page++) {
-        uint32_t slot = map[page].slot;
-
-        if (slot == BIO_SLOT_NONE)
-            continue;
-        if (slot > ck->slot_nr || bitmap_test(ck->used_map, slot - 1)) {
-            bio_damage(&tgt->cfg, "meta: page %lu has impossible slot %u", (unsigned long)page, slot);
-            rc = CAIRN_ERR(DF_INVAL);
-            break;
-        }
-        bitmap_set(ck->used_map, slot - 1);
-        um->pub.pages[page].slot = slot;
-        um->pub.pages[page].flags |= UMEM_PF_SLOT;
-        um->pub.pages[page].lsn = map[page].lsn;
-        um->vol[page].crc = map[page].crc;
-        um->vol[page].lsn = map[page].lsn;
-    }
+    memcpy(ck->leaf_crcs, ck->leaf_crcs_new, ck->leaf_nr_max * sizeof(*ck->leaf_crcs));
     memcpy(ck->durable_map, ck->used_map, BITMAP_WORDS((size_t)ck->slot_nr) * 8);
-    bio_tmp_put(tgt, map, full);
     return rc;
 }
 
@@ -231,39 +346,53 @@ page_verify(struct bio_tgt *tgt, uint64_t page, const uint8_t *mem)
 int
 bio_ckpt_page_load(struct bio_tgt *tgt, uint64_t page, uint8_t *mem)
 {
-    uint64_t off = slot_off(&tgt->ckpt, tgt->um->pub.pages[page].slot);
+    const struct umem_page *pg = &tgt->um->pub.pages[page];
+    uint32_t slot = pg->slot, crc = tgt->um->vol[page].crc;
     int rc;
 
     if (tgt->stop_rc != 0)
         return tgt->stop_rc;
-    rc = bio_disk_rw(&tgt->ckpt.disk, PLAT_IO_READ, 0, off, mem, UMEM_PAGE_BYTES);
+    rc = bio_disk_rw(
+        &tgt->ckpt.disk, PLAT_IO_READ, 0, slot_off(&tgt->ckpt, slot), mem, UMEM_PAGE_BYTES);
+    if ((pg->flags & UMEM_PF_SLOT) == 0 || pg->slot != slot || tgt->um->vol[page].crc != crc) {
+        CAIRN_PROBE("bio.ckpt.slot_changed_under_load");
+        return -DER_AGAIN; /* it was freed, and the slot may be another's */
+    }
     return rc != 0 ? rc : page_verify(tgt, page, mem);
 }
 
-/* Load and verify the pages of entries[0..nr). */
-static int
-batch_load(struct bio_tgt *tgt, uint32_t nr)
+int
+bio_ckpt_batch_load(struct bio_tgt *tgt, const uint32_t *pages, uint32_t nr)
 {
     struct bio_ckpt *ck = &tgt->ckpt;
+    struct umem *um = tgt->um;
     uint32_t started = 0;
     int rc = 0;
 
-    for (; rc == 0 && started < nr; started++) {
-        uint32_t page = ck->entries[started].page;
+    umem_room_make(um, nr);
+    for (; started < nr; started++) {
+        uint32_t frame = umem_frame_get(um);
 
-        rc = umem_page_mem(tgt->um, page);
-        if (rc != 0)
+        if (frame == UMEM_NONE) {
+            rc = CAIRN_ERR(NOMEM);
             break;
+        }
+        ck->entries[started].slot = frame;
         bio_req_start(&ck->disk, &ck->reqs[started], PLAT_IO_READ, 0,
-            slot_off(ck, tgt->um->pub.pages[page].slot), tgt->um->pub.pages[page].mem,
+            slot_off(ck, um->pub.pages[pages[started]].slot), umem_frame_mem(um, frame),
             UMEM_PAGE_BYTES);
     }
     for (uint32_t i = 0; i < started; i++) {
-        uint32_t page = ck->entries[i].page;
+        uint32_t frame = ck->entries[i].slot;
         int rc2 = bio_req_wait(&ck->reqs[i]);
 
         if (rc2 == 0)
-            rc2 = page_verify(tgt, page, tgt->um->pub.pages[page].mem);
+            rc2 = page_verify(tgt, pages[i], umem_frame_mem(um, frame));
+        if (rc2 == 0) {
+            umem_page_put(um, pages[i], frame);
+        } else {
+            umem_frame_put(um, frame);
+        }
         if (rc == 0)
             rc = rc2;
     }
@@ -274,23 +403,29 @@ int
 bio_ckpt_load(struct bio_tgt *tgt)
 {
     struct bio_ckpt *ck = &tgt->ckpt;
-    uint32_t nr = 0;
+    struct umem *um = tgt->um;
+    uint32_t pages[BIO_LOAD_BATCH_NR], nr = 0;
+    uint64_t end;
     int rc;
 
     rc = header_load(tgt);
     if (rc == 0)
         rc = map_load(tgt);
-    for (uint64_t page = 0; rc == 0 && page < ck->hdr->map_nr; page++) {
-        if ((tgt->um->pub.pages[page].flags & UMEM_PF_SLOT) == 0)
+    end = rc != 0             ? 0
+        : map_has_leaves(tgt) ? MIN(ck->hdr->map_nr, um->dir_page_nr + UINT64_C(1))
+                              : ck->hdr->map_nr;
+    for (uint64_t page = 0; rc == 0 && page < end; page++) {
+        if ((um->pub.pages[page].flags & UMEM_PF_SLOT) != 0)
+            pages[nr++] = (uint32_t)page;
+        if (nr < BIO_LOAD_BATCH_NR && page + 1 < end)
             continue;
-        ck->entries[nr++].page = (uint32_t)page;
-        if (nr == BIO_LOAD_BATCH_NR) {
-            rc = batch_load(tgt, nr);
-            nr = 0;
+        rc = bio_ckpt_batch_load(tgt, pages, nr);
+        for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+            um->vol[pages[i]].img_free_nr =
+                (uint16_t)umem_image_free_nr(um, umem_page_peek(um, pages[i]));
         }
+        nr = 0;
     }
-    if (rc == 0)
-        rc = batch_load(tgt, nr);
     return rc;
 }
 CAIRN_STATIC_ASSERT((int)BIO_LOAD_BATCH_NR <= (int)BIO_CKPT_BATCH_NR, "entries are shared");
@@ -369,6 +504,7 @@ page_forget(struct bio_tgt *tgt, uint64_t page)
     slot_release(&tgt->ckpt, pg->slot);
     pg->slot = BIO_SLOT_NONE;
     pg->flags &= ~(uint32_t)UMEM_PF_SLOT;
+    leaf_mark(&tgt->ckpt, page);
     umem_page_drop(um, page);
 }
 
@@ -398,7 +534,7 @@ batch_collect(struct bio_tgt *tgt, uint64_t *next_page, uint32_t *ret_nr, uint64
         }
         pg = &um->pub.pages[page];
         *need_lsn = MAX(*need_lsn, pg->lsn);
-        if (um->vol[page].code == UMEM_DIR_FREE) {
+        if (um->is_built && um->vol[page].code == UMEM_DIR_FREE) {
             pg->flags &= ~(uint32_t)UMEM_PF_DIRTY;
             if (bitmap_test(um->dirty_map, page)) {
                 bitmap_clear(um->dirty_map, page);
@@ -409,10 +545,12 @@ batch_collect(struct bio_tgt *tgt, uint64_t *next_page, uint32_t *ret_nr, uint64
             rc = slot_alloc(ck, &ck->entries[nr].slot);
             if (rc != 0)
                 break;
-            memcpy(image, pg->mem, UMEM_PAGE_BYTES);
+            memcpy(image, umem_page_peek(um, page), UMEM_PAGE_BYTES);
             ck->entries[nr].page = (uint32_t)page;
             ck->entries[nr].crc = crc32c(0, image, UMEM_PAGE_BYTES);
             ck->entries[nr].lsn = pg->lsn;
+            ck->entries[nr].free_nr = page <= um->dir_page_nr ? 0 : umem_image_free_nr(um, image);
+            um->io_nr++;
             pg->flags = (pg->flags & ~(uint32_t)UMEM_PF_DIRTY) | UMEM_PF_IO;
             if (bitmap_test(um->dirty_map, page)) {
                 bitmap_clear(um->dirty_map, page);
@@ -465,6 +603,7 @@ batch_finish(struct bio_tgt *tgt, uint32_t nr, int rc)
         struct umem_page *pg = &um->pub.pages[e->page];
 
         pg->flags &= ~(uint32_t)UMEM_PF_IO;
+        um->io_nr--;
         if (rc != 0) {
             slot_release(ck, e->slot);
             page_redirty(um, e->page);
@@ -475,14 +614,18 @@ batch_finish(struct bio_tgt *tgt, uint32_t nr, int rc)
         pg->flags |= UMEM_PF_SLOT;
         um->vol[e->page].crc = e->crc;
         um->vol[e->page].lsn = e->lsn;
+        um->vol[e->page].img_free_nr = (uint16_t)e->free_nr;
+        leaf_mark(ck, e->page);
+        umem_page_cleaned(um, e->page);
         ck->pages_nr++;
     }
-    ult_cond_broadcast(&um->io_cond);
+    if (um->limit_nr != UINT64_MAX)
+        ult_cond_broadcast(&tgt->wal.room); /* pages are clean: UP-3 */
 }
 
-/* Step 2. *need_lsn: the log must be durable up to there before the header is. */
+/* Step 2. *need_lsn: the log must be durable up to there before the header is. In replay all of it is. */
 static int
-pages_write(struct bio_tgt *tgt, uint64_t *need_lsn)
+pages_write(struct bio_tgt *tgt, uint64_t *need_lsn, bool in_replay)
 {
     struct bio_ckpt *ck = &tgt->ckpt;
     struct umem *um = tgt->um;
@@ -495,7 +638,7 @@ pages_write(struct bio_tgt *tgt, uint64_t *need_lsn)
         uint32_t nr = 0;
 
         rc = batch_collect(tgt, &page, &nr, need_lsn);
-        if (rc == 0)
+        if (rc == 0 && !in_replay)
             rc = bio_wal_wait(tgt, *need_lsn);
         if (rc == 0)
             rc = batch_write(tgt, nr);
@@ -504,37 +647,116 @@ pages_write(struct bio_tgt *tgt, uint64_t *need_lsn)
     return rc;
 }
 
+int
+bio_ckpt_clean(struct bio_tgt *tgt)
+{
+    uint64_t need_lsn = 0;
+
+    return pages_write(tgt, &need_lsn, true);
+}
+
+static void
+leaf_fill(struct bio_tgt *tgt, uint32_t leaf, uint64_t map_nr, uint8_t *bytes)
+{
+    const struct umem *um = tgt->um;
+    uint32_t entry_nr = tgt->ckpt.leaf_entry_nr;
+    uint64_t page = (uint64_t)leaf * entry_nr;
+
+    memset(bytes, 0, tgt->ckpt.leaf_bytes);
+    for (uint32_t i = 0; i < entry_nr && page < map_nr; i++, page++) {
+        const struct umem_vol *v = &um->vol[page];
+        struct bio_slot_df df = {.slot = um->pub.pages[page].slot, .crc = v->crc, .lsn = v->lsn};
+
+        if ((um->pub.pages[page].flags & UMEM_PF_SLOT) == 0)
+            continue;
+        if (map_has_leaves(tgt))
+            df.lsn |= (uint64_t)v->img_free_nr << BIO_SLOT_LSN_BITS;
+        memcpy(bytes + i * sizeof(df), &df, sizeof(df));
+    }
+}
+
+/* Write dirty leaves from *leaf on, as many as fit into ck->images, each to the area where its durable twin is not. Fills hdr->places. */
+static int
+leaves_write(struct bio_tgt *tgt, struct bio_ckpt_df *hdr, uint32_t *leaf, uint32_t end)
+{
+    struct bio_ckpt *ck = &tgt->ckpt;
+    uint32_t room = BIO_CKPT_BATCH_NR * UMEM_PAGE_BYTES / ck->leaf_bytes, nr = 0, reqs_nr = 0;
+    uint32_t run_leaf = 0, run_place = 0, run = 0;
+    int rc = 0;
+
+    for (; nr < room && reqs_nr + 1 < BIO_CKPT_BATCH_NR; (*leaf)++) {
+        uint8_t *bytes = ck->images + (size_t)nr * ck->leaf_bytes;
+        size_t next = bitmap_find_set(ck->leaf_dirty, end, *leaf);
+        uint32_t place;
+
+        if (next == BITMAP_NONE) {
+            *leaf = end;
+            break;
+        }
+        *leaf = (uint32_t)next;
+        place = leaf_place(tgt, ck->hdr, *leaf) ^ 1;
+        if (run > 0 && (run_leaf + run != *leaf || run_place != place)) {
+            bio_req_start(&ck->disk, &ck->reqs[reqs_nr++], PLAT_IO_WRITE, 0,
+                leaf_off(ck, run_leaf, run_place), bytes - (size_t)run * ck->leaf_bytes,
+                (size_t)run * ck->leaf_bytes);
+            run = 0;
+        }
+        if (run++ == 0) {
+            run_leaf = *leaf;
+            run_place = place;
+        }
+        leaf_fill(tgt, *leaf, hdr->map_nr, bytes);
+        ck->leaf_crcs_new[*leaf] = crc32c(0, bytes, ck->leaf_bytes);
+        if (map_has_leaves(tgt)) {
+            hdr->places[*leaf / 8] = (uint8_t)(hdr->places[*leaf / 8] ^ 1u << (*leaf % 8));
+        } else {
+            hdr->map_crc = map_crc_add(tgt, hdr->map_crc, *leaf, hdr->map_nr, bytes);
+        }
+        nr++;
+    }
+    if (run > 0) {
+        bio_req_start(&ck->disk, &ck->reqs[reqs_nr++], PLAT_IO_WRITE, 0,
+            leaf_off(ck, run_leaf, run_place), ck->images + (size_t)(nr - run) * ck->leaf_bytes,
+            (size_t)run * ck->leaf_bytes);
+    }
+    for (uint32_t i = 0; i < reqs_nr; i++) {
+        int rc2 = bio_req_wait(&ck->reqs[i]);
+
+        if (rc == 0)
+            rc = rc2;
+    }
+    ck->leaves_nr += nr;
+    return rc;
+}
+
 /* Step 3. */
 static int
 map_write(struct bio_tgt *tgt, struct bio_ckpt_df *hdr)
 {
     struct bio_ckpt *ck = &tgt->ckpt;
-    struct umem *um = tgt->um;
-    uint64_t bytes = um->page_hi * sizeof(struct bio_slot_df);
-    uint64_t full = ALIGN_UP(bytes, (uint64_t)BIO_BLK_BYTES);
-    struct bio_slot_df *map = bio_tmp_get(tgt, full);
+    uint32_t leaf = 0, end = leaves_of(ck, tgt->um->page_hi);
+    uint32_t old_end = leaves_of(ck, ck->hdr->map_nr);
     int rc = 0;
 
-    if (map == NULL)
-        return CAIRN_ERR(NOMEM);
-    memset(map, 0, full);
-    for (uint64_t page = 0; page < um->page_hi; page++) {
-        if ((um->pub.pages[page].flags & UMEM_PF_SLOT) == 0)
-            continue;
-        map[page] = (struct bio_slot_df){
-            .slot = um->pub.pages[page].slot, .crc = um->vol[page].crc, .lsn = um->vol[page].lsn};
+    hdr->map_off = ck->map_off[0];
+    hdr->map_nr = tgt->um->page_hi;
+    hdr->map_crc = 0;
+    memcpy(hdr->places, ck->hdr->places, sizeof(hdr->places));
+    if (!map_has_leaves(tgt)) {
+        hdr->map_off = ck->hdr->map_off == ck->map_off[0] ? ck->map_off[1] : ck->map_off[0];
+        old_end = 0; /* all of them */
     }
-    hdr->map_off = ck->hdr->map_off == ck->map_off[0] ? ck->map_off[1] : ck->map_off[0];
-    hdr->map_nr = um->page_hi;
-    hdr->map_crc = crc32c(0, map, bytes);
-    for (uint64_t off = 0; rc == 0 && off < full; off += CKPT_MAP_IO_BYTES) {
-        rc = bio_disk_rw(&ck->disk, PLAT_IO_WRITE, 0, hdr->map_off + off, (uint8_t *)map + off,
-            MIN(full - off, (uint64_t)CKPT_MAP_IO_BYTES));
+    for (uint32_t i = MIN(old_end, end); i < end; i++) {
+        leaf_mark(ck, (uint64_t)i * ck->leaf_entry_nr);
     }
-    if (rc == 0)
-        rc = bio_disk_rw(&ck->disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
-    bio_tmp_put(tgt, map, full);
-    return rc;
+    memcpy(ck->leaf_crcs_new, ck->leaf_crcs, ck->leaf_nr_max * sizeof(*ck->leaf_crcs));
+    while (rc == 0 && leaf < end) {
+        rc = leaves_write(tgt, hdr, &leaf, end);
+    }
+    for (uint32_t i = 0; map_has_leaves(tgt) && i < end; i++) {
+        hdr->map_crc = map_crc_add(tgt, hdr->map_crc, i, hdr->map_nr, NULL);
+    }
+    return rc != 0 ? rc : bio_disk_rw(&ck->disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
 }
 
 static int
@@ -549,7 +771,7 @@ ckpt_steps(struct bio_tgt *tgt, struct bio_ckpt_df *hdr)
     hdr->seg_nr = 1;
     hdr->segs[0] = segment_now(&tgt->wal);
 
-    rc = pages_write(tgt, &need_lsn);
+    rc = pages_write(tgt, &need_lsn, false);
     if (rc == 0)
         rc = bio_wal_wait(tgt, need_lsn);
     if (rc == 0)
@@ -559,6 +781,10 @@ ckpt_steps(struct bio_tgt *tgt, struct bio_ckpt_df *hdr)
     if (rc != 0)
         return rc;
     tgt->wal.tail_pos = hdr->segs[0].start_pos;
+    memset(ck->leaf_dirty, 0, BITMAP_WORDS((size_t)ck->leaf_nr_max) * 8);
+    ck->leaf_dirty_nr = 0;
+    memcpy(ck->leaf_crcs, ck->leaf_crcs_new, ck->leaf_nr_max * sizeof(*ck->leaf_crcs));
+    umem_limit_set(tgt->um, tgt->um->limit_bytes); /* the tables may have grown */
     memcpy(ck->durable_map, ck->used_map, BITMAP_WORDS((size_t)ck->slot_nr) * 8);
     ck->slot_hint = 0;
     return 0;
@@ -612,7 +838,9 @@ ckpt_due_ns(const struct bio_tgt *tgt)
         return ck->last_ns + BIO_CKPT_RETRY_NS;
     if (log_is_full_enough(tgt) || bio_wal_is_full(tgt))
         return tgt->wal.head_pos == tgt->wal.tail_pos ? PLAT_NEVER_NS : 0;
-    if (tgt->um->dirty_nr > 0)
+    if (tgt->um->dirty_nr >= tgt->um->dirty_start)
+        return 0; /* UP-3 */
+    if (tgt->um->dirty_nr > 0 || ck->leaf_dirty_nr > 0)
         return ck->last_ns + tgt->cfg.ckpt_interval_ns;
     return PLAT_NEVER_NS;
 }

@@ -516,7 +516,7 @@ chunk_load(struct bio_tgt *tgt, uint32_t chunk)
     map = umem_ptr(tgt->um, off);
     if (map == NULL)
         return CAIRN_ERR(AGAIN);
-    if (umem_block_bytes(tgt->um, off) < CHUNK_BYTES) {
+    if (umem_block_bytes(tgt->um, off) < CHUNK_BYTES) { /* resident */
         LOG_ERROR("data: the bitmap of chunk %u is not a block of the arena", chunk);
         return CAIRN_ERR(DF_INVAL);
     }
@@ -552,8 +552,13 @@ bio_ext_init(struct bio_tgt *tgt)
     if (sp->chunks == NULL)
         return CAIRN_ERR(NOMEM);
     for (uint32_t chunk = 0; rc == 0 && chunk < sp->chunk_nr; chunk++) {
-        rc = chunk_load(tgt, chunk);
+        while ((rc = chunk_load(tgt, chunk)) == -DER_AGAIN) {
+            rc = umem_fault(tgt->um);
+            if (rc != 0)
+                break;
+        }
     }
+    umem_fault_done(tgt->um);
     if (rc == 0)
         rc = chunk_busy_make(sp, 0);
     if (rc != 0)
@@ -587,33 +592,44 @@ bio_ext_fini(struct bio_tgt *tgt)
     free(sp->tx_frees);
 }
 
-/* The volatile map against the durable one; nothing here yields, so evicted chunks are passed over. */
-int
-bio_ext_check(struct bio_tgt *tgt)
+/* The durable map of a chunk against the volatile one. Errors: AGAIN. */
+static int
+chunk_check(const struct bio_tgt *tgt, uint32_t chunk)
 {
-    const struct bio_space_map *sp = &tgt->space;
+    const struct bio_ext_chunk *ch = &tgt->space.chunks[chunk];
+    const uint8_t *map;
+    uint64_t off = 0;
+    int rc = chunk_find(tgt->um, chunk, &off);
+
+    if (rc != 0 || off == 0)
+        return rc;
+    map = umem_ptr(tgt->um, off);
+    if (map == NULL)
+        return CAIRN_ERR(AGAIN);
+    for (uint32_t bit = 0; bit < chunk_blks(&tgt->space, chunk); bit++) {
+        if ((map[bit / 8] >> (bit % 8) & 1) != 0 &&
+            (ch->busy == NULL || !bitmap_test(ch->busy, bit))) {
+            LOG_ERROR("data: block %lu is allocated and free",
+                (unsigned long)chunk * BIO_EXT_CHUNK_BLKS + bit);
+            return CAIRN_ERR(DF_INVAL);
+        }
+    }
+    return 0;
+}
+
+static int
+counts_check(const struct bio_space_map *sp)
+{
     uint64_t free_blks = 0;
 
     for (uint32_t chunk = 0; chunk < sp->chunk_nr; chunk++) {
         const struct bio_ext_chunk *ch = &sp->chunks[chunk];
         uint32_t nr = chunk_blks(sp, chunk);
-        uint64_t off = 0;
-        const uint8_t *map = NULL;
 
         free_blks += ch->free_nr;
         if (ch->busy != NULL && nr - bitmap_count(ch->busy, nr) != ch->free_nr) {
             LOG_ERROR("data: chunk %u has a wrong count of free blocks", chunk);
             return CAIRN_ERR(DF_INVAL);
-        }
-        if (chunk_find(tgt->um, chunk, &off) == 0 && off != 0)
-            map = umem_ptr(tgt->um, off);
-        for (uint32_t bit = 0; map != NULL && bit < nr; bit++) {
-            if ((map[bit / 8] >> (bit % 8) & 1) != 0 &&
-                (ch->busy == NULL || !bitmap_test(ch->busy, bit))) {
-                LOG_ERROR("data: block %lu is allocated and free",
-                    (unsigned long)chunk * BIO_EXT_CHUNK_BLKS + bit);
-                return CAIRN_ERR(DF_INVAL);
-            }
         }
     }
     /* BIO-1; 1: the superblock */
@@ -623,4 +639,20 @@ bio_ext_check(struct bio_tgt *tgt)
         return CAIRN_ERR(DF_INVAL);
     }
     return 0;
+}
+
+int
+bio_ext_check(struct bio_tgt *tgt)
+{
+    int rc = counts_check(&tgt->space);
+
+    for (uint32_t chunk = 0; rc == 0 && chunk < tgt->space.chunk_nr; chunk++) {
+        while ((rc = chunk_check(tgt, chunk)) == -DER_AGAIN) {
+            rc = umem_fault(tgt->um);
+            umem_fault_done(tgt->um);
+            if (rc != 0)
+                break;
+        }
+    }
+    return rc;
 }

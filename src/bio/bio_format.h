@@ -38,7 +38,9 @@ enum {
 #define BIO_FEAT_RO_COMPAT UINT64_C(0)
 #define BIO_FEAT_WAL_WINDOW \
     UINT64_C(1) /* groups of the log may be written at the same time: bio_group_df.open_nr */
-#define BIO_FEAT_INCOMPAT BIO_FEAT_WAL_WINDOW
+#define BIO_FEAT_MAP_LEAVES \
+    UINT64_C(2) /* each leaf of the slot map lies in one of the areas; entries count free blocks */
+#define BIO_FEAT_INCOMPAT (BIO_FEAT_WAL_WINDOW | BIO_FEAT_MAP_LEAVES)
 
 /* Roles: enum bio_role of bio.h. */
 
@@ -213,7 +215,11 @@ CAIRN_STATIC_ASSERT(sizeof(struct bio_rec_df) == 24, "record header");
 
 enum {
     BIO_CKPT_SEG_NR_MAX = 32,
+    BIO_CKPT_PLACE_BYTES = 2744,
     BIO_SLOT_NONE = 0, /* slot numbers on disk are 1-based */
+    BIO_SLOT_LSN_BITS = 53,
+    BIO_LEAF_ENTRY_NR_MIN =
+        256, /* of the slot map; twice that, and so on, for arenas with more leaves than places have bits */
 };
 
 /* From log position start_pos on, groups carry this generation (until the start of the next segment). */
@@ -232,12 +238,13 @@ struct bio_ckpt_df {
     uint64_t seq; /* the higher of two valid headers counts; it lies in place seq & 1 */
     struct uuid device;
     uint64_t ckpt_lsn; /* the pages hold every transaction up to here, and maybe later ones */
-    uint64_t map_off; /* of the slot map in the file */
+    uint64_t map_off; /* of the slot map in the file; with BIO_FEAT_MAP_LEAVES: of its first area */
     uint64_t map_nr; /* entries: pages 0 .. map_nr - 1; later pages are zero */
-    uint32_t map_crc;
+    uint32_t map_crc; /* of the entries; with BIO_FEAT_MAP_LEAVES: of the checksums of the leaves */
     uint32_t seg_nr; /* 1 .. BIO_CKPT_SEG_NR_MAX; replay starts at segs[0] */
     struct bio_seg_df segs[BIO_CKPT_SEG_NR_MAX];
-    uint8_t reserved[4092 - 64 - 40 * BIO_CKPT_SEG_NR_MAX];
+    uint8_t places[BIO_CKPT_PLACE_BYTES]; /* bit i % 8 of byte i / 8: the area that holds leaf i; zero without BIO_FEAT_MAP_LEAVES */
+    uint8_t reserved[4];
     uint32_t crc; /* of all bytes before */
 };
 
@@ -249,13 +256,14 @@ BIO_DF_ASSERT(bio_ckpt_df, map_nr, 48);
 BIO_DF_ASSERT(bio_ckpt_df, map_crc, 56);
 BIO_DF_ASSERT(bio_ckpt_df, seg_nr, 60);
 BIO_DF_ASSERT(bio_ckpt_df, segs, 64);
+BIO_DF_ASSERT(bio_ckpt_df, places, 1344);
 BIO_DF_ASSERT(bio_ckpt_df, crc, 4092);
 CAIRN_STATIC_ASSERT(sizeof(struct bio_ckpt_df) == BIO_DF_BLK_BYTES, "one block");
 
 struct bio_slot_df {
     uint32_t slot; /* BIO_SLOT_NONE: the page is zero */
     uint32_t crc; /* of the page image */
-    uint64_t lsn; /* of the newest change in the image */
+    uint64_t lsn; /* of the newest change in the image; with BIO_FEAT_MAP_LEAVES in the low 53 bits, above them its free blocks */
 };
 CAIRN_STATIC_ASSERT(sizeof(struct bio_slot_df) == 16, "slot map entry");
 

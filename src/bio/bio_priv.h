@@ -139,6 +139,8 @@ struct bio_replay_io {
     const struct bio_cfg *cfg; /* for bio_damage(); may be NULL */
     void *arg;
     int (*read)(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf);
+    /* Told of the ranges of a group before it is applied, then with len 0 that these were all; NULL: not wanted. */
+    int (*announce)(void *arg, uint64_t off, uint32_t len);
     int (*range)(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
 };
 
@@ -161,6 +163,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int bio_replay(const struct bio_replay_io *io,
 
 struct bio_ckpt_entry {
     uint32_t page, slot, crc;
+    uint32_t free_nr; /* blocks, in the image */
     uint64_t lsn;
 };
 
@@ -173,6 +176,12 @@ struct bio_ckpt {
     uint32_t slot_hint;
     struct bio_ckpt_df *hdr; /* the durable header */
     uint64_t *work_map; /* pages of the running checkpoint */
+    /* Slot map, in leaves: what is in memory and what is durable differ in those that are dirty. */
+    uint32_t leaf_entry_nr, leaf_bytes, leaf_nr_max;
+    uint64_t *leaf_dirty;
+    uint64_t leaf_dirty_nr;
+    uint32_t *leaf_crcs,
+        *leaf_crcs_new; /* of the durable leaves; of those of the checkpoint being written */
     uint8_t *images; /* BIO_CKPT_BATCH_NR pages */
     struct bio_ckpt_entry entries[BIO_CKPT_BATCH_NR];
     struct bio_req reqs[BIO_CKPT_BATCH_NR];
@@ -184,19 +193,27 @@ struct bio_ckpt {
     int last_rc; /* of the last finished checkpoint */
     bool stopping, running;
     uint64_t last_ns; /* when the last one began */
-    uint64_t ckpt_nr, pages_nr;
+    uint64_t ckpt_nr, pages_nr, leaves_nr;
 };
 
 /* Layout of the meta file for an arena. */
 uint64_t bio_ckpt_file_bytes(uint64_t arena_bytes);
 CAIRN_MUST_CHECK int bio_ckpt_init(struct bio_tgt *tgt);
 void bio_ckpt_fini(struct bio_tgt *tgt);
-/* Read the newest header and load every page. Errors: CSUM, DF_INVAL, NVME_IO, NOMEM. */
+/*
+ * Read the newest header, the slot map, root and directory of the arena; of a store without BIO_FEAT_MAP_LEAVES every page once, since nothing else says
+ * how many free blocks it has. Errors: CSUM, DF_INVAL, NVME_IO, NOMEM.
+ */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ckpt_load(struct bio_tgt *tgt);
 /* After replay: record that a new generation starts at the end of the log. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ckpt_new_generation(struct bio_tgt *tgt, uint64_t seq_max);
 /* One checkpoint, by the caller; not while another runs. Errors: NOSPACE (nothing changed), NVME_IO (stopped), NOMEM. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ckpt_run(struct bio_tgt *tgt);
+/* During replay: write the dirty pages, so that they can be evicted. The durable map stays. Errors: as bio_ckpt_run(). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ckpt_clean(struct bio_tgt *tgt);
+/* Load pages that are not resident, at most BIO_LOAD_BATCH_NR, at the same time. Errors: CSUM, NVME_IO, NOMEM. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+bio_ckpt_batch_load(struct bio_tgt *tgt, const uint32_t *pages, uint32_t nr);
 CAIRN_MUST_CHECK int bio_ckpt_start(struct bio_tgt *tgt);
 CAIRN_YIELDS void bio_ckpt_stop(struct bio_tgt *tgt);
 /* Is it time? Called when the log grew or a page became dirty. */
@@ -247,12 +264,12 @@ struct bio_space_map {
     uint64_t reader_seq;
 };
 
-CAIRN_MUST_CHECK int bio_ext_init(struct bio_tgt *tgt); /* from the durable map */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ext_init(struct bio_tgt *tgt); /* from the durable map */
 void bio_ext_fini(struct bio_tgt *tgt);
 void bio_ext_tx_end(struct bio_tgt *tgt, bool committed, uint64_t lsn);
 /* Give back what waits no longer (BIO-4). */
 void bio_ext_reap(struct bio_tgt *tgt);
-CAIRN_MUST_CHECK int bio_ext_check(struct bio_tgt *tgt);
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_ext_check(struct bio_tgt *tgt);
 
 /* ---- bio_tgt.c -------------------------------------------------------------------------------------------------------- */
 
@@ -274,6 +291,9 @@ struct bio_tgt {
     struct bio_buf_pool bufs;
     int stop_rc;
     uint64_t replayed_nr;
+    uint32_t soon[BIO_LOAD_BATCH_NR]; /* replay: pages to be loaded together */
+    uint32_t soon_nr;
+    uint64_t soon_group_nr; /* of this group, so far */
 };
 
 /* What is damaged and where, for bio_cfg.why, or for the log. `cfg` may be NULL. */

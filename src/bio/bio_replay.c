@@ -92,7 +92,8 @@ group_at(struct replay *rp, uint64_t pos, struct bio_group_df *ret_hdr, const ui
 
 /* Hand the ranges of one record out. Everything was covered by a checksum: what does not fit here was written so. */
 static int
-record_apply(const struct bio_replay_io *io, const uint8_t *rec, const struct bio_rec_df *hdr)
+record_apply(
+    const struct bio_replay_io *io, const uint8_t *rec, const struct bio_rec_df *hdr, bool announce)
 {
     uint64_t data_off = sizeof(*hdr) + (uint64_t)hdr->range_nr * 8;
 
@@ -107,7 +108,8 @@ record_apply(const struct bio_replay_io *io, const uint8_t *rec, const struct bi
         len = (uint32_t)(word & 0xffff);
         if (data_off + len > hdr->bytes)
             return CAIRN_ERR(DF_INVAL);
-        rc = io->range(io->arg, hdr->lsn, word >> 16, len, rec + data_off);
+        rc = announce ? io->announce(io->arg, word >> 16, len)
+                      : io->range(io->arg, hdr->lsn, word >> 16, len, rec + data_off);
         if (rc != 0)
             return rc;
         data_off += len;
@@ -116,7 +118,8 @@ record_apply(const struct bio_replay_io *io, const uint8_t *rec, const struct bi
 }
 
 static int
-group_apply(const struct bio_replay_io *io, const uint8_t *buf, const struct bio_group_df *ghdr)
+group_walk(const struct bio_replay_io *io, const uint8_t *buf, const struct bio_group_df *ghdr,
+    bool announce)
 {
     uint32_t off = sizeof(*ghdr);
     struct bio_rec_df hdr;
@@ -128,12 +131,25 @@ group_apply(const struct bio_replay_io *io, const uint8_t *buf, const struct bio
         memcpy(&hdr, buf + off, sizeof(hdr));
         if (hdr.lsn != ghdr->first_lsn + i || hdr.bytes < sizeof(hdr) || hdr.bytes > ghdr->bytes - off)
             return CAIRN_ERR(DF_INVAL);
-        rc = record_apply(io, buf + off, &hdr);
+        rc = record_apply(io, buf + off, &hdr, announce);
         off += hdr.bytes;
     }
     if (rc == 0 && off != ghdr->bytes)
         return CAIRN_ERR(DF_INVAL);
     return rc;
+}
+
+static int
+group_apply(const struct bio_replay_io *io, const uint8_t *buf, const struct bio_group_df *hdr)
+{
+    int rc = 0;
+
+    if (io->announce != NULL) {
+        rc = group_walk(io, buf, hdr, true);
+        if (rc == 0)
+            rc = io->announce(io->arg, 0, 0);
+    }
+    return rc != 0 ? rc : group_walk(io, buf, hdr, false);
 }
 
 /* Does a valid group behind the end of the log prove that the log went on? */

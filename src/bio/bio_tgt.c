@@ -7,8 +7,9 @@
  * but damaged, open says so and format refuses, so that a flipped bit can't lead to a new format over data. On a device, where a role
  * is a region instead of a file, the mark is the target's superblock and, written last, a seal of one sector.
  *
- * Open: superblocks -> newest checkpoint header -> all pages, verified -> replay of the log -> volatile state of the arena and the
- * extent space -> a header that records the new generation -> ULTs.
+ * Open: superblocks -> newest checkpoint header -> slot map, root and directory of the arena -> replay of the log, which loads the pages that it
+ * changes -> volatile state of the arena and the extent space -> a header that records the new generation -> ULTs. All other pages are loaded,
+ * and verified, when somebody wants them.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -179,7 +180,7 @@ sb_make(struct plat *plat, const struct bio_cfg *cfg, struct bio_sb_df *sb)
     sb->version = BIO_FORMAT_VERSION;
     sb->compat = BIO_FEAT_COMPAT;
     sb->ro_compat = BIO_FEAT_RO_COMPAT;
-    sb->incompat = BIO_FEAT_WAL_WINDOW;
+    sb->incompat = BIO_FEAT_INCOMPAT;
     sb->system = cfg->system;
     sb->device = cfg->device;
     sb->rank = cfg->rank;
@@ -292,6 +293,8 @@ tgt_init(struct bio_tgt *tgt)
 {
     int rc = umem_create(tgt->sb.arena_bytes, &bio_umem_hooks, tgt, &tgt->um);
 
+    if (rc == 0)
+        umem_limit_set(tgt->um, tgt->cfg.mem_bytes);
     if (rc == 0)
         rc = bio_wal_init(tgt);
     if (rc == 0)
@@ -720,8 +723,50 @@ static int
 replay_range(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes)
 {
     struct bio_tgt *tgt = arg;
+    struct umem *um = tgt->um;
+    int rc = 0;
 
-    return umem_replay(tgt->um, lsn, off, len, bytes);
+    /* The log may touch more pages than there is memory for. */
+    if (CAIRN_UNLIKELY(um->resident_nr >= um->limit_nr && um->dirty_nr >= um->dirty_start)) {
+        CAIRN_PROBE("bio.tgt.replay_cleans");
+        rc = bio_ckpt_clean(tgt);
+    }
+    return rc != 0 ? rc : umem_replay(um, lsn, off, len, bytes);
+}
+
+static int
+replay_load(struct bio_tgt *tgt)
+{
+    uint32_t nr = tgt->soon_nr;
+
+    tgt->soon_nr = 0;
+    for (uint32_t i = 0; i < nr; i++) {
+        tgt->um->pub.pages[tgt->soon[i]].flags &= ~(uint32_t)UMEM_PF_LOAD;
+    }
+    return bio_ckpt_batch_load(tgt, tgt->soon, nr);
+}
+
+/* Pages that a group needs are read together, unless they are so many that the first would be evicted before their turn comes. */
+static int
+replay_announce(void *arg, uint64_t off, uint32_t len)
+{
+    struct bio_tgt *tgt = arg;
+    uint64_t page = off >> UMEM_PAGE_BITS;
+    struct umem_page *pg;
+
+    if (len == 0) {
+        tgt->soon_group_nr = 0;
+        return replay_load(tgt);
+    }
+    if (page >= tgt->um->pub.page_nr || tgt->soon_group_nr >= tgt->um->limit_nr / 4)
+        return 0; /* the first is said when it is applied */
+    pg = &tgt->um->pub.pages[page];
+    if ((pg->flags & (UMEM_PF_LOAD | UMEM_PF_RES | UMEM_PF_SLOT)) != UMEM_PF_SLOT)
+        return 0;
+    pg->flags |= UMEM_PF_LOAD; /* listed */
+    tgt->soon[tgt->soon_nr++] = (uint32_t)page;
+    tgt->soon_group_nr++;
+    return tgt->soon_nr == BIO_LOAD_BATCH_NR ? replay_load(tgt) : 0;
 }
 
 static int
@@ -737,6 +782,7 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
         .cfg = &tgt->cfg,
         .arg = tgt,
         .read = replay_read,
+        .announce = replay_announce,
         .range = replay_range,
     };
     size_t win_bytes = (size_t)BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES;
@@ -872,7 +918,8 @@ bio_close(struct bio_tgt *tgt)
         return;
     bio_ckpt_stop(tgt);
     bio_tgt_neighbours(tgt);
-    if (tgt->stop_rc == 0 && (tgt->um->dirty_nr > 0 || tgt->wal.fill->rec_nr > 0))
+    if (tgt->stop_rc == 0 &&
+        (tgt->um->dirty_nr > 0 || tgt->ckpt.leaf_dirty_nr > 0 || tgt->wal.fill->rec_nr > 0))
         CAIRN_IGNORE(bio_ckpt_run(tgt)); /* the log has it all */
     bio_wal_stop(tgt);
     tgt_close(tgt);
@@ -953,5 +1000,6 @@ bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats)
         .wal_open_nr_max = wal->open_nr_max,
         .buf_bytes = tgt->bufs.used_bytes[0] + tgt->bufs.used_bytes[1],
         .resv_nr = tgt->space.resv_nr,
+        .ckpt_leaves_nr = tgt->ckpt.leaves_nr,
     };
 }

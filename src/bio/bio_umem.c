@@ -70,6 +70,12 @@ umem_create(
     um->dir_page_nr = (uint32_t)DIV_UP(page_nr, UMEM_PAGE_BYTES);
     um->hooks = hooks;
     um->hooks_arg = hooks_arg;
+    um->limit_nr = UINT64_MAX;
+    um->dirty_max = UINT64_MAX;
+    um->dirty_start = UINT64_MAX;
+    for (uint32_t q = 0; q < UMEM_Q_NR; q++) {
+        um->queues[q] = (struct umem_queue){.first = UMEM_NONE, .last = UMEM_NONE};
+    }
     um->reserve_nr = MAX(page_nr / 50, (uint64_t)UMEM_RESERVE_PAGES_MIN);
     um->pub.pages = bio_mem_zeroed(page_nr, sizeof(*um->pub.pages));
     um->vol = bio_mem_zeroed(page_nr, sizeof(*um->vol));
@@ -110,143 +116,6 @@ umem_destroy(struct umem *um)
     free(um->tx.touched);
     free(um->tx.undo);
     free(um);
-}
-
-/* ---- frames and pages ------------------------------------------------------------------------------------------------- */
-
-static bool
-frames_grow(struct umem *um)
-{
-    uint8_t *chunk = NULL;
-
-    if (um->chunk_nr == um->chunk_cap) {
-        uint32_t cap = MAX(um->chunk_cap * 2, 16u);
-        uint8_t **chunks = bio_mem_resize(um->chunks, cap * sizeof(*chunks));
-        uint8_t **frames;
-
-        if (chunks == NULL)
-            return false;
-        um->chunks = chunks;
-        frames = bio_mem_resize(um->frames, (size_t)cap * UMEM_FRAME_CHUNK_NR * sizeof(*frames));
-        if (frames == NULL)
-            return false;
-        um->frames = frames;
-        um->chunk_cap = cap;
-        um->frame_cap = cap * UMEM_FRAME_CHUNK_NR;
-    }
-    chunk = bio_mem_get((size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
-    if (chunk == NULL)
-        return false;
-    if (um->hooks->touch != NULL)
-        um->hooks->touch(um->hooks_arg, chunk, (size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
-    um->chunks[um->chunk_nr++] = chunk;
-    for (uint32_t i = UMEM_FRAME_CHUNK_NR; i > 0; i--) {
-        um->frames[um->frame_nr++] = chunk + (size_t)(i - 1) * UMEM_PAGE_BYTES;
-    }
-    return true;
-}
-
-uint8_t *
-umem_frame_get(struct umem *um)
-{
-    if (um->frame_nr == 0 && !frames_grow(um))
-        return NULL;
-    return um->frames[--um->frame_nr];
-}
-
-void
-umem_frame_put(struct umem *um, uint8_t *mem)
-{
-    if (mem == NULL)
-        return;
-    CAIRN_ASSERT(um->frame_nr < um->frame_cap);
-    um->frames[um->frame_nr++] = mem;
-}
-
-int
-umem_page_mem(struct umem *um, uint64_t page)
-{
-    uint8_t *mem = umem_frame_get(um);
-
-    if (mem == NULL)
-        return CAIRN_ERR(NOMEM);
-    memset(mem, 0, UMEM_PAGE_BYTES);
-    CAIRN_ASSERT(um->pub.pages[page].mem == NULL);
-    um->pub.pages[page].mem = mem;
-    um->resident_nr++;
-    return 0;
-}
-
-void
-umem_page_drop(struct umem *um, uint64_t page)
-{
-    struct umem_page *pg = &um->pub.pages[page];
-
-    if (pg->mem == NULL)
-        return;
-    umem_frame_put(um, pg->mem);
-    pg->mem = NULL;
-    um->resident_nr--;
-}
-
-void
-umem_mark_dirty(struct umem *um, uint64_t page, uint64_t lsn)
-{
-    struct umem_page *pg = &um->pub.pages[page];
-
-    pg->lsn = lsn;
-    if ((pg->flags & UMEM_PF_DIRTY) != 0)
-        return;
-    pg->flags |= UMEM_PF_DIRTY;
-    bitmap_set(um->dirty_map, page);
-    um->dirty_nr++;
-    if (page >= um->page_hi)
-        um->page_hi = page + 1;
-}
-
-void *
-umem_ptr_miss(struct umem *um, uint64_t off)
-{
-    uint64_t page = off >> UMEM_PAGE_BITS;
-
-    um->misses_nr++;
-    um->pub.miss_page = page;
-    um->missed_bad = off == 0 || page >= um->pub.page_nr;
-    return NULL;
-}
-
-int
-umem_fault(struct umem *um)
-{
-    uint64_t page = um->pub.miss_page;
-    struct umem_page *pg;
-    uint8_t *mem;
-    int rc;
-
-    if (um->missed_bad)
-        return CAIRN_ERR(DF_INVAL);
-    pg = &um->pub.pages[page];
-    while ((pg->flags & UMEM_PF_IO) != 0 && pg->mem == NULL) {
-        ult_cond_wait(&um->io_cond, NULL);
-    }
-    if (pg->mem != NULL)
-        return 0;
-    if ((pg->flags & UMEM_PF_SLOT) == 0)
-        return CAIRN_ERR(DF_INVAL); /* a pointer into a page that was never used */
-    mem = umem_frame_get(um);
-    if (mem == NULL)
-        return CAIRN_ERR(NOMEM);
-    pg->flags |= UMEM_PF_IO;
-    rc = um->hooks->load(um->hooks_arg, page, mem);
-    pg->flags &= ~(uint32_t)UMEM_PF_IO;
-    if (rc == 0 && pg->mem == NULL) {
-        pg->mem = mem;
-        um->resident_nr++;
-        mem = NULL;
-    }
-    umem_frame_put(um, mem); /* failed, or the page was free and has been taken anew meanwhile */
-    ult_cond_broadcast(&um->io_cond);
-    return rc;
 }
 
 uint64_t
@@ -311,6 +180,21 @@ partial_add_tail(struct umem *um, uint32_t c, uint32_t page)
     um->partial_tail[c] = page;
 }
 
+void
+umem_page_room(struct umem *um, uint32_t page, bool resident)
+{
+    const struct umem_vol *v = &um->vol[page];
+
+    if (!code_is_cls(v->code) || v->free_nr == 0)
+        return;
+    partial_del(um, v->code - 1u, page);
+    if (resident) {
+        partial_add(um, v->code - 1u, page);
+    } else {
+        partial_add_tail(um, v->code - 1u, page);
+    }
+}
+
 /* Take the page out of the volatile state; page_account() puts it back. */
 static void
 page_unaccount(struct umem *um, uint32_t page)
@@ -357,8 +241,11 @@ page_account(struct umem *um, uint32_t page, uint8_t code)
     } else if (code_is_cls(code)) {
         const struct umem_cls *cls = &um->cls[code - 1];
 
-        CAIRN_ASSERT(um->pub.pages[page].mem != NULL);
-        v->free_nr = (uint16_t)page_free_count(cls, um->pub.pages[page].mem);
+        if ((um->pub.pages[page].flags & UMEM_PF_RES) != 0) {
+            v->free_nr = (uint16_t)page_free_count(cls, umem_page_peek(um, page));
+        } else {
+            v->free_nr = v->img_free_nr; /* only at open */
+        }
         if (v->free_nr > 0)
             partial_add(um, code - 1u, page);
         um->used_bytes += (uint64_t)(cls->nr - v->free_nr) * cls->bytes;
@@ -384,6 +271,38 @@ slab_is_valid(const struct umem *um, uint8_t code, const uint8_t *mem)
     return hdr.magic == UMEM_SLAB_MAGIC && hdr.cls == code - 1 && (word & cls->tail) == cls->tail;
 }
 
+/* At open: of a page that is resident the header is checked, of others what the slot map says about the image. */
+static bool
+page_is_sound(struct umem *um, uint32_t page, uint8_t code)
+{
+    uint32_t free_nr = um->vol[page].img_free_nr;
+
+    if ((um->pub.pages[page].flags & UMEM_PF_RES) != 0)
+        return slab_is_valid(um, code, umem_page_peek(um, page));
+    return free_nr <= um->cls[code - 1].nr &&
+        (free_nr == 0) == ((*umem_dir_byte(um, page) & UMEM_DIR_FULL) != 0);
+}
+
+bool
+umem_image_fits(struct umem *um, uint32_t page, const uint8_t *mem)
+{
+    const struct umem_vol *v = &um->vol[page];
+
+    return !um->is_built || !code_is_cls(v->code) ||
+        (slab_is_valid(um, v->code, mem) && page_free_count(&um->cls[v->code - 1], mem) == v->free_nr);
+}
+
+uint32_t
+umem_image_free_nr(const struct umem *um, const uint8_t *mem)
+{
+    struct umem_slab_df hdr;
+
+    memcpy(&hdr, mem, sizeof(hdr));
+    if (hdr.magic != UMEM_SLAB_MAGIC || hdr.cls >= UMEM_CLS_NR)
+        return 0;
+    return page_free_count(&um->cls[hdr.cls], mem);
+}
+
 int
 umem_rebuild(struct umem *um)
 {
@@ -393,6 +312,7 @@ umem_rebuild(struct umem *um)
         if (um->pub.pages[p].mem == NULL)
             root = NULL;
     }
+    um->is_built = true;
     if (root == NULL || root->magic != UMEM_ROOT_MAGIC || root->version != 1 ||
         root->page_nr != um->pub.page_nr || root->dir_page_nr != um->dir_page_nr) {
         LOG_ERROR("the root page of the arena is not one of this arena");
@@ -416,17 +336,15 @@ umem_rebuild(struct umem *um)
             LOG_ERROR("page %u of the arena has directory code %u", p, code);
             return CAIRN_ERR(DF_INVAL);
         }
-        if (code != UMEM_DIR_FREE && um->pub.pages[p].mem == NULL) {
+        if (code != UMEM_DIR_FREE && (um->pub.pages[p].flags & (UMEM_PF_RES | UMEM_PF_SLOT)) == 0) {
             LOG_ERROR("page %u of the arena is in use and has no content", p);
             return CAIRN_ERR(DF_INVAL);
         }
-        if (code_is_cls(code) && !slab_is_valid(um, code, um->pub.pages[p].mem)) {
+        if (code_is_cls(code) && !page_is_sound(um, p, code)) {
             LOG_ERROR("page %u of the arena has a bad slab header", p);
             return CAIRN_ERR(DF_INVAL);
         }
-        if (sys)
-            um->pub.pages[p].flags |= UMEM_PF_PINNED;
-        if (um->pub.pages[p].mem != NULL)
+        if ((um->pub.pages[p].flags & (UMEM_PF_RES | UMEM_PF_SLOT)) != 0)
             um->page_hi = MAX(um->page_hi, page);
         page_account(um, p, code);
     }
@@ -463,15 +381,13 @@ umem_replay(struct umem *um, uint64_t lsn, uint64_t off, uint32_t len, const uin
 {
     uint64_t page = off >> UMEM_PAGE_BITS;
     uint64_t in_page = off & (UMEM_PAGE_BYTES - 1);
+    int rc;
 
     if (page >= um->pub.page_nr || in_page + len > UMEM_PAGE_BYTES)
         return CAIRN_ERR(DF_INVAL);
-    if (um->pub.pages[page].mem == NULL) {
-        int rc = umem_page_mem(um, page); /* every page with a slot has been loaded */
-
-        if (rc != 0)
-            return rc;
-    }
+    rc = umem_page_get(um, page);
+    if (rc != 0)
+        return rc;
     memcpy(um->pub.pages[page].mem + in_page, bytes, len);
     umem_mark_dirty(um, page, lsn);
     return 0;
@@ -507,13 +423,14 @@ page_take(struct umem *um, uint32_t c, uint32_t *ret_page)
     page = bitmap_find_set(um->free_map, um->pub.page_nr, um->free_hint * 64);
     CAIRN_ASSERT(page != BITMAP_NONE);
     um->free_hint = page / 64;
-    if (um->pub.pages[page].mem == NULL) {
+    mem = umem_page_see(um, page);
+    if (mem == NULL) {
         rc = umem_page_mem(um, page);
         if (rc != 0)
             return rc;
+        mem = um->pub.pages[page].mem;
     }
     v = &um->vol[page];
-    mem = um->pub.pages[page].mem;
     rc = umem_tx_cover(um, umem_dir_off(page), 1, umem_dir_byte(um, page), false);
     if (rc != 0)
         return rc;
@@ -575,8 +492,9 @@ umem_alloc_part(struct umem_tx *tx, uint32_t len, uint32_t clear_len, uint64_t *
     v = &um->vol[page];
     mem = um->pub.pages[page].mem;
     if (CAIRN_UNLIKELY(mem == NULL)) {
-        umem_ptr_miss(um, (uint64_t)page << UMEM_PAGE_BITS | 1);
-        return CAIRN_ERR(AGAIN);
+        mem = umem_page_miss(um, page);
+        if (mem == NULL)
+            return CAIRN_ERR(AGAIN);
     }
     idx = block_find(cls, v, mem);
     if (CAIRN_UNLIKELY(idx == UMEM_NONE))
@@ -639,9 +557,10 @@ block_at(struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx)
     if (idx >= cls->nr || cls->start + idx * cls->bytes != in_page)
         return CAIRN_ERR(DF_INVAL);
     mem = um->pub.pages[page].mem;
-    if (mem == NULL) {
-        umem_ptr_miss(um, off);
-        return CAIRN_ERR(AGAIN);
+    if (CAIRN_UNLIKELY(mem == NULL)) {
+        mem = umem_page_miss(um, (uint32_t)page);
+        if (mem == NULL)
+            return CAIRN_ERR(AGAIN);
     }
     if ((mem[UMEM_DF_SLAB_HDR_BYTES + idx / 8] >> (idx % 8) & 1) == 0)
         return CAIRN_ERR(DF_INVAL);
@@ -724,6 +643,12 @@ umem_stats_get(const struct umem *um, struct umem_stats *ret_stats)
         .tx_nr = um->tx_nr,
         .redo_bytes = um->redo_total,
         .misses_nr = um->misses_nr,
+        .limit_pages_nr = um->limit_nr == UINT64_MAX ? 0 : um->limit_nr,
+        .loads_nr = um->loads_nr,
+        .evicted_nr = um->evicted_nr,
+        .revived_nr = um->revived_nr,
+        .over_nr = um->over_nr,
+        .table_bytes = umem_table_bytes(um),
     };
 }
 
@@ -753,6 +678,7 @@ page_check(struct umem *um, uint32_t page)
             if (rc != 0)
                 return rc;
         }
+        umem_fault_done(um);
         mem -= 1;
         if (v->code != code) /* changed while the page was loaded */
             return 0;
@@ -821,36 +747,4 @@ umem_check(struct umem *um)
         return CAIRN_ERR(DF_INVAL);
     }
     return 0;
-}
-
-uint32_t
-umem_evict(struct umem *um, uint32_t nr, uint64_t rnd)
-{
-    uint64_t page = rnd % um->pub.page_nr;
-    uint32_t done = 0;
-
-    CAIRN_ASSERT(!um->tx.active);
-    /* Only the used part of the arena is interesting. */
-    if (um->page_hi > 0)
-        page = rnd % um->page_hi;
-    for (uint64_t i = 0; i < um->page_hi && done < nr; i++, page++) {
-        struct umem_page *pg;
-        struct umem_vol *v;
-
-        if (page >= um->page_hi)
-            page = 0;
-        pg = &um->pub.pages[page];
-        v = &um->vol[page];
-        if (pg->mem == NULL || (pg->flags & UMEM_PF_SLOT) == 0 ||
-            (pg->flags & (UMEM_PF_DIRTY | UMEM_PF_IO | UMEM_PF_PINNED)) != 0)
-            continue;
-        umem_page_drop(um, page);
-        if (code_is_cls(v->code) && v->free_nr > 0) {
-            /* Resident pages are asked for room first. */
-            partial_del(um, v->code - 1u, (uint32_t)page);
-            partial_add_tail(um, v->code - 1u, (uint32_t)page);
-        }
-        done++;
-    }
-    return done;
 }

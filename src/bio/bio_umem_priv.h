@@ -27,8 +27,30 @@ enum {
 enum umem_page_flag {
     UMEM_PF_DIRTY = 1 << 0, /* changed since its last image was taken */
     UMEM_PF_SLOT = 1 << 1, /* `slot` holds the newest image that was written */
-    UMEM_PF_IO = 1 << 2, /* being loaded or written: stays as it is */
-    UMEM_PF_PINNED = 1 << 3, /* never evicted: root and directory */
+    UMEM_PF_IO = 1 << 2, /* an image is being written: the page stays */
+    UMEM_PF_RES = 1 << 3, /* resident: it has a frame */
+    UMEM_PF_SOFT =
+        1 << 4, /* resident, but hidden: `mem` is NULL, so that the next use is noticed (bio_umem_page.c) */
+    UMEM_PF_GHOST = 1 << 5, /* `evict_seq` tells when it was evicted */
+    UMEM_PF_OFTEN = 1 << 6, /* came back soon after it was evicted */
+    UMEM_PF_LOAD = 1 << 7, /* somebody reads it */
+};
+
+/* Where a resident page waits for its eviction; see bio_umem_page.c. */
+enum umem_queue_id {
+    UMEM_Q_NONE,
+    UMEM_Q_IN,
+    UMEM_Q_HOT,
+    UMEM_Q_COLD,
+    UMEM_Q_WAIT,
+    UMEM_Q_HELD,
+    UMEM_Q_NR
+};
+
+/* Oldest first; linked by page number through umem_vol. */
+struct umem_queue {
+    uint32_t first, last;
+    uint64_t nr;
 };
 
 /* The volatile twin of a page, one for each page of the arena. */
@@ -36,13 +58,21 @@ struct umem_vol {
     uint32_t next,
         prev; /* list of the class's pages with room; valid while code is a class and free_nr > 0 */
     uint16_t free_nr;
+    uint16_t img_free_nr; /* the same of the image in the slot */
     uint8_t code; /* directory byte without FULL, as accounted */
     uint8_t hint; /* bitmap word where the next search begins */
+    uint8_t queue; /* enum umem_queue_id */
     uint32_t crc; /* of the image in the slot */
+    union {
+        uint32_t frame; /* while it is resident */
+        uint32_t evict_seq; /* umem.evicted_nr when it was evicted: UMEM_PF_GHOST */
+    };
     uint64_t lsn; /* of the image in the slot */
-    uint64_t touch_seq,
+    uint32_t touch_seq,
         freed_seq; /* transaction that last touched its allocation state, freed a block in it */
+    uint32_t q_next, q_prev;
 };
+CAIRN_STATIC_ASSERT(sizeof(struct umem_vol) + sizeof(struct umem_page) <= 72, "of each page");
 
 struct umem_cls {
     uint32_t bytes, nr, start, words_nr;
@@ -62,7 +92,7 @@ struct umem_txs {
     bool hooked; /* someone wants tx_end() */
     uint32_t flags;
     uint64_t shard;
-    uint64_t seq;
+    uint32_t seq; /* never 0 */
     uint32_t range_nr, touch_nr;
     uint32_t redo_bytes, undo_used;
     struct umem_range *ranges;
@@ -105,14 +135,26 @@ struct umem {
 
     uint8_t **chunks; /* of frames */
     uint32_t chunk_nr, chunk_cap;
-    uint8_t **frames; /* free ones */
+    uint32_t *frames; /* free ones; number n is in chunk n / UMEM_FRAME_CHUNK_NR */
     uint32_t frame_nr, frame_cap;
 
-    struct umem_txs tx;
-    struct ult_cond io_cond; /* a page lost UMEM_PF_IO */
-    bool missed_bad; /* the last miss was an offset outside the arena */
+    /* Bounds in pages, of all that are resident; UINT64_MAX: none. */
+    uint64_t limit_bytes; /* as asked for */
+    uint64_t limit_nr;
+    uint64_t dirty_max; /* no transaction begins with that many that can't be evicted */
+    uint64_t dirty_start; /* a checkpoint begins */
+    struct umem_queue queues[UMEM_Q_NR];
+    const struct ult *favoured; /* what it loads stays until its operation is done */
+    uint32_t favoured_idle;
 
+    struct umem_txs tx;
+    struct ult_cond io_cond; /* a page lost UMEM_PF_LOAD */
+    bool missed_bad; /* the last miss was an offset outside the arena */
+    bool is_built; /* the volatile state is there */
+
+    uint64_t io_nr; /* pages being written */
     uint64_t used_bytes, resident_nr, tx_nr, redo_total, misses_nr;
+    uint64_t loads_nr, evicted_nr, revived_nr, over_nr;
 };
 
 /* bio_io.c: memory, given back by free(): I/O-aligned and not cleared; cleared; moved. NULL: none. */
@@ -127,18 +169,72 @@ void umem_destroy(struct umem *um);
 /* An empty arena: root and directory, all pages dirty. Errors: NOMEM. */
 CAIRN_MUST_CHECK int umem_init_root(struct umem *um, uint64_t ext_blk_nr);
 
+/* ---- bio_umem_page.c ---- */
+
 /* Give a page that is not resident zeroed memory. Errors: NOMEM. */
 CAIRN_MUST_CHECK int umem_page_mem(struct umem *um, uint64_t page);
 void umem_page_drop(struct umem *um, uint64_t page);
-/* Memory of one page, 4096-aligned, not cleared; NULL: none left. */
-uint8_t *umem_frame_get(struct umem *um);
-void umem_frame_put(struct umem *um, uint8_t *mem);
+/* Give a page that is not resident the frame, which holds its image. */
+void umem_page_put(struct umem *um, uint64_t page, uint32_t frame);
+/* Make a page resident: from its slot, or zeroed. Errors: as umem_fault(). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int umem_page_get(struct umem *um, uint64_t page);
+/* The page has an image in a slot that holds all of it, or has not (redirtied): it may be evicted. */
+void umem_page_cleaned(struct umem *um, uint64_t page);
+/* Memory of one page, 4096-aligned, not cleared; UMEM_NONE: none left. */
+uint32_t umem_frame_get(struct umem *um);
+void umem_frame_put(struct umem *um, uint32_t frame);
+/* The slow path of what looks for a page: its memory if it is only hidden, else NULL: a miss for umem_fault(). */
+void *umem_page_miss(struct umem *um, uint32_t page);
+/* Evict until there is room for `nr` pages, as far as that can be. No pointer into the arena survives. */
+void umem_room_make(struct umem *um, uint64_t nr);
+/* Not more than `bytes` of memory for pages and tables; 0: no limit. */
+void umem_limit_set(struct umem *um, uint64_t bytes);
+uint64_t umem_table_bytes(const struct umem *um);
+
+static inline uint8_t *
+umem_frame_mem(const struct umem *um, uint32_t frame)
+{
+    return um->chunks[frame / UMEM_FRAME_CHUNK_NR] +
+        (size_t)(frame % UMEM_FRAME_CHUNK_NR) * UMEM_PAGE_BYTES;
+}
+
+/* The memory of a resident page, hidden or not. */
+static inline uint8_t *
+umem_page_peek(const struct umem *um, uint64_t page)
+{
+    return umem_frame_mem(um, um->vol[page].frame);
+}
+
+/* The same as a use; NULL: not resident, which is no miss. */
+static inline uint8_t *
+umem_page_see(struct umem *um, uint64_t page)
+{
+    return (um->pub.pages[page].flags & UMEM_PF_RES) == 0 ? NULL
+        : um->pub.pages[page].mem != NULL                 ? um->pub.pages[page].mem
+                                                          : umem_page_miss(um, (uint32_t)page);
+}
+
+/* May a transaction begin? So many pages always can be evicted that whoever faults finds room. */
+static inline bool
+umem_has_room(const struct umem *um)
+{
+    return um->dirty_nr + um->io_nr < um->dirty_max;
+}
+
+/* ---- bio_umem.c ---- */
+
+/* A page with room for blocks came, or went: resident ones are asked first. */
+void umem_page_room(struct umem *um, uint32_t page, bool resident);
+/* Does an image that was loaded say what is known of the page? */
+bool umem_image_fits(struct umem *um, uint32_t page, const uint8_t *mem);
+/* Free blocks in it; 0 if it is none of blocks. */
+uint32_t umem_image_free_nr(const struct umem *um, const uint8_t *mem);
 void umem_mark_dirty(struct umem *um, uint64_t page, uint64_t lsn);
 
-/* Replay: set bytes. Errors: DF_INVAL outside of the arena or across a page; NOMEM. */
-CAIRN_MUST_CHECK int
+/* Replay: set bytes. Errors: DF_INVAL outside of the arena or across a page; as umem_page_get(). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
 umem_replay(struct umem *um, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
-/* After load and replay, all pages with content resident: build the volatile state. Errors: DF_INVAL. */
+/* After replay, root and directory resident: build the volatile state. Errors: DF_INVAL. */
 CAIRN_MUST_CHECK int umem_rebuild(struct umem *um);
 
 /* Record [off, off + len), which lies in a resident page at mem. Nothing changed on error. Errors: OVERFLOW. */

@@ -84,9 +84,22 @@ umem_tx_cover(struct umem *um, uint64_t off, uint32_t len, const uint8_t *mem, b
 int
 umem_tx_admit(struct umem *um)
 {
-    if (um->hooks->log_room(um->hooks_arg))
+    if (CAIRN_UNLIKELY(um->resident_nr > um->limit_nr))
+        umem_room_make(um, 0);
+    if (umem_has_room(um) && um->hooks->log_room(um->hooks_arg))
         return 0;
     return um->hooks->admit(um->hooks_arg);
+}
+
+/* The numbers of transactions that pages remember come again. */
+static void
+seq_restart(struct umem *um)
+{
+    for (uint64_t page = 0; page < um->pub.page_nr; page++) {
+        um->vol[page].touch_seq = 0;
+        um->vol[page].freed_seq = 0;
+    }
+    um->tx.seq = 1;
 }
 
 int
@@ -95,14 +108,15 @@ umem_tx_begin(struct umem *um, uint32_t flags, uint64_t shard, struct umem_tx *r
     struct umem_txs *txs = &um->tx;
 
     CAIRN_ASSERT(!txs->active); /* UM-1 */
-    if (!um->hooks->log_room(um->hooks_arg))
+    if (!umem_has_room(um) || !um->hooks->log_room(um->hooks_arg))
         return CAIRN_ERR(AGAIN);
     ult_noyield_begin();
     txs->active = true;
     txs->hooked = false;
     txs->flags = flags;
     txs->shard = shard;
-    txs->seq++;
+    if (CAIRN_UNLIKELY(++txs->seq == 0))
+        seq_restart(um);
     txs->range_nr = 0;
     txs->touch_nr = 0;
     txs->redo_bytes = 0;

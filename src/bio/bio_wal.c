@@ -127,7 +127,7 @@ bio_wal_admit(struct bio_tgt *tgt)
 {
     struct bio_wal *wal = &tgt->wal;
 
-    while (!bio_wal_room(tgt)) {
+    while (!bio_wal_room(tgt) || !umem_has_room(tgt->um)) {
         uint64_t finished = tgt->ckpt.finished_nr;
 
         if (tgt->stop_rc != 0)
@@ -135,11 +135,13 @@ bio_wal_admit(struct bio_tgt *tgt)
         if (wal->stopping)
             return CAIRN_ERR(SHUTDOWN);
         CAIRN_PROBE("bio.wal.admit_waits");
+        if (!umem_has_room(tgt->um))
+            CAIRN_PROBE("bio.wal.admit_waits_for_pages");
         bio_ckpt_kick(tgt);
         ult_cond_wait(&wal->room, NULL);
         /* A log that can't be trimmed because the meta role found no space: say so instead of waiting on. */
         if (tgt->ckpt.finished_nr != finished && tgt->ckpt.last_rc == -DER_NOSPACE &&
-            !bio_wal_room(tgt))
+            !(bio_wal_room(tgt) && umem_has_room(tgt->um)))
             return CAIRN_ERR(NOSPACE);
     }
     return 0;

@@ -40,7 +40,7 @@ struct umem;
 
 /* Page table entry, public for the sake of the inline accessor only. */
 struct umem_page {
-    uint8_t *mem; /* NULL: not resident */
+    uint8_t *mem; /* NULL: not resident, or hidden: the slow path tells */
     uint32_t flags;
     uint32_t slot;
     uint64_t lsn; /* of the newest change, for ST-5 */
@@ -69,9 +69,17 @@ umem_ptr(struct umem *um, uint64_t off)
 
 /**
  * After an operation backed out with -DER_AGAIN: load the page it missed. Errors: CSUM, NVME_IO the page can't be read; DF_INVAL the
- * offset was outside the arena (a corrupt pointer); NOMEM.
+ * offset was outside the arena (a corrupt pointer), or the page makes no sense; NOMEM. However small the memory limit is, and however many operations
+ * miss pages at the same time, one of them (an operation is what a ULT does until umem_fault_done()) keeps all pages that it loaded until it
+ * is done.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int umem_fault(struct umem *um);
+
+/**
+ * The operation that faulted is over, however: what was loaded for it need not stay. Who runs operations that may miss many pages calls it, so that the
+ * guarantee of umem_fault() goes to the next; cheap, does not yield.
+ */
+void umem_fault_done(struct umem *um);
 
 /** The offset of UMEM_ROOT_BYTES zeroed at format time, for the user. Constant. */
 uint64_t umem_root(const struct umem *um);
@@ -88,7 +96,7 @@ struct umem_tx {
 };
 
 /**
- * Wait until the log and its buffers can take a transaction of the largest size; call before umem_tx_begin(), which does not yield.
+ * Wait until the log and its buffers can take a transaction of the largest size, and until enough pages are clean; call before umem_tx_begin(), which does not yield.
  * Errors: NVME_IO, SHUTDOWN the target has stopped (ST-1); NOSPACE the log is full and the file system has no room for the checkpoint
  * that would empty it (nothing is lost, a later call may succeed).
  */
@@ -113,6 +121,11 @@ void umem_tx_abort(struct umem_tx *tx);
 struct umem_stats {
     uint64_t arena_bytes, used_bytes, reserve_bytes, resident_pages_nr, dirty_pages_nr;
     uint64_t tx_nr, redo_bytes, misses_nr;
+    uint64_t limit_pages_nr; /* 0: no limit */
+    uint64_t loads_nr, evicted_nr; /* pages read from the metadata role, dropped */
+    uint64_t revived_nr; /* hidden pages that were used before their turn to be dropped came */
+    uint64_t over_nr; /* times that a page came though nothing could be dropped for it */
+    uint64_t table_bytes; /* memory of the tables about pages, besides the pages */
 };
 void umem_stats_get(const struct umem *um, struct umem_stats *ret_stats);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * vos_tgt_check(): walk every tree, record by record, in steps. The place in each tree on the way down is the last record looked at, found
- * again by its key after a pause. Nothing may change meanwhile.
+ * again by its key after a pause, or when a page was not in memory. Nothing may change meanwhile; the collector waits.
  */
 #include "base/codec.h"
 #include "base/crc.h"
@@ -428,7 +428,13 @@ vos_tgt_check(struct vos_tgt *tgt)
 
     vos_op_init(&op, tgt);
     push(&c, &vos_kind_pool, tgt->root_off + offsetof(struct vos_root_df, pools), 0);
+    tgt->checks_nr++;
+    while (tgt->gc_busy) {
+        ult_cond_wait(&tgt->gc_moved, NULL);
+    }
     rc = vos_read_run(tgt, &op, check_body, &c);
+    if (--tgt->checks_nr == 0)
+        ult_cond_broadcast(&tgt->gc_wake);
     if (rc != 0)
         return rc;
     bio_space_get(tgt->bio, &space);

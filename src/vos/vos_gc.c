@@ -419,12 +419,14 @@ gc_main(void *arg)
     struct vos_tgt *tgt = arg;
 
     while (!tgt->gc_stop) {
-        if (!tgt->gc_has_work || tgt->gc_rc != 0) {
+        if (!tgt->gc_has_work || tgt->gc_rc != 0 || tgt->checks_nr > 0) {
             ult_cond_broadcast(&tgt->gc_moved);
             ult_cond_wait(&tgt->gc_wake, NULL);
             continue;
         }
+        tgt->gc_busy = true;
         tgt->gc_rc = gc_step(tgt);
+        tgt->gc_busy = false;
         if (tgt->gc_rc != 0)
             LOG_WARN("collector of destroyed containers pauses: %s", err_name(tgt->gc_rc));
         ult_cond_broadcast(&tgt->gc_moved);

@@ -72,6 +72,8 @@ struct vos_tgt {
     bool gc_stop;
     bool gc_has_work;
     int gc_rc;
+    bool gc_busy; /* in a step */
+    uint32_t checks_nr; /* the collector waits for them: vos_tgt_check() */
     struct vos_heap heap;
     void *fetch_free[VOS_FETCH_FREE_NR]; /* memory of fetches that ended, for the next ones */
     uint32_t fetch_free_nr;

@@ -30,12 +30,12 @@ vos_tx_run(struct vos_tgt *tgt, struct vos_op *op, uint32_t flags, uint64_t shar
     for (;;) {
         rc = umem_tx_admit(tgt->um);
         if (rc != 0)
-            return rc;
+            break;
         rc = umem_tx_begin(tgt->um, flags, shard, &tx);
         if (rc == -DER_AGAIN)
             continue;
         if (rc != 0)
-            return rc;
+            break;
         *op = start;
         op->tx = &tx;
         rc = body(op, arg);
@@ -45,15 +45,16 @@ vos_tx_run(struct vos_tgt *tgt, struct vos_op *op, uint32_t flags, uint64_t shar
             rc = CAIRN_ERR(NOMEM);
         if (rc == 0) {
             umem_tx_commit(&tx, ret_lsn);
-            return 0;
+            break;
         }
         umem_tx_abort(&tx);
-        if (rc != -DER_AGAIN)
-            return rc;
-        rc = umem_fault(tgt->um);
+        if (rc == -DER_AGAIN)
+            rc = umem_fault(tgt->um);
         if (rc != 0)
-            return rc;
+            break;
     }
+    umem_fault_done(tgt->um);
+    return rc;
 }
 
 int
@@ -71,13 +72,16 @@ vos_read_run(struct vos_tgt *tgt, struct vos_op *op, vos_body_fn body, void *arg
         if (rc == -DER_AGAIN) {
             rc = umem_fault(tgt->um);
             if (rc != 0)
-                return rc;
+                break;
         } else if (rc == -DER_INPROGRESS) {
+            umem_fault_done(tgt->um); /* it looks for its place again */
             ult_yield();
         } else {
-            return rc;
+            break;
         }
     }
+    umem_fault_done(tgt->um);
+    return rc;
 }
 
 int

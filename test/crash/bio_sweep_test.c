@@ -63,6 +63,7 @@ struct plan {
     uint32_t extents_pct; /* how many changes touch extents */
     uint64_t wal_bytes;
     bool on_device;
+    uint64_t mem_bytes; /* for pages; 0: all */
 };
 
 struct sweep {
@@ -210,6 +211,7 @@ changes_apply(struct writer *w, struct change *ch, struct bio_resv **resvs, uint
         if (rc != 0)
             return rc;
     }
+    umem_fault_done(um);
     w->s->issued = ++table_of(tgt)->tx_nr;
     w->s->history[w->s->issued] = *ch;
     umem_tx_commit(&tx, ret_lsn);
@@ -374,6 +376,7 @@ block_check(struct bio_tgt *tgt, const struct slot *slot, uint64_t *used)
         if (!EXPECT_OK(umem_fault(um)))
             return false;
     }
+    umem_fault_done(um);
     *used += umem_block_bytes(um, slot->off);
     return EXPECT_GE(umem_block_bytes(um, slot->off), slot->len) &&
         EXPECT(pattern_is(mem, slot->len, slot->ver));
@@ -602,6 +605,7 @@ sweep_init(struct sweep *s, const struct plan *plan, uint64_t seed, bool stalls)
         .data_bytes = 1 << 20,
         .rank = 1,
         .pending = &s->tgt,
+        .mem_bytes = plan->mem_bytes,
         .ckpt_interval_ns = 2000000};
     s->history = calloc(TX_MAX, sizeof(*s->history));
     return EXPECT_OK(sim_create(&opts, &s->sim)) && start(s) && run(s, body_format) && !s->stopped;
@@ -648,6 +652,13 @@ one_cut(const struct plan *plan, uint64_t seed, uint64_t n)
             bio_stats_get(s.tgt, &st);
             EXPECT_GT(st.ckpt_nr, 3);
             EXPECT_GT(s.evicted_nr, 3);
+            if (plan->mem_bytes != 0) {
+                struct umem_stats us;
+
+                umem_stats_get(bio_umem(s.tgt), &us);
+                EXPECT_GT(us.evicted_nr, s.evicted_nr + 20); /* not by the test */
+                EXPECT_GT(us.loads_nr, 50);
+            }
             EXPECT(plan->reader_nr == 0 || s.reads_nr > 3);
             sim_host_power_loss(s.sim, "h0");
         }
@@ -685,7 +696,18 @@ static const struct plan plan_small = {
 static const struct plan plan_large = {
     .tx_nr = 40, .reader_nr = 3, .block_max = 8192, .extents_pct = 40, .wal_bytes = 16 << 20};
 
-/* The same on a device that is shared. */
+/*
+ * Memory for twelve pages, of about forty: pages come and go all the time, checkpoints begin because clean ones ran out, and recovery writes pages
+ * while it replays.
+ */
+static const struct plan plan_crowded = {.tx_nr = 40,
+    .reader_nr = 1,
+    .block_max = 8192,
+    .extents_pct = 30,
+    .wal_bytes = 16 << 20,
+    .mem_bytes = 1};
+
+/* Small and large ones on a device that is shared. */
 static const struct plan plan_device = {.tx_nr = 40,
     .reader_nr = 1,
     .block_max = 6000,
@@ -734,6 +756,18 @@ TEST_ON(bio_sweep, short_large, BACKEND_SIM)
 TEST_ON(bio_sweep, short_device, BACKEND_SIM)
 {
     sweep_all(&plan_device, test_seed() + 5, 61, 100);
+}
+
+TEST_ON(bio_sweep, short_crowded, BACKEND_SIM)
+{
+    sweep_all(&plan_crowded, test_seed() + 6, 23, 100);
+    kill_rounds(&plan_crowded, 5);
+}
+
+TEST_ON(bio_sweep, every_third_write_crowded, BACKEND_SIM)
+{
+    sweep_all(&plan_crowded, test_seed() + 7, 3, 100);
+    kill_rounds(&plan_crowded, 40);
 }
 
 TEST_ON(bio_sweep, every_ninth_write_device, BACKEND_SIM)

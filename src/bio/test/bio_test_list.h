@@ -50,6 +50,7 @@ push(struct bio_tgt *tgt, uint64_t value, uint32_t bytes, uint64_t *ret_lsn)
         if (rc != 0)
             return rc;
     }
+    umem_fault_done(um);
     struct root *root = umem_ptr(um, umem_root(um));
     struct node *node = umem_ptr(um, off);
     node->next = root->head;
@@ -72,6 +73,7 @@ at(struct umem *um, uint64_t off)
         if (!EXPECT_OK(umem_fault(um)))
             return NULL;
     }
+    umem_fault_done(um);
     return mem;
 }
 

@@ -89,6 +89,8 @@ fix_prepare(struct fix *f)
     f->cfg.data_bytes = 256 << 20;
     f->cfg.system.b[0] = 1;
     f->cfg.pending = &f->bio;
+    if (getenv("BIO_TEST_MEM") != NULL) /* as in bio_test_fix.h */
+        f->cfg.mem_bytes = strtoull(getenv("BIO_TEST_MEM"), NULL, 0);
     f->meta_quota = 48 << 20;
     f->data_quota = 200 << 20;
     f->pool.b[0] = 7;
