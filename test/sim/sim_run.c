@@ -6,7 +6,7 @@
  *
  * usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work obj,md,dfs] [--fault NAME|none]
  *                [--trace] [--verbose] [--no-fork] [--name NAME] [--fails N] [--list FILE]
- *                [--narrow hot,wide,big,pauses,restless,pools,parts,window,slow,short,badio,rot]
+ *                [--narrow hot,wide,big,pauses,restless,pools,agg,parts,window,slow,short,badio,rot]
  *
  * A line of FILE is "SEED [OPTION VALUE] ...   # why"; each is run once.
  */
@@ -340,7 +340,8 @@ option(const char *name, const char *value)
         } else if (strcmp(name, "--work") == 0) {
             opts.run.works = (strstr(value, "obj") != NULL ? 1u : 0) |
                 (strstr(value, "md") != NULL ? 2u : 0) | (strstr(value, "dfs") != NULL ? 4u : 0) |
-                (strstr(value, "snap") != NULL ? 8u : 0);
+                (strstr(value, "snap") != NULL ? 8u : 0) |
+                (strstr(value, "space") != NULL ? 16u : 0);
         } else {
             usage();
         }

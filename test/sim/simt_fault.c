@@ -101,6 +101,10 @@ narrow_draw(struct simt *t, struct rng *rng)
         cfg->meta_bytes = UINT64_C(8) << 20;
     if (rng_chance(rng, 1, 8) || is_named(t, "short"))
         cfg->call_ns = rng_range(rng, 1, 30) * SIMT_S;
+    if (rng_chance(rng, 1, 2))
+        limits->agg_gap_ns = draw_log(rng, SIMT_MS, SIMT_S);
+    if (is_named(t, "agg"))
+        limits->agg_gap_ns = SIMT_MS;
     cfg->is_hot |= is_named(t, "hot");
     cfg->wide |= is_named(t, "wide");
     cfg->is_big |= is_named(t, "big");
@@ -169,11 +173,11 @@ cfg_say(struct simt *t)
         (double)r->disk_stall_ns / 1e6);
     fprintf(stderr,
         "window %u, send queue %u, second parts %.0f ms; limits: backlog %u handles %u containers "
-        "%u revocations %u checkpoints %u%%; "
+        "%u revocations %u checkpoints %u%% aggregation %.0f ms; "
         "calls %llu s, pool %llu + %llu MiB%s%s%s%s%s%s\n",
         r->net_window_bytes, r->net_sendq_nr, (double)r->net_part_hi_ns / 1e6,
         cfg->limits.rpc_backlog_nr, cfg->limits.tgt_hdls_nr, cfg->limits.tgt_conts_nr,
-        cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct,
+        cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct, (double)cfg->limits.agg_gap_ns / 1e6,
         (unsigned long long)(cfg->call_ns / SIMT_S), (unsigned long long)cfg->meta_bytes >> 20,
         (unsigned long long)cfg->data_bytes >> 20, cfg->is_hot ? " hot" : "",
         cfg->wide ? " wide" : "", cfg->is_big ? " big" : "", cfg->long_pauses ? " long pauses" : "",

@@ -13,7 +13,7 @@
 #define RUN_NS (4 * 3600 * SIMT_S)
 
 static const struct simt_work *const works[SIMT_WORKS_NR] = {
-    &simt_work_obj, &simt_work_md, &simt_work_dfs, &simt_work_snap};
+    &simt_work_obj, &simt_work_md, &simt_work_dfs, &simt_work_snap, &simt_work_space};
 
 /* ---- the keeper ------------------------------------------------------------------------------------------------------------------ */
 

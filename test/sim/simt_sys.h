@@ -30,7 +30,7 @@ enum {
     SIMT_PROCS = SIMT_CLIENTS + 1, /* the last is the keeper's own client */
     SIMT_WORKERS_MAX = 3, /* of one client */
     SIMT_FAIL_BYTES = 2048,
-    SIMT_WORKS_NR = 4,
+    SIMT_WORKS_NR = 5,
     SIMT_BUF_BYTES = 640 << 10,
     SIMT_OPS_MAX = 8, /* things that one request is about */
 };
@@ -182,7 +182,8 @@ struct simt_work {
     void (*check)(struct simt *t, void *state);
     void (*destroy)(void *state);
 };
-extern const struct simt_work simt_work_obj, simt_work_md, simt_work_dfs, simt_work_snap;
+extern const struct simt_work simt_work_obj, simt_work_md, simt_work_dfs, simt_work_snap,
+    simt_work_space;
 
 struct simt {
     struct simt_opts opts;
