@@ -136,6 +136,7 @@ struct tgt_op {
     uint64_t read_epoch;
     bool is_reader;
     bool has_waited;
+    uint32_t held_nr; /* times that it waited for what is held up */
     uint64_t freed_seen, deadline_ns;
 };
 

@@ -16,7 +16,14 @@
 #include "base/probe.h"
 #include "tgt_priv.h"
 
-enum { EMPTY_SHIFT_MAX = 6, FAIL_SHIFT_MAX = 6, PASS_SHARE = 8, LIST_NR = 32, LOOK_MASK = 63 };
+enum {
+    EMPTY_SHIFT_MAX = 6,
+    FAIL_SHIFT_MAX = 6,
+    HELD_SHIFT_MAX = 5,
+    PASS_SHARE = 8,
+    LIST_NR = 32,
+    LOOK_MASK = 63
+};
 enum {
     REST_LAZY = 7,
     REST_TIME = 1,
@@ -25,7 +32,7 @@ enum {
 #define RETRY_NS UINT64_C(1000000000) /* doubled with each failure in a row, up to 64 s */
 #define START_NS UINT64_C(10000000000) /* after a start before containers are looked at */
 #define OFF_NS UINT64_C(60000000000) /* before a pool without reclaim is asked about again */
-#define HELD_NS UINT64_C(20000000) /* before a round is repeated for what was held up */
+#define HELD_NS UINT64_C(20000000) /* before a round is repeated for what was held up; doubled */
 
 /* ---- what is remembered --------------------------------------------------------------------- */
 
@@ -824,6 +831,7 @@ tgt_op_space_wait(void *arg)
 {
     struct tgt_op *op = arg;
     struct tgt_agg_pool *ap;
+    uint64_t held_ns;
     bool is_again;
 
     if (op->cont->agg == NULL || !may_wait(op))
@@ -836,11 +844,10 @@ tgt_op_space_wait(void *arg)
     op->tgt->stats.space_waits_nr += op->freed_seen == 0;
     ap->refs++;
     op->freed_seen = ap->freed;
-    if (op->has_waited &&
-        ap->is_held) /* by a read, a snapshot under way, a service that does not answer */
-    {
+    if (op->has_waited && ap->is_held) { /* by a read, a snapshot under way, a silent service */
+        held_ns = HELD_NS << MIN(op->held_nr++, (uint32_t)HELD_SHIFT_MAX);
         CAIRN_IGNORE(
-            ult_cond_wait_until(&ap->changed, NULL, MIN(op->deadline_ns, ult_now_ns() + HELD_NS)));
+            ult_cond_wait_until(&ap->changed, NULL, MIN(op->deadline_ns, ult_now_ns() + held_ns)));
     }
     round_wait(op, ap);
     op->has_waited = ap->freed == op->freed_seen;
