@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 suites=${*:-base ult bio vos}
 root=$PWD/build/arm64-sysroot
 build=build/arm64
-libs="libisal-dev liburing-dev uuid-dev libprotobuf-c-dev libyaml-dev libjansson-dev libfabric-dev"
+libs="libisal-dev libssl-dev liburing-dev uuid-dev libprotobuf-c-dev libyaml-dev libjansson-dev libfabric-dev"
 
 skip() {
     echo "skip arm64.suites 0 $1"

@@ -2,8 +2,6 @@
 #include "base/crc.h"
 
 #include <isa-l/crc.h>
-#include <isa-l/crc64.h>
-#include <isa-l/igzip_lib.h>
 
 #include "base/util.h"
 
@@ -96,107 +94,8 @@ crc32_ieee_gzip(uint32_t crc, const void *buf, size_t len)
     return crc32_gzip_refl(crc, buf, len);
 }
 
-/* State of one computation of any type. Both CRC functions of ISA-L that invert do so on the way in and out, so chaining is plain. */
-struct csum_state {
-    uint32_t type;
-    uint64_t v;
-};
-
-static int
-csum_start(struct csum_state *st, uint32_t type)
-{
-    switch (type) {
-    case CSUM_TYPE_OFF:
-    case CSUM_TYPE_CRC16:
-    case CSUM_TYPE_CRC32:
-    case CSUM_TYPE_CRC64:
-        st->v = 0;
-        break;
-    case CSUM_TYPE_ADLER32:
-        st->v = 1;
-        break;
-    case CSUM_TYPE_SHA1:
-    case CSUM_TYPE_SHA256:
-    case CSUM_TYPE_SHA512:
-        return CAIRN_ERR(NOSYS);
-    default:
-        return CAIRN_ERR(INVAL);
-    }
-    st->type = type;
-    return 0;
-}
-
-static void
-csum_add(struct csum_state *st, const void *buf, size_t len)
-{
-    switch (st->type) {
-    case CSUM_TYPE_CRC16:
-        st->v = crc16_t10dif((uint16_t)st->v, buf, len);
-        break;
-    case CSUM_TYPE_CRC32:
-        st->v = crc32c((uint32_t)st->v, buf, len);
-        break;
-    case CSUM_TYPE_CRC64:
-        st->v = crc64_ecma_refl(st->v, buf, len);
-        break;
-    case CSUM_TYPE_ADLER32:
-        st->v = isal_adler32((uint32_t)st->v, buf, len);
-        break;
-    default:
-        break;
-    }
-}
-
 uint32_t
-csum_bytes(uint32_t type)
-{
-    switch (type) {
-    case CSUM_TYPE_CRC16:
-        return 2;
-    case CSUM_TYPE_CRC32:
-    case CSUM_TYPE_ADLER32:
-        return 4;
-    case CSUM_TYPE_CRC64:
-        return 8;
-    default:
-        return 0;
-    }
-}
-
-const char *
-csum_type_name(uint32_t type)
-{
-    static const char *const names[] = {
-        [CSUM_TYPE_OFF] = "off",
-        [CSUM_TYPE_CRC16] = "crc16",
-        [CSUM_TYPE_CRC32] = "crc32",
-        [CSUM_TYPE_CRC64] = "crc64",
-        [CSUM_TYPE_SHA1] = "sha1",
-        [CSUM_TYPE_SHA256] = "sha256",
-        [CSUM_TYPE_SHA512] = "sha512",
-        [CSUM_TYPE_ADLER32] = "adler32",
-    };
-
-    return type < ARRAY_SIZE(names) ? names[type] : "unknown";
-}
-
-int
-csum_compute(uint32_t type, const void *buf, size_t len, uint64_t *ret_csum)
-{
-    struct csum_state st;
-    int rc = csum_start(&st, type);
-
-    if (rc != 0)
-        return rc;
-    if (len > 0)
-        csum_add(&st, buf, len);
-    *ret_csum = st.v;
-    return 0;
-}
-
-/* Add the pieces of [off, off + len); returns the bytes that were not there. */
-static size_t
-csum_add_sgl(struct csum_state *st, const struct sgl *sgl, size_t off, size_t len)
+crc32c_sgl(uint32_t crc, const struct sgl *sgl, size_t off, size_t len)
 {
     for (uint32_t i = 0; i < sgl->iov_nr && len > 0; i++) {
         const struct iov *iov = &sgl->iovs[i];
@@ -207,32 +106,9 @@ csum_add_sgl(struct csum_state *st, const struct sgl *sgl, size_t off, size_t le
             continue;
         }
         n = MIN(iov->len - off, len);
-        csum_add(st, (const uint8_t *)iov->buf + off, n);
+        crc = crc32c(crc, (const uint8_t *)iov->buf + off, n);
         len -= n;
         off = 0;
     }
-    return len;
-}
-
-int
-csum_compute_sgl(uint32_t type, const struct sgl *sgl, size_t off, size_t len, uint64_t *ret_csum)
-{
-    struct csum_state st;
-    int rc = csum_start(&st, type);
-
-    if (rc != 0)
-        return rc;
-    if (csum_add_sgl(&st, sgl, off, len) != 0)
-        return CAIRN_ERR(INVAL);
-    *ret_csum = st.v;
-    return 0;
-}
-
-uint32_t
-crc32c_sgl(uint32_t crc, const struct sgl *sgl, size_t off, size_t len)
-{
-    struct csum_state st = {.type = CSUM_TYPE_CRC32, .v = crc};
-
-    csum_add_sgl(&st, sgl, off, len);
-    return (uint32_t)st.v;
+    return crc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Checksums. crc32c guards our own records, pages and messages; the numbered types are those of the container property (what an
- * application can choose for its data). Computed by ISA-L. Tested against the published check values of "123456789".
+ * CRCs that guard our own records, pages and messages; those that an application can choose for its data are in csum.h. Computed by ISA-L. Tested
+ * against the published check values of "123456789".
  */
 #ifndef CAIRN_BASE_CRC_H
 #define CAIRN_BASE_CRC_H
@@ -23,30 +23,5 @@ uint32_t crc32_ieee_gzip(uint32_t crc, const void *buf, size_t len);
 
 /** crc32c of [off, off + len) of a list, which must have that many bytes. */
 uint32_t crc32c_sgl(uint32_t crc, const struct sgl *sgl, size_t off, size_t len);
-
-/** Types by the numbers of the container property. */
-enum csum_type {
-    CSUM_TYPE_OFF = 0,
-    CSUM_TYPE_CRC16 = 1, /* T10 DIF, 2 bytes */
-    CSUM_TYPE_CRC32 = 2, /* CRC-32C, 4 bytes */
-    CSUM_TYPE_CRC64 = 3, /* ECMA-182 reflected (as in XZ), 8 bytes */
-    CSUM_TYPE_SHA1 = 4,
-    CSUM_TYPE_SHA256 = 5,
-    CSUM_TYPE_SHA512 = 6,
-    CSUM_TYPE_ADLER32 = 7, /* 4 bytes */
-};
-
-/** Bytes of a checksum of that type; 0 for OFF and for types that are unknown or not computed here (SHA). */
-uint32_t csum_bytes(uint32_t type);
-
-/** "crc32" etc. (names of the property), "off", or "unknown". */
-const char *csum_type_name(uint32_t type);
-
-/** Compute over *len* bytes; the result is a number of csum_bytes() bytes. OFF gives 0. Errors: NOSYS SHA types; INVAL unknown type. */
-CAIRN_MUST_CHECK int csum_compute(uint32_t type, const void *buf, size_t len, uint64_t *ret_csum);
-
-/** The same over [off, off + len) of a list; INVAL when it is shorter. */
-CAIRN_MUST_CHECK int
-csum_compute_sgl(uint32_t type, const struct sgl *sgl, size_t off, size_t len, uint64_t *ret_csum);
 
 #endif /* CAIRN_BASE_CRC_H */

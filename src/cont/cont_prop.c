@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Properties and attributes of containers. Tested by test/cont_prop_test.c and test/server. */
-#include "base/crc.h"
+#include "base/csum.h"
 #include "base/probe.h"
 #include "cont_priv.h"
 

@@ -178,6 +178,8 @@ struct vos_apply_args {
     uint64_t epoch; /* 0: a fresh one is taken */
     uint32_t flags; /* enum vos_apply_flags */
     uint32_t pm_ver; /* FM-1: map version kept with each version */
+    uint32_t csum_type; /* kept with the values: enum csum_type; OFF: CRC-32C as well */
+    uint64_t csum_chunk_bytes; /* covered by one checksum; rounded up to a power of two in 4 KiB..1 MiB; 0: VOS_CSUM_CHUNK_BYTES */
     struct vos_req_id req;
     struct iov result; /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
     struct vos_ahead *ahead; /* not NULL: has the bytes of all values; iods[].data.buf is not looked at */
@@ -444,6 +446,52 @@ bool vos_cont_agg_is_needed(const struct vos_cont *cont, uint64_t hi);
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_discard(struct vos_cont *cont, uint64_t lo, uint64_t hi,
     const struct vos_agg_args *args, struct vos_agg_stat *ret_stat);
+
+/* ---- scrubbing ------------------------------------------------------------------------------------------------------ */
+
+struct vos_scrub;
+
+/* Bytes that are not those written. Borrowed for the call. */
+struct vos_scrub_bad {
+    struct uuid pool, cont;
+    struct vos_oid oid;
+    struct iov dkey, akey; /* empty: the index itself is damaged at a level above */
+    bool is_array;
+    struct recx recx; /* of the extent */
+    uint64_t epoch;
+    uint16_t minor;
+    bool is_meta; /* the value lies beside the index: `addr` is of the arena, else of the data role */
+    uint64_t addr,
+        len; /* of the chunk, bytes; both 0: of the index, which a line of the log before names */
+    int rc; /* CSUM; NVME_IO it cannot be read; DF_INVAL the index */
+};
+
+struct vos_scrub_stats {
+    uint64_t start_ns; /* wall time at which the pass under way or, when none is, the last one began; 0: never */
+    bool is_running; /* a pass was begun and did not end */
+    uint64_t passes_nr; /* that ended, since vos_scrub_create() */
+    uint64_t bad_nr; /* reports since then */
+    struct {
+        uint64_t records_nr, bytes, bad_nr;
+    } pass, last; /* of the pass under way, in this life; of the last one that ended */
+};
+
+/**
+ * Verify the values of a pool shard against their checksums, pass after pass, beside all other work. Every bad chunk is reported once in a pass, by an error
+ * line and a call of `bad` (may be NULL; does not yield). What was stored by vos_scrub_save() is gone on with. `*ret_scrub` returns owned: free with vos_scrub_free(),
+ * before the target is closed. Errors: NONEXIST no such pool; NOMEM; CSUM, DF_INVAL, NVME_IO its record cannot be read.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_create(struct vos_tgt *tgt, struct uuid pool,
+    void (*bad)(void *arg, const struct vos_scrub_bad *bad), void *arg, struct vos_scrub **ret_scrub);
+/**
+ * Go on, with a new pass when none is running, until about `bytes_max` bytes were verified (a chunk more at most) or the pass ended. Whatever is bad is
+ * no error. Errors: NONEXIST the pool is gone; NOMEM; NVME_IO the target has stopped.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_step(struct vos_scrub *scrub, uint64_t bytes_max);
+/** Store the place, to the object, for vos_scrub_create() after a restart. Durable on return. Errors: those of step. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_save(struct vos_scrub *scrub);
+void vos_scrub_free(struct vos_scrub *scrub); /* NULL-safe */
+const struct vos_scrub_stats *vos_scrub_stats(const struct vos_scrub *scrub);
 
 /* ---- checking ------------------------------------------------------------------------------------------------------- */
 

@@ -3,18 +3,19 @@
  * Modifications (vos.h, vos_apply): large values go to the data role first, which yields; then conditions, index, request table and accounting
  * change in one transaction without a yield; then the log is waited for.
  */
-#include "base/crc.h"
 #include "base/log.h"
 #include "base/probe.h"
+#include "vos/vos_csum.h"
 #include "vos/vos_evtree.h"
 #include "vos/vos_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CSUM_CHUNK_BITS = 15, TRIM_NR_MAX = 16, BULK_RECXS_NR = 32 };
-CAIRN_STATIC_ASSERT(1 << CSUM_CHUNK_BITS == VOS_CSUM_CHUNK_BYTES, "checksum chunk");
-CAIRN_STATIC_ASSERT(VOS_INLINE_BYTES_MAX <= VOS_CSUM_CHUNK_BYTES, "one checksum for an inline value");
+enum { TRIM_NR_MAX = 16, BULK_RECXS_NR = 32 };
+CAIRN_STATIC_ASSERT(1 << VOS_CSUM_CHUNK_BITS == VOS_CSUM_CHUNK_BYTES, "checksum chunk");
+CAIRN_STATIC_ASSERT(
+    VOS_INLINE_BYTES_MAX <= 1 << VOS_CSUM_CHUNK_BITS_MIN, "one checksum for an inline value");
 
 struct apply {
     struct vos_tgt *tgt;
@@ -57,24 +58,25 @@ is_reclaim(const struct vos_apply_args *args)
 
 /* ---- the transaction: values ---------------------------------------------------------------------------------------- */
 
-static uint32_t
-csum_nr(uint64_t len)
-{
-    return (uint32_t)DIV_UP(len, VOS_CSUM_CHUNK_BYTES);
-}
-
 /* Make the record of a version; fixed is the size of its fixed part. */
 static int
 ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *data, uint64_t len,
     uint64_t *ret_off, struct vos_ver_df **ret_ver)
 {
     bool is_big = len > a->inline_max;
-    uint32_t csums_len = ALIGN_UP(csum_nr(len) * 4u, 8u);
-    uint32_t bytes = fixed + csums_len + (is_big ? 0 : (uint32_t)len);
+    struct vos_csum csum = a->bigs->csum;
     struct vos_ver_df *ver;
+    uint32_t csum_nr = len > 0, csums_len, bytes;
     uint8_t *csums;
-    int rc = vos_alloc_part(op, bytes, fixed + csums_len, ret_off, &ver);
+    int rc;
 
+    if (is_big) {
+        csum.chunk_bits = vos_csum_bits(csum, len);
+        csum_nr = vos_csum_nr(len, csum.chunk_bits);
+    }
+    csums_len = ALIGN_UP(csum_nr * csum.len, 8u);
+    bytes = fixed + csums_len + (is_big ? 0 : (uint32_t)len);
+    rc = vos_alloc_part(op, bytes, fixed + csums_len, ret_off, &ver);
     if (rc != 0)
         return rc;
     csums = (uint8_t *)ver + fixed;
@@ -87,20 +89,18 @@ ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *da
         ver->flags = VOS_VER_HOLE;
         return 0;
     }
-    ver->csum_type = CSUM_TYPE_CRC32;
-    ver->csum_len = 4;
-    ver->csum_chunk_bits = CSUM_CHUNK_BITS;
-    ver->csum_nr = csum_nr(len);
+    memcpy(&ver->csum_type, &csum, sizeof(csum));
+    ver->csum_nr = csum_nr;
     ver->stored_len = ver->logical_len = (uint32_t)len;
     if (is_big) {
         const struct vos_big *big = &a->bigs->bigs[a->big_next++];
 
         ver->addr = bio_resv_ext(big->resv).addr;
-        memcpy(csums, big->csums, ver->csum_nr * sizeof(uint32_t));
+        memcpy(csums, big->csums, csum_nr * csum.len);
         return 0;
     }
     ver->flags = VOS_VER_INLINE;
-    *(uint32_t *)(void *)csums = crc32c(0, data, len);
+    vos_csum_put(csum.type, data, len, csums);
     memcpy(csums + csums_len, data, len);
     return 0;
 }
@@ -800,7 +800,9 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
 
     if (rc != 0)
         return rc;
-    a.own_bigs = (struct vos_bigs){.cont = cont, .inline_max = a.inline_max};
+    a.own_bigs = (struct vos_bigs){.cont = cont,
+        .inline_max = a.inline_max,
+        .csum = vos_csum_of(args->csum_type, args->csum_chunk_bytes)};
     a.bigs = &a.own_bigs;
     if (args->ahead != NULL)
         rc = vos_ahead_take(args->ahead, args, &a.bigs);

@@ -191,7 +191,8 @@ vos_args_check(const struct vos_apply_args *args, bool has_data, uint64_t *ret_i
 
     if (args->mod_nr == 0 || args->mod_nr > VOS_MODS_NR_MAX || args->mods == NULL ||
         args->epoch == VOS_EPOCH_MAX || (args->flags & ~(uint32_t)VOS_APPLY_NO_HISTORY) != 0 ||
-        args->result.len > VOS_RESULT_BYTES_MAX || (args->result.len > 0 && args->result.buf == NULL))
+        args->csum_type >= CSUM_TYPES_NR || args->result.len > VOS_RESULT_BYTES_MAX ||
+        (args->result.len > 0 && args->result.buf == NULL))
         return CAIRN_ERR(INVAL);
     rc = vos_req_check(&args->req);
     for (uint32_t i = 0; rc == 0 && i < args->mod_nr; i++) {

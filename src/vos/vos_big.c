@@ -6,12 +6,12 @@
  *   vos_ahead_get() first    the role is memory that was used before: reserve; the caller fills the extents themselves (BIO-6); checksums
  *                            else: the caller fills one buffer, in which each value begins at a block; checksums; reserve, write
  *
- * Checksums are those of chunks of VOS_CSUM_CHUNK_BYTES, kept with the version; joined they are that of the whole, which the caller compares, so that
- * the bytes are looked at once. A reservation is volatile and unpublished until the transaction; whatever fails gives it back. Tested by
+ * Checksums are those of chunks, kept with the version (vos_csum.h); where they are CRC-32C, they are that of the whole when joined, which the caller
+ * compares, so that the bytes are looked at once; of other kinds twice. A reservation is volatile and unpublished until the transaction; whatever fails gives it back. Tested by
  * test/vos_ahead_test.c and, over rpc, by src/objsrv/test.
  */
-#include "base/crc.h"
 #include "base/probe.h"
+#include "vos/vos_csum.h"
 #include "vos/vos_priv.h"
 
 #include <string.h>
@@ -24,16 +24,48 @@ struct vos_ahead {
     bool is_taken;
 };
 
-static uint32_t
-csums_fill(uint32_t *csums, const uint8_t *data, uint64_t len)
+struct vos_csum
+vos_csum_make(uint32_t type, uint64_t chunk_bytes)
 {
-    uint32_t crc = 0;
+    struct vos_csum c = vos_csum_of(0, 0);
 
-    for (uint64_t off = 0; off < len; off += VOS_CSUM_CHUNK_BYTES) {
-        size_t n = (size_t)MIN(len - off, (uint64_t)VOS_CSUM_CHUNK_BYTES);
+    if (type != CSUM_TYPE_OFF) {
+        c.type = (uint8_t)type;
+        c.len = (uint8_t)csum_bytes(type);
+    }
+    if (chunk_bytes != 0) {
+        c.chunk_bits = VOS_CSUM_CHUNK_BITS_MIN;
+        while (c.chunk_bits < VOS_CSUM_CHUNK_BITS_MAX && UINT64_C(1) << c.chunk_bits < chunk_bytes) {
+            c.chunk_bits++;
+        }
+    }
+    return c;
+}
 
-        *csums = crc32c(0, data + off, n);
-        crc = crc32c_combine(crc, *csums++, n);
+/* With the chunks of this value. */
+static struct vos_csum
+big_kind(const struct vos_bigs *b, const struct vos_big *big)
+{
+    struct vos_csum kind = b->csum;
+
+    kind.chunk_bits = vos_csum_bits(kind, big->len);
+    return kind;
+}
+
+/* The checksums of `len` bytes, from the begin of a chunk on; answers their CRC-32C. */
+static uint32_t
+csums_fill(struct vos_csum kind, uint8_t *csums, const uint8_t *data, uint64_t len)
+{
+    uint64_t chunk = UINT64_C(1) << kind.chunk_bits;
+    uint32_t crc = 0, of_chunk;
+
+    for (uint64_t off = 0; off < len; off += chunk, csums += kind.len) {
+        size_t n = (size_t)MIN(len - off, chunk);
+
+        vos_csum_put(kind.type, data + off, n, csums);
+        /* CSM-4 */
+        of_chunk = kind.type == CSUM_TYPE_CRC32 ? le32_get(csums) : crc32c(0, data + off, n);
+        crc = crc32c_combine(crc, of_chunk, n);
     }
     return crc;
 }
@@ -65,8 +97,8 @@ static int
 csums_get(struct vos_bigs *b, struct vos_big *big)
 {
     if (big->csums == NULL) {
-        big->csums = vos_heap_alloc(
-            &b->cont->tgt->heap, DIV_UP(big->len, VOS_CSUM_CHUNK_BYTES) * sizeof(uint32_t));
+        big->csums = vos_heap_alloc(&b->cont->tgt->heap,
+            (size_t)vos_csum_nr(big->len, vos_csum_bits(b->csum, big->len)) * b->csum.len);
     }
     return big->csums == NULL ? CAIRN_ERR(NOMEM) : 0;
 }
@@ -183,7 +215,7 @@ vos_bigs_write(struct vos_bigs *b)
         if (rc == 0)
             rc = big_reserve(b, big);
         if (rc == 0 && !big->is_summed) {
-            csums_fill(big->csums, big->data, big->len);
+            csums_fill(big_kind(b, big), big->csums, big->data, big->len);
             big->is_summed = true;
         }
         if (rc == 0)
@@ -339,6 +371,7 @@ vos_ahead_get(struct vos_cont *cont, const struct vos_apply_args *args, struct v
     memset(ah, 0, sizeof(*ah));
     ah->bigs.cont = cont;
     ah->bigs.inline_max = inline_max;
+    ah->bigs.csum = vos_csum_of(args->csum_type, args->csum_chunk_bytes);
     rc = ahead_init(ah, args);
     if (rc != 0) {
         vos_ahead_free(ah);
@@ -357,12 +390,14 @@ vos_ahead_places(const struct vos_ahead *ah, uint32_t *ret_nr)
 
 /* The checksums of the chunks up to there. */
 static void
-big_sum(struct vos_big *big, uint64_t end)
+big_sum(const struct vos_bigs *b, struct vos_big *big, uint64_t end)
 {
+    struct vos_csum kind = big_kind(b, big);
     uint64_t off = big->summed_bytes;
+    uint8_t *csums = big->csums + (off >> kind.chunk_bits) * kind.len;
 
-    big->crc = crc32c_combine(big->crc,
-        csums_fill(big->csums + off / VOS_CSUM_CHUNK_BYTES, big->data + off, end - off), end - off);
+    big->crc =
+        crc32c_combine(big->crc, csums_fill(kind, csums, big->data + off, end - off), end - off);
     big->summed_bytes = end;
 }
 
@@ -370,10 +405,12 @@ void
 vos_ahead_landed(struct vos_ahead *ah, uint32_t place, uint64_t off, uint64_t len)
 {
     struct vos_big *big = &ah->bigs.bigs[place];
+    uint64_t chunk;
 
     CAIRN_ASSERT(place < ah->bigs.nr && off <= big->len && len <= big->len - off);
-    if (off == big->summed_bytes && (len % VOS_CSUM_CHUNK_BYTES == 0 || off + len == big->len))
-        big_sum(big, off + len);
+    chunk = UINT64_C(1) << big_kind(&ah->bigs, big).chunk_bits;
+    if (off == big->summed_bytes && (len % chunk == 0 || off + len == big->len))
+        big_sum(&ah->bigs, big, off + len);
 }
 
 uint32_t
@@ -385,7 +422,7 @@ vos_ahead_sum(struct vos_ahead *ah)
         struct vos_big *big = &ah->bigs.bigs[i];
 
         if (big->summed_bytes < big->len)
-            big_sum(big, big->len);
+            big_sum(&ah->bigs, big, big->len);
         crc = crc32c_combine(crc, big->crc, big->len);
         big->is_summed = true;
     }
@@ -395,12 +432,14 @@ vos_ahead_sum(struct vos_ahead *ah)
 int
 vos_ahead_take(struct vos_ahead *ah, const struct vos_apply_args *args, struct vos_bigs **ret_bigs)
 {
+    struct vos_csum csum = vos_csum_of(args->csum_type, args->csum_chunk_bytes);
     struct vos_bigs *b = &ah->bigs;
     int rc;
 
     b->next = 0;
     rc = bigs_each(b, args, big_compare, small_refuse);
-    if (rc != 0 || b->next != b->nr)
+    if (rc != 0 || b->next != b->nr || csum.type != b->csum.type ||
+        csum.chunk_bits != b->csum.chunk_bits)
         return CAIRN_ERR(INVAL);
     for (uint32_t i = 0; i < b->nr; i++) {
         if (!b->bigs[i].is_summed || ah->is_taken)

@@ -4,8 +4,8 @@
  * again by its key after a pause, or when a page was not in memory. Nothing may change meanwhile; the collector waits.
  */
 #include "base/codec.h"
-#include "base/crc.h"
 #include "base/log.h"
+#include "vos/vos_csum.h"
 #include "vos/vos_priv.h"
 
 #include <inttypes.h>
@@ -149,7 +149,7 @@ check_version(struct check *c, struct vos_op *op, uint64_t rec)
     if (rc != 0)
         return rc;
     if ((ver->flags & VOS_VER_INLINE) != 0 &&
-        crc32c(0, vos_ver_data(ver), ver->stored_len) != vos_ver_csums(ver)[0]) {
+        !csum_is_good(ver->csum_type, vos_ver_data(ver), ver->stored_len, vos_ver_csums(ver))) {
         LOG_WARN("metadata arena: checksum of a value does not match at offset %#" PRIx64, rec);
         return CAIRN_ERR(CSUM);
     }

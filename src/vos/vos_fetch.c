@@ -127,7 +127,7 @@ want_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t l
     struct vos_fetch_mem *mem = f->mem;
     uint64_t chunk = UINT64_C(1) << ver->csum_chunk_bits;
     uint64_t first = off / chunk, end = MIN(ALIGN_UP(off + len, chunk), (uint64_t)ver->stored_len);
-    size_t csums_len = (size_t)(DIV_UP(end, chunk) - first) * sizeof(uint32_t);
+    size_t csums_len = (size_t)(DIV_UP(end, chunk) - first) * ver->csum_len;
     struct vos_want *w;
 
     if (mem->want_nr == mem->want_cap) {
@@ -147,7 +147,9 @@ want_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t l
         .skip = off - first * chunk,
         .nr = len,
         .chunk_bits = ver->csum_chunk_bits,
-        .csums = mem_dup(f, vos_ver_csums(ver) + first, csums_len)};
+        .csum_type = ver->csum_type,
+        .csum_len = ver->csum_len,
+        .csums = mem_dup(f, vos_ver_csums(ver) + first * ver->csum_len, csums_len)};
     if (w->csums == NULL)
         return CAIRN_ERR(NOMEM);
     mem->want_bytes += len;
@@ -183,8 +185,8 @@ value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t 
         return rc != 0 ? rc : seg_add(f, &seg);
     }
     data = vos_ver_data(ver);
-    if (!vos_csum_part(
-            data, ver->stored_len, vos_ver_csums(ver)[0], (size_t)off, (size_t)len, &seg.crc))
+    if (!vos_csum_part(ver->csum_type, vos_ver_csums(ver), data, ver->stored_len, (size_t)off,
+            (size_t)len, &seg.crc))
         return vos_fetch_csum_bad(f->oid->oid, "metadata", rec);
     seg.buf = f->arena != NULL ? arena_dup(f->arena, data + off, (size_t)len)
                                : mem_dup(f, data + off, (size_t)len);

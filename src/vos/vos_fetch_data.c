@@ -43,8 +43,10 @@ enum {
 struct chunk {
     uint64_t addr;
     const uint8_t *buf;
-    uint32_t len, csum;
+    const uint8_t *csum;
+    uint32_t len;
     uint16_t read; /* number */
+    uint8_t csum_type;
     bool is_good;
 };
 
@@ -95,6 +97,12 @@ want_chunk_len(const struct vos_want *w, uint32_t c)
     uint64_t off = (uint64_t)c << w->chunk_bits;
 
     return (uint32_t)MIN(w->len - off, UINT64_C(1) << w->chunk_bits);
+}
+
+static inline const uint8_t *
+want_csum(const struct vos_want *w, uint32_t c)
+{
+    return w->csums + (size_t)c * w->csum_len;
 }
 
 static size_t
@@ -169,6 +177,7 @@ window_fill(struct give *g, uint32_t w, uint32_t c)
         const struct vos_want *want = &mem->wants[w];
         uint64_t addr = want->addr + ((uint64_t)c << want->chunk_bits);
         uint32_t len = want_chunk_len(want, c);
+        const uint8_t *csum = want_csum(want, c);
         uint16_t *slot = chunk_slot(g, addr);
 
         if (*slot == 0) {
@@ -176,9 +185,11 @@ window_fill(struct give *g, uint32_t w, uint32_t c)
             if (g->chunk_nr == g->chunk_cap || bytes > g->buf_len)
                 break;
             g->chunks[g->chunk_nr++] =
-                (struct chunk){.addr = addr, .len = len, .csum = want->csums[c]};
+                (struct chunk){.addr = addr, .len = len, .csum = csum, .csum_type = want->csum_type};
             *slot = (uint16_t)g->chunk_nr;
-        } else if (g->chunks[*slot - 1].len != len || g->chunks[*slot - 1].csum != want->csums[c]) {
+        } else if (g->chunks[*slot - 1].len != len ||
+            g->chunks[*slot - 1].csum_type != want->csum_type ||
+            memcmp(g->chunks[*slot - 1].csum, csum, want->csum_len) != 0) {
             return vos_fetch_csum_bad(mem->oid, "two values", addr);
         }
         if (++c == want_chunk_nr(want)) {
@@ -291,7 +302,7 @@ chunk_give(struct give *g, struct chunk *c, size_t from, struct vos_piece *piece
     piece->buf = c->buf + from;
     if (c->is_good) {
         piece->crc = crc32c(0, piece->buf, piece->len);
-    } else if (vos_csum_part(c->buf, c->len, c->csum, from, piece->len, &piece->crc)) {
+    } else if (vos_csum_part(c->csum_type, c->csum, c->buf, c->len, from, piece->len, &piece->crc)) {
         c->is_good = true;
     } else {
         return vos_fetch_csum_bad(g->mem->oid, "data", c->addr);
@@ -308,12 +319,15 @@ mapped_give(
     const uint8_t *buf = want->map + off;
 
     piece->buf = buf + from;
-    if (g->sink->is_comparing && piece->len == want_chunk_len(want, c)) {
+    /* Who compares a whole chunk with its checksum himself, as it is kept, needs no other look at it. */
+    if (g->sink->is_comparing && want->csum_type == CSUM_TYPE_CRC32 &&
+        piece->len == want_chunk_len(want, c)) {
         CAIRN_PROBE("vos.fetch.compared_later");
-        piece->crc = want->csums[c];
+        piece->crc = le32_get(want_csum(want, c));
         return piece_give(g, piece);
     }
-    if (!vos_csum_part(buf, want_chunk_len(want, c), want->csums[c], from, piece->len, &piece->crc))
+    if (!vos_csum_part(want->csum_type, want_csum(want, c), buf, want_chunk_len(want, c), from,
+            piece->len, &piece->crc))
         return vos_fetch_csum_bad(g->mem->oid, "data", want->addr + off);
     return piece_give(g, piece);
 }
@@ -382,7 +396,8 @@ wants_verify(struct give *g)
         for (uint32_t c = 0; c < want_chunk_nr(want); c++) {
             uint64_t off = (uint64_t)c << want->chunk_bits;
 
-            if (crc32c(0, want->map + off, want_chunk_len(want, c)) != want->csums[c])
+            if (!csum_is_good(
+                    want->csum_type, want->map + off, want_chunk_len(want, c), want_csum(want, c)))
                 CAIRN_IGNORE(vos_fetch_csum_bad(g->mem->oid, "data", want->addr + off));
             ult_yield();
         }

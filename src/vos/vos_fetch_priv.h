@@ -3,7 +3,7 @@
 #ifndef CAIRN_VOS_FETCH_PRIV_H
 #define CAIRN_VOS_FETCH_PRIV_H
 
-#include "base/crc.h"
+#include "vos/vos_csum.h"
 #include "vos/vos_priv.h"
 
 #include <stddef.h>
@@ -21,9 +21,9 @@ struct vos_want {
     uint64_t len; /* bytes from there that its chunks cover */
     uint64_t skip; /* wanted bytes begin here */
     uint64_t nr; /* wanted bytes */
-    const uint32_t *csums; /* of the chunks */
+    const uint8_t *csums; /* of the chunks */
     const uint8_t *map; /* where it lies in memory; NULL: it must be read */
-    uint32_t chunk_bits;
+    uint8_t csum_type, csum_len, chunk_bits;
 };
 
 /* More memory of a fetch, behind one another. */
@@ -65,19 +65,6 @@ vos_fetch_is_late(const struct vos_fetch_mem *mem)
 }
 
 void vos_fetch_leave(struct vos_tgt *tgt, struct vos_fetch_mem *mem);
-
-/** Compare `len` bytes with their checksum and tell that of the `nr` bytes at `off` among them, each byte looked at once. False: they differ. */
-static inline bool
-vos_csum_part(const uint8_t *buf, size_t len, uint32_t csum, size_t off, size_t nr, uint32_t *ret_crc)
-{
-    uint32_t crc = crc32c(0, buf + off, nr), all = crc;
-
-    if (off > 0)
-        all = crc32c_combine(crc32c(0, buf, off), crc, nr);
-    all = crc32c(all, buf + off + nr, len - off - nr);
-    *ret_crc = crc;
-    return all == csum;
-}
 
 /** Log it, with the object. Answers -DER_CSUM. */
 int vos_fetch_csum_bad(struct oid oid, const char *where, uint64_t addr);

@@ -120,7 +120,9 @@ struct vos_pool_df {
     uint64_t meta_used; /* by the shard itself and its request table; containers count theirs */
     struct vos_tree_df conts;
     struct vos_tree_df clients;
-    uint64_t rsvd[3];
+    uint64_t scrub_start_ns; /* wall time at which the newest pass began; 0: there was none */
+    uint64_t scrub_cont,
+        scrub_obj; /* its place as prefixes of keys; the first UINT64_MAX: it is complete */
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_pool_df) == 120, "format");
 

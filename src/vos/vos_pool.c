@@ -64,6 +64,12 @@ pool_find(struct vos_tgt *tgt, const struct uuid *id)
 }
 
 struct vos_pool *
+vos_pool_by_uuid(struct vos_tgt *tgt, const struct uuid *id)
+{
+    return pool_find(tgt, id);
+}
+
+struct vos_pool *
 vos_pool_by_shard(struct vos_tgt *tgt, uint64_t shard)
 {
     struct vos_pool *pool;

@@ -7,6 +7,7 @@
 #include "base/hlc.h"
 #include "base/list.h"
 #include "vos/vos.h"
+#include "vos/vos_csum.h"
 #include "vos/vos_heap.h"
 #include "vos/vos_ilog.h"
 #include "vos/vos_rec.h"
@@ -231,7 +232,7 @@ vos_args_check(const struct vos_apply_args *args, bool has_data, uint64_t *ret_i
 
 struct vos_big {
     struct bio_resv *resv; /* NULL: none, or published */
-    uint32_t *csums; /* of its chunks */
+    uint8_t *csums; /* of its chunks */
     const uint8_t *data;
     uint64_t len;
     uint64_t summed_bytes; /* chunks with a checksum, from the first on */
@@ -243,6 +244,7 @@ struct vos_big {
 struct vos_bigs {
     struct vos_cont *cont; /* set by the user, as the next */
     uint64_t inline_max; /* larger values are these */
+    struct vos_csum csum;
     struct vos_big *bigs; /* in the order of the modifications */
     uint32_t nr;
     uint32_t next; /* used while going through them */
@@ -397,6 +399,7 @@ CAIRN_YIELDS bool vos_gc_wait(struct vos_tgt *tgt);
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_pools_load(struct vos_tgt *tgt);
 void vos_pools_unload(struct vos_tgt *tgt);
 struct vos_pool *vos_pool_by_shard(struct vos_tgt *tgt, uint64_t shard);
+struct vos_pool *vos_pool_by_uuid(struct vos_tgt *tgt, const struct uuid *id);
 /** Call fn for the records of a tree by uuid after `after`, at most nr; *after moves along. No yields. */
 CAIRN_MUST_CHECK int vos_uuid_tree_walk(struct vos_op *op, const struct vos_btr_kind *kind,
     struct vos_tree_df *df, uint64_t df_off, struct uuid *after, uint32_t *nr,

@@ -2,8 +2,8 @@
 #include "vos/vos_rec.h"
 
 #include "base/codec.h"
-#include "base/crc.h"
 #include "base/hash.h"
+#include "vos/vos_csum.h"
 
 #include <string.h>
 
@@ -44,36 +44,29 @@ vos_key_get(struct vos_op *op, uint64_t off, struct vos_key_df **ret_rec)
     return 0;
 }
 
-static uint32_t
-ver_fixed_bytes(const struct vos_ver_df *ver)
-{
-    return ver->magic == VOS_EXT_MAGIC ? sizeof(struct vos_ext_df) : sizeof(struct vos_ver_df);
-}
-
 uint32_t
 vos_ver_bytes(const struct vos_ver_df *ver)
 {
-    uint32_t len = ver_fixed_bytes(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
+    uint32_t len = vos_ver_fixed_bytes(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
 
     return (ver->flags & VOS_VER_INLINE) != 0 ? len + ver->stored_len : len;
-}
-
-const uint32_t *
-vos_ver_csums(const struct vos_ver_df *ver)
-{
-    return (const uint32_t *)(const void *)((const uint8_t *)ver + ver_fixed_bytes(ver));
-}
-
-const uint8_t *
-vos_ver_data(const struct vos_ver_df *ver)
-{
-    return (const uint8_t *)vos_ver_csums(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
 }
 
 uint64_t
 vos_ver_ext_bytes(const struct vos_ver_df *ver)
 {
     return ver->addr == 0 ? 0 : ALIGN_UP((uint64_t)ver->stored_len, (uint64_t)BIO_BLK_BYTES);
+}
+
+static bool
+ver_csums_are_plausible(const struct vos_ver_df *ver)
+{
+    if (CAIRN_LIKELY(vos_csum_is_default(ver)))
+        return true;
+    return ver->codec == 0 && csum_bytes(ver->csum_type) != 0 &&
+        ver->csum_len == csum_bytes(ver->csum_type) &&
+        ver->csum_chunk_bits >= VOS_CSUM_CHUNK_BITS_MIN &&
+        ver->csum_chunk_bits <= VOS_CSUM_CHUNK_BITS_STORED_MAX;
 }
 
 static bool
@@ -86,14 +79,13 @@ ver_is_plausible(const struct vos_ver_df *ver, uint64_t off)
         return false;
     if (is_hole)
         return ver->stored_len == 0 && ver->csum_nr == 0 && ver->addr == 0 && !is_inline;
-    if (ver->stored_len == 0 || ver->stored_len > VOS_VALUE_BYTES_MAX || ver->codec != 0 ||
-        ver->key_id != 0 || ver->logical_len != ver->stored_len)
+    if (ver->stored_len - 1 >= VOS_VALUE_BYTES_MAX || ver->key_id != 0 ||
+        ver->logical_len != ver->stored_len)
         return false;
     if (is_inline ? ver->addr != 0 || ver->stored_len > VOS_INLINE_BYTES_MAX
                   : ver->addr == 0 || ver->addr % BIO_BLK_BYTES != 0)
         return false;
-    if (ver->csum_type != CSUM_TYPE_CRC32 || ver->csum_len != 4 || ver->csum_chunk_bits < 12 ||
-        ver->csum_chunk_bits > 24)
+    if (!ver_csums_are_plausible(ver))
         return false;
     if (ver->csum_nr != ((ver->stored_len - 1) >> ver->csum_chunk_bits) + 1)
         return false;

@@ -56,8 +56,26 @@ vos_ext_ent(const struct vos_ext_df *ext, uint64_t rec)
 
 /* Parts of a version record (checked by vos_ver_get). */
 uint32_t vos_ver_bytes(const struct vos_ver_df *ver); /* of the whole record */
-const uint32_t *vos_ver_csums(const struct vos_ver_df *ver);
-const uint8_t *vos_ver_data(const struct vos_ver_df *ver); /* inline only */
+static inline uint32_t
+vos_ver_fixed_bytes(const struct vos_ver_df *ver)
+{
+    return ver->magic == VOS_EXT_MAGIC ? sizeof(struct vos_ext_df) : sizeof(struct vos_ver_df);
+}
+
+/** Aligned to 8. */
+static inline const uint8_t *
+vos_ver_csums(const struct vos_ver_df *ver)
+{
+    return (const uint8_t *)ver + vos_ver_fixed_bytes(ver);
+}
+
+/** Inline only. */
+static inline const uint8_t *
+vos_ver_data(const struct vos_ver_df *ver)
+{
+    return vos_ver_csums(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
+}
+
 uint64_t vos_ver_ext_bytes(const struct vos_ver_df *ver); /* of its extent in the data role; 0: none */
 
 static inline uint32_t
