@@ -5,14 +5,14 @@ PREFIX ?= /usr/local
 NINJA = ninja
 MESON_ARGS ?=
 
-.PHONY: help deps deps-bench build demo check check-long sim soak bench fuzz fmt lint asan tsan clean install
+.PHONY: help deps deps-bench build demo check check-long sim soak bench fuzz fmt lint asan tsan coverage clean install
 .NOTPARALLEL:
 
 help:
 	@echo "make demo         set up, start a local system, copy a tree through it, kill an engine, compare"
 	@echo "make check        set up, build, run the tests, lint; ends with: N passed, N failed, N skipped"
 	@echo "make build        build into $(BUILD)"
-	@echo "more: deps deps-bench check-long sim bench fuzz fmt lint asan tsan install clean (HACKING.md)"
+	@echo "more: deps deps-bench check-long sim bench fuzz fmt lint asan tsan coverage install clean (HACKING.md)"
 
 deps:
 	@tools/deps.sh tools/deps-debian.txt
@@ -66,6 +66,10 @@ asan: deps
 
 tsan: deps
 	@tools/check.sh --only tsan
+
+# What the tests of vos and bio reach of them.
+coverage: deps
+	@tools/coverage.sh
 
 install: build
 	@meson install -C $(BUILD) --no-rebuild

@@ -17,9 +17,7 @@ log_add(struct ref_log *log, struct ref_event *e)
         log->cap = log->cap == 0 ? 16 : log->cap * 2;
         log->events = realloc(log->events, log->cap * sizeof(struct ref_event *));
     }
-    while (at > 0 &&
-        (log->events[at - 1]->epoch > e->epoch ||
-            (log->events[at - 1]->epoch == e->epoch && log->events[at - 1]->minor > e->minor))) {
+    while (at > 0 && log->events[at - 1]->epoch > e->epoch) {
         log->events[at] = log->events[at - 1];
         at--;
     }
@@ -398,13 +396,12 @@ takes_seen_dkey(const struct ref_cont *c, const struct ref_mod *mod, uint64_t ep
 }
 
 static void
-event_add(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch, uint32_t minor)
+event_add(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
 {
     struct ref_event *e = calloc(1, sizeof(*e));
     struct ref_obj *o = &c->objs[mod->obj];
 
-    *e = (struct ref_event){
-        .epoch = epoch, .minor = minor, .req = c->req_nr, .mod = *mod, .next = c->events};
+    *e = (struct ref_event){.epoch = epoch, .req = c->req_nr, .mod = *mod, .next = c->events};
     c->events = e;
     c->event_nr++;
     log_add(&o->log, e);
@@ -473,7 +470,7 @@ ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is
         if (rc == 0 && is_given && takes_seen_dkey(c, mod, epoch))
             rc = -DER_TX_RESTART;
         if (rc == 0) {
-            event_add(c, mod, epoch, i + 1);
+            event_add(c, mod, epoch);
             mod_done(c, mod, epoch);
         }
     }
@@ -494,10 +491,11 @@ void
 ref_random_recxs(struct rng *r, struct ref_iod *iod)
 {
     uint32_t next = (uint32_t)rng_below(r, REF_CELL_NR - 20);
+    bool tiny = rng_chance(r, 1, 3);
 
     iod->recx_nr = 0;
     do {
-        uint32_t nr = 1 + (uint32_t)rng_below(r, rng_chance(r, 1, 3) ? 60 : 6);
+        uint32_t nr = tiny ? 1 : 1 + (uint32_t)rng_below(r, rng_chance(r, 1, 4) ? 60 : 6);
 
         nr = MIN(nr, REF_CELL_NR - next);
         iod->recxs[iod->recx_nr].lo = next;
@@ -557,6 +555,12 @@ random_mod(struct rng *r, struct ref_mod *mod)
     *mod = (struct ref_mod){.op = VOS_MOD_UPDATE,
         .obj = (uint32_t)rng_below(r, REF_OBJ_NR),
         .dkey = (uint32_t)rng_below(r, REF_DKEY_NR)};
+    /* One dkey, of an object that is never punched, gets many versions. */
+    if (rng_chance(r, 1, 5)) {
+        mod->obj = REF_HOT_OBJ;
+        mod->dkey = 1;
+        what = what >= 72 ? 71 : what;
+    }
     do {
         random_iod(r, mod);
     } while (rng_chance(r, 1, 2));
@@ -569,6 +573,8 @@ random_mod(struct rng *r, struct ref_mod *mod)
             mod->cond |= VOS_COND_PER_AKEY;
         return;
     }
+    if (mod->obj == REF_HOT_OBJ)
+        what = 99;
     mod->op = what < 75 ? VOS_MOD_PUNCH_OBJ : what < 83 ? VOS_MOD_PUNCH_DKEY : VOS_MOD_PUNCH_AKEYS;
     if (rng_chance(r, 1, 3))
         mod->cond = VOS_COND_PUNCH;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * The reference model of vos: small, slow, meant to be obviously right. For each object and each dkey it keeps the list of all modifications that were applied, in
- * the order of their epochs (and minor epochs). What is there at an epoch is what doing them one after the other, from nothing, leaves: nothing is remembered
+ * the order of their epochs, of one epoch in that of their arrival. What is there at an epoch is what doing them one after the other, from nothing, leaves: nothing is remembered
  * between two questions. Where the store may answer in more than one way, the model says so:
  *
  *   - A modification at an epoch of the past must be refused (TX_RESTART) when somebody has seen what it would change (TS-1 to TS-4 of vos_ts.h, by entity and
@@ -23,6 +23,7 @@ enum {
     REF_CELL_NR = 160,
     REF_MODS_NR_MAX = 4,
     REF_RECX_NR_MAX = 4,
+    REF_HOT_OBJ = 5, /* is changed more often, and never punched as a whole, nor are its dkeys */
 };
 
 struct ref_iod {
@@ -46,7 +47,6 @@ struct ref_mod {
 /* A modification that was applied. */
 struct ref_event {
     uint64_t epoch;
-    uint32_t minor;
     uint64_t req; /* number of the request that brought it */
     struct ref_mod mod;
     struct ref_event *next; /* of the container */

@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+# A checker that never failed proves nothing: every planted bug must make the reference model disagree with the store.
+#
+# usage: test/model/run_bugs.sh [PATCH ...]      default: all of test/model/bugs/
+#
+# See test/tools/bugs.sh.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+export kind=model
+. "$here/../tools/bugs.sh"
+
+checker_build() {
+    ninja -C "$build" -j2 test/model/vos_model_test
+}
+
+model_runs() {
+    CAIRN_MODEL_NO_SHRINK=1 timeout 300 "$build/test/model/vos_model_test" release_ >"$work/run.log" 2>&1
+}
+
+checker_passes() {
+    said="the model disagrees without any bug"
+    model_runs
+}
+
+checker_catches() {
+    said="the model noticed nothing"
+    model_runs && return 1
+    said="caught: $(sed -n 's/^    \(operation .*\)/\1/p' "$work/run.log" | head -n 1)"
+}
+
+bugs_main "$@"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+# make coverage: what the tests of vos and bio reach of them, by gcov: a table of lines and branches for each file, those of asserts left out.
+# Runs the tests of both components, the reference model, the crash sweeps and the two fuzz targets that read devices, in a build of its own.
+#
+# usage: tools/coverage.sh [--missing]      --missing: the lines that were not reached, too
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=build/coverage
+
+[ -f $build/build.ninja ] || meson setup -Db_coverage=true -Doptimization=0 -Ddebug=true -Dfaults=true $build >/dev/null
+ninja -C $build build.ninja >/dev/null
+find $build -name '*.gcda' -delete
+targets=$(ninja -C $build -t targets all | sed -n 's/: .*//p' |
+    grep -E '^(src/(vos|bio)/test|test/(model|crash))/[a-z0-9_]+_test$|^test/fuzz/fuzz_(store|wal|dev)$' | grep -v _long_)
+# shellcheck disable=SC2086
+ninja -C $build $targets >$build/coverage.build.log || { tail -n 20 $build/coverage.build.log; exit 1; }
+failed=
+for exe in $targets; do
+    args=
+    case $exe in
+    */vos_model_test | test/crash/*) args=short_ ;;
+    test/fuzz/*) args="--mutations 40 test/fuzz/corpus/${exe##*fuzz_}" ;;
+    esac
+    # shellcheck disable=SC2086
+    timeout 900 $build/$exe $args >$build/coverage.run.log 2>&1 || failed="$failed $exe"
+done
+[ -z "$failed" ] || echo "failed, what they reach may be missing:$failed"
+exec python3 tools/coverage.py "$build" "$@"
