@@ -67,6 +67,7 @@ struct bio_cfg {
      * Memory for pages of the arena and tables about them (UP-1 to UP-4 in bio_umem_page.c). 0: no limit. Very small ones are raised to root, directory and 12 pages.
      */
     uint64_t mem_bytes;
+    bool mem_is_default; /* nobody asked for it: no limit where the metadata role is memory itself (ST-10) */
     /*
      * Not NULL: BIO_WHY_BYTES that live as long as the target; get what is damaged, with file and offset, when bio_open() finds it or the target stops
      * later. Whoever gives it logs it. NULL: logged here.

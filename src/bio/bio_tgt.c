@@ -844,6 +844,8 @@ tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
         rc = role_open(tgt, &tgt->ckpt.disk, BIO_ROLE_META, tgt->sb.meta_bytes);
     if (rc == 0)
         rc = role_open(tgt, &tgt->data, BIO_ROLE_DATA, tgt->sb.data_bytes);
+    if (rc == 0 && tgt->cfg.mem_is_default && tgt->plat->ops->disk_volatile(tgt->ckpt.disk.disk))
+        tgt->cfg.mem_bytes = 0; /* pages would go from memory to memory */
     if (rc == 0)
         rc = tgt_init(tgt);
     if (rc == 0)

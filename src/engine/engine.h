@@ -50,6 +50,7 @@ enum {
     ENGINE_DIR_BYTES = 192,
     ENGINE_DEVS_NR_MAX = 16,
     ENGINE_TEXT_BYTES = 512,
+    ENGINE_MEM_BYTES_MIN = 64 << 20,
     ENGINE_CTL_BYTES_MAX = 1 << 20, /* one packed Envelope, before it is cut into pieces */
 };
 
@@ -84,6 +85,8 @@ struct engine_cfg {
     uint32_t tgt_nr; /* 1..ENGINE_TGTS_NR_MAX */
     /* Sizes of one target, used when it is formatted. 0: defaults of bio. */
     uint64_t wal_bytes, meta_bytes, data_bytes;
+    /* Memory for the metadata of one target (bio_cfg.mem_bytes). 0: a quarter of the machine's memory for all targets together, ENGINE_MEM_BYTES_MIN at least. */
+    uint64_t mem_bytes;
     /* Of the system store. 0: 16 MiB of WAL, 1 GiB of metadata at most, 256 MiB of data at most. */
     uint64_t sys_wal_bytes, sys_meta_bytes, sys_data_bytes;
     /*

@@ -52,6 +52,12 @@ store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
     cfg->wal_bytes = e->wal_bytes;
     cfg->meta_bytes = e->meta_bytes;
     cfg->data_bytes = e->data_bytes;
+    cfg->mem_bytes = e->mem_bytes;
+    cfg->mem_is_default = e->mem_bytes == 0;
+    if (e->mem_bytes == 0 && xs->engine->plat->ops->mem_bytes != NULL) {
+        cfg->mem_bytes = MAX(xs->engine->plat->ops->mem_bytes(xs->engine->plat) / 4 / e->tgt_nr,
+            (uint64_t)ENGINE_MEM_BYTES_MIN);
+    }
     engine_devs_place(xs->engine, cfg);
 }
 

@@ -252,6 +252,7 @@ struct plat_ops {
 
     /* A hint, NULL: none. All of this memory is about to be written: get its pages at once, not one by one as they are touched. */
     void (*mem_touch)(void *mem, size_t len);
+    uint64_t (*mem_bytes)(struct plat *plat); /* of the machine; optional */
 
     /* The backend that serves this URI (or, with NULL, anonymous use of the default one); NULL: none. */
     const struct net_ops *(*net)(struct plat *plat, const char *uri);

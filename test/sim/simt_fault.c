@@ -174,14 +174,15 @@ cfg_say(struct simt *t)
     fprintf(stderr,
         "window %u, send queue %u, second parts %.0f ms; limits: backlog %u handles %u containers "
         "%u revocations %u checkpoints %u%% aggregation %.0f ms; "
-        "calls %llu s, pool %llu + %llu MiB%s%s%s%s%s%s\n",
+        "calls %llu s, pool %llu + %llu MiB, memory %llu KiB%s%s%s%s%s%s\n",
         r->net_window_bytes, r->net_sendq_nr, (double)r->net_part_hi_ns / 1e6,
         cfg->limits.rpc_backlog_nr, cfg->limits.tgt_hdls_nr, cfg->limits.tgt_conts_nr,
         cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct, (double)cfg->limits.agg_gap_ns / 1e6,
         (unsigned long long)(cfg->call_ns / SIMT_S), (unsigned long long)cfg->meta_bytes >> 20,
-        (unsigned long long)cfg->data_bytes >> 20, cfg->is_hot ? " hot" : "",
-        cfg->wide ? " wide" : "", cfg->is_big ? " big" : "", cfg->long_pauses ? " long pauses" : "",
-        cfg->restless ? " restless" : "", cfg->pools ? " pools" : "");
+        (unsigned long long)cfg->data_bytes >> 20, (unsigned long long)cfg->mem_bytes >> 10,
+        cfg->is_hot ? " hot" : "", cfg->wide ? " wide" : "", cfg->is_big ? " big" : "",
+        cfg->long_pauses ? " long pauses" : "", cfg->restless ? " restless" : "",
+        cfg->pools ? " pools" : "");
 }
 
 void
@@ -229,6 +230,9 @@ simt_cfg_draw(struct simt *t)
     rng_init(&rng, t->opts.seed ^ UINT64_C(0x5aa4));
     narrow_draw(t, &rng);
     damage_draw(t, &rng);
+    rng_init(&rng, t->opts.seed ^ UINT64_C(0x3e3));
+    if (rng_chance(&rng, 2, 5) || is_named(t, "crowded")) /* 12 pages and more */
+        cfg->mem_bytes = draw_log(&rng, UINT64_C(128) << 10, UINT64_C(2) << 20);
     cfg_say(t);
 }
 

@@ -379,6 +379,7 @@ simt_engine_start(struct simt_engine *e)
     cfg.wal_bytes = cfg.sys_wal_bytes = UINT64_C(16) << 20;
     cfg.meta_bytes = UINT64_C(96) << 20;
     cfg.data_bytes = UINT64_C(256) << 20;
+    cfg.mem_bytes = e->t->cfg.mem_bytes;
     cfg.sys_meta_bytes = UINT64_C(128) << 20;
     cfg.sys_data_bytes = UINT64_C(64) << 20;
     cfg.limits = e->t->cfg.limits;

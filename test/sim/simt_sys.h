@@ -85,6 +85,7 @@ struct simt_cfg {
     uint32_t ops; /* of each worker */
     uint32_t workers[SIMT_CLIENTS];
     uint64_t think_ns; /* mean */
+    uint64_t mem_bytes; /* for the metadata of a target; 0: no limit */
     uint64_t meta_bytes, data_bytes; /* of the pool, for each rank; small ones fill up */
     struct engine_limits limits;
     uint32_t victim_rank, victim_tag; /* the target whose disk is bad; tag 0: none */

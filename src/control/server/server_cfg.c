@@ -207,6 +207,11 @@ storage_key(struct reader *reader, void *arg, const char *key, const yaml_node_t
         engine->meta_bytes = number * GIB;
         return rc;
     }
+    if (strcmp(key, "scm_memory") == 0) {
+        rc = read_number(reader, value, key, 1, 67108864, &number);
+        engine->mem_bytes = number << 20;
+        return rc;
+    }
     if (strcmp(key, "bdev_size") == 0) {
         rc = read_number(reader, value, key, 1, 1048576, &number);
         tier->bdev_bytes = number * GB;
@@ -215,8 +220,8 @@ storage_key(struct reader *reader, void *arg, const char *key, const yaml_node_t
     if (is_known_elsewhere(key))
         return 0;
     return mistake(reader, node,
-        "%s: no such key in a storage tier; expected class, scm_mount, scm_size, bdev_list, "
-        "bdev_size, bdev_roles",
+        "%s: no such key in a storage tier; expected class, scm_mount, scm_size, scm_memory, "
+        "bdev_list, bdev_size, bdev_roles",
         key);
 }
 
@@ -370,6 +375,7 @@ engines_read(struct reader *reader, const yaml_node_t *list, struct server_cfg *
         if (rc == 0) { /* sizes are given for all targets together */
             engine->meta_bytes /= engine->targets;
             engine->data_bytes /= engine->targets;
+            engine->mem_bytes /= engine->targets;
             cfg->engine_nr++;
         }
     }

@@ -15,6 +15,8 @@
  *        - class: file                file: ordinary files; ram: the same on a tmpfs
  *          scm_mount: /var/lib/cairn/0   directory of this engine; with devices, too, on a file system that lasts
  *          scm_size: 2                largest size of the metadata, GiB, over all targets; default 1 for each target
+ *          scm_memory: 512            memory for the metadata, MiB, over all targets (not a key of the original); default a quarter of the machine's; without limit
+ *                                     where the metadata lies on a tmpfs and nothing is said
  *          bdev_size: 16              size of the data, GB, over all targets; default 16 for each target
  *        - class: kdev                devices, shared by the targets: kdev: block devices; file: files that stand for such
  *          bdev_list: [/dev/sdb]      target i lies on device i modulo their number
@@ -54,6 +56,7 @@ struct server_engine_cfg {
     struct server_dev_cfg devs[SERVER_DEVS_NR_MAX];
     uint64_t meta_bytes, data_bytes; /* of one target; 0: default */
     uint64_t wal_bytes;
+    uint64_t mem_bytes; /* of one target; 0: default */
     char iface[64];
     uint32_t port;
     char log_file[SERVER_PATH_BYTES];

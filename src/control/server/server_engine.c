@@ -96,8 +96,8 @@ child_run(char *const *args, int log_fd, int status_fd, pid_t parent)
 }
 
 struct command {
-    char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32], uuid[CUUID_TEXT_BYTES],
-        status[16];
+    char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32], mem[32],
+        uuid[CUUID_TEXT_BYTES], status[16];
     char devs[SERVER_DEVS_NR_MAX][SERVER_PATH_BYTES + 64];
     char *args[32 + 2 * SERVER_DEVS_NR_MAX];
 };
@@ -121,6 +121,7 @@ command_fill(struct command *cmd, const struct server_engine *engine, int status
     (void)snprintf(cmd->rank, sizeof(cmd->rank), "%u", engine->rank);
     (void)snprintf(cmd->targets, sizeof(cmd->targets), "%u", cfg->targets);
     (void)snprintf(cmd->meta, sizeof(cmd->meta), "%llu", (unsigned long long)cfg->meta_bytes);
+    (void)snprintf(cmd->mem, sizeof(cmd->mem), "%llu", (unsigned long long)cfg->mem_bytes);
     (void)snprintf(cmd->data, sizeof(cmd->data), "%llu", (unsigned long long)cfg->data_bytes);
     if (server->cfg.provider[0] != '\0') {
         (void)snprintf(cmd->uri, sizeof(cmd->uri), "%s://%s:%u", server->cfg.provider,
@@ -154,6 +155,10 @@ command_fill(struct command *cmd, const struct server_engine *engine, int status
     if (cfg->data_bytes != 0) {
         cmd->args[nr++] = arg("--data-bytes");
         cmd->args[nr++] = cmd->data;
+    }
+    if (cfg->mem_bytes != 0) {
+        cmd->args[nr++] = arg("--mem-bytes");
+        cmd->args[nr++] = cmd->mem;
     }
     for (uint32_t i = 0; i < cfg->dev_nr; i++) {
         const struct server_dev_cfg *dev = &cfg->devs[i];

@@ -33,6 +33,7 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
         "ofi+tcp;ofi_rxm\ncontrol_log_file: /var/log/x\n"
         "engines:\n- targets: 4\n  first_core: 0\n  fabric_iface: lo\n  fabric_iface_port: 31316\n"
         "  storage:\n  - class: ram\n    scm_mount: /mnt/a\n    scm_size: 8\n"
+        "    scm_memory: 1024\n"
         "  - class: file\n    bdev_list: [/mnt/b, /mnt/e]\n    bdev_size: 40\n    bdev_roles: "
         "[data, wal]\n"
         "  - class: kdev\n    bdev_list: [/dev/sdx]\n    bdev_roles: [meta]\n"
@@ -50,6 +51,7 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
     EXPECT_EQ(cfg->engines[0].targets, 4);
     EXPECT_STR_EQ(cfg->engines[0].dir, "/mnt/a");
     EXPECT_EQ(cfg->engines[0].meta_bytes, UINT64_C(2) << 30); /* of one target */
+    EXPECT_EQ(cfg->engines[0].mem_bytes, UINT64_C(256) << 20);
     EXPECT_EQ(cfg->engines[0].data_bytes, 0);
     EXPECT_EQ(cfg->engines[0].dev_nr, 3);
     EXPECT_STR_EQ(cfg->engines[0].devs[0].path, "/mnt/b");

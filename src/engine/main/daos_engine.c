@@ -36,6 +36,7 @@ enum option_id {
     OPT_WAL,
     OPT_META,
     OPT_DATA,
+    OPT_MEM,
     OPT_DEV,
     OPT_FORCE_FORMAT,
     OPT_CPU,
@@ -58,6 +59,7 @@ static const struct option options[] = {
     {"wal-bytes", required_argument, NULL, OPT_WAL},
     {"meta-bytes", required_argument, NULL, OPT_META},
     {"data-bytes", required_argument, NULL, OPT_DATA},
+    {"mem-bytes", required_argument, NULL, OPT_MEM},
     {"dev", required_argument, NULL, OPT_DEV},
     {"force-format", no_argument, NULL, OPT_FORCE_FORMAT},
     {"first-cpu", required_argument, NULL, OPT_CPU},
@@ -84,6 +86,9 @@ static const char usage[] =
     "  --wal-bytes N       size of the log of each target (64 MiB), when it is formatted\n"
     "  --meta-bytes N      largest size of its metadata (1 GiB)\n"
     "  --data-bytes N      size of its data (16 GiB, sparse)\n"
+    "  --mem-bytes N       memory for the metadata of each target (a quarter of the machine's for "
+    "all; none\n"
+    "                      where it lies on a tmpfs)\n"
     "  --dev ROLES:PATH    a device for these roles (wal,meta,data) instead of files in DIR; again "
     "for\n"
     "                      more; ROLES@BYTES:PATH is a file, made with that size when absent\n"
@@ -236,6 +241,9 @@ option_take(struct engine_cfg *cfg, int *status_fd, int opt)
         break;
     case OPT_META:
         cfg->meta_bytes = number("meta-bytes", optarg, UINT64_MAX >> 1);
+        break;
+    case OPT_MEM:
+        cfg->mem_bytes = number("mem-bytes", optarg, UINT64_MAX >> 1);
         break;
     case OPT_DATA:
         cfg->data_bytes = number("data-bytes", optarg, UINT64_MAX >> 1);

@@ -187,6 +187,15 @@ linux_mem_touch(void *mem, size_t len)
     CAIRN_IGNORE(madvise(mem, len, MADV_POPULATE_WRITE));
 }
 
+static uint64_t
+linux_mem_bytes(struct plat *plat)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+
+    (void)plat;
+    return pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes : 0;
+}
+
 static const struct plat_ops linux_ops = {
     .mono_ns = plat_linux_mono_ns,
     .wall_ns = linux_wall_ns,
@@ -221,6 +230,7 @@ static const struct plat_ops linux_ops = {
     .file_remove = plat_linux_file_remove,
     .net = linux_net,
     .mem_touch = linux_mem_touch,
+    .mem_bytes = linux_mem_bytes,
 };
 
 /* CAIRN_DISK: a list of what disks go without, to run everything as it is where that is forbidden. */
