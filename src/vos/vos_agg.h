@@ -75,7 +75,7 @@ struct vos_agg {
     struct vos_cont *cont;
     const struct vos_agg_args *args;
     bool is_discard;
-    uint64_t lo; /* objects without a newer change are passed over; discard: the range begins */
+    uint64_t lo; /* objects without a newer change are passed over; discard: the range begins behind it */
     uint64_t hi;
     uint64_t *views;
     uint32_t view_nr;
@@ -104,6 +104,8 @@ CAIRN_MUST_CHECK int vos_agg_akey_get(
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_tx(struct vos_agg *a, vos_body_fn body, void *arg);
 /** Between steps: true in *ret_stop when the pass is to end. */
 CAIRN_YIELDS bool vos_agg_pace(struct vos_agg *a);
+/** Write runs of small or partly hidden extents of the array at pos anew. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_merge(struct vos_agg *a, bool *ret_stop);
 /** Work on the array at pos. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_array(struct vos_agg *a, bool *ret_stop);
 

@@ -63,7 +63,7 @@ ext_take(struct array *y, struct vos_op *op, uint64_t off)
         .ver = y->from_ver,
         .k = vos_agg_interval(a, ext->ver.epoch),
         .is_hole = (ext->ver.flags & VOS_VER_HOLE) != 0,
-        .is_shown = ext->ver.dtx != 0};
+        .is_shown = ext->ver.dtx != 0 || (a->is_discard && ext->ver.epoch <= a->lo)};
     return 0;
 }
 
@@ -358,7 +358,8 @@ batch_drop(struct array *y, bool *ret_any, bool *ret_stop)
 static int
 phase_run(struct array *y, bool *ret_any, bool *ret_stop)
 {
-    struct vos_tgt *tgt = y->a->cont->tgt;
+    struct vos_agg *a = y->a;
+    struct vos_tgt *tgt = a->cont->tgt;
     bool any = false;
     struct vos_op op;
     int rc = 0;
@@ -370,7 +371,7 @@ phase_run(struct array *y, bool *ret_any, bool *ret_stop)
         y->nr = 0;
         vos_op_init(&op, tgt);
         rc = vos_read_run(tgt, &op, batch_body, y);
-        if (rc == 0 && y->nr > 0)
+        if (rc == 0 && y->nr > 0 && !a->is_discard)
             rc = y->holes_only ? holes_mark(y) : batch_mark(y);
         if (rc == -DER_NONEXIST)
             return 0; /* the akey is gone */
@@ -395,7 +396,10 @@ vos_agg_array(struct vos_agg *a, bool *ret_stop)
     memset(y, 0, offsetof(struct array, by_off));
     y->a = a;
     rc = phase_run(y, &any, ret_stop);
-    any = y->has_holes;
+    if (rc == 0 && !*ret_stop && !y->is_left && !a->is_discard &&
+        (a->args->flags & VOS_AGG_NO_MERGE) == 0)
+        rc = vos_agg_merge(a, ret_stop);
+    any = y->has_holes && !a->is_discard;
     y->holes_only = true;
     for (uint32_t i = 0; rc == 0 && any && !*ret_stop && i < HOLE_ROUNDS_NR; i++) {
         rc = phase_run(y, &any, ret_stop);

@@ -344,6 +344,16 @@ into(struct vos_agg *a, struct cur *c, uint32_t level, const struct rec *r)
     }
 }
 
+/* The same, before the first child. */
+static void
+enter(struct vos_agg *a, struct cur *c, uint32_t level, const struct rec *r)
+{
+    into(a, c, level, r);
+    a->pos.is_clean[level] = true;
+    a->pos.has_newer[level] = false;
+    pos_key(a, level + 1)->is_set = pos_key(a, level + 1)->is_at = false;
+}
+
 /* Find the place of a->pos in a new body. */
 static int
 reenter(struct vos_agg *a, struct vos_op *op, struct cur *c)
@@ -512,43 +522,6 @@ log_trim(struct vos_agg *a, struct vos_op *op, uint32_t level, const struct rec 
     return rc == -DER_NONEXIST ? 0 : rc;
 }
 
-/* Behind the last child of the object or dkey that pos is in. */
-static int
-level_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level)
-{
-    struct vos_agg_log log;
-    struct rec r;
-    int rc;
-
-    if (level == VOS_AGG_OBJ) {
-        a->state = VOS_AGG_END;
-        return 0;
-    }
-    level--;
-    rc = rec_get(op, level, c->rec[level], &r);
-    if (rc == 0)
-        rc = rec_look(a, op, level, &r, &log);
-    if (rc != 0)
-        return rc;
-    if (log.has_useless && !log.is_open && a->pos.is_clean[level]) {
-        if (op->tx == NULL) {
-            a->state = VOS_AGG_WORK; /* comes back to the end of the children */
-            return 0;
-        }
-        vos_agg_touch(a);
-        rc = log_trim(a, op, level, &r);
-        if (rc != 0)
-            return rc;
-    }
-    if (level == VOS_AGG_OBJ) {
-        a->pos.in_obj = false;
-    } else {
-        a->pos.in_dkey = false;
-        a->pos.is_clean[VOS_AGG_OBJ] = a->pos.is_clean[VOS_AGG_OBJ] && a->pos.is_clean[level];
-    }
-    return 0;
-}
-
 /* ---- single values -------------------------------------------------------------------------------------------------- */
 
 /* Whether no view needs the version at the cursor. */
@@ -627,6 +600,206 @@ single_work(struct vos_agg *a, struct vos_op *op, const struct rec *r)
         }
     }
     return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+/* ---- discard -------------------------------------------------------------------------------------------------------- */
+
+/* Whether a tree of versions holds something above hi. */
+static int
+tree_has_newer(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *ret_newer)
+{
+    const struct vos_btr_kind *kind = r->tree->id == VOS_TREE_EXT ? &vos_kind_ext : &vos_kind_single;
+    struct vos_ver_df *ver;
+    struct vos_btr t;
+    int rc = vos_btr_init(&t, op, kind, r->tree, r->tree_off);
+
+    *ret_newer = false;
+    if (rc == 0 && kind == &vos_kind_ext && r->tree->depth > 0) {
+        struct vos_node_df *node;
+
+        rc = vos_btr_node(&t, r->tree->root, t.depth - 1, &node);
+        for (uint32_t i = 0; rc == 0 && i < node->nr; i++) {
+            *ret_newer = *ret_newer || vos_btr_ent(&t, node, i)->epoch_max > a->hi;
+        }
+        return rc;
+    }
+    if (rc == 0)
+        rc = vos_btr_last(&t);
+    if (rc == 0)
+        rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
+    if (rc == 0)
+        *ret_newer = ver->epoch > a->hi;
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+/* Whether something that goes is in the log, and whether something above hi is. */
+static int
+log_has_range(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool has_newer,
+    bool *ret_has, bool *ret_newer)
+{
+    struct vos_ilog_ent e;
+    int rc = vos_ilog_next(op, r->ilog, r->ilog_off, a->lo, &e);
+
+    *ret_has = false;
+    while (rc == 0 && e.epoch <= a->hi && !*ret_has) {
+        *ret_has = e.punch != 0 || !has_newer;
+        rc = vos_ilog_next(op, r->ilog, r->ilog_off, e.epoch, &e);
+    }
+    if (rc == 0 || rc == -DER_NONEXIST)
+        rc = vos_ilog_next(op, r->ilog, r->ilog_off, a->hi, &e);
+    *ret_newer = rc == 0;
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+/* Creations stay as long as something newer counts on them. */
+static int
+log_cut(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool has_newer)
+{
+    struct vos_ilog_ent e;
+    int rc = vos_ilog_next(op, r->ilog, r->ilog_off, a->lo, &e);
+
+    while (rc == 0 && e.epoch <= a->hi) {
+        if (e.punch != 0 || !has_newer) {
+            rc = vos_ilog_put(op, r->ilog, r->ilog_off, e.epoch, has_newer ? e.create : 0, 0);
+            a->stat.log_del_nr++;
+        }
+        if (rc == 0)
+            rc = vos_ilog_next(op, r->ilog, r->ilog_off, e.epoch, &e);
+    }
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+/* All below a record was done: its log, and itself when nothing is left. */
+static int
+discard_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, const struct rec *r)
+{
+    bool newer = a->pos.has_newer[level], has, log_newer;
+    struct vos_ilog_ent e;
+    uint64_t rec;
+    int rc = log_has_range(a, op, r, newer, &has, &log_newer);
+
+    if (rc != 0)
+        return rc;
+    if (level > VOS_AGG_OBJ)
+        a->pos.has_newer[level - 1] = a->pos.has_newer[level - 1] || newer || log_newer;
+    if (!has)
+        return 0;
+    if (op->tx == NULL) {
+        a->state = VOS_AGG_WORK;
+        return 0;
+    }
+    vos_agg_touch(a);
+    rc = log_cut(a, op, r, newer);
+    if (rc == 0)
+        rc = vos_ilog_next(op, r->ilog, r->ilog_off, 0, &e);
+    if (rc != -DER_NONEXIST || !vos_btr_is_empty(r->tree))
+        return rc == -DER_NONEXIST ? 0 : rc;
+    rc = rec_find(a, op, c, level, &c->t[level], &rec);
+    c->ok[level] = false;
+    if (rc == 0)
+        rc = vos_btr_delete(&c->t[level]);
+    if (rc != 0)
+        return rc;
+    if (level == VOS_AGG_OBJ) {
+        op->obj_delta--;
+        a->stat.obj_del_nr++;
+        return vos_free(op, r->off, sizeof(struct vos_obj_df));
+    }
+    a->stat.key_del_nr++;
+    return vos_free(
+        op, r->off, vos_key_bytes_total(CAIRN_CONTAINER_OF(r->ilog, struct vos_key_df, ilog)));
+}
+
+/* The single values of the range. */
+static int
+discard_singles(struct vos_agg *a, struct vos_op *op, const struct rec *r)
+{
+    struct vos_epoch from = {a->lo + 1, 0};
+    struct vos_btr_key key = vos_key_epoch(&from);
+    struct vos_ver_df *ver;
+    struct vos_btr t;
+    bool exact;
+    int rc = 0;
+
+    while (rc == 0) {
+        rc = vos_btr_init(&t, op, &vos_kind_single, r->tree, r->tree_off);
+        if (rc == 0)
+            rc = vos_btr_search(&t, &key, &exact);
+        if (rc == 0)
+            rc = vos_btr_settle(&t);
+        if (rc == 0)
+            rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
+        if (rc != 0 || ver->epoch > a->hi || !may_work(a, op, VOS_AGG_AKEY))
+            break;
+        rc = single_free(a, op, &t);
+    }
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+static int
+discard_akey(struct vos_agg *a, struct vos_op *op, struct cur *c, const struct rec *r)
+{
+    bool newer;
+    int rc = 0;
+
+    if (r->tree->id == VOS_TREE_SINGLE)
+        rc = discard_singles(a, op, r);
+    if (rc == 0 && r->tree->id == VOS_TREE_EXT && !vos_btr_is_empty(r->tree) && !a->pos.array_done)
+        stop_at(a, VOS_AGG_AKEY, VOS_AGG_ARRAY);
+    if (rc != 0 || a->state != VOS_AGG_ON)
+        return rc;
+    rc = tree_has_newer(a, op, r, &newer);
+    if (rc != 0)
+        return rc;
+    a->pos.has_newer[VOS_AGG_AKEY] = newer;
+    rc = discard_end(a, op, c, VOS_AGG_AKEY, r);
+    if (a->state == VOS_AGG_WORK)
+        stop_at(a, VOS_AGG_AKEY, VOS_AGG_WORK);
+    return rc;
+}
+
+/* ---- the end of a level --------------------------------------------------------------------------------------------- */
+
+/* Behind the last child of the object or dkey that pos is in. */
+static int
+level_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level)
+{
+    struct vos_agg_log log;
+    struct rec r;
+    int rc;
+
+    if (level == VOS_AGG_OBJ) {
+        a->state = VOS_AGG_END;
+        return 0;
+    }
+    level--;
+    rc = rec_get(op, level, c->rec[level], &r);
+    if (rc == 0 && a->is_discard) {
+        rc = discard_end(a, op, c, level, &r);
+        if (rc != 0 || a->state != VOS_AGG_ON)
+            return rc;
+        log = (struct vos_agg_log){0};
+    } else if (rc == 0)
+        rc = rec_look(a, op, level, &r, &log);
+    if (rc != 0)
+        return rc;
+    if (log.has_useless && !log.is_open && a->pos.is_clean[level]) {
+        if (op->tx == NULL) {
+            a->state = VOS_AGG_WORK; /* comes back to the end of the children */
+            return 0;
+        }
+        vos_agg_touch(a);
+        rc = log_trim(a, op, level, &r);
+        if (rc != 0)
+            return rc;
+    }
+    if (level == VOS_AGG_OBJ) {
+        a->pos.in_obj = false;
+    } else {
+        a->pos.in_dkey = false;
+        a->pos.is_clean[VOS_AGG_OBJ] = a->pos.is_clean[VOS_AGG_OBJ] && a->pos.is_clean[level];
+    }
+    return 0;
 }
 
 /* ---- records -------------------------------------------------------------------------------------------------------- */
@@ -714,7 +887,7 @@ visit(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint6
         rc = rec_get(op, level, off, &r);
     if (rc != 0 || skip)
         return rc;
-    if (r.ilog->tree.depth >= 2 && !a->pos.log_done)
+    if (r.ilog->tree.depth >= 2 && !a->pos.log_done && !a->is_discard)
         return log_shorten(a, op, level, &r);
     if (op->tx != NULL && level == VOS_AGG_OBJ && a->touched_nr == VOS_AGG_TOUCH_NR) {
         stop_at(a, level, VOS_AGG_MORE);
@@ -722,6 +895,12 @@ visit(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint6
     }
     if (op->tx != NULL && a->budget == 0) {
         stop_at(a, level, VOS_AGG_MORE);
+        return 0;
+    }
+    if (a->is_discard) {
+        if (level == VOS_AGG_AKEY)
+            return discard_akey(a, op, c, &r);
+        enter(a, c, level, &r);
         return 0;
     }
     rc = rec_look(a, op, level, &r, &log);
@@ -737,9 +916,7 @@ visit(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint6
         return dead_free(a, op, c, level, &r);
     if (level == VOS_AGG_AKEY)
         return akey_visit(a, op, &r, &log);
-    into(a, c, level, &r);
-    a->pos.is_clean[level] = true;
-    pos_key(a, level + 1)->is_set = pos_key(a, level + 1)->is_at = false;
+    enter(a, c, level, &r);
     return 0;
 }
 

@@ -324,11 +324,23 @@ int
 vos_cont_discard(struct vos_cont *cont, uint64_t lo, uint64_t hi, const struct vos_agg_args *args,
     struct vos_agg_stat *ret_stat)
 {
-    (void)cont;
-    (void)lo;
-    (void)hi;
-    (void)args;
+    static const struct vos_agg_args none;
+    struct vos_agg_args only = {0}; /* the caller's pace, and nothing else */
+    struct vos_agg *a;
+    int rc = lo == 0 || lo > hi ? CAIRN_ERR(INVAL) : 0;
+
     if (ret_stat != NULL)
         *ret_stat = (struct vos_agg_stat){0};
-    return CAIRN_ERR(NOSYS);
+    if (args == NULL)
+        args = &none;
+    only.pace = args->pace;
+    only.arg = args->arg;
+    if (rc == 0)
+        rc = pass_make(cont, &only, true, lo - 1, hi, &a);
+    if (rc != 0)
+        return rc;
+    rc = views_make(a);
+    if (rc == 0)
+        rc = pass_run(a);
+    return pass_end(a, rc, ret_stat);
 }

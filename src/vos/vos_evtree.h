@@ -3,7 +3,8 @@
  * evtree: the extents of an array over index and epoch. Every write adds a rectangle [lo, hi] x [epoch, infinity); a read at e sees at each
  * index the newest one (epoch, then minor epoch) not above e; a punched range is an extent that shows nothing.
  *
- *   EVT-1  Extents are never cut or changed once written, and none comes or goes at or below the epoch of a read that is under way.
+ *   EVT-1  Extents are never cut or changed once written, and none comes or goes at or below the epoch of a read that is under way, but by aggregation, which leaves
+ *          what is seen as it is: who holds pieces over a yield begins anew after one of its steps (AGG-3; what only vanished was not seen).
  *   EVT-2  Two extents of one (epoch, minor) never overlap.
  *   EVT-3  A search looks at a node only when something below it may be newer than all that was found for some index of the range.
  *

@@ -12,7 +12,14 @@
  */
 #include "../model/vos_twin_io.h"
 
-enum { WRITER_NR = 3, REQ_NR = 40, CONT_NR = 8, READS_NR_MAX = 1000 };
+enum {
+    WRITER_NR = 3,
+    REQ_NR = 40,
+    CONT_NR = 8,
+    READS_NR_MAX = 1000,
+    PIECE_NR = 8,
+    PIECE_BYTES = 5000
+};
 
 struct writer {
     uint32_t idx; /* and the number of its object */
@@ -36,6 +43,9 @@ struct sweep {
     uint32_t ult_nr;
     struct ult_cond idle;
     uint64_t epoch_max;
+    uint64_t snap; /* read until the end; 0: not yet */
+    uint8_t pieces_sent[PIECE_NR],
+        pieces_done[PIECE_NR]; /* of the array that aggregation merges: values of all their bytes */
     uint64_t free_blks_gap; /* of an empty store: allocated, but in no index */
     struct twin_state states[REQ_NR + 1]; /* scratch */
 };
@@ -262,16 +272,58 @@ agg_pace(void *arg, const struct vos_agg_stat *stat)
     return 0;
 }
 
-/* Pass after pass up to now: what writers replaced goes, whatever cuts it short. */
+/* An array in pieces that are large enough for the data role. */
+static int
+pieces_write(struct sweep *s, uint8_t val)
+{
+    static uint8_t data[PIECE_BYTES];
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < PIECE_NR; i++) {
+        memset(data, val, sizeof(data));
+        s->pieces_sent[i] = val;
+        rc = fix_write(&s->f, 77, "pieces", "arr", (uint64_t)i * PIECE_BYTES, PIECE_BYTES, 1, data);
+        if (rc == 0)
+            s->pieces_done[i] = val;
+    }
+    return rc;
+}
+
+/* Each piece is what was acknowledged last, or what was under way, whole. */
+static void
+verify_pieces(struct sweep *s)
+{
+    static uint8_t got[PIECE_NR * PIECE_BYTES];
+
+    EXPECT_OK(fix_read(&s->f, 77, "pieces", "arr", VOS_EPOCH_MAX, 0, sizeof(got), 0, got));
+    for (uint32_t i = 0; i < PIECE_NR && !test_failed(); i++) {
+        uint8_t val = got[i * PIECE_BYTES];
+
+        EXPECT(val == s->pieces_done[i] || val == s->pieces_sent[i]);
+        for (uint32_t b = 0; b < PIECE_BYTES; b++) {
+            EXPECT_EQ(got[i * PIECE_BYTES + b], val);
+        }
+    }
+}
+
+/* Pass after pass up to now: what writers replaced goes, whatever cuts it short. From the second on there is a snapshot. */
 static void
 agg_main(void *arg)
 {
     struct sweep *s = arg;
-    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .pace = agg_pace, .arg = s};
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .pace = agg_pace, .arg = s, .snaps = &s->snap};
+    uint8_t round = 0;
     int rc = 0;
 
     while (rc == 0 && s->live_nr > 0 && !test_failed()) {
-        rc = vos_cont_aggregate(s->f.cont, &args, NULL);
+        if (round < 4)
+            rc = pieces_write(s, ++round);
+        if (rc == 0)
+            rc = vos_cont_aggregate(s->f.cont, &args, NULL);
+        if (rc == 0 && args.snap_nr == 0) {
+            rc = vos_epoch_next(s->f.tgt, &s->snap);
+            args.snap_nr = 1;
+        }
         ult_sleep(rng_below(&s->f.rng, 1000000));
     }
     EXPECT(rc == 0 || is_stopped(rc));
@@ -409,18 +461,58 @@ verify_conts(struct sweep *s)
     }
 }
 
+static bool
+object_was(struct sweep *s, uint32_t obj, const struct twin_state *st)
+{
+    bool same = true;
+
+    for (uint32_t d = 0; d < TWIN_DKEY_NR && same; d++) {
+        struct vos_fetch *fetch = NULL;
+
+        same = EXPECT_OK(twin_fetch_dkey(&s->f, obj, d, s->snap, &fetch)) &&
+            twin_dkey_matches(st, obj, d, fetch);
+        if (fetch != NULL)
+            vos_fetch_free(s->f.cont, fetch);
+    }
+    return same;
+}
+
+/* At the snapshot: what was done before it, perhaps with the request that was under way at the crash. */
+static void
+verify_snap(struct sweep *s, const struct writer *w)
+{
+    uint32_t nr = 0, later = 0;
+
+    if (s->snap == 0)
+        return;
+    for (uint32_t i = 0; i < w->acked; i++) {
+        nr = w->epochs[i] != 0 && w->epochs[i] <= s->snap ? i + 1 : nr;
+        later += w->epochs[i] > s->snap;
+    }
+    state_after(w, nr, &s->states[0]);
+    if (object_was(s, w->idx, &s->states[0]))
+        return;
+    EXPECT(later == 0 && w->issued > w->acked);
+    state_after(w, w->issued, &s->states[0]);
+    EXPECT(object_was(s, w->idx, &s->states[0]));
+}
+
 /* A whole pass after the crash changes nothing that is seen, and leaves no older version. */
 static void
 verify_agg(struct sweep *s)
 {
-    struct vos_agg_args args = {.lo = 1, .hi = VOS_EPOCH_MAX};
+    struct vos_agg_args args = {
+        .lo = 1, .hi = VOS_EPOCH_MAX, .snaps = &s->snap, .snap_nr = s->snap != 0};
     struct vos_agg_stat stat;
 
+    verify_pieces(s);
     EXPECT_OK(vos_cont_aggregate(s->f.cont, &args, NULL));
     for (uint32_t i = 0; i < WRITER_NR && !test_failed(); i++) {
         state_after(&s->writers[i], s->writers[i].issued, &s->states[0]);
         EXPECT(object_is(s, i, &s->states[0]));
+        verify_snap(s, &s->writers[i]);
     }
+    verify_pieces(s);
     EXPECT_OK(vos_cont_aggregate(s->f.cont, &args, &stat));
     EXPECT_EQ(stat.ver_del_nr + stat.key_del_nr + stat.obj_del_nr + stat.log_del_nr, 0);
     EXPECT_OK(vos_tgt_check(s->f.tgt));

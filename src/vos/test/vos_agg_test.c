@@ -211,6 +211,194 @@ TEST_ON(vos_agg, covered_extents_and_holes_go, BACKEND_LINUX | BACKEND_SIM)
     run(arrays_body, false);
 }
 
+/* ---- merging -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t
+extents(struct fix *f, const char *dkey)
+{
+    struct vos_walk w;
+    struct vos_oid oid = fix_oid(1);
+    struct iov dk = IOV(dkey), ak = IOV("arr");
+    uint32_t nr = 0;
+    struct vos_btr t;
+    struct vos_op op;
+    int rc;
+
+    vos_op_init(&op, f->tgt);
+    op.epoch = UINT64_MAX - 1;
+    EXPECT_OK(vos_walk_init(&w, f->cont, &oid));
+    EXPECT_OK(vos_walk_obj(&op, f->cont, &oid, false, &w));
+    EXPECT_OK(vos_walk_dkey(&op, &dk, false, &w));
+    EXPECT_OK(vos_walk_akey(&op, &ak, false, &w));
+    EXPECT_OK(vos_btr_init(&t, &op, &vos_kind_ext, &w.akey->tree, vos_key_tree_off(w.a.off)));
+    for (rc = vos_btr_first(&t); rc == 0; rc = vos_btr_next(&t)) {
+        nr++;
+    }
+    return nr;
+}
+
+static void
+expect_array(struct fix *f, const char *dkey, uint64_t epoch, const uint8_t *want, size_t len)
+{
+    static uint8_t got[4 << 20];
+
+    EXPECT_OK(fix_read(f, 1, dkey, "arr", epoch, 0, len, 0xee, got));
+    EXPECT_MEM_EQ(got, want, len);
+}
+
+static void
+merge_body(struct fix *f)
+{
+    static uint8_t data[3 << 20], old[3 << 20];
+    uint64_t snap, meta;
+    struct vos_agg_stat stat;
+
+    if (!fix_format(f))
+        return;
+    for (size_t i = 0; i < sizeof(data); i++) {
+        data[i] = (uint8_t)(i * 7 + i / 1000);
+    }
+    /* A file written in small pieces: tiny ones, and such as lie in the data role. */
+    for (uint32_t i = 0; i < 200; i++) {
+        EXPECT_OK(fix_write(f, 1, "tiny", "arr", i * 100, 100, 1, data + i * 100));
+        EXPECT_OK(fix_write(f, 1, "small", "arr", i * 9000, 9000, 1, data + i * 9000));
+    }
+    meta = info_of(f).meta_used;
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.merge_in_nr, 400);
+    EXPECT_EQ(stat.left_nr + stat.csum_bad_nr, 0);
+    EXPECT_EQ(extents(f, "tiny"), 1);
+    EXPECT_EQ(extents(f, "small"), 1);
+    EXPECT_LT(info_of(f).meta_used, meta / 4);
+    EXPECT_EQ(info_of(f).data_used, ALIGN_UP(20000, 4096) + ALIGN_UP(1800000, 4096));
+    expect_array(f, "tiny", VOS_EPOCH_MAX, data, 20000);
+    expect_array(f, "small", VOS_EPOCH_MAX, data, 1800000);
+    /* Merged once, not again. */
+    EXPECT_OK(fix_put(f, 1, "other", "a", "x", 1, 0));
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.merge_in_nr, 0);
+    /* A large extent of which half is covered is written anew; what a snapshot needs stays. */
+    EXPECT_OK(fix_write(f, 1, "large", "arr", 0, 1 << 20, 1, data));
+    memcpy(old, data, 1 << 20);
+    snap = now(f);
+    for (uint32_t i = 0; i < 128; i++) {
+        memset(data + i * 8192, (int)i, 4096);
+        EXPECT_OK(fix_write(f, 1, "large", "arr", i * 8192, 4096, 1, data + i * 8192));
+    }
+    stat = pass(f, VOS_EPOCH_MAX, &snap, 1);
+    EXPECT_EQ(stat.merge_out_nr, 0);
+    expect_array(f, "large", snap, old, 1 << 20);
+    expect_array(f, "large", VOS_EPOCH_MAX, data, 1 << 20);
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.merge_in_nr, 129);
+    EXPECT_EQ(extents(f, "large"), 1);
+    expect_array(f, "large", VOS_EPOCH_MAX, data, 1 << 20);
+    /* The end of a large one is cut off: its space comes back. */
+    meta = info_of(f).data_used;
+    EXPECT_OK(fix_write(f, 1, "large", "arr", 100000, (1 << 20) - 100000, 0, NULL));
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(info_of(f).data_used, meta - (1 << 20) + ALIGN_UP(100000, 4096));
+    expect_array(f, "large", VOS_EPOCH_MAX, data, 100000);
+    EXPECT_OK(bio_check(f->bio));
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, small_and_wasteful_extents_are_written_anew, BACKEND_SIM)
+{
+    run(merge_body, false);
+}
+
+/* One byte of the data role changes on the medium. */
+static void
+corrupt_body(struct fix *f)
+{
+    static uint8_t data[200000];
+    struct vos_agg_stat stat;
+    struct vos_fetch *fetch;
+    struct recx recx = {0, sizeof(data)};
+    struct vos_iod iod = {.akey = IOV("arr"), .type = VOS_IOD_ARRAY, .recx_nr = 1, .recxs = &recx};
+    struct vos_oid oid = fix_oid(1);
+    struct iov dk = IOV("d");
+    void *buf;
+
+    if (!fix_format(f))
+        return;
+    memset(data, 0x5a, sizeof(data));
+    for (uint32_t i = 0; i < 20; i++) {
+        EXPECT_OK(fix_write(f, 1, "d", "arr", i * 10000, 10000, 1, data));
+    }
+    EXPECT_OK(vos_fetch(f->cont, &oid, VOS_EPOCH_MAX, 0, &dk, &iod, 1, &fetch));
+    vos_fetch_free(f->cont, fetch);
+    if (!EXPECT_OK(bio_buf_get(f->bio, BIO_BLK_BYTES, &buf)))
+        return;
+    /* The first block that was given out, whichever extent it belongs to. */
+    for (uint64_t addr = BIO_BLK_BYTES; addr < f->cfg.data_bytes; addr += BIO_BLK_BYTES) {
+        EXPECT_OK(bio_data_read(f->bio, addr, buf, BIO_BLK_BYTES));
+        if (((uint8_t *)buf)[7] != 0x5a)
+            continue;
+        ((uint8_t *)buf)[7] ^= 1;
+        EXPECT_OK(bio_data_write(f->bio, addr, buf, BIO_BLK_BYTES));
+        break;
+    }
+    bio_buf_put(f->bio, buf, BIO_BLK_BYTES);
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.csum_bad_nr, 1);
+    EXPECT_EQ(stat.merge_out_nr, 0);
+    EXPECT_EQ(extents(f, "d"), 20);
+    EXPECT_ERR(vos_fetch(f->cont, &oid, VOS_EPOCH_MAX, 0, &dk, &iod, 1, &fetch), CSUM);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, what_fails_its_checksum_is_not_merged, BACKEND_SIM)
+{
+    run(corrupt_body, false);
+}
+
+/* ---- discard -------------------------------------------------------------------------------------------------------- */
+
+static void
+discard_body(struct fix *f)
+{
+    static uint8_t a[5000], b[5000];
+    struct vos_cont_info empty;
+    struct vos_agg_stat stat;
+    uint64_t from;
+
+    if (!fix_format(f))
+        return;
+    empty = info_of(f);
+    memset(a, 1, sizeof(a));
+    memset(b, 2, sizeof(b));
+    EXPECT_OK(fix_put(f, 1, "d", "a", "old", 3, 0));
+    EXPECT_OK(fix_write(f, 1, "d", "arr", 0, sizeof(a), 1, a));
+    from = now(f) + 1;
+    EXPECT_OK(fix_put(f, 1, "d", "a", "newer", 5, 0));
+    EXPECT_OK(fix_write(f, 1, "d", "arr", 1000, 2000, 1, b));
+    EXPECT_OK(fix_put(f, 1, "made", "a", "x", 1, 0));
+    EXPECT_OK(fix_put(f, 2, "made", "a", "x", 1, 0));
+    EXPECT_OK(fix_punch(f, 1, "d", "arr", 0));
+    EXPECT_OK(fix_punch(f, 1, NULL, NULL, 0));
+    EXPECT_OK(vos_cont_discard(f->cont, from, now(f), NULL, &stat));
+    EXPECT(stat.is_finished);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    expect_value(f, "d", "a", VOS_EPOCH_MAX, "old");
+    expect_array(f, "d", VOS_EPOCH_MAX, a, sizeof(a));
+    EXPECT_EQ(info_of(f).obj_nr, 1);
+    EXPECT_ERR(fix_put(f, 1, "made", "a", "x", 1, VOS_COND_DKEY_UPDATE), NONEXIST);
+    EXPECT_OK(vos_cont_discard(f->cont, 1, VOS_EPOCH_MAX, NULL, &stat));
+    EXPECT_EQ(info_of(f).obj_nr, 0);
+    EXPECT_EQ(info_of(f).meta_used, empty.meta_used);
+    EXPECT_EQ(info_of(f).data_used, 0);
+    EXPECT_ERR(vos_cont_discard(f->cont, 0, 5, NULL, NULL), INVAL);
+    EXPECT_ERR(vos_cont_discard(f->cont, 6, 5, NULL, NULL), INVAL);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, a_range_of_epochs_is_discarded, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(discard_body, false);
+}
+
 /* ---- full stores ---------------------------------------------------------------------------------------------------- */
 
 /* Overwrite the same few things until nothing fits any more. */
