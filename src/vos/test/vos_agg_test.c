@@ -71,7 +71,7 @@ versions_body(struct fix *f)
 {
     uint64_t snaps[2];
     struct vos_agg_stat stat;
-    char val[8];
+    char val[16];
 
     if (!fix_format(f))
         return;
