@@ -58,7 +58,7 @@ enum { TGT_AGG_META_TIGHT_PCT = 90, TGT_AGG_DATA_TIGHT_PCT = 92 };
 /* The property `reclaim` of a pool: the numbers of the API. */
 enum tgt_reclaim {
     TGT_RECLAIM_DISABLED = 0, /* only when asked for by tgt_aggregate() */
-    TGT_RECLAIM_LAZY = 1, /* what requests leave of the processor, an eighth at least */
+    TGT_RECLAIM_LAZY = 1, /* a tenth of the processor while requests are served, all that is left else */
     TGT_RECLAIM_SNAPSHOT = 2, /* as LAZY */
     TGT_RECLAIM_BATCH = 3, /* as LAZY */
     TGT_RECLAIM_TIME = 4, /* soon after each gap, with up to half of the processor */

@@ -20,12 +20,12 @@ enum {
     EMPTY_SHIFT_MAX = 6,
     FAIL_SHIFT_MAX = 6,
     HELD_SHIFT_MAX = 5,
-    PASS_SHARE = 8,
+    PASS_SHARE = 2,
     LIST_NR = 32,
     LOOK_MASK = 63
 };
 enum {
-    REST_LAZY = 7,
+    REST_LAZY = 9,
     REST_TIME = 1,
     REST_WARM = 2
 }; /* times the work, while requests are served */

@@ -10,6 +10,7 @@ bool
 tgt_pace(struct tgt *tgt, struct tgt_pace *pace, uint32_t rest)
 {
     uint64_t now_ns = plat_mono_ns(xstream_plat(tgt->xs)), work_ns;
+    bool is_busy;
 
     if (!pace->is_begun) {
         pace->is_begun = true;
@@ -17,15 +18,18 @@ tgt_pace(struct tgt *tgt, struct tgt_pace *pace, uint32_t rest)
         pace->ops_seen = tgt->stats.ops_nr;
     }
     work_ns = now_ns - pace->since_ns;
-    if (rest == 0 || tgt->stats.ops_nr == pace->ops_seen) {
-        ult_yield(); /* nobody to leave the processor to, but for who waits right now */
-    } else if (work_ns < WORK_NS_MIN) {
+    if (rest > 0 && work_ns < WORK_NS_MIN) {
         ult_yield();
         return sm_is(&tgt->sm, TGT_SERVING);
-    } else {
+    }
+    /* Requests do not run while this works: those that came in the rest or yield before count. */
+    is_busy = tgt->stats.ops_nr != pace->ops_seen;
+    pace->ops_seen = tgt->stats.ops_nr;
+    if (rest > 0 && is_busy) {
         ult_sleep(MIN(work_ns * rest, REST_NS_MAX));
+    } else {
+        ult_yield(); /* nobody to leave the processor to, but for who waits right now */
     }
     pace->since_ns = plat_mono_ns(xstream_plat(tgt->xs));
-    pace->ops_seen = tgt->stats.ops_nr;
     return sm_is(&tgt->sm, TGT_SERVING);
 }
