@@ -59,6 +59,8 @@ void sim_host_disk_limit(struct sim *sim, const char *host, uint64_t bytes);
 void sim_link_set(struct sim *sim, const char *from_host, const char *to_host, bool up);
 void sim_node_pause(struct plat *plat, bool paused);
 void sim_node_clock_skew(struct plat *plat, int64_t wall_skew_ns);
+/** Processes of one realm can look at each other (struct plat_proc), whatever hosts they are on and however often these lose power. */
+void sim_node_realm_set(struct plat *plat, const char *realm);
 void sim_node_env_set(struct plat *plat, const char *name, const char *value);
 
 /** Run events until `done(arg)` is true (0), nothing is left to do (-DER_NONEXIST) or the simulated time limit (-DER_TIMEDOUT). */

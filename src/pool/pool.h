@@ -52,6 +52,7 @@ enum {
 #define POOL_RETRY_NS UINT64_C(20000000) /* before a busy peer is asked again */
 #define POOL_WORKER_NS UINT64_C(2000000000) /* before the service repeats what targets did not do */
 #define POOL_LOOK_NS UINT64_C(10000000000) /* between two looks for holders that have ended */
+#define POOL_FULL_NS UINT64_C(1000000000) /* between two looks for room in a full table */
 /*
  * A handle that nobody knows anything about may go when it was unused for so long. Targets ask about handles in use every TGT_HDL_TTL_NS, so that
  * one that the service did not hear of for twice that long has not been used for at least that long. Less than the patience of a client's call.

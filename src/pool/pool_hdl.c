@@ -142,10 +142,13 @@ connect_check(struct pool_call *call, uint64_t flags)
 static int
 connect_room(struct pool_call *call, uint64_t flags)
 {
+    struct pool_svc *svc = call->svc;
     uint32_t nr;
     int rc, rc2;
 
     rc = connect_check(call, flags);
+    if (rc == -DER_OVERLOAD_RETRY && ult_now_ns() < svc->full_ns)
+        return rc;
     if (rc == -DER_BUSY || rc == -DER_OVERLOAD_RETRY) {
         rc2 = pool_evict_gone(call, &nr);
         if (rc2 != 0)
@@ -160,6 +163,8 @@ connect_room(struct pool_call *call, uint64_t flags)
         if (nr > 0)
             rc = connect_check(call, flags);
     }
+    if (rc == -DER_OVERLOAD_RETRY)
+        svc->full_ns = ult_now_ns() + POOL_FULL_NS;
     return rc;
 }
 

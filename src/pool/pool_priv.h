@@ -62,6 +62,7 @@ struct pool_svc {
     bool revoke_all; /* the targets shall ask again about every handle */
     struct hmap uses; /* advice: what is not in it was not heard of since since_ns */
     uint64_t since_ns;
+    uint64_t full_ns; /* before this nobody looks again for room in a table that was full of the living */
     uint64_t silent_ns; /* before this no handle is unused for long enough */
     uint64_t look_ns; /* when the worker looks for holders that have ended; PLAT_NEVER_NS: nothing to look at */
     uint32_t refs; /* calls at work */

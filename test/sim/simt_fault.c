@@ -97,6 +97,7 @@ narrow_draw(struct simt *t, struct rng *rng)
     cfg->long_pauses = rng_chance(rng, 1, 2);
     cfg->restless = rng_chance(rng, 1, 6);
     cfg->pools = rng_chance(rng, 1, 4);
+    cfg->mortals = t->opts.seed % 4 == 3 || is_named(t, "mortals");
     if (rng_chance(rng, 1, 8))
         cfg->meta_bytes = UINT64_C(8) << 20;
     if (rng_chance(rng, 1, 8) || is_named(t, "short"))
@@ -144,7 +145,7 @@ damage_draw(struct simt *t, struct rng *rng)
     cfg->victim_rank = (uint32_t)rng_below(rng, SIMT_ENGINES);
     cfg->victim_tag = (uint32_t)rng_range(rng, 1, SIMT_TGTS);
     cfg->error_ppm = (uint32_t)draw_log(rng, 2000, 100000);
-    cfg->pools = false;
+    cfg->pools = cfg->mortals = false;
     t->opts.works = 1;
     if (cfg->faults[SIMT_ROT])
         cfg->faults[SIMT_POWER_AT] = false;
@@ -174,7 +175,7 @@ cfg_say(struct simt *t)
     fprintf(stderr,
         "window %u, send queue %u, second parts %.0f ms; limits: backlog %u handles %u containers "
         "%u revocations %u checkpoints %u%% aggregation %.0f ms; "
-        "calls %llu s, pool %llu + %llu MiB, memory %llu KiB%s%s%s%s%s%s\n",
+        "calls %llu s, pool %llu + %llu MiB, memory %llu KiB%s%s%s%s%s%s%s\n",
         r->net_window_bytes, r->net_sendq_nr, (double)r->net_part_hi_ns / 1e6,
         cfg->limits.rpc_backlog_nr, cfg->limits.tgt_hdls_nr, cfg->limits.tgt_conts_nr,
         cfg->limits.pool_revokes_nr, cfg->limits.ckpt_pct, (double)cfg->limits.agg_gap_ns / 1e6,
@@ -182,7 +183,7 @@ cfg_say(struct simt *t)
         (unsigned long long)cfg->data_bytes >> 20, (unsigned long long)cfg->mem_bytes >> 10,
         cfg->is_hot ? " hot" : "", cfg->wide ? " wide" : "", cfg->is_big ? " big" : "",
         cfg->long_pauses ? " long pauses" : "", cfg->restless ? " restless" : "",
-        cfg->pools ? " pools" : "");
+        cfg->pools ? " pools" : "", cfg->mortals ? " mortals" : "");
 }
 
 void
@@ -233,6 +234,7 @@ simt_cfg_draw(struct simt *t)
     rng_init(&rng, t->opts.seed ^ UINT64_C(0x3e3));
     if (rng_chance(&rng, 2, 5) || is_named(t, "crowded")) /* 12 pages and more */
         cfg->mem_bytes = draw_log(&rng, UINT64_C(128) << 10, UINT64_C(2) << 20);
+    cfg->limits.pool_hdls_nr = cfg->mortals ? SIMT_HDLS_NR : 0;
     cfg_say(t);
 }
 

@@ -251,6 +251,8 @@ simt_proc_start(struct simt_proc *proc, void (*main_fn)(void *arg))
     rc = sim_node_start(proc->t->sim, proc->host, proc->name, &proc->plat);
     if (rc != 0)
         return rc;
+    if (proc->t->mortals != NULL)
+        sim_node_realm_set(proc->plat, SIMT_REALM);
     sim_node_on_kill(proc->plat, proc_reap, proc);
     sim_node_env_set(proc->plat, "CAIRN_RUNTIME_DIR", "/run/cairn");
     rc = xstream_create(proc->plat, &opts, &proc->xs);

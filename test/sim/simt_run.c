@@ -61,7 +61,7 @@ clients_wait(struct simt *t)
 }
 
 static void
-final_reads(struct simt *t)
+final_reads(struct simt *t, bool is_last)
 {
     struct simt_worker *w = &own_proc(t)->workers[0];
 
@@ -71,6 +71,8 @@ final_reads(struct simt *t)
     }
     if (t->pools != NULL)
         simt_pools_check(t);
+    if (t->mortals != NULL)
+        simt_mortals_check(t, is_last, own_proc(t)->poh);
 }
 
 /* All hosts lose power, or all engines are killed, or stopped. */
@@ -116,6 +118,8 @@ test_body(struct simt *t)
         if (t->works_on[i])
             t->works[i]->setup(t, t->states[i], own_proc(t)->poh);
     }
+    if (t->mortals != NULL)
+        simt_mortals_setup(t, own_proc(t)->poh);
     t->rough_on = true;
     for (uint32_t i = 0; i < SIMT_CLIENTS; i++) {
         ult_start(t, simt_client_keeper, &t->procs[i]);
@@ -124,6 +128,8 @@ test_body(struct simt *t)
     t->pools_over = t->pools == NULL;
     if (t->pools != NULL)
         ult_start(t, simt_pools_main, t);
+    if (t->mortals != NULL)
+        ult_start(t, simt_mortals_main, t);
     clients_wait(t);
     simt_calm(t);
     simt_say(t, "calm");
@@ -134,10 +140,10 @@ test_body(struct simt *t)
     }
     if (t->report->unknown_nr > 0)
         ult_sleep(SIMT_EXPIRY_NS);
-    final_reads(t);
+    final_reads(t, false);
     simt_stores_check(t);
     restart_all(t);
-    final_reads(t);
+    final_reads(t, true);
     simt_stores_check(t);
 }
 
@@ -227,6 +233,7 @@ run_free(struct simt *t)
     }
     simt_asks_free(t);
     free(t->pools);
+    free(t->mortals);
     free(t);
 }
 
@@ -249,6 +256,8 @@ simt_run(const struct simt_opts *opts, struct simt_report *report)
     works_draw(t);
     if (t->cfg.pools)
         t->pools = simt_pools_create();
+    if (t->cfg.mortals)
+        t->mortals = simt_mortals_create(t);
     rc = simt_proc_start(own_proc(t), keeper_main);
     CAIRN_ASSERT(rc == 0);
     rc = sim_run_until(t->sim, is_done, t, RUN_NS);

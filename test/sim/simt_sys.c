@@ -368,6 +368,8 @@ simt_engine_start(struct simt_engine *e)
     rc = sim_node_start(e->t->sim, e->host, e->name, &e->plat);
     if (rc != 0)
         return rc;
+    if (e->t->mortals != NULL)
+        sim_node_realm_set(e->plat, SIMT_REALM);
     sim_node_on_kill(e->plat, engine_reap, e);
     engine_cfg_init(&cfg);
     snprintf(cfg.system, sizeof(cfg.system), SIMT_SYSTEM);

@@ -31,12 +31,14 @@ enum {
     SIMT_WORKERS_MAX = 3, /* of one client */
     SIMT_FAIL_BYTES = 2048,
     SIMT_WORKS_NR = 5,
+    SIMT_HDLS_NR = 14, /* handles that the pool takes where there are mortals */
     SIMT_BUF_BYTES = 640 << 10,
     SIMT_OPS_MAX = 8, /* things that one request is about */
 };
 #define SIMT_SYSTEM "sim"
 #define SIMT_SYSTEM_UUID ((struct uuid){{0x51, 0, 0, 0, 0, 0, 0x40, 0, 0x80}})
 #define SIMT_POOL "tank"
+#define SIMT_REALM "one" /* of all processes but far mortals, where there are mortals */
 #define SIMT_MS UINT64_C(1000000)
 #define SIMT_S UINT64_C(1000000000)
 /* A request of which no answer was seen has no effect any more after this (every deadline, park and stall is shorter). */
@@ -63,6 +65,7 @@ const char *simt_fault_name(enum simt_fault fault);
 struct simt;
 struct simt_proc;
 struct simt_pools;
+struct simt_mortals;
 struct ProtobufCMessage;
 struct ProtobufCBinaryData;
 
@@ -97,13 +100,14 @@ struct simt_cfg {
     bool long_pauses; /* a process may stand still for as long as one attempt of a call */
     bool restless; /* buffers change while they are being written */
     bool pools; /* other pools come and go */
+    bool mortals; /* other clients come and die */
     struct sim_opts calm, rough;
 };
 
 /* What a run tells its parent. Plain data. */
 struct simt_report {
     uint64_t seed, trace_hash, sim_ns, ops_nr, answered_nr, unknown_nr, list_nr, gave_up_nr;
-    uint64_t restarts_nr, evicted_nr, retried_nr, pools_nr, refused_nr;
+    uint64_t restarts_nr, evicted_nr, retried_nr, pools_nr, refused_nr, mortals_nr;
     uint64_t faults_nr[SIMT_FAULTS_NR];
     bool is_done;
     bool is_failed;
@@ -211,6 +215,7 @@ struct simt {
     void *states[SIMT_WORKS_NR];
     bool works_on[SIMT_WORKS_NR];
     struct simt_pools *pools; /* NULL: no other pools in this run */
+    struct simt_mortals *mortals; /* NULL: none in this run */
     bool pools_over; /* nobody makes or unmakes any */
 };
 
@@ -262,6 +267,12 @@ bool simt_is_damage(struct simt *t, int rc);
 struct simt_pools *simt_pools_create(void);
 void simt_pools_main(void *arg);
 CAIRN_YIELDS void simt_pools_check(struct simt *t);
+
+/* simt_mortal.c */
+struct simt_mortals *simt_mortals_create(struct simt *t);
+CAIRN_YIELDS void simt_mortals_setup(struct simt *t, daos_handle_t poh);
+void simt_mortals_main(void *arg);
+CAIRN_YIELDS void simt_mortals_check(struct simt *t, bool is_last, daos_handle_t poh);
 
 void simt_fault_injector(void *arg);
 bool simt_may_starve(const struct simt *t); /* a call may end with TIMEDOUT */

@@ -256,11 +256,17 @@ do_open_close(struct ctx *c, uint32_t label)
     settle(c, "open", rc, -DER_NONEXIST);
     if (rc != 0)
         return;
-    simt_think(c->w);
     o = oper_new(c, K_CLOSE, false);
     o->inst = inst;
+    if (c->t->mortals != NULL) { /* the service closes it when it sees that we died */
+        simt_ask(c->w, &o->base, &c->work->labels[label]);
+        simt_think(c->w);
+        simt_op_begin(c->t, &o->base);
+    } else {
+        simt_think(c->w);
+        simt_ask(c->w, &o->base, &c->work->labels[label]);
+    }
     simt_doing(c->w, "close");
-    simt_ask(c->w, &o->base, &c->work->labels[label]);
     o->rc = daos_cont_close(coh, NULL);
     settle(c, "close", o->rc, 0);
 }

@@ -378,12 +378,21 @@ sim_pid(struct plat *plat)
     return sim_node_of(plat)->pid;
 }
 
-/* A realm is a host between two losses of power. */
+/* A realm is a host between two losses of power, unless another one was given. */
 static void
-sim_realm(const struct sim_host *host, uint8_t ret_realm[16])
+sim_realm(const struct sim_node *node, uint8_t ret_realm[16])
 {
-    le64_put(ret_realm, hash_bytes64(host->name, strlen(host->name), 0));
-    le64_put(ret_realm + 8, 1 + host->boots_nr);
+    const struct sim_host *host = node->host;
+
+    le64_put(ret_realm,
+        node->realm != 0 ? node->realm : hash_bytes64(host->name, strlen(host->name), 0));
+    le64_put(ret_realm + 8, node->realm != 0 ? 0 : 1 + host->boots_nr);
+}
+
+void
+sim_node_realm_set(struct plat *plat, const char *realm)
+{
+    sim_node_of(plat)->realm = hash_bytes64(realm, strlen(realm), 1) | 1;
 }
 
 static void
@@ -392,7 +401,7 @@ sim_proc_self(struct plat *plat, struct plat_proc *ret_proc)
     struct sim_node *node = sim_node_of(plat);
 
     *ret_proc = (struct plat_proc){.pid = node->pid, .start = node->start_ns};
-    sim_realm(node->host, ret_proc->realm);
+    sim_realm(node, ret_proc->realm);
 }
 
 static bool
@@ -401,11 +410,11 @@ sim_proc_is_gone(struct plat *plat, const struct plat_proc *proc)
     struct sim_node *self = sim_node_of(plat), *node;
     uint8_t realm[16];
 
-    sim_realm(self->host, realm);
+    sim_realm(self, realm);
     if (memcmp(realm, proc->realm, sizeof(realm)) != 0)
         return false;
     LIST_FOREACH(node, &self->sim->nodes, struct sim_node, link) {
-        if (node->host == self->host && node->pid == proc->pid && node->start_ns == proc->start)
+        if (node->pid == proc->pid && node->start_ns == proc->start)
             return node->dead;
     }
     return true;

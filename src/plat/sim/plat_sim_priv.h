@@ -94,6 +94,7 @@ struct sim_node {
     char name[SIM_NAME_BYTES];
     uint32_t pid;
     uint64_t start_ns;
+    uint64_t realm; /* 0: that of its host */
     bool dead;
     bool doomed; /* to be killed at this instant */
     bool paused;
