@@ -3,6 +3,7 @@
 
 usage: vos_calls_complete_test.py SUITE HEADER TEST.c [--not NAME ...]
 """
+import os
 import re
 import sys
 import time
@@ -15,11 +16,11 @@ def main():
     text = re.sub(r'/\*.*?\*/', ' ', open(header).read(), flags=re.S)
     text = re.sub(r'\{[^{}]*\}', ';', text)  # bodies of structs, enums and inline functions
     text = re.sub(r'^\s*#.*$', '', text, flags=re.M)
-    prefix = r'\b((?:vos|bio|umem)_[a-z0-9_]+)\s*\('
-    public = set(re.findall(prefix, text))
+    prefix = re.match(r'[a-z]+', os.path.basename(header)).group(0) + '_'
+    public = set(re.findall(r'\b(%s[a-z0-9_]+)\s*\(' % prefix, text))
     swept = set()
     for names in re.findall(r'^    \{"([a-z0-9_ ]+)"', open(sweep).read(), flags=re.M):
-        swept |= set(names.split())
+        swept |= set(x for x in names.split() if x.startswith(prefix))
     missing = sorted(public - swept - left_out)
     stale = sorted((swept | left_out) - public)
     ok = public and not missing and not stale
