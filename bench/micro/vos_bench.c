@@ -380,6 +380,83 @@ stall_body(struct world *w)
     bench_put(&f);
 }
 
+/* ---- aggregation ---------------------------------------------------------------------------------------------------- */
+
+enum { AGG_KEYS_NR = 200000, AGG_FILES_NR = 64, AGG_FILE_BYTES = 1 << 20, AGG_PIECE_BYTES = 8192 };
+
+/* One pass; answers the seconds of the processor that it took. */
+static double
+agg_pass(struct world *w, uint64_t lo, struct vos_agg_stat *stat)
+{
+    struct vos_agg_args args = {.lo = lo, .hi = VOS_EPOCH_MAX};
+    uint64_t start = cpu_ns();
+
+    must(vos_cont_aggregate(w->cont, &args, stat));
+    return (double)(cpu_ns() - start + 1) / 1e9;
+}
+
+static void
+agg_put(const char *name, const char *unit, double value)
+{
+    struct bench_figure f = {.name = name, .unit = unit, .value = value};
+
+    bench_put(&f);
+}
+
+static void
+agg_write_file(struct world *w, uint64_t file, uint8_t *data)
+{
+    struct recx recx = {0, AGG_PIECE_BYTES};
+    struct vos_iod iod = {.akey = {"a", 1},
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = 1,
+        .recxs = &recx,
+        .data = {data, AGG_PIECE_BYTES}};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+        .oid = {.oid = {.lo = 2}},
+        .dkey = {&file, sizeof(file)},
+        .iod_nr = 1,
+        .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+
+    for (; recx.idx < AGG_FILE_BYTES; recx.idx += AGG_PIECE_BYTES) {
+        must(vos_apply(w->cont, &args, NULL));
+    }
+}
+
+/* Keys of which each was written twice, the same when nothing is to do, all of them punched; then files written in pieces. */
+static void
+agg_body(struct world *w)
+{
+    static uint8_t data[AGG_PIECE_BYTES];
+    struct vos_mod mod = {.op = VOS_MOD_PUNCH_OBJ, .oid = bench_oid};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+    struct vos_agg_stat stat;
+    double s;
+
+    w->value_bytes = 64;
+    (void)rate(w, AGG_KEYS_NR, update_main);
+    (void)rate(w, AGG_KEYS_NR, update_main);
+    s = agg_pass(w, 0, &stat);
+    agg_put("vos.agg.replaced.64", "value/s", (double)stat.ver_del_nr / s);
+    s = agg_pass(w, 1, &stat);
+    agg_put("vos.agg.clean", "key/s", (double)stat.key_nr / s);
+    must(vos_apply(w->cont, &args, NULL));
+    s = agg_pass(w, 0, &stat);
+    agg_put("vos.agg.punched", "record/s", (double)(stat.ver_del_nr + stat.key_del_nr) / s);
+    for (uint64_t i = 0; i < bench_times(AGG_FILES_NR); i++) {
+        agg_write_file(w, i, data);
+    }
+    s = agg_pass(w, 0, &stat);
+    agg_put("vos.agg.merged.8k", "MB/s", (double)stat.merge_bytes / s / 1e6);
+}
+
+BENCH(vos_agg)
+{
+    world_run(agg_body);
+}
+
 BENCH(vos_shape_small)
 {
     world_run(shape_small_body);

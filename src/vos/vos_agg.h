@@ -19,6 +19,8 @@ enum {
     VOS_AGG_STEP_NR = 64, /* freed in one transaction */
     VOS_AGG_TX_LOOK_NR = 128, /* records looked at in one */
     VOS_AGG_TOUCH_NR = 16, /* objects changed in one */
+    VOS_AGG_WAITS_NR =
+        1024, /* yields before a step, for reads of the same object that would begin anew */
 };
 
 enum { VOS_AGG_OBJ, VOS_AGG_DKEY, VOS_AGG_AKEY, VOS_AGG_LEVEL_NR };
@@ -104,6 +106,8 @@ CAIRN_MUST_CHECK int vos_agg_akey_get(
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_tx(struct vos_agg *a, vos_body_fn body, void *arg);
 /** Between steps: true in *ret_stop when the pass is to end. */
 CAIRN_YIELDS bool vos_agg_pace(struct vos_agg *a);
+/** Before extents of the object at pos go: let reads end that hold some, within limits. */
+CAIRN_YIELDS void vos_agg_let_read(struct vos_agg *a);
 /** Write runs of small or partly hidden extents of the array at pos anew. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_merge(struct vos_agg *a, bool *ret_stop);
 /** Work on the array at pos. */

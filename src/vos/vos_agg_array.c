@@ -346,6 +346,7 @@ batch_drop(struct array *y, bool *ret_any, bool *ret_stop)
             break;
         *ret_any = true;
         y->drop_end = y->nr; /* when the akey is gone */
+        vos_agg_let_read(y->a);
         rc = vos_agg_tx(y->a, drop_body, y);
         y->drop_at = y->drop_end;
         *ret_stop = vos_agg_pace(y->a);

@@ -456,8 +456,10 @@ static int
 run_change(struct merge *m)
 {
     struct bio_tgt *bio = m->a->cont->tgt->bio;
-    int rc = vos_agg_tx(m->a, change_body, m);
+    int rc;
 
+    vos_agg_let_read(m->a);
+    rc = vos_agg_tx(m->a, change_body, m);
     if (rc == 0 && m->resv != NULL) {
         bio_ext_published(bio, m->resv);
         m->resv = NULL;

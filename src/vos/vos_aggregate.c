@@ -150,6 +150,16 @@ vos_agg_pace(struct vos_agg *a)
     return rc != 0;
 }
 
+void
+vos_agg_let_read(struct vos_agg *a)
+{
+    const uint32_t *nr = vos_obj_searches(a->cont->tgt, vos_obj_hash(a->cont, &a->pos.oid));
+
+    for (uint32_t i = 0; i<VOS_AGG_WAITS_NR && * nr> 0; i++) {
+        ult_yield();
+    }
+}
+
 static int
 work_body(struct vos_op *op, void *arg)
 {

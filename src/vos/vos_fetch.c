@@ -88,8 +88,10 @@ mem_dup(struct fetch *f, const void *src, size_t len)
 static void
 search_end(struct fetch *f)
 {
-    if (f->is_searching)
+    if (f->is_searching) {
         vos_evt_fini(&f->search);
+        --*vos_obj_searches(f->cont->tgt, f->walk.h_obj);
+    }
     f->is_searching = false;
 }
 
@@ -257,6 +259,7 @@ recx_fetch(struct fetch *f, struct vos_op *op, const struct recx *recx, struct v
         vos_evt_begin(&f->search, &f->cont->tgt->heap, f->pos, recx->idx + recx->nr - 1, op->epoch,
             f->walk.a.info.punch);
         f->is_searching = true;
+        ++*vos_obj_searches(f->cont->tgt, f->walk.h_obj);
         f->drops = drops;
         f->piece_idx = 0;
     }

@@ -81,6 +81,7 @@ struct vos_tgt {
     uint64_t visit_nr; /* nodes and extents looked at by all operations; for tests and benchmarks */
     uint64_t lsns[1 << VOS_LSN_BITS];
     uint32_t drops[1 << VOS_LSN_BITS]; /* times aggregation took something away from objects */
+    uint32_t searches[1 << VOS_LSN_BITS]; /* reads under way that hold extents of objects over yields */
     struct vos_ts ts;
 };
 
@@ -143,6 +144,13 @@ static inline uint32_t *
 vos_obj_drops(struct vos_tgt *tgt, uint64_t obj_hash)
 {
     return &tgt->drops[obj_hash >> (64 - VOS_LSN_BITS)];
+}
+
+/* Reads that hold extents over a yield say so: aggregation lets them end, for a while. */
+static inline uint32_t *
+vos_obj_searches(struct vos_tgt *tgt, uint64_t obj_hash)
+{
+    return &tgt->searches[obj_hash >> (64 - VOS_LSN_BITS)];
 }
 
 /** A change at `epoch` that left something to aggregate. */
@@ -308,6 +316,7 @@ struct vos_recx_list {
     bool is_searching, has_pending, is_stopped, window_set;
     uint32_t nr, rec_size;
     uint32_t drops; /* of the object when the search began (AGG-3) */
+    uint64_t h_obj;
     uint64_t window; /* where the next window begins */
     uint64_t win_len; /* 0: to be guessed */
     uint64_t win_lo, win_hi;

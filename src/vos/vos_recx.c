@@ -104,7 +104,9 @@ window_next(struct vos_recx_list *l, struct vos_op *op, struct vos_walk *w, bool
     vos_evt_begin(l->search, &l->cont->tgt->heap, l->win_lo, l->win_hi, op->epoch, w->a.info.punch);
     l->search->piece_max = WINDOW_PIECES_NR;
     l->is_searching = true;
+    l->h_obj = w->h_obj;
     l->drops = *vos_obj_drops(l->cont->tgt, w->h_obj);
+    ++*vos_obj_searches(l->cont->tgt, w->h_obj);
     *ret_end = false;
     return 0;
 }
@@ -168,8 +170,10 @@ window_emit(struct vos_recx_list *l)
 static void
 search_end(struct vos_recx_list *l)
 {
-    if (l->is_searching)
+    if (l->is_searching) {
         vos_evt_fini(l->search);
+        --*vos_obj_searches(l->cont->tgt, l->h_obj);
+    }
     l->is_searching = false;
 }
 
