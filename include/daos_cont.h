@@ -97,7 +97,10 @@ int daos_cont_del_attr(daos_handle_t coh, int n, char const *const names[], daos
 /** Reserve *num_oids* consecutive numbers, unique in the container for ever; *oid* gets the first. For the lo part of object ids. */
 int daos_cont_alloc_oids(daos_handle_t coh, daos_size_t num_oids, uint64_t *oid, daos_event_t *ev);
 
-/** Drop versions up to *epoch* (0: as far as possible) that no snapshot needs. */
+/**
+ * Drop versions up to *epoch* (0: as far as possible) that no snapshot needs, now; waits until that is done. Happens by itself, later, in the background. -DER_NO_PERM,
+ * -DER_TIMEDOUT: it goes on.
+ */
 int daos_cont_aggregate(daos_handle_t coh, daos_epoch_t epoch, daos_event_t *ev);
 
 /** Not implemented: -DER_NOSYS. */

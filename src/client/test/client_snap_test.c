@@ -131,6 +131,75 @@ TEST_ON(client_snap, life, BACKEND_SIM)
     rig_run(2, life_body);
 }
 
+/* ---- aggregation -------------------------------------------------------------------------------------------------------- */
+
+static int
+kv_get_at(daos_handle_t oh, daos_handle_t th, uint32_t *ret_val)
+{
+    daos_size_t size = sizeof(*ret_val);
+
+    *ret_val = 0;
+    return daos_kv_get(oh, th, 0, "key", &size, ret_val, NULL);
+}
+
+/* A handle on a snapshot outlives it: it reads what it read before, or is told that it is gone; after a restart, too. */
+static void
+aggregate_check(struct app *app)
+{
+    daos_epoch_t first = 0, second = 0;
+    daos_obj_id_t oid = {.lo = 31};
+    daos_handle_t oh, th, th2;
+    uint32_t val;
+
+    EXPECT_OK(daos_obj_generate_oid(app->coh, &oid, DAOS_OT_KV_HASHED, OC_S1, 0, 0));
+    EXPECT_OK(daos_kv_open(app->coh, oid, DAOS_OO_RW, &oh, NULL));
+    for (val = 1; val <= 3; val++) {
+        EXPECT_OK(daos_kv_put(oh, DAOS_TX_NONE, 0, "key", sizeof(val), &val, NULL));
+        if (val == 1)
+            first = snap_take(app);
+        if (val == 2)
+            second = snap_take(app);
+    }
+    EXPECT_OK(daos_tx_open_snap(app->coh, first, &th, NULL));
+    EXPECT_OK(daos_tx_open_snap(app->coh, second, &th2, NULL));
+    EXPECT_OK(daos_cont_aggregate(app->coh, 0, NULL));
+    EXPECT_OK(kv_get_at(oh, th, &val));
+    EXPECT_EQ(val, 1);
+    EXPECT_OK(snap_drop(app, first, first));
+    EXPECT_OK(daos_cont_aggregate(app->coh, 0, NULL));
+    EXPECT_ERR(kv_get_at(oh, th, &val), EP_OLD);
+    EXPECT_OK(kv_get_at(oh, th2, &val));
+    EXPECT_EQ(val, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        rig_engine_restart(app->rig, i);
+    }
+    app_attach_write(app->rig);
+    EXPECT_ERR(kv_get_at(oh, th, &val), EP_OLD);
+    EXPECT_OK(kv_get_at(oh, th2, &val));
+    EXPECT_EQ(val, 2);
+    EXPECT_OK(kv_get_at(oh, DAOS_TX_NONE, &val));
+    EXPECT_EQ(val, 3);
+    EXPECT_ERR(daos_tx_open_snap(app->coh, first, &th, NULL), NONEXIST);
+    EXPECT_OK(daos_tx_close(th, NULL));
+    EXPECT_OK(daos_tx_close(th2, NULL));
+    EXPECT_OK(daos_kv_close(oh, NULL));
+}
+
+static void
+aggregate_body(struct rig *rig)
+{
+    struct app app;
+
+    if (app_init(&app, rig))
+        aggregate_check(&app);
+    app_fini(&app);
+}
+
+TEST_ON(client_snap, a_handle_on_one_that_is_gone, BACKEND_SIM)
+{
+    rig_run(2, aggregate_body);
+}
+
 /* More than one page, more than one commit, the limit of the property. */
 static void
 many_body(struct rig *rig)
