@@ -99,7 +99,10 @@ struct xstream *bio_xstream(struct bio_tgt *tgt);
 const struct bio_cfg *bio_cfg(struct bio_tgt *tgt); /* as found in the headers */
 /* 0 while serving, else why it stopped, or has to (BIO-5, DEV-5). */
 int bio_status(const struct bio_tgt *tgt);
-/** Check arena and extent space, everything that can be recomputed: -DER_DF_INVAL with the first inconsistency logged. Loads pages. */
+/**
+ * Check arena and extent space, everything that can be recomputed: -DER_DF_INVAL with the first inconsistency logged; CSUM, NVME_IO a page that can't be
+ * loaded. Reads every page that is in use, one at a time, so that the target may be at work meanwhile.
+ */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_check(struct bio_tgt *tgt);
 
 /* ---- durability ----------------------------------------------------------------------------------------------------- */
@@ -194,6 +197,15 @@ struct bio_space {
         data_free; /* bytes; free without reservations and extents waiting to be freed */
 };
 void bio_space_get(struct bio_tgt *tgt, struct bio_space *ret_space);
+
+enum { BIO_EXT_RUN_CLS_NR = 16 };
+struct bio_ext_stats {
+    uint64_t free_bytes, resv_bytes, wait_bytes, alloc_bytes; /* and one block for the superblock */
+    uint64_t free_runs_nr, free_run_max_bytes; /* runs end where a bitmap ends, every 127.5 MiB */
+    uint64_t free_runs[BIO_EXT_RUN_CLS_NR]; /* those of 2^i blocks and more, and fewer than 2^(i+1) */
+};
+/** Fragmentation of the extent space. Looks at all its bitmaps, 32 bytes for each MiB in use; does not yield. */
+void bio_ext_stats_get(const struct bio_tgt *tgt, struct bio_ext_stats *ret_stats);
 
 struct bio_stats {
     uint64_t wal_groups_nr, wal_records_nr, wal_bytes, wal_blocks_used, wal_blocks_total;

@@ -592,6 +592,42 @@ bio_ext_fini(struct bio_tgt *tgt)
     free(sp->tx_frees);
 }
 
+static void
+run_count(struct bio_ext_stats *st, uint64_t nr)
+{
+    uint32_t c = 63 - (uint32_t)__builtin_clzll(nr);
+
+    st->free_runs_nr++;
+    st->free_runs[MIN(c, (uint32_t)BIO_EXT_RUN_CLS_NR - 1)]++;
+    st->free_run_max_bytes = MAX(st->free_run_max_bytes, nr * BIO_BLK_BYTES);
+}
+
+void
+bio_ext_stats_get(const struct bio_tgt *tgt, struct bio_ext_stats *ret_stats)
+{
+    const struct bio_space_map *sp = &tgt->space;
+
+    *ret_stats = (struct bio_ext_stats){.free_bytes = sp->free_blks * BIO_BLK_BYTES,
+        .resv_bytes = sp->resv_blks * BIO_BLK_BYTES,
+        .wait_bytes = sp->wait_blks * BIO_BLK_BYTES,
+        .alloc_bytes = sp->alloc_blks * BIO_BLK_BYTES};
+    for (uint32_t chunk = 0; chunk < sp->chunk_nr; chunk++) {
+        const uint64_t *busy = sp->chunks[chunk].busy;
+        size_t nr = chunk_blks(sp, chunk), end;
+
+        if (busy == NULL) {
+            run_count(ret_stats, nr);
+            continue;
+        }
+        for (size_t bit = bitmap_find_clear(busy, nr, 0); bit != BITMAP_NONE;
+             bit = end < nr ? bitmap_find_clear(busy, nr, end) : BITMAP_NONE) {
+            end = bitmap_find_set(busy, nr, bit);
+            end = MIN(end, nr); /* BITMAP_NONE: to the end */
+            run_count(ret_stats, end - bit);
+        }
+    }
+}
+
 /* The durable map of a chunk against the volatile one. Errors: AGAIN. */
 static int
 chunk_check(const struct bio_tgt *tgt, uint32_t chunk)

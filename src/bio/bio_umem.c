@@ -652,6 +652,27 @@ umem_stats_get(const struct umem *um, struct umem_stats *ret_stats)
     };
 }
 
+CAIRN_STATIC_ASSERT((int)UMEM_CLS_NR <= (int)UMEM_CLS_NR_MAX, "umem_cls_stats_get");
+
+uint32_t
+umem_cls_stats_get(const struct umem *um, struct umem_cls_stats ret_stats[UMEM_CLS_NR_MAX])
+{
+    memset(ret_stats, 0, UMEM_CLS_NR_MAX * sizeof(*ret_stats));
+    for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
+        ret_stats[c].bytes = um->cls[c].bytes;
+    }
+    for (uint64_t page = 0; page < um->page_hi; page++) {
+        const struct umem_vol *v = &um->vol[page];
+
+        if (!code_is_cls(v->code))
+            continue;
+        ret_stats[v->code - 1].pages_nr++;
+        ret_stats[v->code - 1].free_nr += v->free_nr;
+        ret_stats[v->code - 1].live_nr += um->cls[v->code - 1].nr - v->free_nr;
+    }
+    return UMEM_CLS_NR;
+}
+
 static int
 page_check(struct umem *um, uint32_t page)
 {
@@ -698,9 +719,15 @@ page_check(struct umem *um, uint32_t page)
 static int
 lists_check(struct umem *um)
 {
+    uint64_t wants[UMEM_CLS_NR] = {0};
+
+    for (uint64_t p = 0; p < um->pub.page_nr; p++) {
+        if (code_is_cls(um->vol[p].code) && um->vol[p].free_nr > 0)
+            wants[um->vol[p].code - 1]++;
+    }
     for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
         uint32_t prev = UMEM_NONE;
-        uint64_t nr = 0, want = 0;
+        uint64_t nr = 0, want = wants[c];
 
         for (uint32_t p = um->partial[c]; p != UMEM_NONE && nr <= um->pub.page_nr; nr++) {
             if (um->vol[p].prev != prev || um->vol[p].code != c + 1 || um->vol[p].free_nr == 0) {
@@ -709,9 +736,6 @@ lists_check(struct umem *um)
             }
             prev = p;
             p = um->vol[p].next;
-        }
-        for (uint64_t p = 0; p < um->pub.page_nr; p++) {
-            want += um->vol[p].code == c + 1 && um->vol[p].free_nr > 0;
         }
         if (nr != want || um->partial_tail[c] != prev) {
             LOG_ERROR("arena class %u: %lu pages in its list, %lu have room", c, (unsigned long)nr,

@@ -129,6 +129,15 @@ struct umem_stats {
 };
 void umem_stats_get(const struct umem *um, struct umem_stats *ret_stats);
 
+enum { UMEM_CLS_NR_MAX = 32 };
+struct umem_cls_stats {
+    uint32_t bytes; /* of a block */
+    uint64_t pages_nr, live_nr;
+    uint64_t free_nr; /* blocks that are free in its pages: what fragmentation costs */
+};
+/** Blocks by size, smallest first; returns how many sizes there are. Looks at the table of pages alone, of which it reads 48 bytes each; does not yield. */
+uint32_t umem_cls_stats_get(const struct umem *um, struct umem_cls_stats ret_stats[UMEM_CLS_NR_MAX]);
+
 /** Walk all pages and lists: -DER_DF_INVAL with the first inconsistency logged. Loads pages: yields. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int umem_check(struct umem *um);
 /** Usable size of a live block (for checks). 0: not a live block. */

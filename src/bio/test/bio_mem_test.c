@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * An arena that is larger than its memory: what stays, what is read, what waits, and that every operation ends. The metadata is a row of blocks that
- * fill a page each, whose offsets the test keeps.
+ * fill a page each, whose offsets the test keeps. And what the allocators say about themselves.
  */
+#include "base/probe.h"
 #include "base/rng.h"
 #include "base/util.h"
 #include "bio/bio_priv.h"
 #include "bio_test_fix.h"
 #include "bio_test_list.h"
+#include "bio_test_shim.h"
 
 enum {
     ROW_NR_MAX = 2000,
@@ -459,6 +461,79 @@ TEST_ON(bio_mem, old_leaf_is_refused, BACKEND_SIM)
     mem_test(0, body_old_leaf);
 }
 
+/* ---- statistics ------------------------------------------------------------------------------------------------------------ */
+
+static void
+body_statistics(struct fix *f)
+{
+    struct umem_cls_stats cls[UMEM_CLS_NR_MAX];
+    struct bio_resv *resvs[5] = {NULL};
+    struct bio_ext_stats es;
+    struct umem *um;
+    struct umem_tx tx;
+    uint64_t used = 0, lsn = 0, runs = 0;
+    uint32_t nr;
+
+    if (!fix_tgt_new(f))
+        return;
+    um = bio_umem(f->tgt);
+    row_make(f, 7);
+    push_to(f->tgt, 300, 40); /* blocks of 64 bytes: 255 to a page */
+    EXPECT_OK(umem_tx_admit(um));
+    EXPECT_OK(umem_tx_begin(um, 0, 0, &tx));
+    for (uint32_t i = 0; i < 3; i++) {
+        EXPECT_OK(umem_free(&tx, row.offs[i]));
+    }
+    umem_tx_commit(&tx, &lsn);
+    nr = umem_cls_stats_get(um, cls);
+    EXPECT_EQ(nr, 29);
+    for (uint32_t c = 0; c < nr; c++) {
+        used += cls[c].live_nr * cls[c].bytes;
+        EXPECT(c == 0 || cls[c].bytes > cls[c - 1].bytes);
+        if (cls[c].bytes == 64) {
+            EXPECT_EQ(cls[c].live_nr, 300);
+            EXPECT_EQ(cls[c].pages_nr, 2);
+            EXPECT_EQ(cls[c].free_nr, 2 * 255 - 300);
+        } else if (cls[c].bytes == BLOCK_BYTES) {
+            EXPECT_EQ(cls[c].live_nr, 4);
+            EXPECT_LE(cls[c].free_nr, 1); /* pages are given back but one */
+        }
+    }
+    EXPECT_EQ(used, stats_of(f).used_bytes);
+
+    bio_ext_stats_get(f->tgt, &es);
+    EXPECT_EQ(es.free_bytes, f->cfg.data_bytes - BIO_BLK_BYTES);
+    EXPECT_EQ(es.free_runs_nr, 3); /* 256 MiB: bitmaps of 127.5, 127.5 and 1 */
+    for (uint32_t i = 0; i < 5; i++) {
+        EXPECT_OK(bio_ext_reserve(f->tgt, 3 * BIO_BLK_BYTES, 0, &resvs[i]));
+    }
+    EXPECT_LE(bio_resv_ext(resvs[4]).addr, (uint64_t)17 * BIO_BLK_BYTES);
+    bio_ext_cancel(f->tgt, resvs[1]);
+    bio_ext_cancel(f->tgt, resvs[3]);
+    bio_ext_stats_get(f->tgt, &es);
+    EXPECT_EQ(es.resv_bytes, (uint64_t)9 * BIO_BLK_BYTES);
+    EXPECT_EQ(es.free_runs_nr, 5);
+    EXPECT_EQ(es.free_runs[1], 2); /* of three blocks */
+    EXPECT_EQ(es.free_run_max_bytes, (uint64_t)BIO_EXT_CHUNK_BLKS * BIO_BLK_BYTES);
+    for (uint32_t i = 0; i < BIO_EXT_RUN_CLS_NR; i++) {
+        runs += es.free_runs[i];
+    }
+    EXPECT_EQ(runs, es.free_runs_nr);
+    EXPECT_EQ(es.free_bytes + es.resv_bytes + es.alloc_bytes + es.wait_bytes,
+        f->cfg.data_bytes - BIO_BLK_BYTES);
+    for (uint32_t i = 0; i < 5; i += 2) {
+        bio_ext_cancel(f->tgt, resvs[i]);
+    }
+    EXPECT_OK(bio_check(f->tgt));
+    fix_tgt_close(f);
+}
+
+/* Goal: what the allocators say about themselves is what was asked of them. */
+TEST_ON(bio_mem, statistics, BACKEND_SIM)
+{
+    mem_test(0, body_statistics);
+}
+
 /* ---- errors --------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -531,4 +606,53 @@ body_damaged_page(struct fix *f)
 TEST_ON(bio_mem, damaged_page, BACKEND_SIM)
 {
     mem_test(40, body_damaged_page);
+}
+
+static void
+body_load_fails(struct fix *f)
+{
+    uint32_t failed_nr = 0;
+
+    if (!fix_tgt_new(f))
+        return;
+    row_make(f, 40);
+    EXPECT_OK(bio_checkpoint(f->tgt));
+    disk_shim_install(f->plat, xstream_loop(f->xs));
+    for (uint64_t nth = 1; nth <= 40 && !test_failed(); nth++) {
+        umem_evict(bio_umem(f->tgt), 1000, 0);
+        disk_shim_arm(nth);
+        for (uint32_t i = 0; i < row.nr; i++) {
+            int rc = blocks_get(f->tgt, &i, 1);
+
+            EXPECT(rc == 0 || rc == -DER_NVME_IO);
+            failed_nr += rc != 0;
+        }
+        EXPECT_EQ(disk_shim.fired_nr, 1);
+        disk_shim_arm(0);
+        EXPECT_EQ(failed_nr, nth); /* one each time, and nothing else */
+        EXPECT_OK(bio_status(f->tgt));
+        row_check(f);
+    }
+#ifdef CAIRN_FAULTS
+    for (uint64_t nth = 1; nth <= 3; nth++) {
+        umem_evict(bio_umem(f->tgt), 1000, 0);
+        fault_arm_nth(nth);
+        for (uint32_t i = 0; i < row.nr; i++) {
+            int rc = blocks_set(f->tgt, &i, 1, nth + i, &row.lsn);
+
+            EXPECT(rc == 0 || rc == -DER_NOMEM);
+        }
+        fault_arm_nth(0);
+        row_check(f);
+    }
+#endif
+    EXPECT_OK(bio_check(f->tgt));
+    disk_shim_remove(f->plat);
+    fix_tgt_close(f);
+}
+
+/* Goal: a page that can't be read, or memory that can't be had, is an error of who wants it; the next one reads it. */
+TEST_ON(bio_mem, load_fails, BACKEND_SIM)
+{
+    mem_test(300, body_load_fails);
 }
