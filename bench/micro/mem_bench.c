@@ -3,7 +3,7 @@
  * vos on metadata that is larger than the memory it may use (bio_cfg.mem_bytes, 64 MiB here): values of 64 bytes under dkeys in random order, 16 requests in
  * flight, on tmpfs, where a read of a page is a copy: what counts is how many there are. For each number of keys: updates; fetches from a
  * hot set of 500 keys (some 1,500 pages), for a million also without a limit; fetches of any key, and page loads for each; closing; opening until the first
- * answer. CAIRN_BENCH_KEYS=N adds a size. And how fast a log is replayed.
+ * answer. CAIRN_BENCH_KEYS=N, CAIRN_BENCH_MIB=M: that many keys, and that limit, instead. And how fast a log is replayed.
  */
 #include "bench.h"
 
@@ -259,16 +259,19 @@ world_run(uint64_t keys, uint64_t mem_bytes, bool is_replay)
 
 BENCH(curve)
 {
-    const char *more = getenv("CAIRN_BENCH_KEYS");
+    const char *more = getenv("CAIRN_BENCH_KEYS"), *mib = getenv("CAIRN_BENCH_MIB");
 
+    if (more != NULL) {
+        world_run(strtoull(more, NULL, 10),
+            mib != NULL ? strtoull(mib, NULL, 10) << 20 : (uint64_t)MEM_BYTES, false);
+        return;
+    }
     world_run(10000, MEM_BYTES, false);
     if (bench_times(100) == 100) {
         world_run(100000, MEM_BYTES, false);
         world_run(1000000, MEM_BYTES, false);
         world_run(1000000, 0, false);
     }
-    if (more != NULL)
-        world_run(strtoull(more, NULL, 10), MEM_BYTES, false);
 }
 
 BENCH(replay)
