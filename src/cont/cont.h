@@ -39,6 +39,7 @@ enum cont_flags {
 enum cont_prop {
     CONT_PROP_LABEL = 0x1001,
     CONT_PROP_CSUM = 0x1004,
+    CONT_PROP_CSUM_CHUNK = 0x1005,
     CONT_PROP_STATUS = 0x1012,
     CONT_PROP_ALLOCED_OID = 0x1013,
 };

@@ -535,7 +535,7 @@ hdl_info(struct pool_call *call, const struct proto_pool_hdl_req *in, struct pro
 {
     const struct pool_prop_def *defs, *def;
     struct cont_hdl hdl;
-    struct proto_prop csum;
+    struct proto_prop csum, chunk;
     struct poolmap *map;
     const char *table;
     uint32_t nr;
@@ -561,11 +561,17 @@ hdl_info(struct pool_call *call, const struct proto_pool_hdl_req *in, struct pro
     defs = cont_prop_defs(&nr);
     def = pool_prop_find(defs, nr, CONT_PROP_CSUM);
     rc = pool_prop_get(call, table, def, &csum);
+    def = pool_prop_find(defs, nr, CONT_PROP_CSUM_CHUNK);
+    if (rc == 0)
+        rc = pool_prop_get(call, table, def, &chunk);
+    if (rc == 0)
+        rc = pool_scrub_get(call, &out->scrub_mode, &out->scrub_freq_s, &out->scrub_thresh);
     if (rc != 0)
         return rc;
     out->cont = hdl.cont;
     out->cont_flags = hdl.flags;
     out->csum_type = (uint32_t)csum.num;
+    out->csum_chunk_bytes = chunk.num;
     return 0;
 }
 

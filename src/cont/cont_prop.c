@@ -155,9 +155,6 @@ prop_check(const struct proto_prop *prop, bool is_create)
         return rc;
     if (prop->type == CONT_PROP_LABEL)
         return pool_label_check(prop->bytes);
-    if (prop->type == CONT_PROP_CSUM && prop->num != CSUM_TYPE_OFF &&
-        csum_bytes((uint32_t)prop->num) == 0)
-        return CAIRN_ERR(NOTSUPPORTED);
     return 0;
 }
 

@@ -455,6 +455,8 @@ stable(struct pool_call *call, const struct proto_cont_stable_req *in,
         return CAIRN_ERR(NOMEM);
     rc = pool_reclaim_get(call, &out->reclaim);
     if (rc == 0)
+        rc = pool_scrub_get(call, &out->scrub_mode, &out->scrub_freq_s, &out->scrub_thresh);
+    if (rc == 0)
         rc = cont_row_get(call, &in->cont, &row);
     if (rc == 0)
         rc = pool_epoch_stable(call, &s.hi);

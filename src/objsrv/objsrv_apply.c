@@ -226,6 +226,8 @@ objsrv_apply(struct tgt *tgt, struct rpc_req *req, void *rep)
     if (rc != 0)
         return rc;
     args.pm_ver = op.info.map_ver;
+    args.csum_type = op.info.csum_type;
+    args.csum_chunk_bytes = op.info.csum_chunk_bytes;
     op.deadline_ns = req->deadline_ns;
     args.space_wait = tgt_op_space_wait;
     args.space_arg = &op;

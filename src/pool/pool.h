@@ -366,9 +366,20 @@ pool_prop_get_all(struct pool_call *call, const char *table, const struct pool_p
 CAIRN_MUST_CHECK int pool_label_check(struct iov label);
 /** The property `reclaim` of the pool (enum tgt_reclaim). */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_reclaim_get(struct pool_call *call, uint32_t *ret_reclaim);
+/** Its properties `scrub`, `scrub_freq` (seconds) and `scrub_thresh`. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_scrub_get(
+    struct pool_call *call, uint32_t *ret_mode, uint32_t *ret_freq_s, uint32_t *ret_thresh);
 /** Pool properties. */
 const struct pool_prop_def *pool_prop_defs(uint32_t *ret_nr);
-enum { POOL_PROP_LABEL = 1, POOL_PROP_RECLAIM = 5, POOL_PROP_RD_FAC = 11, POOL_PROP_SVC_LIST = 8 };
+enum {
+    POOL_PROP_LABEL = 1,
+    POOL_PROP_RECLAIM = 5,
+    POOL_PROP_SVC_LIST = 8,
+    POOL_PROP_RD_FAC = 11,
+    POOL_PROP_SCRUB_MODE = 16,
+    POOL_PROP_SCRUB_FREQ = 17,
+    POOL_PROP_SCRUB_THRESH = 18,
+};
 
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 pool_attr_list(struct pool_call *call, const char *table, struct proto_attr_rep *rep);

@@ -45,9 +45,9 @@ static const struct pool_prop_def pool_props[] = {
     NUM(13, true, UINT32_MAX, 1, UINT32_MAX, ANY), /* rp_pda: -1 */
     NUM(14, false, 1, 0, UINT32_MAX, 1), /* global_version */
     NUM(15, false, 0, 0, UINT32_MAX, 0), /* upgrade_status */
-    NUM(16, true, 0, 0, 2, 0), /* scrub_mode */
-    NUM(17, true, 604800, 0, UINT32_MAX, ANY), /* scrub_freq */
-    NUM(18, true, 0, 0, UINT32_MAX, ANY), /* scrub_thresh */
+    NUM(POOL_PROP_SCRUB_MODE, true, 0, 0, 2, ANY), /* off */
+    NUM(POOL_PROP_SCRUB_FREQ, true, 604800, 0, UINT32_MAX, ANY), /* seconds */
+    NUM(POOL_PROP_SCRUB_THRESH, true, 0, 0, UINT32_MAX, ANY),
     NUM(19, false, 0, 0, 4, 0), /* svc_rf: one member */
     NUM(20, false, POOL_LAYOUT_VERSION, 1, UINT32_MAX, POOL_LAYOUT_VERSION), /* obj_version */
     NUM(21, false, 255, 0, 255, ANY), /* perf_domain: root */
@@ -208,18 +208,33 @@ pool_prop_get_all(struct pool_call *call, const char *table, const struct pool_p
     return 0;
 }
 
-int
-pool_reclaim_get(struct pool_call *call, uint32_t *ret_reclaim)
+static int
+num_get(struct pool_call *call, uint32_t type, uint32_t *ret_num)
 {
-    const struct pool_prop_def *defs, *def;
+    const struct pool_prop_def *defs;
     struct proto_prop prop;
     uint32_t nr;
     int rc;
 
     defs = pool_prop_defs(&nr);
-    def = pool_prop_find(defs, nr, POOL_PROP_RECLAIM);
-    rc = pool_prop_get(call, POOL_TABLE_PROPS, def, &prop);
+    rc = pool_prop_get(call, POOL_TABLE_PROPS, pool_prop_find(defs, nr, type), &prop);
     if (rc == 0)
-        *ret_reclaim = (uint32_t)prop.num;
+        *ret_num = (uint32_t)prop.num;
     return rc;
+}
+
+int
+pool_reclaim_get(struct pool_call *call, uint32_t *ret_reclaim)
+{
+    return num_get(call, POOL_PROP_RECLAIM, ret_reclaim);
+}
+
+int
+pool_scrub_get(struct pool_call *call, uint32_t *ret_mode, uint32_t *ret_freq_s, uint32_t *ret_thresh)
+{
+    int rc = num_get(call, POOL_PROP_SCRUB_MODE, ret_mode);
+
+    if (rc == 0)
+        rc = num_get(call, POOL_PROP_SCRUB_FREQ, ret_freq_s);
+    return rc != 0 ? rc : num_get(call, POOL_PROP_SCRUB_THRESH, ret_thresh);
 }

@@ -189,6 +189,8 @@ pool_tgt_hdl_lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *r
             .cont = ask->hdl.cont,
             .cont_flags = ask->hdl.cont_flags,
             .csum_type = ask->hdl.csum_type,
+            .csum_chunk_bytes = ask->hdl.csum_chunk_bytes,
+            .scrub = {ask->hdl.scrub_mode, ask->hdl.scrub_freq_s, ask->hdl.scrub_thresh},
             .map_ver = ask->hdl.map_ver};
     } else if (rc == -DER_NONEXIST || rc == -DER_NO_HDL) {
         rc = CAIRN_ERR(NO_HDL); /* no such handle, or no such pool any more */
@@ -221,8 +223,11 @@ stable_take(const struct proto_cont_stable_rep *rep, struct tgt_stable *ret_stab
             return CAIRN_ERR(PROTO);
         }
     }
-    *ret_stable = (struct tgt_stable){
-        .epoch = rep->epoch, .reclaim = rep->reclaim, .snap_nr = nr, .snaps = snaps};
+    *ret_stable = (struct tgt_stable){.epoch = rep->epoch,
+        .reclaim = rep->reclaim,
+        .scrub = {rep->scrub_mode, rep->scrub_freq_s, rep->scrub_thresh},
+        .snap_nr = nr,
+        .snaps = snaps};
     return 0;
 }
 

@@ -131,6 +131,10 @@ static const struct proto_field pool_hdl_rep_fields[] = {
     PROTO_F(struct proto_pool_hdl_rep, cont_flags, U64),
     PROTO_F(struct proto_pool_hdl_rep, csum_type, U32),
     PROTO_F(struct proto_pool_hdl_rep, map_ver, U32),
+    PROTO_F(struct proto_pool_hdl_rep, csum_chunk_bytes, U64),
+    PROTO_F(struct proto_pool_hdl_rep, scrub_mode, U32),
+    PROTO_F(struct proto_pool_hdl_rep, scrub_freq_s, U32),
+    PROTO_F(struct proto_pool_hdl_rep, scrub_thresh, U32),
 };
 PROTO_MSG_DEFINE(pool_hdl_rep);
 
@@ -433,5 +437,8 @@ static const struct proto_field cont_stable_rep_fields[] = {
     PROTO_F(struct proto_cont_stable_rep, epoch, U64),
     PROTO_F(struct proto_cont_stable_rep, reclaim, U32),
     PROTO_F_MAX(struct proto_cont_stable_rep, snaps, BYTES, PROTO_STABLE_BYTES_MAX),
+    PROTO_F(struct proto_cont_stable_rep, scrub_mode, U32),
+    PROTO_F(struct proto_cont_stable_rep, scrub_freq_s, U32),
+    PROTO_F(struct proto_cont_stable_rep, scrub_thresh, U32),
 };
 PROTO_MSG_DEFINE(cont_stable_rep);

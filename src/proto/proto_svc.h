@@ -121,6 +121,8 @@ struct proto_pool_hdl_rep {
     uint64_t cont_flags; /* DAOS_COO_* */
     uint32_t csum_type;
     uint32_t map_ver;
+    uint64_t csum_chunk_bytes;
+    uint32_t scrub_mode, scrub_freq_s, scrub_thresh; /* properties of the pool */
 };
 struct proto_attr {
     struct iov name;
@@ -250,6 +252,7 @@ struct proto_cont_stable_req {
 struct proto_cont_stable_rep {
     uint64_t epoch;
     uint32_t reclaim; /* the pool's property */
+    uint32_t scrub_mode, scrub_freq_s, scrub_thresh; /* those, too */
     struct iov snaps; /* epochs of the snapshots, u64 little-endian, ascending */
 };
 

@@ -49,6 +49,7 @@ tgt_create(const struct tgt_opts *opts, struct tgt **ret_tgt)
     list_init(&tgt->dead_conts);
     list_init(&tgt->stopping);
     ult_cond_init(&tgt->idle);
+    tgt_scrubs_init(tgt);
     rc = tgt_aggs_init(tgt);
     if (rc == 0)
         rc = hmap_init(&tgt->hdls, 6);
@@ -95,6 +96,7 @@ tgt_drain(struct tgt *tgt)
     if (sm_is(&tgt->sm, TGT_SERVING))
         sm_move(&tgt->sm, TGT_DRAINING);
     tgt_aggs_stop(tgt);
+    tgt_scrubs_stop(tgt);
     while (tgt->busy_nr > 0) {
         ult_cond_wait(&tgt->idle, NULL);
     }
@@ -138,6 +140,7 @@ tgt_abandon(struct tgt *tgt)
         free(st);
     }
     tgt_aggs_fini(tgt);
+    tgt_scrubs_fini(tgt);
     hmap_fini(&tgt->hdls);
     hmap_fini(&tgt->conts);
     free(tgt);

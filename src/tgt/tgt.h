@@ -20,6 +20,9 @@
  *   TGT-7  A read at a given epoch below the newest that was aggregated up to is served only when the service's list had it; else it answers
  *          EP_OLD, never what is left of the data.
  *   TGT-8  Nothing to reclaim: no timer, no message, no work.
+ *   TGT-9  A shard is scrubbed as the pool's properties say, which come with the service's answers; while
+ *          they say off, nothing runs and no timer is set. What is bad is told and counted, and
+ *          otherwise left alone.
  *
  * Drain states of the target, a container entry, a pool:
  *      tgt:   SERVING -> DRAINING -> STOPPED
@@ -64,10 +67,25 @@ enum tgt_reclaim {
     TGT_RECLAIM_TIME = 4, /* soon after each gap, with up to half of the processor */
 };
 
+/* The property `scrub` of a pool: numbers of the API. */
+enum tgt_scrub_mode {
+    TGT_SCRUB_OFF = 0,
+    TGT_SCRUB_LAZY = 1, /* what requests leave of the processor */
+    TGT_SCRUB_TIMED = 2, /* a pass takes the time of one period */
+};
+
+/* Properties of a pool: how its shard is scrubbed (TGT-9). */
+struct tgt_scrub_conf {
+    uint32_t mode; /* enum tgt_scrub_mode */
+    uint32_t freq_s; /* from the begin of a pass to that of the next */
+    uint32_t thresh; /* bad chunks from which on the target should leave; 0: any number may be */
+};
+
 /* What the service says of a container (CON-7). */
 struct tgt_stable {
     uint64_t epoch;
     uint32_t reclaim; /* enum tgt_reclaim */
+    struct tgt_scrub_conf scrub;
     uint32_t snap_nr;
     uint64_t *snaps; /* ascending; the asker's: free() */
 };
@@ -88,6 +106,8 @@ struct tgt_hdl_info {
     uint64_t cont_flags;
     uint32_t csum_type;
     uint32_t map_ver;
+    uint64_t csum_chunk_bytes;
+    struct tgt_scrub_conf scrub;
 };
 
 struct tgt_opts {
@@ -191,6 +211,9 @@ struct tgt_stats {
     uint64_t agg_passes_nr, agg_asks_nr; /* containers aggregated; questions to services */
     uint64_t agg_freed_bytes;
     uint64_t space_waits_nr; /* updates that waited for space */
+    uint64_t scrub_passes_nr, scrub_bytes,
+        scrub_bad_nr; /* passes that ended; verified; bad chunks found in all of them */
+    uint64_t scrub_over_nr; /* times that a pool's threshold was reached */
 };
 void tgt_stats_get(const struct tgt *tgt, struct tgt_stats *ret_stats);
 

@@ -318,9 +318,14 @@ known_set(struct tgt_agg_cont *ac, uint64_t hi, uint64_t *snaps, uint32_t nr)
 static int
 stable_ask(struct tgt *tgt, struct tgt_agg_cont *ac, struct tgt_stable *ret_stable)
 {
+    int rc;
+
     *ret_stable = (struct tgt_stable){.epoch = 0};
     tgt->stats.agg_asks_nr++;
-    return tgt->opts.stable(tgt->opts.arg, ac->pool->pool, ac->cont, ret_stable);
+    rc = tgt->opts.stable(tgt->opts.arg, ac->pool->pool, ac->cont, ret_stable);
+    if (rc == 0 && !ac->is_gone)
+        tgt_scrub_told(tgt, &ac->pool->pool, &ret_stable->scrub);
+    return rc;
 }
 
 static int

@@ -127,6 +127,7 @@ hdl_ask(struct tgt *tgt, struct tgt_hdl *hdl)
     if (hdl->is_dead)
         return CAIRN_ERR(NO_HDL);
     if (rc == 0) {
+        tgt_scrub_told(tgt, &hdl->ids.pool, &info.scrub);
         hdl->info = info;
         hdl->is_known = true;
         hdl->is_doubted = false;

@@ -94,6 +94,13 @@ struct tgt_aggs {
     bool is_stopping;
 };
 
+struct tgt_scrubs {
+    struct list_head list; /* struct tgt_scrub, those of which the service said anything */
+    struct ult *ult; /* NULL: none is on, so far */
+    struct ult_cond wake;
+    bool is_stopping;
+};
+
 struct tgt_stopping {
     struct list_head link;
     struct uuid pool;
@@ -112,6 +119,7 @@ struct tgt {
     uint32_t busy_nr; /* ULTs inside: requests, look-ups, destroys */
     struct ult_cond idle;
     struct tgt_aggs aggs;
+    struct tgt_scrubs scrubs;
     struct tgt_stats stats;
 };
 
@@ -145,6 +153,13 @@ struct tgt_agg_cont *tgt_agg_get(struct tgt *tgt, const struct uuid *pool, const
 void tgt_agg_forget(struct tgt *tgt, const struct uuid *pool, const struct uuid *cont);
 /* Who waits for space or a pass looks again whether he should. */
 void tgt_agg_disturb(struct tgt *tgt);
+/* tgt_scrub.c */
+void tgt_scrubs_init(struct tgt *tgt);
+/* The service said how the shard of a pool is scrubbed. */
+void tgt_scrub_told(struct tgt *tgt, const struct uuid *pool, const struct tgt_scrub_conf *conf);
+CAIRN_YIELDS void tgt_scrubs_stop(struct tgt *tgt);
+void tgt_scrubs_fini(struct tgt *tgt); /* memory alone */
+
 /* Whether the container of a request is being closed. */
 bool tgt_cont_is_ending(const struct tgt_cont *tc);
 

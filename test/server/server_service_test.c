@@ -158,8 +158,8 @@ body_wrong(struct rig *rig)
     create.cont = rig_uuid(rig);
     prop = (struct proto_prop){.type = 0x1007, .num = 1};
     EXPECT_ERR(rig_svc(rig, PROTO_CONT_CREATE, &create, &rep), NOTSUPPORTED); /* rd_fac */
-    prop = (struct proto_prop){.type = 0x1004, .num = 5};
-    EXPECT_ERR(rig_svc(rig, PROTO_CONT_CREATE, &create, &rep), NOTSUPPORTED); /* sha256 */
+    prop = (struct proto_prop){.type = 0x1004, .num = 8};
+    EXPECT_ERR(rig_svc(rig, PROTO_CONT_CREATE, &create, &rep), INVAL); /* no kind of checksum */
     prop = (struct proto_prop){.type = 0x10ff, .num = 5};
     EXPECT_ERR(rig_svc(rig, PROTO_CONT_CREATE, &create, &rep), INVAL);
 

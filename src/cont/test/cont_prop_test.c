@@ -73,7 +73,8 @@ TEST(cont_prop, values)
     EXPECT_ERR(check(99, 0, true), INVAL);
     EXPECT_ERR(check(3, 101, true), INVAL);
     EXPECT_OK(check(3, 100, false));
-    EXPECT_ERR(check(16, 1, false), NOTSUPPORTED);
+    EXPECT_OK(check(16, 2, false));
+    EXPECT_ERR(check(16, 3, false), INVAL);
     EXPECT_ERR(check(19, 2, true), NOTSUPPORTED);
     defs = pool_prop_defs(&nr);
     EXPECT_OK(pool_prop_check(defs, nr, &label, true));

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/crc.h"
+#include "base/csum.h"
 #include "base/probe.h"
 #include "harness/harness.h"
 #include "objsrv/objsrv.h"
@@ -113,8 +114,11 @@ server_ult(void *arg)
     EXPECT_OK(tgt_create(&topts, &env->tgt));
     EXPECT_OK(tgt_pool_create(env->tgt, pool, 48 << 20, 200 << 20));
     EXPECT_OK(rpc_ctx_create(&ropts, &env->srpc));
-    env->info = (struct tgt_hdl_info){
-        .pool_flags = TGT_PC_RW, .cont = {{9}}, .cont_flags = TGT_COO_RW, .map_ver = 3};
+    env->info = (struct tgt_hdl_info){.pool_flags = TGT_PC_RW,
+        .cont = {{9}},
+        .cont_flags = TGT_COO_RW,
+        .csum_type = (uint32_t)(test_seed() % CSUM_TYPES_NR), /* any will do */
+        .map_ver = 3};
     env->is_up = true;
 }
 

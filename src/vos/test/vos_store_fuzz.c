@@ -453,6 +453,23 @@ cont_use(struct vos_cont *cont)
     }
 }
 
+/* Two passes with a stop in between; each has an end, whatever the index looks like. */
+static void
+scrub(struct uuid pool)
+{
+    struct vos_scrub *s = NULL;
+    int rc = 0;
+
+    for (uint32_t i = 0; i < 2 && rc == 0; i++) {
+        if (vos_scrub_create(st.tgt, pool, NULL, NULL, &s) != 0)
+            return;
+        rc = vos_scrub_step(s, i == 0 ? 20000 : UINT64_MAX);
+        if (rc == 0)
+            rc = vos_scrub_save(s);
+        vos_scrub_free(s);
+    }
+}
+
 static void
 store_use(void *arg)
 {
@@ -471,6 +488,7 @@ store_use(void *arg)
         CAIRN_IGNORE(bio_check(bio)); /* any answer will do, here and below */
         if (vos_tgt_open(bio, &st.tgt) == 0) {
             CAIRN_IGNORE(vos_tgt_check(st.tgt));
+            scrub(pool);
             if (vos_cont_open(st.tgt, pool, cont_id, &cont) == 0) {
                 cont_use(cont);
                 vos_cont_close(cont);

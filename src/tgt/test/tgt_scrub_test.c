@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * When a target scrubs: a real store in the simulator, the service played by the test. Silence while it is off; passes that take their period and begin a period
+ * after each other; every flipped bit is reported and counted; what happens at the threshold; a stop in the middle of a pass; a shard that goes.
+ */
+#include <string.h>
+
+#include "harness/harness.h"
+#include "plat/plat_sim.h"
+#include "tgt/tgt.h"
+
+#define S UINT64_C(1000000000)
+#define QUOTA_BYTES (UINT64_C(16) << 20)
+enum { VALUES_NR = 20, VALUE_BYTES = 300000 };
+
+struct env {
+    struct sim *sim;
+    struct plat *plat;
+    struct xstream *xs;
+    struct bio_tgt *bio;
+    struct vos_tgt *vos;
+    struct tgt *tgt;
+    void (*body)(struct env *env);
+    bool is_done;
+    struct tgt_scrub_conf conf; /* what the service says */
+};
+
+static const struct uuid pool = {{1}}, cont = {{9}};
+static const struct tgt_ids ids = {{{1}}, {{2}}, {{3}}};
+
+static int
+lookup(void *arg, const struct tgt_ids *who, struct tgt_hdl_info *ret_info)
+{
+    struct env *env = arg;
+
+    (void)who;
+    *ret_info = (struct tgt_hdl_info){.pool_flags = TGT_PC_RW,
+        .cont = cont,
+        .cont_flags = TGT_COO_RW,
+        .map_ver = 1,
+        .scrub = env->conf};
+    return 0;
+}
+
+static void
+target_open(struct env *env)
+{
+    struct tgt_opts opts = {.hdl_lookup = lookup, .arg = env, .bio = env->bio, .vos = env->vos};
+
+    EXPECT_OK(tgt_create(&opts, &env->tgt));
+}
+
+static void
+env_ult(void *arg)
+{
+    struct env *env = arg;
+    struct bio_cfg cfg = {.dir = "/tgt0",
+        .wal_bytes = 16 << 20,
+        .meta_bytes = 64 << 20,
+        .data_bytes = 64 << 20,
+        .system = {{1}},
+        .device = {{2}}};
+
+    EXPECT_OK(env->plat->ops->dir_create(env->plat, cfg.dir));
+    EXPECT_OK(bio_format(env->xs, &cfg));
+    EXPECT_OK(bio_open(env->xs, &cfg, &env->bio));
+    EXPECT_OK(vos_tgt_open(env->bio, &env->vos));
+    target_open(env);
+    if (EXPECT_OK(tgt_pool_create(env->tgt, pool, QUOTA_BYTES, QUOTA_BYTES)))
+        env->body(env);
+    tgt_destroy(env->tgt);
+    EXPECT_OK(vos_tgt_check(env->vos));
+    vos_tgt_close(env->vos);
+    bio_close(env->bio);
+    env->is_done = true;
+}
+
+static bool
+env_is_done(void *arg)
+{
+    return ((struct env *)arg)->is_done;
+}
+
+static void
+run(void (*body)(struct env *env))
+{
+    struct sim_opts opts = {.seed = test_seed(), .disk_lat_lo_ns = 10000, .disk_lat_hi_ns = 90000};
+    struct xstream_opts xopts = {.name = "tgt", .cpu = UINT32_MAX};
+    struct env env = {.body = body};
+
+    EXPECT_OK(sim_create(&opts, &env.sim));
+    EXPECT_OK(sim_node_start(env.sim, "host", "one", &env.plat));
+    EXPECT_OK(xstream_create(env.plat, &xopts, &env.xs));
+    EXPECT_OK(xstream_start(env.xs));
+    EXPECT_OK(xstream_post(env.xs, ULT_SERVICE, env_ult, &env));
+    EXPECT_OK(sim_run_until(env.sim, env_is_done, &env, UINT64_C(100000000000000)));
+    xstream_stop(env.xs);
+    xstream_destroy(env.xs);
+    sim_destroy(env.sim);
+}
+
+/* A request: also the way in which the target hears of the properties. */
+static void
+request(struct env *env, uint32_t key)
+{
+    static uint8_t value[VALUE_BYTES];
+    struct vos_iod iod = {.akey = {(void *)(uintptr_t) "a", 1},
+        .type = VOS_IOD_SINGLE,
+        .size = VALUE_BYTES,
+        .data = {value, VALUE_BYTES}};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+        .oid = {.oid = {.lo = 5}},
+        .dkey = {&key, sizeof(key)},
+        .iod_nr = 1,
+        .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+    struct vos_apply_ret ret;
+    struct tgt_op op;
+
+    memset(value, (int)key + 1, sizeof(value));
+    if (!EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op)))
+        return;
+    EXPECT_OK(vos_apply(op.vos, &args, &ret));
+    tgt_op_end(&op);
+}
+
+static void
+conf_set(struct env *env, uint32_t mode, uint32_t freq_s, uint32_t thresh)
+{
+    env->conf = (struct tgt_scrub_conf){mode, freq_s, thresh};
+    tgt_hdl_revoke(env->tgt, pool, (struct uuid){{2}}); /* asked again by the next request */
+    request(env, 0);
+}
+
+static struct tgt_stats
+stats_of(struct env *env)
+{
+    struct tgt_stats stats;
+
+    tgt_stats_get(env->tgt, &stats);
+    return stats;
+}
+
+static void
+fill(struct env *env)
+{
+    for (uint32_t i = 0; i < VALUES_NR; i++) {
+        request(env, i);
+    }
+}
+
+#define ALL_BYTES (UINT64_C(1) * VALUES_NR * VALUE_BYTES)
+
+static void
+body_off(struct env *env)
+{
+    fill(env);
+    ult_sleep(50000 * S);
+    EXPECT_EQ(stats_of(env).scrub_bytes, 0);
+}
+
+TEST_ON(tgt_scrub, is_off_by_default, BACKEND_SIM)
+{
+    run(body_off);
+}
+
+/* A pass takes its period, evenly; the next begins when it is over; off means off at once, and on goes on. */
+static void
+body_timed(struct env *env)
+{
+    struct tgt_stats stats;
+
+    fill(env);
+    conf_set(env, TGT_SCRUB_TIMED, 10000, 0);
+    ult_sleep(5000 * S);
+    stats = stats_of(env);
+    EXPECT_EQ(stats.scrub_passes_nr, 0);
+    EXPECT_GT(stats.scrub_bytes, ALL_BYTES / 3);
+    EXPECT_LT(stats.scrub_bytes, ALL_BYTES * 2 / 3);
+    ult_sleep(5500 * S);
+    EXPECT_EQ(stats_of(env).scrub_passes_nr, 1);
+    ult_sleep(10000 * S);
+    EXPECT_EQ(stats_of(env).scrub_passes_nr, 2);
+    conf_set(env, TGT_SCRUB_OFF, 10000, 0);
+    stats = stats_of(env);
+    ult_sleep(50000 * S);
+    EXPECT_EQ(stats_of(env).scrub_bytes, stats.scrub_bytes);
+    conf_set(env, TGT_SCRUB_TIMED, 10000, 0);
+    ult_sleep(15000 * S);
+    EXPECT_GT(stats_of(env).scrub_passes_nr, 2);
+    EXPECT_EQ(stats_of(env).scrub_bad_nr, 0);
+}
+
+TEST_ON(tgt_scrub, passes_take_their_period, BACKEND_SIM)
+{
+    run(body_timed);
+}
+
+/* With nobody at work a lazy pass ends soon, and waits for its period. */
+static void
+body_lazy(struct env *env)
+{
+    fill(env);
+    conf_set(env, TGT_SCRUB_LAZY, 1000, 0);
+    ult_sleep(10 * S);
+    EXPECT_EQ(stats_of(env).scrub_passes_nr, 1);
+    EXPECT_GE(stats_of(env).scrub_bytes, ALL_BYTES);
+    ult_sleep(980 * S);
+    EXPECT_EQ(stats_of(env).scrub_passes_nr, 1);
+    ult_sleep(20 * S);
+    EXPECT_EQ(stats_of(env).scrub_passes_nr, 2);
+}
+
+TEST_ON(tgt_scrub, lazy_passes, BACKEND_SIM)
+{
+    run(body_lazy);
+}
+
+/* Every flip is reported within a pass; the threshold is told once. */
+static void
+body_flips(struct env *env)
+{
+    enum { FLIPS_NR = 5 };
+    struct bio_space space;
+    uint32_t flips = 0;
+
+    fill(env);
+    bio_space_get(env->bio, &space);
+    conf_set(env, TGT_SCRUB_LAZY, 1000, 4);
+    ult_sleep(900 * S);
+    EXPECT_EQ(stats_of(env).scrub_bad_nr, 0);
+    /* One in each of some values, as they lie one behind the other: the last chunk of each is among them. */
+    for (uint32_t i = 0; i < FLIPS_NR; i++) {
+        uint64_t blocks = (VALUE_BYTES + 4095) / 4096, at = 4096 * (1 + blocks * (2 + i)) + i * 70000;
+
+        flips++;
+        EXPECT_OK(sim_file_flip_bit(env->sim, "host", "/tgt0/data", at * 8 + i));
+    }
+    ult_sleep(1000 * S);
+    EXPECT_EQ(stats_of(env).scrub_passes_nr, 2);
+    EXPECT_EQ(stats_of(env).scrub_bad_nr, flips);
+    EXPECT_EQ(stats_of(env).scrub_over_nr, 1);
+    ult_sleep(1000 * S);
+    EXPECT_EQ(stats_of(env).scrub_bad_nr, 2 * flips);
+    EXPECT_EQ(stats_of(env).scrub_over_nr, 1);
+}
+
+TEST_ON(tgt_scrub, flips_are_reported_within_a_pass, BACKEND_SIM)
+{
+    run(body_flips);
+}
+
+/* The target stops in a pass: the next life goes on with it, and keeps to its period. */
+static void
+body_stop(struct env *env)
+{
+    uint64_t bytes;
+
+    fill(env);
+    conf_set(env, TGT_SCRUB_TIMED, 10000, 0);
+    ult_sleep(7000 * S);
+    bytes = stats_of(env).scrub_bytes;
+    EXPECT_GT(bytes, ALL_BYTES / 2);
+    tgt_destroy(env->tgt);
+    target_open(env);
+    request(env, 0);
+    ult_sleep(9000 * S);
+    /* One object: its place is its begin. The period of the pass that was cut is over then, and the next one has begun. */
+    EXPECT_GE(stats_of(env).scrub_passes_nr + (stats_of(env).scrub_bytes > ALL_BYTES / 2), 1);
+    /* The shard goes, in a pass. */
+    EXPECT_OK(tgt_pool_destroy(env->tgt, pool));
+    bytes = stats_of(env).scrub_bytes;
+    ult_sleep(30000 * S);
+    EXPECT_EQ(stats_of(env).scrub_bytes, bytes);
+    EXPECT_EQ(stats_of(env).scrub_bad_nr, 0);
+}
+
+TEST_ON(tgt_scrub, stop_and_destroy, BACKEND_SIM)
+{
+    run(body_stop);
+}
