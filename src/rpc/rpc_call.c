@@ -187,7 +187,7 @@ call_send(struct rpc_call *call, const void *req, const struct rpc_call_opts *op
     ctx->stats.inflight_nr++;
     rpc_msg_send(conn, msg);
     if (opts->bulk != NULL)
-        rpc_bulk_here_send(opts->bulk, conn, call->id);
+        rpc_region_here_send(opts->bulk, conn, call->id);
     return 0;
 }
 

@@ -291,8 +291,23 @@ void rpc_bulk_msg_done(struct rpc_msg *msg); /* a message with bulk, chunk or is
 void rpc_bulk_conn_down(struct rpc_conn *conn);
 void rpc_bulk_stop(struct rpc_ctx *ctx); /* wake pulls and pushes: the context ends */
 void rpc_bulk_unplace(struct rpc_conn *conn);
+
+/* ---- rpc_region.c: the client's side of it ------------------------------------------------------------------------- */
+
+void rpc_region_on_get(
+    struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body);
+void rpc_region_on_put(struct rpc_conn *conn, const struct rpc_head *head,
+    const struct rpc_bulk_body *body, const void *payload);
+void rpc_region_on_take(struct rpc_conn *conn, const struct rpc_head *head,
+    const struct rpc_bulk_body *body, const struct rpc_bulk_here *here);
+void
+rpc_region_gets_serve(struct rpc_conn *conn); /* those that waited: a chunk that was sent has left */
+/** Where the payload of a PUT goes. False: nowhere. */
+bool rpc_region_place(struct rpc_conn *conn, const struct rpc_head *head,
+    const struct rpc_bulk_body *body, size_t payload_len, struct iov *ret_dst);
+void rpc_region_unplace(struct rpc_bulk *bulk);
 /** Right after a request that names the region: tell where it lies, if the transport can read there and it is one piece. */
-void rpc_bulk_here_send(struct rpc_bulk *bulk, struct rpc_conn *conn, uint64_t call);
+void rpc_region_here_send(struct rpc_bulk *bulk, struct rpc_conn *conn, uint64_t call);
 
 static inline uint64_t
 rpc_now_ns(struct rpc_ctx *ctx)
