@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * Aggregation of one array: what shows at hi of the newest interval is written anew where that pays. A run is a row of visible pieces that touch, and to which all belongs that is
- * visible of the extents they come from; it becomes one extent with the newest of their versions, and those extents go. Worth it when most of a run are small extents, or
- * when much of what its extents occupy is not seen any more.
+ * visible of the extents they come from; it becomes one extent with the newest of their versions, and those extents go. Worth it when most of a run are small extents, when
+ * much of what its extents occupy is not seen any more, or when most of it lies with the metadata though it would fill half a block of the data role (not where that is memory, too).
  *
  *   plan      the next run from a place on, without a transaction (yields)
  *   read      the run through a fetch at hi: verified (VOS-4), and what fails is left as it is, and counted (AGG-4)
@@ -26,6 +26,7 @@ enum {
     PIECES_NR_MAX = 1024,
     SMALL_BYTES = 64 << 10, /* extents below are small */
     SMALL_NR = 4, /* so many of them make a run worth it */
+    MOVE_BYTES = VOS_AGG_MOVE_BYTES,
 };
 #define IDX_MAX ((UINT64_C(1) << 63) - 1)
 
@@ -45,8 +46,8 @@ struct merge {
     uint64_t lo, hi;
     struct vos_epoch ver; /* newest */
     uint32_t pm_ver, ext_nr, small_nr;
-    uint64_t small_bytes,
-        held; /* bytes of small extents; occupied in the data role, or by values with the metadata */
+    uint64_t small_bytes, inline_bytes; /* of small extents; of values with the metadata */
+    uint64_t held; /* what the extents occupy in the data role, or such values */
     struct mext ext[RUN_EXTS_NR_MAX];
     /* its data */
     uint8_t *buf;
@@ -144,7 +145,7 @@ run_begin(struct merge *m, uint64_t lo)
     m->lo = lo;
     m->ver = (struct vos_epoch){0, 0};
     m->pm_ver = m->ext_nr = m->small_nr = 0;
-    m->small_bytes = m->held = 0;
+    m->small_bytes = m->inline_bytes = m->held = 0;
 }
 
 static void
@@ -160,10 +161,20 @@ run_add(struct merge *m, const struct vos_evt_piece *p, const struct vos_ext_df 
         memcpy(&m->csum, &ext->ver.csum_type, sizeof(m->csum));
     }
     m->held += ext->ver.addr != 0 ? vos_ver_ext_bytes(&ext->ver) : ext->ver.stored_len;
+    if (ext->ver.addr == 0)
+        m->inline_bytes += ext->ver.stored_len;
     if (ext->ver.stored_len < SMALL_BYTES) {
         m->small_nr++;
         m->small_bytes += ext->ver.stored_len;
     }
+}
+
+/* Whether a value of this length belongs into the data role. */
+static bool
+moves(const struct merge *m, uint64_t len)
+{
+    return len > VOS_INLINE_BYTES_MAX ||
+        (len >= MOVE_BYTES && !bio_data_is_mapped(m->a->cont->tgt->bio));
 }
 
 /* Whether pieces [from, to] are all that is visible of their extents, and worth it. */
@@ -171,10 +182,11 @@ static bool
 run_is_good(const struct merge *m, uint32_t from, uint32_t to)
 {
     uint64_t len = run_bytes(m);
-    uint64_t room = len > VOS_INLINE_BYTES_MAX ? ALIGN_UP(len, (uint64_t)BIO_BLK_BYTES) : len;
+    uint64_t room = moves(m, len) ? ALIGN_UP(len, (uint64_t)BIO_BLK_BYTES) : len;
     bool is_small = m->small_nr >= SMALL_NR && m->small_bytes >= len / 2;
+    bool is_cool = moves(m, len) && m->inline_bytes > 0 && m->inline_bytes >= len / 2;
 
-    if (!is_small && (m->held <= room || m->held - room <= len / 4))
+    if (!is_small && !is_cool && (m->held <= room || m->held - room <= len / 4))
         return false;
     for (uint32_t i = 0; i < m->search.piece_nr; i++) {
         if ((i < from || i > to) && is_in_run(m, m->search.pieces[i].rec))
@@ -446,9 +458,14 @@ change_body(struct vos_op *op, void *arg)
         rc = bio_ext_publish(op->tx, a->cont->tgt->bio, m->resv);
         op->data_delta += (int64_t)bio_resv_ext(m->resv).len;
     }
-    a->stat.merge_in_nr += m->ext_nr;
-    a->stat.merge_out_nr++;
-    a->stat.merge_bytes += m->len;
+    if (m->ext_nr == 1 && m->inline_bytes > 0 && m->resv != NULL) {
+        a->stat.move_nr++;
+        a->stat.move_bytes += m->len;
+    } else {
+        a->stat.merge_in_nr += m->ext_nr;
+        a->stat.merge_out_nr++;
+        a->stat.merge_bytes += m->len;
+    }
     return rc;
 }
 
@@ -485,7 +502,7 @@ run_do(struct merge *m)
         rc = run_read(m);
     if (rc == 0)
         rc = run_sum(m);
-    if (rc == 0 && m->len > VOS_INLINE_BYTES_MAX)
+    if (rc == 0 && moves(m, m->len))
         rc = run_write(m);
     if (rc == 0)
         rc = run_change(m);

@@ -820,6 +820,8 @@ array_has_work(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *
         return rc;
     k = vos_agg_interval(a, ext->ver.epoch);
     *ret_has = (ext->ver.flags & VOS_VER_HOLE) != 0 ||
+        ((ext->ver.flags & VOS_VER_INLINE) != 0 && ext->ver.stored_len >= VOS_AGG_MOVE_BYTES &&
+            !bio_data_is_mapped(a->cont->tgt->bio)) ||
         !vos_epoch_gt((struct vos_epoch){ext->ver.epoch, ext->ver.minor},
             vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k));
     return 0;

@@ -260,7 +260,7 @@ pass_make(struct vos_cont *cont, const struct vos_agg_args *args, bool is_discar
     a->lo = lo;
     a->hi = hi;
     cont->is_agg = true;
-    cont->agg_hi = MAX(cont->agg_hi, hi);
+    cont->agg_hi = MAX(cont->agg_hi, MIN(hi, vos_epoch_now(cont->tgt)));
     *ret_a = a;
     return 0;
 }

@@ -202,7 +202,8 @@ part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct
     ext = (struct vos_ext_df *)(void *)ver;
     ext->lo = recx->idx;
     ext->hi = recx->idx + recx->nr - 1;
-    if (!vos_btr_is_empty(&w->akey->tree) || size == 0)
+    if (!vos_btr_is_empty(&w->akey->tree) || size == 0 ||
+        (recx->nr * size >= VOS_AGG_MOVE_BYTES && !bio_data_is_mapped(a->tgt->bio)))
         a->has_old = true;
     return vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
 }

@@ -20,6 +20,8 @@ enum {
     VOS_FETCH_BYTES_MAX = 64 << 20,
     VOS_FETCH_FREE_NR = 32, /* of 6 KiB each */
     VOS_BOUND_AHEAD_NS = 1000000000, /* ST-6 */
+    VOS_AGG_MOVE_BYTES =
+        2048, /* extents that lie with the metadata move to the data role from here on */
     VOS_APPLY_TRIES_NR_MAX = 1000, /* waits for the collector in a full store */
 };
 

@@ -308,6 +308,47 @@ TEST_ON(vos_agg, small_and_wasteful_extents_are_written_anew, BACKEND_SIM)
     run(merge_body, false);
 }
 
+static void
+move_body(struct fix *f)
+{
+    static uint8_t data[4096];
+    struct vos_agg_stat stat;
+    uint64_t meta;
+    char name[16];
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t i = 0; i < 50; i++) {
+        memset(data, (int)i, sizeof(data));
+        snprintf(name, sizeof(name), "file%u", i);
+        EXPECT_OK(fix_write(f, i, name, "arr", 0, i % 2 == 0 ? 4096 : 1000, 1, data));
+    }
+    EXPECT(vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    meta = info_of(f).meta_used;
+    EXPECT_EQ(info_of(f).data_used, 0);
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.move_nr, 25);
+    EXPECT_EQ(stat.move_bytes, 25 * 4096);
+    EXPECT_EQ(info_of(f).data_used, 25 * 4096);
+    EXPECT_EQ(info_of(f).meta_used, meta - 25 * 4096);
+    for (uint32_t i = 0; i < 50; i++) {
+        uint8_t got[4096];
+
+        memset(data, (int)i, sizeof(data));
+        snprintf(name, sizeof(name), "file%u", i);
+        EXPECT_OK(fix_read(f, i, name, "arr", VOS_EPOCH_MAX, 0, 4096, (uint8_t)~i, got));
+        EXPECT_MEM_EQ(got, data, i % 2 == 0 ? 4096 : 1000);
+    }
+    stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
+    EXPECT_EQ(stat.move_nr, 0);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, small_files_that_cooled_leave_the_metadata, BACKEND_SIM)
+{
+    run(move_body, false);
+}
+
 /* One byte of the data role changes on the medium. */
 static void
 corrupt_body(struct fix *f)
