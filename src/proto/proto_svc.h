@@ -252,8 +252,8 @@ struct proto_cont_stable_req {
 struct proto_cont_stable_rep {
     uint64_t epoch;
     uint32_t reclaim; /* the pool's property */
-    uint32_t scrub_mode, scrub_freq_s, scrub_thresh; /* those, too */
     struct iov snaps; /* epochs of the snapshots, u64 little-endian, ascending */
+    uint32_t scrub_mode, scrub_freq_s, scrub_thresh; /* the pool's properties, too */
 };
 
 struct proto_sys_resolve_req {
