@@ -392,12 +392,12 @@ sequences(uint32_t nr, uint32_t total, uint32_t stride)
 
 TEST_ON(vos_each_sweep, short_one_operation, BACKEND_SIM)
 {
-    sequences(1, OP_NR, EACH_STRIDE > 1 ? 3 : 1);
+    sequences(1, OP_NR, EACH_STRIDE > 1 ? 5 : 1);
 }
 
 TEST_ON(vos_each_sweep, short_two_operations, BACKEND_SIM)
 {
-    sequences(2, OP_NR * OP_NR, EACH_STRIDE > 1 ? 29 : 1);
+    sequences(2, OP_NR * OP_NR, EACH_STRIDE > 1 ? 59 : 1);
 }
 
 TEST_ON(vos_each_sweep, every_three_operations, BACKEND_SIM)

@@ -118,7 +118,8 @@ shrink(struct round *rd, uint32_t *ops, uint32_t nr)
 }
 
 struct sums {
-    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr;
+    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
+        agg_del_nr, agg_merge_nr;
 };
 
 static bool
@@ -141,6 +142,8 @@ one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct sums *sums)
     sums->replay_nr += rd->run.replay_nr;
     sums->list_nr += rd->run.list_nr;
     sums->agg_nr += rd->run.agg_nr;
+    sums->agg_del_nr += rd->run.agg_del_nr;
+    sums->agg_merge_nr += rd->run.agg_merge_nr;
     ok = rd->run.fail[0] == 0;
     if (!ok)
         fprintf(stderr, "    %s\n", rd->run.fail);
@@ -163,18 +166,20 @@ rounds(uint64_t total, uint32_t each)
         if (!one_round(test_seed() + i, each, masks[i % ARRAY_SIZE(masks)], &sums))
             return;
     }
-    fprintf(stderr,
-        "    %llu at given epochs, %llu of them done, %llu refused without need; %llu restarts, "
-        "%llu replays, %llu listings, %llu aggregations\n",
+    fprintf(
+        stderr, "    %llu at given epochs, %llu of them done, %llu refused without need; %llu restarts, %llu replays, %llu listings\n",
         (unsigned long long)sums.given_nr, (unsigned long long)sums.given_done_nr,
         (unsigned long long)sums.spurious_nr, (unsigned long long)sums.restart_nr,
-        (unsigned long long)sums.replay_nr, (unsigned long long)sums.list_nr,
-        (unsigned long long)sums.agg_nr);
+        (unsigned long long)sums.replay_nr, (unsigned long long)sums.list_nr);
+    fprintf(stderr, "    %llu aggregations: %llu versions dropped, %llu extents merged\n",
+        (unsigned long long)sums.agg_nr, (unsigned long long)sums.agg_del_nr,
+        (unsigned long long)sums.agg_merge_nr);
     /* The mix must be one in which something happens. */
     EXPECT_GT(sums.given_done_nr, total / 100);
     EXPECT_LT(sums.spurious_nr, sums.given_nr / 3);
     EXPECT_GT(sums.replay_nr, total / 500);
     EXPECT_GT(sums.list_nr, total / 100);
+    EXPECT_GT(sums.agg_del_nr, total / 500);
 }
 
 TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)

@@ -746,9 +746,40 @@ snaps_pick(struct ref_run *run, struct ref_place *p, uint64_t hi)
     p->snap_nr++;
 }
 
-static void
-op_aggregate(struct ref_run *run, struct ref_place *p)
+struct pace {
+    struct ref_run *run;
+    struct ref_place *p;
+    uint32_t pool;
+    bool stopped;
+};
+
+/* Between the steps everything else goes on, and sometimes it is stopped. */
+static int
+pace_fn(void *arg, const struct vos_agg_stat *stat)
 {
+    struct pace *pc = arg;
+    struct rng *r = &pc->run->r;
+
+    (void)stat;
+    if (pc->run->fail[0] != 0 || rng_chance(r, 1, 40)) {
+        pc->stopped = true;
+        return 1;
+    }
+    if (rng_chance(r, 1, 3)) {
+        ref_op_fetch(pc->run, pc->p);
+    } else if (rng_chance(r, 1, 3)) {
+        op_apply(pc->run, pc->p, pc->pool, false);
+    } else if (rng_chance(r, 1, 3)) {
+        ref_op_list(pc->run, pc->p);
+    } else if (rng_chance(r, 1, 3))
+        umem_evict(pc->run->f->tgt->um, 1 + (uint32_t)rng_below(r, 30), rng_u64(r));
+    return 0;
+}
+
+static void
+op_aggregate(struct ref_run *run, struct ref_place *p, uint32_t pool)
+{
+    struct pace pc = {.run = run, .p = p, .pool = pool};
     struct vos_agg_args args = {.lo = rng_chance(&run->r, 1, 3), .snaps = p->snaps};
     struct vos_agg_stat stat;
     uint64_t hi;
@@ -766,15 +797,21 @@ op_aggregate(struct ref_run *run, struct ref_place *p)
     args.flags = rng_chance(&run->r, 1, 4) ? VOS_AGG_NO_MERGE : 0;
     ref_say(run, "aggregate to %#llx, %u snapshots, lo %llu, flags %u", (unsigned long long)hi,
         args.snap_nr, (unsigned long long)args.lo, args.flags);
-    rc = vos_cont_aggregate(p->h, &args, &stat);
-    if (rc == -DER_NOSYS)
-        return;
+    args.pace = rng_chance(&run->r, 2, 3) ? pace_fn : NULL;
+    args.arg = &pc;
     p->agg_hi = hi;
     p->was_aggregated = true;
     p->ref->is_loose = true;
+    rc = vos_cont_aggregate(p->h, &args, &stat);
     run->agg_nr++;
+    run->agg_del_nr += stat.ver_del_nr;
+    run->agg_merge_nr += stat.merge_in_nr;
     if (ref_rc(run, "aggregate", rc, 0))
-        REF_CHECK(run, stat.is_finished && stat.csum_bad_nr == 0);
+        REF_CHECK(run, stat.is_finished == !pc.stopped && stat.csum_bad_nr == 0);
+    if (rng_chance(&run->r, 1, 3))
+        ref_compare_place(run, p, VOS_EPOCH_MAX);
+    if (p->snap_nr > 0 && rng_chance(&run->r, 1, 3))
+        ref_compare_place(run, p, p->snaps[rng_below(&run->r, p->snap_nr)]);
 }
 
 /* The newest versions go. */
@@ -792,8 +829,6 @@ op_discard(struct ref_run *run, struct ref_place *p)
         return;
     ref_say(run, "discard %#llx to %#llx", (unsigned long long)lo, (unsigned long long)hi);
     rc = vos_cont_discard(p->h, lo, hi, NULL, &stat);
-    if (rc == -DER_NOSYS)
-        return;
     p->was_aggregated = true;
     ref_discard(p->ref, lo);
     ref_rc(run, "discard", rc, 0);
@@ -882,7 +917,7 @@ ref_run_op(struct ref_run *run, uint64_t seed, uint64_t op)
     } else if (what < 930) {
         op_admin(run);
     } else if (what < 936) {
-        op_aggregate(run, p);
+        op_aggregate(run, p, pool);
     } else if (what < 938) {
         op_discard(run, p);
     } else {

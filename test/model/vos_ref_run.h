@@ -69,7 +69,8 @@ struct ref_run {
     struct ref_list lists[REF_LIST_NR];
     uint64_t epoch_last; /* newest used by the store */
     /* what happened, to be sure that it did */
-    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr;
+    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
+        agg_del_nr, agg_merge_nr;
 };
 
 /** Bodies of ULTs: after opening the store; before closing it. */
