@@ -168,7 +168,9 @@ curve_body(struct world *w)
     must(bio_checkpoint(w->bio));
     w->range = MIN(keys, (uint64_t)HOT_NR);
     (void)rate(w, FETCH_NR / 4, fetch_main); /* it becomes hot */
+    loads = stats_of(w).loads_nr;
     put("fetch_hot", keys, "op/s", rate(w, FETCH_NR, fetch_main));
+    put("loads_per_fetch_hot", keys, "reads", (double)(stats_of(w).loads_nr - loads) / FETCH_NR);
     w->range = keys;
     loads = stats_of(w).loads_nr;
     put("fetch_any", keys, "op/s", rate(w, FETCH_NR, fetch_main));

@@ -336,10 +336,21 @@ map_load(struct bio_tgt *tgt)
 static int
 page_verify(struct bio_tgt *tgt, uint64_t page, const uint8_t *mem)
 {
-    if (crc32c(0, mem, UMEM_PAGE_BYTES) == tgt->um->vol[page].crc)
+    struct umem_page *pg = &tgt->um->pub.pages[page];
+    unsigned long off = (unsigned long)slot_off(&tgt->ckpt, pg->slot);
+
+    if (CAIRN_LIKELY(crc32c(0, mem, UMEM_PAGE_BYTES) == tgt->um->vol[page].crc))
         return 0;
-    bio_damage(&tgt->cfg, "meta: page %lu at file offset %lu is damaged", (unsigned long)page,
-        (unsigned long)slot_off(&tgt->ckpt, tgt->um->pub.pages[page].slot));
+    if (tgt->ckpt.ult == NULL) { /* while it is being opened */
+        bio_damage(
+            &tgt->cfg, "meta: page %lu at file offset %lu is damaged", (unsigned long)page, off);
+    } else if ((pg->flags & UMEM_PF_BAD) == 0) {
+        LOG_ERROR("target %u in %s: meta: page %lu at file offset %lu is damaged; what needs it "
+                  "answers CSUM, the "
+                  "rest goes on",
+            tgt->cfg.tgt_idx, tgt->cfg.dir, (unsigned long)page, off);
+        pg->flags |= UMEM_PF_BAD;
+    }
     return CAIRN_ERR(CSUM);
 }
 

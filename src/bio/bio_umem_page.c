@@ -191,7 +191,8 @@ umem_page_put(struct umem *um, uint64_t page, uint32_t frame)
         (pg->flags & UMEM_PF_GHOST) != 0 && (uint32_t)um->evicted_nr - v->evict_seq <= um->limit_nr;
 
     CAIRN_ASSERT((pg->flags & UMEM_PF_RES) == 0);
-    pg->flags = (pg->flags & ~(uint32_t)(UMEM_PF_GHOST | UMEM_PF_OFTEN | UMEM_PF_SOFT)) |
+    pg->flags =
+        (pg->flags & ~(uint32_t)(UMEM_PF_GHOST | UMEM_PF_OFTEN | UMEM_PF_SOFT | UMEM_PF_BAD)) |
         UMEM_PF_RES | (often ? UMEM_PF_OFTEN : 0);
     v->frame = frame;
     pg->mem = umem_page_peek(um, page);

@@ -34,6 +34,7 @@ enum umem_page_flag {
     UMEM_PF_GHOST = 1 << 5, /* `evict_seq` tells when it was evicted */
     UMEM_PF_OFTEN = 1 << 6, /* came back soon after it was evicted */
     UMEM_PF_LOAD = 1 << 7, /* somebody reads it */
+    UMEM_PF_BAD = 1 << 8, /* its image is damaged, and that was logged */
 };
 
 /* Where a resident page waits for its eviction; see bio_umem_page.c. */

@@ -359,6 +359,27 @@ run_check(struct fix *f)
     return rc != 0 ? rc : umem_check(bio_umem(f->tgt));
 }
 
+/* Both say what the checkers recompute, and change nothing. */
+static int
+run_statistics(struct fix *f)
+{
+    struct umem_cls_stats cls[UMEM_CLS_NR_MAX];
+    struct bio_ext_stats ext;
+    struct umem_stats us;
+    uint64_t used = 0;
+    uint32_t nr = umem_cls_stats_get(bio_umem(f->tgt), cls);
+
+    for (uint32_t c = 0; c < nr; c++) {
+        used += cls[c].live_nr * cls[c].bytes;
+    }
+    umem_stats_get(bio_umem(f->tgt), &us);
+    EXPECT_EQ(used, us.used_bytes);
+    bio_ext_stats_get(f->tgt, &ext);
+    EXPECT_GE(ext.alloc_bytes, EXT_BYTES);
+    EXPECT_GT(ext.free_runs_nr, 0);
+    return bio_check(f->tgt);
+}
+
 /* Closed and opened; when that fails, again without a failure. */
 static int
 run_reopen(struct fix *f)
@@ -403,10 +424,9 @@ run_format(struct fix *f)
 }
 
 static const struct call calls[] = {
-    {"umem_tx_admit umem_tx_begin umem_tx_range umem_alloc umem_alloc_part umem_tx_commit "
-     "umem_tx_abort",
+    {"umem_tx_admit umem_tx_begin umem_tx_range umem_alloc umem_alloc_part umem_tx_commit",
         prepare_list, run_push},
-    {"bio_wal_wait bio_wal_last bio_wal_durable umem_root", prepare_list, run_push},
+    {"bio_wal_wait bio_wal_last bio_wal_durable umem_root umem_tx_abort", prepare_list, run_push},
     {"umem_free umem_block_bytes", prepare_list, run_pop},
     {"umem_ptr umem_ptr_miss umem_fault umem_fault_done umem_evict umem_stats_get", prepare_list,
         run_load},
@@ -419,6 +439,7 @@ static const struct call calls[] = {
     {"bio_checkpoint", prepare_nothing, run_checkpoint},
     {"bio_check umem_check bio_space_get bio_stats_get bio_umem bio_xstream bio_cfg bio_status",
         prepare_nothing, run_check},
+    {"umem_cls_stats_get bio_ext_stats_get", prepare_extent, run_statistics},
     {"bio_open bio_close bio_abandon", prepare_nothing, run_reopen},
     {"bio_format bio_formatted bio_is_formatted", prepare_nothing, run_format},
 };
