@@ -396,7 +396,7 @@ struct vos_agg_stat {
         data_freed; /* bytes given back less those taken, over steps that gave back more; reused once nobody reads them (ST-4) */
     uint64_t meta_taken, data_taken; /* the same over steps that took more (merging) */
     uint64_t csum_bad_nr; /* values that do not match their checksum: logged, and left as they are */
-    uint64_t left_nr; /* places that could not be worked on now: no space to merge, or changed all the time */
+    uint64_t left_nr; /* places that could not be worked on: no space to merge, or too many pieces; looked at again when their object changes, or with lo 1 */
     uint64_t step_nr; /* transactions */
     bool is_finished; /* false: pace() stopped it, or it failed */
 };
@@ -420,7 +420,8 @@ struct vos_agg_args {
 };
 
 enum vos_agg_flags {
-    VOS_AGG_NO_MERGE = 1 << 0, /* only give back: under space pressure */
+    VOS_AGG_NO_MERGE =
+        1 << 0, /* only give back: under space pressure; the next pass without it merges what this one passed */
 };
 
 /**

@@ -313,7 +313,8 @@ vos_cont_aggregate(
         rc = vos_read_run(cont->tgt, &op, memory_load, a);
     if (rc == 0)
         rc = pass_run(a);
-    if (rc == 0 && a->stat.is_finished && args->lo <= 1) {
+    /* What was left to merge is for the next pass. */
+    if (rc == 0 && a->stat.is_finished && args->lo <= 1 && (args->flags & VOS_AGG_NO_MERGE) == 0) {
         rc = vos_agg_tx(a, memory_store, a);
         cont->lsn_last = MAX(cont->lsn_last, bio_wal_last(cont->tgt->bio));
     }

@@ -250,6 +250,7 @@ static void
 merge_body(struct fix *f)
 {
     static uint8_t data[3 << 20], old[3 << 20];
+    struct vos_agg_args quick = {.hi = VOS_EPOCH_MAX, .flags = VOS_AGG_NO_MERGE};
     uint64_t snap, meta;
     struct vos_agg_stat stat;
 
@@ -264,6 +265,8 @@ merge_body(struct fix *f)
         EXPECT_OK(fix_write(f, 1, "small", "arr", i * 9000, 9000, 1, data + i * 9000));
     }
     meta = info_of(f).meta_used;
+    EXPECT_OK(vos_cont_aggregate(f->cont, &quick, &stat));
+    EXPECT_EQ(stat.merge_in_nr, 0);
     stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
     EXPECT_EQ(stat.merge_in_nr, 400);
     EXPECT_EQ(stat.left_nr + stat.csum_bad_nr, 0);
