@@ -432,6 +432,7 @@ agg_body(struct world *w)
     static uint8_t data[AGG_PIECE_BYTES];
     struct vos_mod mod = {.op = VOS_MOD_PUNCH_OBJ, .oid = bench_oid};
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+    struct stall stall = {.w = w};
     struct vos_agg_stat stat;
     double s;
 
@@ -450,6 +451,17 @@ agg_body(struct world *w)
     }
     s = agg_pass(w, 0, &stat);
     agg_put("vos.agg.merged.8k", "MB/s", (double)stat.merge_bytes / s / 1e6);
+    /* Once more, over the merged ones: the longest time without a yield. */
+    for (uint64_t i = 0; i < bench_times(AGG_FILES_NR); i++) {
+        agg_write_file(w, i, data);
+    }
+    must(ult_create(w->xs, ULT_IO, stall_main, &stall, NULL));
+    (void)agg_pass(w, 0, &stat);
+    stall.stop = true;
+    while (!stall.stopped) {
+        ult_cond_wait(&w->idle, NULL);
+    }
+    agg_put("vos.agg.stall", "us", (double)stall.longest_ns / 1e3);
 }
 
 BENCH(vos_agg)
