@@ -3,8 +3,12 @@
  * Goal: several targets share a device and never touch each other's bytes (DEV-1 to DEV-4); what is not ours is refused and left as it
  * is; a format that is cut anywhere is done anew; damage is named.
  * Method: two targets and a small store on one device, their logs and data on it or metadata in files; other programs' devices by
- * their signatures; power lost at each write; each bit of label, table and seal flipped.
+ * their signatures; power lost at each write; each bit of label, table and seal flipped. A golden image of a device that targets share, as format version 1 wrote
+ * it, opens for ever; BIO_DEV_COMPAT_WRITE=FILE makes a new one (for a new version or feature; never over an old one).
  */
+#include <stdio.h>
+
+#include "base/codec.h"
 #include "base/crc.h"
 #include "base/log.h"
 #include "base/probe.h"
@@ -32,6 +36,7 @@ struct dev_test {
     struct bio_dev *pending, *taken;
     char err[BIO_DEV_ERR_BYTES];
     int rc;
+    FILE *img; /* golden image */
     /* for what a case does */
     uint32_t off, len;
     const char *bytes, *says;
@@ -837,6 +842,140 @@ TEST_ON(bio_dev, failure_stops_neighbours, BACKEND_SIM)
     if (fix_init(&f)) {
         dt_init(&f, &dt);
         fix_run(&f, body_neighbours);
+    }
+    fix_fini(&f);
+}
+
+/* ---- golden image ------------------------------------------------------------------------------------------------------ */
+
+enum { IMG_MAGIC = 0x474d4944 /* "DIMG" */, IMG_LIST_NR = 30, MIB = 1 << 20 };
+
+static void
+body_img_make(struct fix *f)
+{
+    struct bio_tgt *tgt;
+
+    if (!EXPECT_OK(take(f)))
+        return;
+    for (uint32_t i = 0; i < STORE_NR; i++) {
+        struct bio_cfg cfg = cfg_of(f, stores[i].tgt_idx);
+
+        EXPECT_OK(bio_format(f->xs, &cfg));
+        if (!EXPECT_OK(bio_open(f->xs, &cfg, &tgt)))
+            return;
+        push_to(tgt, IMG_LIST_NR / 2, 60);
+        EXPECT_OK(bio_checkpoint(tgt));
+        push_to(tgt, IMG_LIST_NR + i, 60);
+        bio_close(tgt);
+    }
+    drop(f);
+}
+
+/* Blocks of the device that are not zero; all else that the stores have is on it. */
+static void
+body_img_write(struct fix *f)
+{
+    static const uint8_t zero[BIO_BLK_BYTES];
+    struct bio_disk disk = {.plat = f->plat, .bytes = DEV_BYTES};
+    uint8_t *mem = bio_mem_get(MIB), num[16];
+
+    EXPECT_OK(f->plat->ops->disk_open(
+        f->plat, xstream_loop(f->xs), dt_of(f)->dev.path, PLAT_DISK_RDONLY, 0, &disk.disk));
+    for (uint64_t off = 0; off < DEV_BYTES; off += MIB) {
+        EXPECT_OK(bio_disk_rw(&disk, PLAT_IO_READ, 0, off, mem, MIB));
+        for (uint32_t b = 0; b < MIB; b += BIO_BLK_BYTES) {
+            if (memcmp(mem + b, zero, BIO_BLK_BYTES) == 0)
+                continue;
+            le64_put(num, IMG_MAGIC);
+            le64_put(num + 8, off + b);
+            fwrite(num, 1, sizeof(num), dt_of(f)->img);
+            fwrite(mem + b, 1, BIO_BLK_BYTES, dt_of(f)->img);
+        }
+    }
+    f->plat->ops->disk_close(disk.disk);
+    free(mem);
+}
+
+static void
+body_img_load(struct fix *f)
+{
+    struct bio_disk disk = {.plat = f->plat, .bytes = DEV_BYTES};
+    uint8_t *blk = bio_mem_get(BIO_BLK_BYTES), num[16];
+    FILE *img = dt_of(f)->img;
+    uint32_t nr = 0;
+
+    EXPECT_OK(f->plat->ops->disk_open(
+        f->plat, xstream_loop(f->xs), dt_of(f)->dev.path, PLAT_DISK_CREATE, DEV_BYTES, &disk.disk));
+    for (; fread(num, 1, sizeof(num), img) == sizeof(num); nr++) {
+        if (!EXPECT_EQ(le64_get(num), IMG_MAGIC) ||
+            !EXPECT_EQ(fread(blk, 1, BIO_BLK_BYTES, img), BIO_BLK_BYTES))
+            break;
+        EXPECT_OK(
+            bio_disk_rw(&disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, le64_get(num + 8), blk, BIO_BLK_BYTES));
+    }
+    EXPECT_GT(nr, 20);
+    f->plat->ops->disk_close(disk.disk);
+    free(blk);
+}
+
+static void
+body_img_check(struct fix *f)
+{
+    struct bio_tgt *tgt;
+    uint32_t crc = dev_crc(f);
+
+    if (!EXPECT_OK(take(f)))
+        return;
+    EXPECT_EQ(dev_crc(f), crc); /* taken as it is, not formatted anew */
+    for (uint32_t i = 0; i < STORE_NR; i++) {
+        struct bio_cfg cfg = cfg_of(f, stores[i].tgt_idx);
+
+        if (!EXPECT_OK(bio_open(f->xs, &cfg, &tgt)))
+            return;
+        EXPECT_OK(bio_check(tgt));
+        EXPECT_EQ(list_check(tgt), IMG_LIST_NR + i);
+        push_to(tgt, 100, 60); /* and it can be written */
+        EXPECT_EQ(list_check(tgt), 100);
+        bio_close(tgt);
+    }
+    drop(f);
+}
+
+/* Goal: a shared device as version 1 wrote it opens, and every store on it holds what was put in. */
+TEST_ON(bio_dev, golden_image, BACKEND_SIM)
+{
+    struct dev_test dt;
+    struct fix f;
+
+    if (fix_init(&f)) {
+        dt_init(&f, &dt);
+        dt.img = fopen(BIO_COMPAT_DIR "/v1_dev.img", "rb");
+        if (EXPECT(dt.img != NULL)) {
+            fix_run(&f, body_img_load);
+            fix_run(&f, body_img_check);
+            fclose(dt.img);
+        }
+    }
+    fix_fini(&f);
+}
+
+/* Goal: the maker of the image stays alive. */
+TEST_ON(bio_dev, golden_image_is_made, BACKEND_SIM)
+{
+    const char *path = getenv("BIO_DEV_COMPAT_WRITE");
+    struct dev_test dt;
+    struct fix f;
+
+    if (fix_init(&f)) {
+        dt_init(&f, &dt);
+        fix_run(&f, body_img_make);
+        dt.img = path != NULL ? fopen(path, "wbx") : tmpfile();
+        if (EXPECT(dt.img != NULL)) {
+            fix_run(&f, body_img_write);
+            EXPECT_GT(ftell(dt.img), 20 * BIO_BLK_BYTES);
+            fclose(dt.img);
+        }
+        fix_run(&f, body_img_check);
     }
     fix_fini(&f);
 }
