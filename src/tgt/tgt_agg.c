@@ -381,9 +381,10 @@ struct pass {
     uint64_t hi;
     uint64_t ask; /* number of the tgt_aggregate() that it serves; 0 none */
     bool is_off; /* the pool does not want it */
-    bool has_run;
+    bool is_new; /* there may be more than what was left unmerged */
+    bool is_stopped; /* by its pace */
     struct tgt_pace pace;
-    uint64_t freed_told; /* bytes */
+    uint64_t freed, freed_told; /* bytes; the first before what `stat` says */
     struct vos_agg_stat stat;
 };
 
@@ -463,7 +464,7 @@ is_round(const struct tgt_agg_pool *ap)
 static uint64_t
 freed_bytes(const struct pass *p)
 {
-    return p->stat.meta_freed + p->stat.data_freed;
+    return p->freed + p->stat.meta_freed + p->stat.data_freed;
 }
 
 static void
@@ -502,10 +503,53 @@ pass_pace(void *arg, const struct vos_agg_stat *stat)
 }
 
 static int
+pass_once(struct pass *p, uint64_t lo, uint32_t flags)
+{
+    struct vos_agg_args args = {.lo = lo,
+        .hi = p->hi,
+        .snaps = p->snaps,
+        .snap_nr = p->snap_nr,
+        .flags = flags,
+        .pace = pass_pace,
+        .arg = p};
+    int rc;
+
+    CAIRN_PROBE("tgt.agg.pass");
+    p->freed = freed_bytes(p);
+    p->stat = (struct vos_agg_stat){0};
+    rc = vos_cont_aggregate(p->tc->vos, &args, &p->stat);
+    p->is_stopped = rc == 0 && !p->stat.is_finished;
+    if (freed_bytes(p) > p->freed)
+        freed_tell(p);
+    return rc;
+}
+
+/*
+ * While somebody waits for space, first what gives it back at once; only when that is nothing, extents that are seen in part are merged, which takes long and
+ * space of its own. The store does not remember where it left that out: so all is looked at (lo 1) the next time.
+ */
+static int
+pass_steps(struct pass *p)
+{
+    struct tgt_agg_cont *ac = p->ac;
+    int rc = 0;
+
+    if (is_round(ac->pool) && !(ac->is_unmerged && !p->is_new)) {
+        rc = pass_once(p, 0, VOS_AGG_NO_MERGE);
+        ac->is_unmerged = true;
+        if (rc != 0 || p->is_stopped || freed_bytes(p) > 0)
+            return rc;
+    }
+    rc = pass_once(p, ac->is_unmerged ? 1 : 0, 0);
+    if (rc == 0 && !p->is_stopped)
+        ac->is_unmerged = p->stat.left_nr > 0;
+    return rc;
+}
+
+static int
 pass_run(struct pass *p)
 {
     struct tgt_agg_cont *ac = p->ac;
-    struct vos_agg_args args = {.pace = pass_pace, .arg = p};
     int rc = vos_epoch_recv(p->tgt->opts.vos, p->stable.epoch); /* what comes is above it */
 
     if (rc != 0)
@@ -516,21 +560,14 @@ pass_run(struct pass *p)
         return rc;
     if (p->ask != 0 && p->stable.reclaim == TGT_RECLAIM_DISABLED)
         p->hi = MIN(p->hi, ac->ask_epoch); /* not more than was asked for */
-    if (!ac->is_new_known && p->ask == 0 && !vos_cont_agg_is_needed(p->tc->vos, p->hi))
+    p->is_new = ac->is_new_known || p->ask != 0 || vos_cont_agg_is_needed(p->tc->vos, p->hi);
+    if (!p->is_new && !ac->is_unmerged)
         return 0;
-    args.hi = p->hi;
-    args.snaps = p->snaps;
-    args.snap_nr = p->snap_nr;
-    args.flags = is_round(ac->pool) ? VOS_AGG_NO_MERGE : 0;
-    p->has_run = true;
     p->tgt->stats.agg_passes_nr++;
     ac->is_new_known = false;
-    CAIRN_PROBE("tgt.agg.pass");
-    rc = vos_cont_aggregate(p->tc->vos, &args, &p->stat);
-    if (rc != 0 || !p->stat.is_finished)
+    rc = pass_steps(p);
+    if (rc != 0 || p->is_stopped)
         ac->is_new_known = true;
-    if (freed_bytes(p) > 0)
-        freed_tell(p);
     p->tgt->stats.agg_freed_bytes += freed_bytes(p);
     return rc;
 }
@@ -580,12 +617,11 @@ static void
 pass_done(struct pass *p)
 {
     struct tgt_agg_cont *ac = p->ac;
-    bool is_stopped = p->has_run && !p->stat.is_finished;
     bool has_readers = p->snap_nr > p->stable.snap_nr;
     uint64_t now_ns = ult_now_ns();
 
     ac->fail_nr = 0;
-    if (is_stopped) {
+    if (p->is_stopped) {
         agg_queue(p->tgt, ac, now_ns);
         return;
     }
@@ -599,7 +635,7 @@ pass_done(struct pass *p)
     }
     if (has_readers || vos_cont_agg_is_needed(p->tc->vos, p->epoch))
         ac->pool->is_held = true;
-    if (has_readers || vos_cont_agg_is_needed(p->tc->vos, VOS_EPOCH_MAX))
+    if (has_readers || ac->is_unmerged || vos_cont_agg_is_needed(p->tc->vos, VOS_EPOCH_MAX))
         agg_queue(p->tgt, ac, now_ns + agg_gap(p->tgt, ac));
 }
 

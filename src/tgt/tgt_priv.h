@@ -64,6 +64,7 @@ struct tgt_agg_cont {
     bool is_busy; /* a pass is at work */
     bool is_gone; /* destroyed meanwhile */
     bool is_open; /* a tgt_cont points to it */
+    bool is_unmerged; /* a pass left merging out, or found no space for it */
     uint32_t waiters;
     uint64_t due_ns;
     uint64_t changed; /* grows with every change */

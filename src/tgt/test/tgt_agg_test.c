@@ -471,6 +471,62 @@ TEST_ON(tgt_agg, no_space_only_when_nothing_can_be_reclaimed, BACKEND_SIM)
     run(body_space);
 }
 
+/* As put(), a range of an array. */
+static int
+put_range(struct env *env, uint64_t idx, uint8_t fill, size_t len)
+{
+    static uint8_t buf[65536];
+    struct recx recx = {idx, len};
+    struct vos_iod iod = {.akey = {(void *)(uintptr_t) "a", 1},
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = 1,
+        .recxs = &recx,
+        .data = {buf, len}};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+        .oid = oid,
+        .dkey = {(void *)(uintptr_t) "array", 5},
+        .iod_nr = 1,
+        .iods = &iod};
+    struct tgt_op op;
+    struct vos_apply_args args = {
+        .mods = &mod, .mod_nr = 1, .pm_ver = 1, .space_wait = tgt_op_space_wait, .space_arg = &op};
+    int rc;
+
+    if (!begin(env, &op))
+        return -DER_MISC;
+    memset(buf, fill, len);
+    op.deadline_ns = ult_now_ns() + 30 * S;
+    rc = vos_apply(op.vos, &args, NULL);
+    if (rc == 0)
+        tgt_op_changed(&op);
+    tgt_op_end(&op);
+    return rc;
+}
+
+/* Extents that are seen in part give their space back only when they are merged: an update waits for that, too. */
+static void
+body_merge(struct env *env)
+{
+    enum { EXTENT = 65536, COVER = 49152 };
+    uint32_t nr = QUOTA_BYTES / EXTENT * 5 / 8; /* merging pays from a quarter on */
+
+    for (uint32_t i = 0; i < nr; i++) {
+        EXPECT_OK(put_range(env, (uint64_t)i * EXTENT, 1, EXTENT));
+    }
+    for (uint8_t round = 2; round < 6; round++) {
+        for (uint32_t i = 0; i < nr; i++) {
+            if (!EXPECT_OK(put_range(env, (uint64_t)i * EXTENT, round, COVER)))
+                return;
+        }
+    }
+}
+
+TEST_ON(tgt_agg, extents_seen_in_part_give_their_space, BACKEND_SIM)
+{
+    run(body_merge);
+}
+
 struct late {
     struct env *env;
     struct ult *ult;
