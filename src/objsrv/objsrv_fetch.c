@@ -138,7 +138,7 @@ struct pusher {
     /* the run */
     const uint8_t *run;
     uint64_t run_off;
-    size_t run_len;
+    size_t run_len, run_max;
     uint32_t run_crc;
     uint8_t *gather; /* two halves of OBJSRV_GATHER_BYTES, or NULL: none was needed yet */
     uint32_t half;
@@ -190,6 +190,7 @@ run_begin(struct pusher *p, const struct vos_piece *piece, uint64_t off, bool is
         p->gather = buf;
     }
     p->run = is_small ? p->gather + p->half * OBJSRV_GATHER_BYTES : piece->buf;
+    p->run_max = is_small ? OBJSRV_GATHER_BYTES : rpc_push_part_best(p->push);
     p->run_off = off;
     p->run_crc = 0;
     return 0;
@@ -202,7 +203,7 @@ run_add(struct pusher *p, const struct vos_piece *piece, uint64_t off)
     bool is_small = piece->len < OBJSRV_GATHER_PIECE_BYTES;
     bool is_copy = p->gather != NULL && p->run == p->gather + p->half * OBJSRV_GATHER_BYTES;
     bool is_next = p->run_len > 0 && off == p->run_off + p->run_len &&
-        p->run_len + piece->len <= OBJSRV_GATHER_BYTES &&
+        p->run_len + piece->len <= p->run_max &&
         (is_copy ? is_small : p->run + p->run_len == (const uint8_t *)piece->buf);
     int rc;
 
@@ -218,7 +219,7 @@ run_add(struct pusher *p, const struct vos_piece *piece, uint64_t off)
         memcpy(p->gather + p->half * OBJSRV_GATHER_BYTES + p->run_len, piece->buf, piece->len);
     p->run_crc = crc32c_combine(p->run_crc, piece->crc, piece->len);
     p->run_len += piece->len;
-    return p->run_len == OBJSRV_GATHER_BYTES ? run_send(p) : 0;
+    return p->run_len == p->run_max ? run_send(p) : 0;
 }
 
 static int

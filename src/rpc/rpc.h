@@ -49,6 +49,8 @@ enum {
     RPC_ARENA_BYTES_MAX = 64 << 20, /* of one request: arrays, the handler's memory, the reply */
     RPC_BULK_CHUNK_BYTES = 256 * 1024,
     RPC_BULK_PART_BYTES = 128 * 1024, /* chunks of reads without the client's help: half a cache */
+    RPC_PUSH_PART_BYTES_MAX =
+        1024 * 1024, /* of a chunk that the client reads by itself: it is woken once for each */
     RPC_BULK_WINDOW_NR = 4, /* chunks of one pull or push in flight */
     RPC_BULK_SERVE_NR_MAX = 16, /* chunks that a client sends to one server at a time; more wait */
     RPC_TAG_SYSTEM = 0, /* tag 1 + i: target i */
@@ -223,11 +225,13 @@ struct rpc_push;
 CAIRN_MUST_CHECK int
 rpc_push_begin(struct rpc_req *req, const struct proto_bulk *desc, struct rpc_push **ret_push);
 /**
- * At most RPC_BULK_CHUNK_BYTES, whose CRC32C the caller knows: the client compares what arrives with it. buf is borrowed until the next flush or end. Waits only
+ * At most RPC_PUSH_PART_BYTES_MAX, whose CRC32C the caller knows: the client compares what arrives with it. buf is borrowed until the next flush or end. Waits only
  * while RPC_BULK_WINDOW_NR parts are on their way.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 rpc_push_part(struct rpc_push *push, uint64_t off, const void *buf, size_t len, uint32_t crc);
+/** How long a part is best: RPC_PUSH_PART_BYTES_MAX where the client reads by itself, else RPC_BULK_CHUNK_BYTES. */
+size_t rpc_push_part_best(const struct rpc_push *push);
 /** All parts so far are in the region, or the push has failed and nothing touches their memory any more. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int rpc_push_flush(struct rpc_push *push);
 CAIRN_YIELDS int rpc_push_end(struct rpc_push *push); /* the same, for good; NULL-safe */

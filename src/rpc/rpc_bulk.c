@@ -663,8 +663,17 @@ rpc_push_begin(struct rpc_req *req, const struct proto_bulk *desc, struct rpc_pu
 int
 rpc_push_part(struct rpc_push *push, uint64_t off, const void *buf, size_t len, uint32_t crc)
 {
-    CAIRN_ASSERT(len > 0 && len <= RPC_BULK_CHUNK_BYTES);
+    CAIRN_ASSERT(len > 0 && len <= RPC_PUSH_PART_BYTES_MAX);
     return op_part(&push->op, off, (void *)(uintptr_t)buf, len, crc);
+}
+
+size_t
+rpc_push_part_best(const struct rpc_push *push)
+{
+    const struct rpc_conn *conn = push->op.run->conn;
+
+    return push->op.is_take && conn != NULL && conn->net->ops->may_read_late ? RPC_PUSH_PART_BYTES_MAX
+                                                                             : RPC_BULK_CHUNK_BYTES;
 }
 
 int

@@ -215,7 +215,7 @@ region_check(struct rpc_conn *conn, const struct rpc_head *head, const struct rp
         return CAIRN_ERR(UNREACH);
     if (bulk->key != body->key || (bulk->perm & perm) == 0)
         return CAIRN_ERR(INVAL);
-    if (body->len == 0 || body->len > RPC_BULK_CHUNK_BYTES)
+    if (body->len == 0 || body->len > RPC_PUSH_PART_BYTES_MAX)
         return CAIRN_ERR(INVAL);
     if (body->off > bulk->len || body->len > bulk->len - body->off)
         return CAIRN_ERR(INVAL);
