@@ -19,6 +19,7 @@
 #include "base/ids.h"
 #include "base/iov.h"
 #include "bio/bio.h"
+#include "vos/vos_epoch.h"
 
 struct vos_tgt;
 struct vos_cont;
@@ -378,6 +379,114 @@ struct vos_query_ret {
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
     const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);
+
+/* ---- iterating over versions ---------------------------------------------------------------------------------------- */
+
+/*
+ * Everything that lies in the store, level by level, old versions included: for inspection, for moving data elsewhere, for enumeration. Reads only: without
+ * VOS_ITER_STAMP it leaves no trace, neither stamps nor the clock.
+ *
+ * A range of epochs [lo, hi] is looked at from its end: what is told as visible is what a reader at hi sees. Of
+ *   values     those versions (extents) are told whose epoch is in the range and whose state at hi is asked for;
+ *   keys       those that are visible at hi, and with VOS_ITER_PUNCHED also others: what was visible right before lo, or was created or punched in the range;
+ *   objects    the same, less those whose newest change is older than lo;
+ *   containers those whose newest change is not older than lo; pools: all.
+ */
+enum vos_iter_type {
+    VOS_ITER_POOL = 1, /* by uuid */
+    VOS_ITER_CONT, /* of a pool, by uuid */
+    VOS_ITER_OBJ, /* of a container; like all below in the order of the tree */
+    VOS_ITER_DKEY,
+    VOS_ITER_AKEY,
+    VOS_ITER_SINGLE, /* versions of the single value of an akey, by epoch and minor epoch; nothing in an akey with an array */
+    VOS_ITER_EXTENT, /* of the array of an akey, by first index, epoch, minor epoch; nothing in an akey with a single value */
+    VOS_ITER_LOG, /* creations and punches of an object (dkey empty), a dkey (akey empty) or an akey, by epoch */
+};
+
+enum vos_iter_flags {
+    VOS_ITER_VISIBLE = 1 << 0, /* without this and the next two: this one */
+    VOS_ITER_COVERED = 1 << 1, /* values hidden by a newer value or hole */
+    VOS_ITER_PUNCHED =
+        1 << 2, /* keys that are not visible; values hidden by the punch of something above them */
+    VOS_ITER_HOLES = 1 << 3, /* punched values and ranges, too, in the states asked for */
+    VOS_ITER_DESCENDING = 1 << 4, /* SINGLE only: newest first */
+    VOS_ITER_STAMP =
+        1 << 5, /* this is a read (TS-1) at hi, which is then VOS_EPOCH_MAX for now; not for POOL, CONT and LOG */
+};
+
+enum { VOS_ITER_ANCHOR_BYTES = 144 };
+
+/*
+ * A place in an iteration; starts zeroed. The text is printable, ends with a NUL, and may be kept over restarts and travel: checked, never trusted. What existed
+ * throughout is told once, whatever else comes, goes or is merged; what came or went meanwhile at most once. (Once means: of keys longer than 80 bytes
+ * of which one vanished, others that have the same 80 first bytes and the same 64-bit hash may come again.)
+ */
+struct vos_iter_anchor {
+    char text[VOS_ITER_ANCHOR_BYTES];
+    bool eof;
+};
+
+/* One thing. Zero where its type has no such thing. Pointers are borrowed for the call. */
+struct vos_iter_ent {
+    enum vos_iter_type type;
+    uint32_t state; /* one of VOS_ITER_VISIBLE, COVERED, PUNCHED; of POOL, CONT, LOG: VISIBLE */
+    struct uuid uuid; /* POOL, CONT */
+    struct vos_cont_info cont; /* CONT */
+    uint64_t agg_epoch; /* CONT: aggregated up to here */
+    struct vos_oid oid; /* OBJ */
+    uint64_t epoch_max; /* OBJ: of its newest change, whatever its epoch */
+    struct iov key; /* DKEY, AKEY */
+    uint32_t value_type; /* AKEY: VOS_IOD_SINGLE, VOS_IOD_ARRAY, 0: nothing was written yet */
+    /* OBJ, DKEY, AKEY: the newest creation and the newest punch at or below hi, and the newest punch of what is above it; epoch 0: none */
+    struct vos_epoch create, punch, punch_above;
+    uint64_t rec_size; /* AKEY with an array, EXTENT: bytes of a record; 0 while only holes were written */
+    /* SINGLE, EXTENT, LOG; minor 0 in LOG */
+    uint64_t epoch;
+    uint16_t minor;
+    uint16_t create_minor, punch_minor; /* LOG: 0: none */
+    uint32_t dtx; /* 0: committed */
+    /* EXTENT: `recx` is a part of the extent `ext` that is visible or hidden as a whole: an extent comes in as many parts as it has, in their order. */
+    struct recx recx, ext;
+    /* SINGLE, EXTENT */
+    bool is_hole;
+    bool is_inline; /* the value lies with the metadata, at `data` */
+    uint8_t csum_type, csum_len, csum_chunk_bits; /* kind, bytes of one, of a chunk */
+    uint32_t pm_ver;
+    uint32_t csum_nr;
+    const uint8_t *csums;
+    const uint8_t *data;
+    uint64_t size, stored_len; /* of the value (all of the extent), and as it is stored */
+    uint64_t gsize;
+    uint64_t addr; /* of the first byte of the value (extent), in the arena when is_inline, else in the data role */
+};
+
+struct vos_iter_args {
+    enum vos_iter_type type;
+    uint32_t flags; /* enum vos_iter_flags */
+    uint64_t lo, hi; /* epochs, both inclusive; hi VOS_EPOCH_MAX: all there are */
+    struct uuid pool; /* CONT */
+    struct vos_cont *cont; /* the levels below it */
+    struct vos_oid oid;
+    struct iov dkey, akey; /* as the type needs */
+    uint32_t nr_max; /* entries of this call; 0: 1024 */
+    /* Called on the calling ULT, without yields. Returns false when this one does not fit any more: the anchor then stands before it. */
+    bool (*fn)(void *arg, const struct vos_iter_ent *ent);
+    void *arg;
+};
+
+/**
+ * Go on from *anchor and move it. Yields between steps of bounded work, at most VOS_STEPS_NR records each, and finds its place anew after each. Below something that is not there
+ * there is nothing: no error. Errors: INVAL type, flags, range, keys or anchor; NOMEM; CSUM; DF_INVAL; NVME_IO. After a failure the anchor stands behind what was told.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_iter(struct vos_tgt *tgt, const struct vos_iter_args *args, struct vos_iter_anchor *anchor);
+/**
+ * The same into an array: at most `nr` entries, whose keys, checksums and inline values are put into `buf`,. args->fn is not looked at.
+ * Errors: as above; OVERFLOW the first entry does not fit into buf (nothing was told, the anchor stays).
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_iter_fill(struct vos_tgt *tgt, const struct vos_iter_args *args, struct vos_iter_anchor *anchor,
+    struct vos_iter_ent *ents, uint32_t nr, void *buf, size_t buf_len, uint32_t *ret_nr);
 
 /* ---- old versions --------------------------------------------------------------------------------------------------- */
 

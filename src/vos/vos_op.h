@@ -8,6 +8,7 @@
 
 #include "base/util.h"
 #include "bio/umem.h"
+#include "vos/vos_epoch.h"
 
 enum { VOS_FRESH_NR = 2 };
 
@@ -30,18 +31,6 @@ struct vos_op {
     uint32_t steps_left; /* of bounded work (ST-9); 0: come back after a yield */
     uint32_t visit_nr; /* nodes of trees looked at, and extents */
 };
-
-/* A place in time: epoch, then minor epoch. */
-struct vos_epoch {
-    uint64_t epoch;
-    uint16_t minor;
-};
-
-static inline bool
-vos_epoch_gt(struct vos_epoch a, struct vos_epoch b)
-{
-    return a.epoch > b.epoch || (a.epoch == b.epoch && a.minor > b.minor);
-}
 
 void vos_bad_log(uint64_t off, const char *what);
 
