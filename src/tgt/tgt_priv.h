@@ -154,6 +154,21 @@ struct tgt_agg_cont *tgt_agg_get(struct tgt *tgt, const struct uuid *pool, const
 void tgt_agg_forget(struct tgt *tgt, const struct uuid *pool, const struct uuid *cont);
 /* Who waits for space or a pass looks again whether he should. */
 void tgt_agg_disturb(struct tgt *tgt);
+/* Look at it at due_ns, or before when that was said before. */
+void tgt_agg_queue(struct tgt *tgt, struct tgt_agg_cont *ac, uint64_t due_ns);
+void tgt_agg_unqueue(struct tgt_agg_cont *ac);
+/* Out of the table; freed when nobody works with it. */
+void tgt_agg_drop(struct tgt *tgt, struct tgt_agg_cont *ac);
+/* Time between two looks at it. */
+uint64_t tgt_agg_gap(const struct tgt *tgt, const struct tgt_agg_cont *ac);
+/* The shard fills: passes come soon; they do not rest. */
+bool tgt_agg_is_warm(const struct vos_cont *vos);
+bool tgt_agg_is_tight(const struct vos_cont *vos);
+/* Somebody waits for a look at all containers of the pool. */
+bool tgt_agg_is_round(const struct tgt_agg_pool *ap);
+/* tgt_agg_pass.c */
+/* Aggregate it, if it is to be; then it is done, or queued anew. */
+CAIRN_YIELDS void tgt_agg_pass(struct tgt *tgt, struct tgt_agg_cont *ac);
 /* tgt_scrub.c */
 void tgt_scrubs_init(struct tgt *tgt);
 /* The service said how the shard of a pool is scrubbed. */

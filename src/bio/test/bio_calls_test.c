@@ -5,12 +5,11 @@
  * n = 1, 2, ... until nothing fails any more. After each of them the call answered success, NOMEM or NVME_IO; the list in the arena and the extent of the data role are
  * what they were before, or what the call makes of them; the checks find nothing; a target that stopped is opened anew.
  */
-#include "base/probe.h"
 #include "base/util.h"
 #include "bio/bio_priv.h"
 #include "bio_test_fix.h"
 #include "bio_test_list.h"
-#include "bio_test_shim.h"
+#include "bio_test_sweep.h"
 
 enum { NODES_NR = 40, NODE_BYTES = 700, EXT_BYTES = 20000, EXT_OFF = 64 };
 
@@ -27,8 +26,7 @@ struct state {
 struct calls {
     const struct call *call;
     struct state before, after;
-    uint64_t n, fired_nr;
-    bool is_alloc, is_done;
+    struct sweep sweep;
 };
 
 struct call {
@@ -406,8 +404,8 @@ run_format(struct fix *f)
     int rc;
 
     cfg.pending = NULL;
-    snprintf(
-        cfg.dir, sizeof(cfg.dir), "/t/x%llu%s", (unsigned long long)c->n, c->is_alloc ? "a" : "d");
+    snprintf(cfg.dir, sizeof(cfg.dir), "/t/x%llu%s", (unsigned long long)c->sweep.n,
+        c->sweep.is_alloc ? "a" : "d");
     cfg.wal_bytes = 16 << 20;
     cfg.meta_bytes = 4 << 20;
     cfg.data_bytes = 4 << 20;
@@ -462,16 +460,6 @@ is_state(struct state a, struct state b)
 }
 
 static void
-arm(struct calls *c, uint64_t nth)
-{
-    if (c->is_alloc) {
-        fault_arm_nth(nth);
-    } else {
-        disk_shim_arm(nth);
-    }
-}
-
-static void
 begin(struct fix *f)
 {
     struct calls *c = calls_of(f);
@@ -486,12 +474,17 @@ begin(struct fix *f)
     c->after = state_of(f);
 }
 
+static int
+call_run(void *arg)
+{
+    return calls_of(arg)->call->run(arg);
+}
+
 static void
 one_failure(struct fix *f)
 {
     struct calls *c = calls_of(f);
     struct state now;
-    uint64_t fired;
     int rc;
 
     disk_shim_install(f->plat, xstream_loop(f->xs));
@@ -501,20 +494,12 @@ one_failure(struct fix *f)
         now = state_of(f);
         EXPECT(is_state(now, c->before) || is_state(now, c->after));
     }
-    c->n++;
     c->call->prepare(f);
     EXPECT_OK(bio_checkpoint(f->tgt));
     EXPECT_OK(c->call->run == run_checkpoint ? run_pop(f) : 0);
     EXPECT_OK(c->call->run == run_checkpoint ? run_push(f) : 0);
     umem_evict(bio_umem(f->tgt), UINT32_MAX, 0);
-    arm(c, c->n);
-    rc = c->call->run(f);
-    fired = c->is_alloc ? fault_fired_nr() : disk_shim.fired_nr;
-    arm(c, 0);
-    c->fired_nr += fired;
-    EXPECT(rc == 0 || fired > 0);
-    EXPECT(rc == 0 || rc == (c->is_alloc ? -DER_NOMEM : -DER_NVME_IO) || rc == -DER_SHUTDOWN);
-    c->is_done = fired == 0;
+    rc = sweep_run(&c->sweep, call_run, f);
     if (bio_status(f->tgt) != 0)
         return;
     now = state_of(f);
@@ -523,16 +508,17 @@ one_failure(struct fix *f)
 }
 
 static uint64_t
-sweep_call(const struct call *call, bool is_alloc)
+sweep_call(uint32_t i, bool is_alloc, const char **ret_names)
 {
-    struct calls c = {.call = call, .is_alloc = is_alloc};
+    struct calls c = {.call = &calls[i], .sweep.is_alloc = is_alloc};
     struct fix f;
 
+    *ret_names = calls[i].names;
     if (!fix_init(&f))
         return 0;
     f.arg = &c;
     EXPECT(fix_run(&f, begin));
-    while (!c.is_done && !test_failed()) {
+    while (!c.sweep.is_done && !test_failed()) {
         EXPECT(fix_run(&f, one_failure));
         if (f.tgt != NULL && bio_status(f.tgt) != 0) {
             disk_shim_remove(f.plat);
@@ -540,37 +526,22 @@ sweep_call(const struct call *call, bool is_alloc)
         }
     }
     if (test_failed())
-        fprintf(stderr, "    %s, failure %llu\n", call->names, (unsigned long long)c.n);
+        fprintf(stderr, "    %s, failure %llu\n", calls[i].names, (unsigned long long)c.sweep.n);
     disk_shim_remove(f.plat);
     if (f.tgt != NULL && !test_failed())
         EXPECT(fix_run(&f, fix_tgt_close));
     fix_fini(&f);
-    return c.fired_nr;
-}
-
-static void
-sweep_all(bool is_alloc)
-{
-    uint64_t fired = 0;
-
-    for (uint32_t i = 0; i < ARRAY_SIZE(calls) && !test_failed(); i++) {
-        uint64_t nr = sweep_call(&calls[i], is_alloc);
-
-        if (getenv("CAIRN_TEST_LOG") != NULL)
-            fprintf(stderr, "    %s: %llu failures\n", calls[i].names, (unsigned long long)nr);
-        fired += nr;
-    }
-    EXPECT_GT(fired, (is_alloc ? 1 : 3) * ARRAY_SIZE(calls));
+    return c.sweep.fired_nr;
 }
 
 #ifdef CAIRN_FAULTS
 TEST_ON(bio_calls, every_allocation_fails_in_each, BACKEND_SIM)
 {
-    sweep_all(true);
+    sweep_all(sweep_call, ARRAY_SIZE(calls), true);
 }
 #endif
 
 TEST_ON(bio_calls, every_disk_operation_fails_in_each, BACKEND_SIM)
 {
-    sweep_all(false);
+    sweep_all(sweep_call, ARRAY_SIZE(calls), false);
 }

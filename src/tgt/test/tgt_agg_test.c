@@ -7,23 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/harness.h"
-#include "plat/plat_sim.h"
-#include "tgt/tgt.h"
+#include "tgt_fix.h"
 
 enum { SNAPS_MAX = 8 };
 #define S UINT64_C(1000000000)
 #define QUOTA_BYTES (UINT64_C(4) << 20)
 
 struct env {
-    struct sim *sim;
-    struct plat *plat;
-    struct xstream *xs;
-    struct bio_tgt *bio;
-    struct vos_tgt *vos;
-    struct tgt *tgt;
+    struct tgt_fix f;
     void (*body)(struct env *env);
-    bool is_done;
     /* the service */
     int stable_rc;
     uint32_t reclaim, asks_nr;
@@ -32,7 +24,7 @@ struct env {
     uint64_t stable_max; /* not 0: a snapshot is under way */
 };
 
-static const struct uuid pool = {{1}}, cont = {{9}};
+static const struct uuid cont = {{9}};
 
 static int
 lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info)
@@ -50,13 +42,13 @@ stable(void *arg, struct uuid p, struct uuid c, struct tgt_stable *ret_stable)
 {
     struct env *env = arg;
 
-    EXPECT_EQ(cuuid_cmp(&p, &pool), 0);
+    EXPECT_EQ(cuuid_cmp(&p, &fix_pool), 0);
     EXPECT_EQ(cuuid_cmp(&c, &cont), 0);
     env->asks_nr++;
     ult_sleep(S / 1000);
     if (env->stable_rc != 0)
         return env->stable_rc;
-    ret_stable->epoch = vos_epoch_last(env->vos) + 1;
+    ret_stable->epoch = vos_epoch_last(env->f.vos) + 1;
     if (env->stable_max != 0)
         ret_stable->epoch = MIN(ret_stable->epoch, env->stable_max);
     ret_stable->reclaim = env->reclaim;
@@ -67,57 +59,23 @@ stable(void *arg, struct uuid p, struct uuid c, struct tgt_stable *ret_stable)
 }
 
 static void
-env_ult(void *arg)
+env_body(void *arg)
 {
     struct env *env = arg;
-    struct bio_cfg cfg = {.dir = "/tgt0",
-        .wal_bytes = 16 << 20,
-        .meta_bytes = 64 << 20,
-        .data_bytes = 64 << 20,
-        .system = {{1}},
-        .device = {{2}}};
-    struct tgt_opts opts = {.hdl_lookup = lookup, .stable = stable, .arg = env};
 
-    EXPECT_OK(env->plat->ops->dir_create(env->plat, cfg.dir));
-    EXPECT_OK(bio_format(env->xs, &cfg));
-    EXPECT_OK(bio_open(env->xs, &cfg, &env->bio));
-    EXPECT_OK(vos_tgt_open(env->bio, &env->vos));
-    opts.bio = env->bio;
-    opts.vos = env->vos;
-    env->reclaim = TGT_RECLAIM_LAZY;
-    if (EXPECT_OK(tgt_create(&opts, &env->tgt)) &&
-        EXPECT_OK(tgt_pool_create(env->tgt, pool, QUOTA_BYTES, QUOTA_BYTES))) {
-        env->body(env);
-    }
-    tgt_destroy(env->tgt);
-    EXPECT_OK(vos_tgt_check(env->vos));
-    vos_tgt_close(env->vos);
-    bio_close(env->bio);
-    env->is_done = true;
-}
-
-static bool
-env_is_done(void *arg)
-{
-    return ((struct env *)arg)->is_done;
+    env->body(env);
 }
 
 static void
 run(void (*body)(struct env *env))
 {
-    struct sim_opts opts = {.seed = test_seed(), .disk_lat_lo_ns = 10000, .disk_lat_hi_ns = 90000};
-    struct xstream_opts xopts = {.name = "tgt", .cpu = UINT32_MAX};
-    struct env env = {.body = body};
+    struct env env = {.body = body, .reclaim = TGT_RECLAIM_LAZY};
 
-    EXPECT_OK(sim_create(&opts, &env.sim));
-    EXPECT_OK(sim_node_start(env.sim, "host", "one", &env.plat));
-    EXPECT_OK(xstream_create(env.plat, &xopts, &env.xs));
-    EXPECT_OK(xstream_start(env.xs));
-    EXPECT_OK(xstream_post(env.xs, ULT_SERVICE, env_ult, &env));
-    EXPECT_OK(sim_run_until(env.sim, env_is_done, &env, UINT64_C(10000000000000)));
-    xstream_stop(env.xs);
-    xstream_destroy(env.xs);
-    sim_destroy(env.sim);
+    env.f = (struct tgt_fix){.opts = {.hdl_lookup = lookup, .stable = stable, .arg = &env},
+        .quota = QUOTA_BYTES,
+        .body = env_body,
+        .arg = &env};
+    fix_run(&env.f);
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
@@ -128,7 +86,7 @@ static const struct vos_oid oid = {.oid = {.lo = 5}};
 static bool
 begin(struct env *env, struct tgt_op *op)
 {
-    return EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, op));
+    return EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, op));
 }
 
 static struct vos_iod
@@ -207,7 +165,7 @@ passes(struct env *env)
 {
     struct tgt_stats st;
 
-    tgt_stats_get(env->tgt, &st);
+    tgt_stats_get(env->f.tgt, &st);
     return st.agg_passes_nr;
 }
 
@@ -341,7 +299,7 @@ body_snapshots(struct env *env)
     /* It is destroyed, and they are told. */
     env->snap_nr = 0;
     EXPECT_OK(read_at(env, epochs[1])); /* still there */
-    tgt_aggregate_later(env->tgt, pool, cont);
+    tgt_aggregate_later(env->f.tgt, fix_pool, cont);
     ult_sleep(S);
     EXPECT_EQ(look(env, "one", epochs[1]), 0);
     EXPECT_ERR(read_at(env, epochs[1]), EP_OLD);
@@ -557,7 +515,7 @@ body_held(struct env *env)
     begin_ns = ult_now_ns();
     EXPECT_ERR(put(env, "one", 3, 8192, NULL), NOSPACE); /* at its deadline */
     EXPECT_GE(ult_now_ns() - begin_ns, 29 * S);
-    EXPECT_OK(ult_create(env->xs, ULT_IO, late_ult, &late, &late.ult));
+    EXPECT_OK(ult_create(env->f.xs, ULT_IO, late_ult, &late, &late.ult));
     begin_ns = ult_now_ns();
     EXPECT_OK(put(env, "one", 4, 8192, NULL));
     EXPECT_GE(ult_now_ns() - begin_ns, 4 * S);
@@ -592,10 +550,10 @@ body_end(struct env *env)
         rc = put(env, "one", 2, 8192, NULL);
     }
     EXPECT_OK(rc);
-    EXPECT_OK(ult_create(env->xs, ULT_IO, waiter_ult, &late, &late.ult));
+    EXPECT_OK(ult_create(env->f.xs, ULT_IO, waiter_ult, &late, &late.ult));
     ult_sleep(S);
     begin_ns = ult_now_ns();
-    EXPECT_OK(tgt_cont_destroy(env->tgt, pool, cont));
+    EXPECT_OK(tgt_cont_destroy(env->f.tgt, fix_pool, cont));
     EXPECT_LT(ult_now_ns() - begin_ns, S);
     ult_join(late.ult);
 }

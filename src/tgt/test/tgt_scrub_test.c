@@ -5,27 +5,19 @@
  */
 #include <string.h>
 
-#include "harness/harness.h"
-#include "plat/plat_sim.h"
-#include "tgt/tgt.h"
+#include "tgt_fix.h"
 
 #define S UINT64_C(1000000000)
 #define QUOTA_BYTES (UINT64_C(16) << 20)
 enum { VALUES_NR = 20, VALUE_BYTES = 300000 };
 
 struct env {
-    struct sim *sim;
-    struct plat *plat;
-    struct xstream *xs;
-    struct bio_tgt *bio;
-    struct vos_tgt *vos;
-    struct tgt *tgt;
+    struct tgt_fix f;
     void (*body)(struct env *env);
-    bool is_done;
     struct tgt_scrub_conf conf; /* what the service says */
 };
 
-static const struct uuid pool = {{1}}, cont = {{9}};
+static const struct uuid cont = {{9}};
 static const struct tgt_ids ids = {{{1}}, {{2}}, {{3}}};
 
 static int
@@ -43,60 +35,23 @@ lookup(void *arg, const struct tgt_ids *who, struct tgt_hdl_info *ret_info)
 }
 
 static void
-target_open(struct env *env)
-{
-    struct tgt_opts opts = {.hdl_lookup = lookup, .arg = env, .bio = env->bio, .vos = env->vos};
-
-    EXPECT_OK(tgt_create(&opts, &env->tgt));
-}
-
-static void
-env_ult(void *arg)
+env_body(void *arg)
 {
     struct env *env = arg;
-    struct bio_cfg cfg = {.dir = "/tgt0",
-        .wal_bytes = 16 << 20,
-        .meta_bytes = 64 << 20,
-        .data_bytes = 64 << 20,
-        .system = {{1}},
-        .device = {{2}}};
 
-    EXPECT_OK(env->plat->ops->dir_create(env->plat, cfg.dir));
-    EXPECT_OK(bio_format(env->xs, &cfg));
-    EXPECT_OK(bio_open(env->xs, &cfg, &env->bio));
-    EXPECT_OK(vos_tgt_open(env->bio, &env->vos));
-    target_open(env);
-    if (EXPECT_OK(tgt_pool_create(env->tgt, pool, QUOTA_BYTES, QUOTA_BYTES)))
-        env->body(env);
-    tgt_destroy(env->tgt);
-    EXPECT_OK(vos_tgt_check(env->vos));
-    vos_tgt_close(env->vos);
-    bio_close(env->bio);
-    env->is_done = true;
-}
-
-static bool
-env_is_done(void *arg)
-{
-    return ((struct env *)arg)->is_done;
+    env->body(env);
 }
 
 static void
 run(void (*body)(struct env *env))
 {
-    struct sim_opts opts = {.seed = test_seed(), .disk_lat_lo_ns = 10000, .disk_lat_hi_ns = 90000};
-    struct xstream_opts xopts = {.name = "tgt", .cpu = UINT32_MAX};
     struct env env = {.body = body};
 
-    EXPECT_OK(sim_create(&opts, &env.sim));
-    EXPECT_OK(sim_node_start(env.sim, "host", "one", &env.plat));
-    EXPECT_OK(xstream_create(env.plat, &xopts, &env.xs));
-    EXPECT_OK(xstream_start(env.xs));
-    EXPECT_OK(xstream_post(env.xs, ULT_SERVICE, env_ult, &env));
-    EXPECT_OK(sim_run_until(env.sim, env_is_done, &env, UINT64_C(100000000000000)));
-    xstream_stop(env.xs);
-    xstream_destroy(env.xs);
-    sim_destroy(env.sim);
+    env.f = (struct tgt_fix){.opts = {.hdl_lookup = lookup, .arg = &env},
+        .quota = QUOTA_BYTES,
+        .body = env_body,
+        .arg = &env};
+    fix_run(&env.f);
 }
 
 /* A request: also the way in which the target hears of the properties. */
@@ -118,7 +73,7 @@ request(struct env *env, uint32_t key)
     struct tgt_op op;
 
     memset(value, (int)key + 1, sizeof(value));
-    if (!EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op)))
+    if (!EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op)))
         return;
     EXPECT_OK(vos_apply(op.vos, &args, &ret));
     tgt_op_end(&op);
@@ -128,7 +83,7 @@ static void
 conf_set(struct env *env, uint32_t mode, uint32_t freq_s, uint32_t thresh)
 {
     env->conf = (struct tgt_scrub_conf){mode, freq_s, thresh};
-    tgt_hdl_revoke(env->tgt, pool, (struct uuid){{2}}); /* asked again by the next request */
+    tgt_hdl_revoke(env->f.tgt, fix_pool, (struct uuid){{2}}); /* asked again by the next request */
     request(env, 0);
 }
 
@@ -137,7 +92,7 @@ stats_of(struct env *env)
 {
     struct tgt_stats stats;
 
-    tgt_stats_get(env->tgt, &stats);
+    tgt_stats_get(env->f.tgt, &stats);
     return stats;
 }
 
@@ -225,7 +180,7 @@ body_flips(struct env *env)
     uint32_t flips = 0;
 
     fill(env);
-    bio_space_get(env->bio, &space);
+    bio_space_get(env->f.bio, &space);
     conf_set(env, TGT_SCRUB_LAZY, 1000, 4);
     ult_sleep(900 * S);
     EXPECT_EQ(stats_of(env).scrub_bad_nr, 0);
@@ -234,7 +189,7 @@ body_flips(struct env *env)
         uint64_t blocks = (VALUE_BYTES + 4095) / 4096, at = 4096 * (1 + blocks * (2 + i)) + i * 70000;
 
         flips++;
-        EXPECT_OK(sim_file_flip_bit(env->sim, "host", "/tgt0/data", at * 8 + i));
+        EXPECT_OK(sim_file_flip_bit(env->f.sim, "host", "/tgt0/data", at * 8 + i));
     }
     ult_sleep(1000 * S);
     EXPECT_EQ(stats_of(env).scrub_passes_nr, 2);
@@ -261,14 +216,14 @@ body_stop(struct env *env)
     ult_sleep(7000 * S);
     bytes = stats_of(env).scrub_bytes;
     EXPECT_GT(bytes, ALL_BYTES / 2);
-    tgt_destroy(env->tgt);
-    target_open(env);
+    tgt_destroy(env->f.tgt);
+    fix_tgt_open(&env->f);
     request(env, 0);
     ult_sleep(9000 * S);
     /* One object: its place is its begin. The period of the pass that was cut is over then, and the next one has begun. */
     EXPECT_GE(stats_of(env).scrub_passes_nr + (stats_of(env).scrub_bytes > ALL_BYTES / 2), 1);
     /* The shard goes, in a pass. */
-    EXPECT_OK(tgt_pool_destroy(env->tgt, pool));
+    EXPECT_OK(tgt_pool_destroy(env->f.tgt, fix_pool));
     bytes = stats_of(env).scrub_bytes;
     ult_sleep(30000 * S);
     EXPECT_EQ(stats_of(env).scrub_bytes, bytes);

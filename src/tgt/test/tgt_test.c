@@ -7,19 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "harness/harness.h"
-#include "plat/plat_sim.h"
-#include "tgt/tgt.h"
+#include "tgt_fix.h"
 
 struct env {
-    struct sim *sim;
-    struct plat *plat;
-    struct xstream *xs;
-    struct bio_tgt *bio;
-    struct vos_tgt *vos;
-    struct tgt *tgt;
+    struct tgt_fix f;
     void (*body)(struct env *env);
-    bool is_done;
     /* the service */
     uint32_t asked_nr;
     int answer_rc;
@@ -30,7 +22,7 @@ struct env {
     bool is_revoked; /* answers NO_HDL */
 };
 
-static const struct uuid pool = {{1}}, pool_hdl = {{2}};
+static const struct uuid pool_hdl = {{2}};
 
 static int
 lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info)
@@ -42,7 +34,7 @@ lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info)
     while (env->is_gated) {
         ult_cond_wait(&env->gate, NULL);
     }
-    EXPECT_EQ(cuuid_cmp(&ids->pool, &pool), 0);
+    EXPECT_EQ(cuuid_cmp(&ids->pool, &fix_pool), 0);
     if (env->answer_rc != 0)
         return env->answer_rc;
     if (was_revoked)
@@ -53,64 +45,32 @@ lookup(void *arg, const struct tgt_ids *ids, struct tgt_hdl_info *ret_info)
 }
 
 static void
-env_ult(void *arg)
+env_body(void *arg)
 {
     struct env *env = arg;
-    struct bio_cfg cfg = {.dir = "/tgt0",
-        .wal_bytes = 16 << 20,
-        .meta_bytes = 64 << 20,
-        .data_bytes = 64 << 20,
-        .system = {{1}},
-        .device = {{2}}};
-    struct tgt_opts opts = {.idx = 3, .hdl_lookup = lookup, .arg = env};
 
-    EXPECT_OK(env->plat->ops->dir_create(env->plat, cfg.dir));
-    EXPECT_OK(bio_format(env->xs, &cfg));
-    EXPECT_OK(bio_open(env->xs, &cfg, &env->bio));
-    EXPECT_OK(vos_tgt_open(env->bio, &env->vos));
-    opts.bio = env->bio;
-    opts.vos = env->vos;
     ult_cond_init(&env->gate);
     env->map_ver = 1;
     env->cont = (struct uuid){{9}};
-    if (EXPECT_OK(tgt_create(&opts, &env->tgt)) &&
-        EXPECT_OK(tgt_pool_create(env->tgt, pool, 16 << 20, 16 << 20))) {
-        env->body(env);
-    }
-    tgt_destroy(env->tgt);
-    vos_tgt_close(env->vos);
-    bio_close(env->bio);
-    env->is_done = true;
-}
-
-static bool
-env_is_done(void *arg)
-{
-    return ((struct env *)arg)->is_done;
+    env->body(env);
 }
 
 static void
 run(void (*body)(struct env *env))
 {
-    struct sim_opts opts = {.seed = test_seed(), .disk_lat_lo_ns = 10000, .disk_lat_hi_ns = 90000};
-    struct xstream_opts xopts = {.name = "tgt", .cpu = UINT32_MAX};
     struct env env = {.body = body};
 
-    EXPECT_OK(sim_create(&opts, &env.sim));
-    EXPECT_OK(sim_node_start(env.sim, "host", "one", &env.plat));
-    EXPECT_OK(xstream_create(env.plat, &xopts, &env.xs));
-    EXPECT_OK(xstream_start(env.xs));
-    EXPECT_OK(xstream_post(env.xs, ULT_SERVICE, env_ult, &env));
-    EXPECT_OK(sim_run_until(env.sim, env_is_done, &env, UINT64_C(1000000000000)));
-    xstream_stop(env.xs);
-    xstream_destroy(env.xs);
-    sim_destroy(env.sim);
+    env.f = (struct tgt_fix){.opts = {.idx = 3, .hdl_lookup = lookup, .arg = &env},
+        .quota = 16 << 20,
+        .body = env_body,
+        .arg = &env};
+    fix_run(&env.f);
 }
 
 static struct tgt_ids
 ids_of(uint32_t n)
 {
-    struct tgt_ids ids = {pool, pool_hdl, {{0}}};
+    struct tgt_ids ids = {fix_pool, pool_hdl, {{0}}};
 
     ids.cont_hdl.b[0] = 0xc0;
     memcpy(&ids.cont_hdl.b[4], &n, sizeof(n));
@@ -128,37 +88,37 @@ body_lazy(struct env *env)
     struct uuid list[4];
     uint32_t nr;
 
-    EXPECT_OK(vos_cont_list(env->vos, pool, (struct uuid){{0}}, list, 4, &nr));
+    EXPECT_OK(vos_cont_list(env->f.vos, fix_pool, (struct uuid){{0}}, list, 4, &nr));
     EXPECT_EQ(nr, 0);
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     EXPECT(op.vos != NULL);
     EXPECT_EQ(op.info.cont_flags, TGT_COO_RW);
     tgt_op_end(&op);
-    EXPECT_OK(vos_cont_list(env->vos, pool, (struct uuid){{0}}, list, 4, &nr));
+    EXPECT_OK(vos_cont_list(env->f.vos, fix_pool, (struct uuid){{0}}, list, 4, &nr));
     EXPECT_EQ(nr, 1); /* made by its first use (TGT-3) */
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 1, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 1, &op));
     tgt_op_end(&op);
     EXPECT_EQ(env->asked_nr, 1);
-    tgt_hdl_revoke(env->tgt, pool, ids.cont_hdl);
+    tgt_hdl_revoke(env->f.tgt, fix_pool, ids.cont_hdl);
     env->is_revoked = true;
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NO_HDL);
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), NO_HDL);
     EXPECT_EQ(env->asked_nr, 2);
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NO_HDL); /* not remembered: it could be opened */
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), NO_HDL); /* not remembered: it could be opened */
     EXPECT_EQ(env->asked_nr, 3);
     env->answer_rc = -DER_UNREACH;
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), UNREACH);
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), UNREACH);
     env->answer_rc = 0;
     env->is_revoked = false;
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     tgt_op_end(&op);
-    tgt_hdl_revoke(env->tgt, pool, pool_hdl); /* takes those used with it along */
+    tgt_hdl_revoke(env->f.tgt, fix_pool, pool_hdl); /* takes those used with it along */
     env->is_revoked = true;
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NO_HDL);
-    tgt_stats_get(env->tgt, &st);
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), NO_HDL);
+    tgt_stats_get(env->f.tgt, &st);
     EXPECT_EQ(st.hdls_nr, 0);
     EXPECT_EQ(st.running_nr, 0);
     EXPECT_EQ(st.conts_nr, 1);
-    EXPECT_EQ(tgt_idx(env->tgt), 3);
+    EXPECT_EQ(tgt_idx(env->f.tgt), 3);
 }
 
 TEST_ON(tgt, handles_and_containers_are_lazy, BACKEND_SIM)
@@ -173,16 +133,16 @@ body_map(struct env *env)
     struct tgt_op op;
 
     env->map_ver = 4;
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 3, &op), STALE);
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 3, &op), STALE);
     EXPECT_EQ(op.info.map_ver, 4);
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 4, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 4, &op));
     tgt_op_end(&op);
     EXPECT_EQ(env->asked_nr, 1);
     env->map_ver = 6;
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 5, &op), STALE); /* the sender knows more: ask */
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 5, &op), STALE); /* the sender knows more: ask */
     EXPECT_EQ(env->asked_nr, 2);
     EXPECT_EQ(op.info.map_ver, 6);
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 6, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 6, &op));
     EXPECT_EQ(env->asked_nr, 2);
     tgt_op_end(&op);
 }
@@ -207,7 +167,7 @@ req_ult(void *arg)
     struct req *r = arg;
     struct tgt_op op;
 
-    r->rc = tgt_op_begin(r->env->tgt, &r->ids, 0, &op);
+    r->rc = tgt_op_begin(r->env->f.tgt, &r->ids, 0, &op);
     r->is_begun = true;
     while (r->rc == 0 && r->is_held) {
         ult_cond_wait(&r->let_go, NULL);
@@ -225,7 +185,7 @@ req_start(struct env *env, struct req *r, uint32_t n, bool is_held)
     r->ids = ids_of(n);
     r->is_held = is_held;
     ult_cond_init(&r->let_go);
-    EXPECT_OK(ult_create(env->xs, ULT_IO, req_ult, r, &r->ult));
+    EXPECT_OK(ult_create(env->f.xs, ULT_IO, req_ult, r, &r->ult));
 }
 
 static void
@@ -255,7 +215,8 @@ body_overlap(struct env *env)
     ult_yield();
     EXPECT_EQ(env->asked_nr, 1); /* one question for both */
     env->is_revoked = true;
-    tgt_hdl_revoke(env->tgt, pool, (struct uuid){{0xff}}); /* another handle: asked again all the same */
+    tgt_hdl_revoke(
+        env->f.tgt, fix_pool, (struct uuid){{0xff}}); /* another handle: asked again all the same */
     gate_open(env);
     req_end(&a);
     req_end(&b);
@@ -275,24 +236,24 @@ body_old(struct env *env)
     struct tgt_ids ids = ids_of(1);
     struct tgt_op op;
 
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     tgt_op_end(&op);
     ult_sleep(TGT_HDL_TTL_NS + 1);
     env->answer_rc = -DER_UNREACH;
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op)); /* the service is away: it stays valid */
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op)); /* the service is away: it stays valid */
     tgt_op_end(&op);
     ult_sleep(1000000);
     EXPECT_EQ(env->asked_nr, 2);
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     tgt_op_end(&op);
     EXPECT_EQ(env->asked_nr, 2); /* not asked at every request */
     ult_sleep(UINT64_C(3000000000));
     env->answer_rc = 0;
     env->is_revoked = true;
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op)); /* asked in the background */
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op)); /* asked in the background */
     tgt_op_end(&op);
     ult_sleep(1000000);
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NO_HDL);
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), NO_HDL);
 }
 
 /* Any handle of the pool may have gone: those at work go on, and each is asked about before it is used again. */
@@ -305,27 +266,27 @@ body_doubt(struct env *env)
     struct req a;
 
     req_start(env, &a, 1, true);
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     tgt_op_end(&op);
     ult_yield();
     EXPECT_EQ(env->asked_nr, 2);
-    tgt_hdl_revoke(env->tgt, (struct uuid){{0xee}}, (struct uuid){{0}}); /* of another pool */
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    tgt_hdl_revoke(env->f.tgt, (struct uuid){{0xee}}, (struct uuid){{0}}); /* of another pool */
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     tgt_op_end(&op);
     EXPECT_EQ(env->asked_nr, 2);
-    tgt_hdl_revoke(env->tgt, pool, (struct uuid){{0}});
-    tgt_stats_get(env->tgt, &st);
+    tgt_hdl_revoke(env->f.tgt, fix_pool, (struct uuid){{0}});
+    tgt_stats_get(env->f.tgt, &st);
     EXPECT_EQ(st.hdls_nr, 1); /* that in use */
     ids = ids_of(1);
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     tgt_op_end(&op);
     EXPECT_EQ(env->asked_nr, 3);
-    tgt_hdl_revoke(env->tgt, pool, (struct uuid){{0}});
+    tgt_hdl_revoke(env->f.tgt, fix_pool, (struct uuid){{0}});
     env->is_revoked = true;
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NO_HDL);
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), NO_HDL);
     req_end(&a);
     EXPECT_OK(a.rc);
-    tgt_stats_get(env->tgt, &st);
+    tgt_stats_get(env->f.tgt, &st);
     EXPECT_EQ(st.hdls_nr, 0);
 }
 
@@ -348,18 +309,18 @@ body_bounds(struct env *env)
     for (uint32_t i = 0; i < TGT_HDLS_NR_MAX + 10; i++) {
         struct tgt_ids ids = ids_of(i);
 
-        if (!EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op)))
+        if (!EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op)))
             return;
         tgt_op_end(&op);
     }
-    tgt_stats_get(env->tgt, &st);
+    tgt_stats_get(env->f.tgt, &st);
     EXPECT_EQ(st.hdls_nr, TGT_HDLS_NR_MAX);
     EXPECT_EQ(st.evictions_nr, 10);
     {
         struct tgt_ids ids = ids_of(0);
         uint32_t asked = env->asked_nr;
 
-        EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op)); /* it was the first to go */
+        EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op)); /* it was the first to go */
         tgt_op_end(&op);
         EXPECT_EQ(env->asked_nr, asked + 1);
     }
@@ -380,11 +341,11 @@ body_conts(struct env *env)
         struct tgt_ids ids = ids_of(i);
 
         memcpy(&env->cont.b[8], &i, sizeof(i));
-        if (!EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op)))
+        if (!EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op)))
             return;
         tgt_op_end(&op);
     }
-    tgt_stats_get(env->tgt, &st);
+    tgt_stats_get(env->f.tgt, &st);
     EXPECT_EQ(st.conts_nr, TGT_CONTS_NR_MAX);
 }
 
@@ -407,8 +368,8 @@ destroy_ult(void *arg)
 {
     struct destroy *d = arg;
 
-    d->rc = d->is_pool ? tgt_pool_destroy(d->env->tgt, pool)
-                       : tgt_cont_destroy(d->env->tgt, pool, d->env->cont);
+    d->rc = d->is_pool ? tgt_pool_destroy(d->env->f.tgt, fix_pool)
+                       : tgt_cont_destroy(d->env->f.tgt, fix_pool, d->env->cont);
     d->is_done = true;
 }
 
@@ -430,7 +391,7 @@ destroy_under(struct env *env, bool is_pool)
         ult_sleep(1000);
     }
     EXPECT_OK(held.rc);
-    EXPECT_OK(ult_create(env->xs, ULT_SERVICE, destroy_ult, &d, &ult));
+    EXPECT_OK(ult_create(env->f.xs, ULT_SERVICE, destroy_ult, &d, &ult));
     ult_sleep(1000000);
     EXPECT(!d.is_done);
     req_start(env, &late, 2, false); /* the service still says yes: it has not committed yet */
@@ -442,13 +403,13 @@ destroy_under(struct env *env, bool is_pool)
     ult_join(ult);
     EXPECT_OK(d.rc);
     if (!is_pool) {
-        EXPECT_OK(vos_cont_list(env->vos, pool, (struct uuid){{0}}, list, 4, &nr));
+        EXPECT_OK(vos_cont_list(env->f.vos, fix_pool, (struct uuid){{0}}, list, 4, &nr));
         EXPECT_EQ(nr, 0);
-        EXPECT_OK(tgt_cont_destroy(env->tgt, pool, env->cont)); /* absent is no error */
+        EXPECT_OK(tgt_cont_destroy(env->f.tgt, fix_pool, env->cont)); /* absent is no error */
     } else {
-        EXPECT_OK(vos_pool_list(env->vos, (struct uuid){{0}}, list, 4, &nr));
+        EXPECT_OK(vos_pool_list(env->f.vos, (struct uuid){{0}}, list, 4, &nr));
         EXPECT_EQ(nr, 0);
-        EXPECT_OK(tgt_pool_destroy(env->tgt, pool));
+        EXPECT_OK(tgt_pool_destroy(env->f.tgt, fix_pool));
     }
 }
 
@@ -475,11 +436,11 @@ body_pool_destroy(struct env *env)
     struct tgt_op op;
 
     destroy_under(env, true);
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), NONEXIST);
-    EXPECT_OK(tgt_pool_create(env->tgt, pool, 8 << 20, 8 << 20));
-    EXPECT_OK(tgt_pool_create(env->tgt, pool, 8 << 20, 8 << 20));
-    EXPECT_ERR(tgt_pool_create(env->tgt, pool, 9 << 20, 8 << 20), EXIST);
-    EXPECT_OK(tgt_op_begin(env->tgt, &ids, 0, &op));
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), NONEXIST);
+    EXPECT_OK(tgt_pool_create(env->f.tgt, fix_pool, 8 << 20, 8 << 20));
+    EXPECT_OK(tgt_pool_create(env->f.tgt, fix_pool, 8 << 20, 8 << 20));
+    EXPECT_ERR(tgt_pool_create(env->f.tgt, fix_pool, 9 << 20, 8 << 20), EXIST);
+    EXPECT_OK(tgt_op_begin(env->f.tgt, &ids, 0, &op));
     tgt_op_end(&op);
 }
 
@@ -493,7 +454,7 @@ drain_ult(void *arg)
 {
     struct destroy *d = arg;
 
-    tgt_drain(d->env->tgt);
+    tgt_drain(d->env->f.tgt);
     d->is_done = true;
 }
 
@@ -510,11 +471,11 @@ body_drain(struct env *env)
     while (!held.is_begun) {
         ult_sleep(1000);
     }
-    EXPECT_OK(ult_create(env->xs, ULT_SERVICE, drain_ult, &d, &ult));
+    EXPECT_OK(ult_create(env->f.xs, ULT_SERVICE, drain_ult, &d, &ult));
     ult_sleep(1000000);
     EXPECT(!d.is_done);
-    EXPECT_ERR(tgt_op_begin(env->tgt, &ids, 0, &op), SHUTDOWN);
-    EXPECT_ERR(tgt_pool_create(env->tgt, pool, 1, 1), SHUTDOWN);
+    EXPECT_ERR(tgt_op_begin(env->f.tgt, &ids, 0, &op), SHUTDOWN);
+    EXPECT_ERR(tgt_pool_create(env->f.tgt, fix_pool, 1, 1), SHUTDOWN);
     req_end(&held);
     ult_join(ult);
     EXPECT(d.is_done);

@@ -10,8 +10,7 @@
  */
 #include "base/codec.h"
 #include "base/crc.h"
-#include "base/probe.h"
-#include "bio/test/bio_test_shim.h"
+#include "bio/test/bio_test_sweep.h"
 #include "vos_test_fix.h"
 
 enum { BIG = 9000, KEYS_NR = 20 };
@@ -19,10 +18,9 @@ enum { BIG = 9000, KEYS_NR = 20 };
 struct calls {
     const struct call *call;
     uint64_t before, after; /* what can be read */
-    uint64_t n; /* which fails */
+    struct sweep sweep;
     uint64_t epoch; /* of prepare() */
-    uint64_t fired_nr, runs_nr;
-    bool is_alloc, is_done, is_formatted;
+    bool is_formatted;
     uint8_t data[3 * BIG];
 };
 
@@ -355,7 +353,7 @@ run_apply(struct fix *f)
         {.op = VOS_MOD_PUNCH_AKEYS, .oid = fix_oid(9), .dkey = IOV("d"), .iod_nr = 2, .iods = gone}};
     struct vos_apply_args args = {.mods = mods,
         .mod_nr = 2,
-        .req = {.client = some_id(0x51, (uint8_t)c->runs_nr), .slot = 77, .seq = ++f->seq, .hlc = f->seq},
+        .req = {.client = some_id(0x51, (uint8_t)c->sweep.n), .slot = 77, .seq = ++f->seq, .hlc = f->seq},
         .result = {c->data, 20}};
 
     for (uint32_t i = 2; i < 40; i++) {
@@ -433,7 +431,7 @@ run_ahead(struct fix *f)
 static int
 run_req(struct fix *f)
 {
-    struct vos_req_id id = {.client = some_id(0x52, (uint8_t)calls_of(f)->runs_nr),
+    struct vos_req_id id = {.client = some_id(0x52, (uint8_t)calls_of(f)->sweep.n),
         .slot = 9,
         .seq = ++f->seq,
         .hlc = UINT64_C(1) << 60};
@@ -779,16 +777,6 @@ cool(struct fix *f)
     umem_evict(f->tgt->um, UINT32_MAX, 0);
 }
 
-static void
-arm(struct calls *c, uint64_t nth)
-{
-    if (c->is_alloc) {
-        fault_arm_nth(nth);
-    } else {
-        disk_shim_arm(nth);
-    }
-}
-
 /* After a failure that stopped nothing. */
 static void
 look_after(struct fix *f, int rc)
@@ -804,10 +792,16 @@ look_after(struct fix *f, int rc)
     }
     EXPECT(now == c->after || (rc != 0 && now == c->before));
     /* The order of what was done first and what failed is known for memory. */
-    if (c->is_alloc && rc != 0 && c->call->run != run_collect)
+    if (c->sweep.is_alloc && rc != 0 && c->call->run != run_collect)
         EXPECT_EQ(now, c->before);
-    if (c->n % 4 == 1)
+    if (c->sweep.n % 4 == 1)
         EXPECT_OK(vos_tgt_check(f->tgt));
+}
+
+static int
+call_run(void *arg)
+{
+    return calls_of(arg)->call->run(arg);
 }
 
 /* One failure; f->bio NULL: the process died in the one before. */
@@ -815,7 +809,6 @@ static void
 one_failure(struct fix *f)
 {
     struct calls *c = calls_of(f);
-    uint64_t fired;
     int rc;
 
     disk_shim_install(f->plat, xstream_loop(f->xs));
@@ -828,19 +821,9 @@ one_failure(struct fix *f)
         EXPECT(now == c->before || now == c->after || c->call->run == run_discard);
         EXPECT_OK(vos_tgt_check(f->tgt));
     }
-    c->n++;
-    c->runs_nr++;
     c->call->prepare(f);
     cool(f);
-    arm(c, c->n);
-    rc = c->call->run(f);
-    fired = c->is_alloc ? fault_fired_nr() : disk_shim.fired_nr;
-    arm(c, 0);
-    c->fired_nr += fired;
-    EXPECT(rc == 0 || fired > 0);
-    EXPECT(rc == 0 || rc == (c->is_alloc ? -DER_NOMEM : -DER_NVME_IO) ||
-        (!c->is_alloc && rc == -DER_SHUTDOWN));
-    c->is_done = fired == 0;
+    rc = sweep_run(&c->sweep, call_run, f);
     if (bio_status(f->bio) == 0)
         look_after(f, rc);
 }
@@ -862,14 +845,15 @@ end(struct fix *f)
 
 /* Answers how many failures there were. */
 static uint64_t
-sweep_call(const struct call *call, bool is_alloc)
+sweep_call(uint32_t i, bool is_alloc, const char **ret_names)
 {
     uint64_t fired;
     struct calls *c = calloc(1, sizeof(*c));
     struct fix f;
 
-    c->call = call;
-    c->is_alloc = is_alloc;
+    *ret_names = calls[i].names;
+    c->call = &calls[i];
+    c->sweep.is_alloc = is_alloc;
     fix_prepare(&f);
     f.cfg.meta_bytes = 8 << 20;
     f.cfg.data_bytes = 16 << 20;
@@ -877,7 +861,7 @@ sweep_call(const struct call *call, bool is_alloc)
     f.data_quota = 8 << 20;
     f.arg = c;
     if (fix_up_default(&f) && EXPECT(fix_run(&f, begin))) {
-        while (!c->is_done && !test_failed()) {
+        while (!c->sweep.is_done && !test_failed()) {
             EXPECT(fix_run(&f, one_failure));
             if (f.bio != NULL && bio_status(f.bio) != 0) {
                 disk_shim_remove(f.plat);
@@ -889,37 +873,22 @@ sweep_call(const struct call *call, bool is_alloc)
             EXPECT(fix_run(&f, end));
     }
     if (test_failed())
-        fprintf(stderr, "    %s, failure %llu\n", call->names, (unsigned long long)c->n);
+        fprintf(stderr, "    %s, failure %llu\n", calls[i].names, (unsigned long long)c->sweep.n);
     disk_shim_remove(f.plat);
     fix_down(&f);
-    fired = c->fired_nr;
+    fired = c->sweep.fired_nr;
     free(c);
     return fired;
-}
-
-static void
-sweep_all(bool is_alloc)
-{
-    uint64_t fired = 0;
-
-    for (uint32_t i = 0; i < ARRAY_SIZE(calls) && !test_failed(); i++) {
-        uint64_t nr = sweep_call(&calls[i], is_alloc);
-
-        if (getenv("CAIRN_TEST_LOG") != NULL)
-            fprintf(stderr, "    %s: %llu failures\n", calls[i].names, (unsigned long long)nr);
-        fired += nr;
-    }
-    EXPECT_GT(fired, (is_alloc ? 1 : 3) * ARRAY_SIZE(calls));
 }
 
 #ifdef CAIRN_FAULTS
 TEST_ON(vos_calls, every_allocation_fails_in_each, BACKEND_SIM)
 {
-    sweep_all(true);
+    sweep_all(sweep_call, ARRAY_SIZE(calls), true);
 }
 #endif
 
 TEST_ON(vos_calls, every_disk_operation_fails_in_each, BACKEND_SIM)
 {
-    sweep_all(false);
+    sweep_all(sweep_call, ARRAY_SIZE(calls), false);
 }
