@@ -50,7 +50,7 @@ soak: build
 	    --seed $(or $(SOAK_SEED),1) --json build/soak.json
 
 bench: deps-bench build
-	@bench/run $(BUILD) build/bench.json
+	@bench/run $(BUILD) build/bench.json $(if $(BENCH_FULL),--full)
 
 fuzz: deps
 	@tools/fuzz.sh

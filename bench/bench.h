@@ -17,15 +17,19 @@
 struct bench_case {
     const char *name;
     void (*body)(void);
+    bool is_once; /* takes medians itself, or too long: --reps does not count */
     struct bench_case *next;
 };
 
 void bench_register(struct bench_case *bc);
 
 /** Define a benchmark: one run puts its figures with bench_put(). Leave nothing behind. */
-#define BENCH(id) \
+#define BENCH(id) BENCH_CASE(id, false)
+#define BENCH_ONCE(id) BENCH_CASE(id, true)
+#define BENCH_CASE(id, is_once_) \
     static void bench_body_##id(void); \
-    static struct bench_case bench_case_##id = {.name = #id, .body = bench_body_##id}; \
+    static struct bench_case bench_case_##id = { \
+        .name = #id, .body = bench_body_##id, .is_once = (is_once_)}; \
     __attribute__((constructor)) static void bench_ctor_##id(void) \
     { \
         bench_register(&bench_case_##id); \
@@ -49,7 +53,27 @@ void bench_fail(const char *why);
 /** How often to do something: `nr`, or a hundredth of it (at least 1) in a quick run. */
 uint64_t bench_times(uint64_t nr);
 
+bool bench_is_quick(void); /* --quick: only whether it still works */
+bool bench_is_full(void); /* --full: the long shapes, which take up to an hour */
+/** The number given with --set NAME=N (N may end in K, M or G: powers of 1024), or `dflt`. */
+uint64_t bench_opt(const char *name, uint64_t dflt);
+/** --dir: where what must be on a disk goes; the working folder otherwise. Borrowed. */
+const char *bench_dir(void);
+/** A name for a figure; lives as long as the process. */
+__attribute__((format(printf, 1, 2))) const char *bench_name(const char *fmt, ...);
+
 uint64_t bench_now_ns(void);
+uint64_t bench_cpu_ns(
+    void); /* the processor's time of this thread: what other processes take does not count */
+
+/** bench_put() without a target. */
+static inline void
+bench_put_plain(const char *name, const char *unit, double value)
+{
+    struct bench_figure f = {.name = name, .unit = unit, .value = value};
+
+    bench_put(&f);
+}
 
 /** Events per second of `nr` events since `start_ns`. */
 static inline double

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * main() of every benchmark program.
- * usage: bench_x [--reps N] [--quick] [--json FILE] [filter]
+ * usage: bench_x [--reps N] [--quick | --full] [--set NAME=N]... [--dir DIR] [--json FILE] [filter]
  * Prints a table; --json writes the figures as a list, which bench/run merges. --quick does little, to see that the program still runs,
- * and prints the lines of the test harness.
+ * and prints the lines of the test harness. --full runs the long shapes. --set changes a size: each program says which it has.
  */
 #include "bench.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { FIGURES_MAX = 256, REPS_MAX = 101, REPS_DEFAULT = 5, QUICK_DIVISOR = 100 };
+enum { FIGURES_MAX = 256, REPS_MAX = 101, REPS_DEFAULT = 5, QUICK_DIVISOR = 100, SETS_MAX = 32 };
 
 struct figure {
     struct bench_figure last;
@@ -26,10 +27,14 @@ static struct {
     int figures_nr;
     int reps;
     bool is_quick;
+    bool is_full;
     bool is_failed;
     const char *json;
     const char *filter;
-} bench = {.reps = REPS_DEFAULT};
+    const char *dir;
+    const char *sets[SETS_MAX];
+    int sets_nr;
+} bench = {.reps = REPS_DEFAULT, .dir = "."};
 
 void
 bench_register(struct bench_case *bc)
@@ -83,6 +88,68 @@ bench_now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+bench_cpu_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+bool
+bench_is_quick(void)
+{
+    return bench.is_quick;
+}
+
+bool
+bench_is_full(void)
+{
+    return bench.is_full;
+}
+
+uint64_t
+bench_opt(const char *name, uint64_t dflt)
+{
+    size_t len = strlen(name);
+
+    for (int i = bench.sets_nr - 1; i >= 0; i--) {
+        const char *unit = "KMG";
+        const char *at;
+        uint64_t value;
+        char *end;
+
+        if (strncmp(bench.sets[i], name, len) != 0 || bench.sets[i][len] != '=')
+            continue;
+        value = strtoull(bench.sets[i] + len + 1, &end, 10);
+        at = *end != '\0' ? strchr(unit, *end) : NULL;
+        return at == NULL ? value : value << (10 * (at - unit + 1));
+    }
+    return dflt;
+}
+
+const char *
+bench_dir(void)
+{
+    return bench.dir;
+}
+
+const char *
+bench_name(const char *fmt, ...)
+{
+    enum { NAME_BYTES = 64 };
+    char *name = malloc(NAME_BYTES); /* never freed: figures borrow it */
+    va_list ap;
+
+    if (name == NULL)
+        abort();
+    va_start(ap, fmt);
+    vsnprintf(name, NAME_BYTES, fmt, ap);
+    va_end(ap);
+    return name;
 }
 
 static int
@@ -150,6 +217,12 @@ parse_args(int argc, char **argv)
             bench.reps = atoi(argv[++i]);
         } else if (strcmp(argv[i], "--json") == 0 && i + 1 < argc) {
             bench.json = argv[++i];
+        } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
+            bench.dir = argv[++i];
+        } else if (strcmp(argv[i], "--full") == 0) {
+            bench.is_full = true;
+        } else if (strcmp(argv[i], "--set") == 0 && i + 1 < argc && bench.sets_nr < SETS_MAX) {
+            bench.sets[bench.sets_nr++] = argv[++i];
         } else if (argv[i][0] != '-') {
             bench.filter = argv[i];
         } else {
@@ -166,7 +239,7 @@ run_case(struct bench_case *bc)
     int before = bench.figures_nr;
     bool ok;
 
-    for (int rep = 0; rep < bench.reps && !bench.is_failed; rep++) {
+    for (int rep = 0; rep < (bc->is_once ? 1 : bench.reps) && !bench.is_failed; rep++) {
         bc->body();
     }
     if (!bench.is_quick)
@@ -181,8 +254,10 @@ int
 main(int argc, char **argv)
 {
     if (parse_args(argc, argv) != 0) {
-        fprintf(stderr, "usage: %s [--reps 1..%d] [--quick] [--json FILE] [filter]\n", argv[0],
-            REPS_MAX);
+        fprintf(stderr,
+            "usage: %s [--reps 1..%d] [--quick | --full] [--set NAME=N]... [--dir DIR] "
+            "[--json FILE] [filter]\n",
+            argv[0], REPS_MAX);
         return 2;
     }
     for (struct bench_case *bc = bench.first; bc != NULL; bc = bc->next) {

@@ -1,47 +1,41 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * vos on metadata that is larger than the memory it may use (bio_cfg.mem_bytes, 64 MiB here): values of 64 bytes under dkeys in random order, 16 requests in
- * flight, on tmpfs, where a read of a page is a copy: what counts is how many there are. For each number of keys: updates; fetches from a
- * hot set of 500 keys (some 1,500 pages), for a million also without a limit; fetches of any key, and page loads for each; closing; opening until the first
- * answer. CAIRN_BENCH_KEYS=N, CAIRN_BENCH_MIB=M: that many keys, and that limit, instead. And how fast a log is replayed.
+ * vos by the number of keys: values of 64 bytes, each under a dkey of its own, in random order, 16 requests in flight, on tmpfs (--set disk=1: below --dir).
+ *
+ *   dram    all metadata in memory: time and pages for an operation, memory for a value, restart
+ *   limit   metadata larger than the memory it may use (bio_cfg.mem_bytes, 64 MiB): a hot set of 500 keys (some 1,500 pages), any key; page loads
+ *           for each. On tmpfs a load is a copy: what counts is how many there are
+ *   files   memory of a file-like object (object, dkey, akey, extent of 4 KiB), before and after it has cooled; on disk
+ *   replay  how fast a log is replayed
+ *
+ * --set keys=N: that many keys, instead of ten thousand to a million (--full: to ten million); mib=M: that limit; files=N; replay=N updates.
+ * Under callgrind bench_mark() tells the phases apart (bench/curve.py).
  */
-#include "bench.h"
+#include "bench_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/util.h"
-#include "plat/plat_linux.h"
-#include "vos/vos.h"
 
-enum { FLIGHT_NR = 16, HOT_NR = 500, VALUE_BYTES = 64, FETCH_NR = 200000, MEM_BYTES = 64 << 20 };
+enum { HOT_NR = 500, VALUE_BYTES = 64, FETCH_NR = 200000, SAMPLES_NR = 64, FILE_BYTES = 4096 };
 
 struct world {
-    struct plat *plat;
-    struct xstream *xs;
-    struct bio_cfg cfg;
-    struct bio_tgt *bio;
-    struct vos_tgt *tgt;
-    struct vos_cont *cont;
-    uint64_t keys, next, times, range;
-    uint32_t live_nr;
-    struct ult_cond idle;
-    bool done, is_replay;
+    struct bench_store st;
+    uint64_t keys;
+    uint64_t range; /* fetches and updates of any of that many keys */
+    uint64_t salt; /* a different order each time */
 };
 
 static const struct vos_oid bench_oid = {.oid = {.lo = 1}};
-static const struct uuid pool_id = {{1}}, cont_id = {{2}};
 
-static void
-must(int rc)
+/* A place for tools that look at one phase: everything since the last call belongs to what came before. */
+__attribute__((noinline)) static void
+bench_mark(const char *phase)
 {
-    if (rc != 0) {
-        fprintf(stderr, "mem bench: %s\n", err_name(rc));
-        abort();
-    }
+    bench_keep(phase);
 }
 
 static struct iov
@@ -52,231 +46,305 @@ dkey_of(uint64_t i, uint64_t *mem)
 }
 
 static void
-update_main(void *arg)
+update(struct bench_store *st, uint64_t i)
 {
-    struct world *w = arg;
     uint8_t value[VALUE_BYTES];
+    uint64_t key;
+    struct vos_iod iod = {.type = VOS_IOD_SINGLE,
+        .akey = {(void *)(uintptr_t) "a", 1},
+        .size = VALUE_BYTES,
+        .data = {value, VALUE_BYTES}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = bench_oid, .dkey = dkey_of(i, &key), .iod_nr = 1, .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+    struct vos_apply_ret ret;
 
-    w->live_nr++;
-    while (w->next < w->times) {
-        uint64_t i = w->next++, key;
-        struct vos_iod iod = {.type = VOS_IOD_SINGLE,
-            .akey = {(void *)(uintptr_t) "a", 1},
-            .size = VALUE_BYTES,
-            .data = {value, VALUE_BYTES}};
-        struct vos_mod mod = {
-            .op = VOS_MOD_UPDATE, .oid = bench_oid, .dkey = dkey_of(i, &key), .iod_nr = 1, .iods = &iod};
-        struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
-        struct vos_apply_ret ret;
-
-        memset(value, (int)(i & 0xff), sizeof(value));
-        must(vos_apply(w->cont, &args, &ret));
-    }
-    if (--w->live_nr == 0)
-        ult_cond_signal(&w->idle);
+    memset(value, (int)(i & 0xff), sizeof(value));
+    bench_must(vos_apply(st->cont, &args, &ret));
 }
 
 static void
-fetch_main(void *arg)
+insert_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
-    struct world *w = arg;
+    (void)slot;
+    update(st, i);
+}
 
-    w->live_nr++;
-    while (w->next < w->times) {
-        uint64_t i = hash_mix64(w->next++ ^ 0x5555) % w->range, key;
-        struct vos_iod iod = {.type = VOS_IOD_SINGLE, .akey = {(void *)(uintptr_t) "a", 1}};
-        struct iov dkey = dkey_of(i, &key);
-        struct vos_fetch *fetch;
+static uint64_t
+any_key(const struct world *w, uint64_t i)
+{
+    return hash_mix64(i ^ w->salt) % w->range;
+}
 
-        must(vos_fetch(w->cont, &bench_oid, VOS_EPOCH_MAX, 0, &dkey, &iod, 1, &fetch));
-        must(fetch->iods[0].size == VALUE_BYTES ? 0 : -DER_MISC);
-        vos_fetch_free(w->cont, fetch);
-    }
-    if (--w->live_nr == 0)
-        ult_cond_signal(&w->idle);
+static void
+update_op(struct bench_store *st, uint64_t i, uint32_t slot)
+{
+    (void)slot;
+    update(st, any_key(st->arg, i));
+}
+
+static void
+fetch_op(struct bench_store *st, uint64_t i, uint32_t slot)
+{
+    uint64_t key;
+    struct vos_iod iod = {.type = VOS_IOD_SINGLE, .akey = {(void *)(uintptr_t) "a", 1}};
+    struct iov dkey = dkey_of(any_key(st->arg, i), &key);
+    struct vos_fetch *fetch;
+
+    (void)slot;
+    bench_must(vos_fetch(st->cont, &bench_oid, VOS_EPOCH_MAX, 0, &dkey, &iod, 1, &fetch));
+    bench_must(fetch->iods[0].size == VALUE_BYTES ? 0 : -DER_MISC);
+    vos_fetch_free(st->cont, fetch);
+}
+
+static void
+put_target(const char *what, uint64_t nr, const char *unit, double value, double target)
+{
+    bench_put(&(struct bench_figure){.name = bench_name("mem.%s.%llu", what, (unsigned long long)nr),
+        .unit = unit,
+        .value = value,
+        .target = target});
+}
+
+static void
+put(const char *what, uint64_t nr, const char *unit, double value)
+{
+    put_target(what, nr, unit, value, 0);
+}
+
+static uint64_t
+fetches_nr(void)
+{
+    return bench_times(FETCH_NR);
 }
 
 static double
-rate(struct world *w, uint64_t times, void (*fn)(void *arg))
+any_rate(struct world *w, uint64_t times, void (*op)(struct bench_store *, uint64_t, uint32_t))
+{
+    w->salt = hash_mix64(w->salt + 1);
+    return bench_store_rate(&w->st, times, op);
+}
+
+static void
+reopen(struct world *w, const char *what, double target_ms)
 {
     uint64_t start = bench_now_ns();
 
-    w->next = 0;
-    w->times = times;
-    for (uint32_t i = 0; i < FLIGHT_NR; i++) {
-        must(ult_create(w->xs, ULT_IO, fn, w, NULL));
+    bench_store_close(&w->st);
+    put(bench_name("close%s", what), w->keys, "ms", (double)(bench_now_ns() - start) / 1e6);
+    bench_files_drop(w->st.cfg.dir);
+    start = bench_now_ns();
+    bench_store_open(&w->st);
+    (void)any_rate(w, 1, fetch_op);
+    put_target(bench_name("open%s", what), w->keys, "ms", (double)(bench_now_ns() - start) / 1e6,
+        target_ms);
+}
+
+/* ---- everything in memory ---------------------------------------------------------------------------------------------- */
+
+/* Pages of 16 KiB that one operation touches: those that it loads when none is there. */
+static double
+pages_of(struct world *w, void (*op)(struct bench_store *, uint64_t, uint32_t))
+{
+    struct umem *um = bio_umem(w->st.bio);
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < SAMPLES_NR; i++) {
+        uint64_t loads;
+
+        bench_must(bio_checkpoint(w->st.bio));
+        (void)umem_evict(um, UINT32_MAX, 0);
+        loads = bench_store_umem(&w->st).loads_nr;
+        op(&w->st, i, 0);
+        sum += bench_store_umem(&w->st).loads_nr - loads;
     }
-    do {
-        ult_cond_wait(&w->idle, NULL);
-    } while (w->live_nr > 0);
-    return bench_rate(times, start);
+    return (double)sum / SAMPLES_NR;
 }
 
 static void
-put(const char *what, uint64_t keys, const char *unit, double value)
+dram_body(struct bench_store *st)
 {
-    char *name = malloc(64); /* lives as long as the process */
+    enum { TEN_MILLION = 10000000 };
+    struct world *w = st->arg;
+    uint64_t keys = w->keys, cpu;
 
-    snprintf(name, 64, "mem.%s.%llu", what, (unsigned long long)keys);
-    bench_put(&(struct bench_figure){.name = name, .unit = unit, .value = value});
-}
-
-static void
-store_open(struct world *w)
-{
-    must(bio_open(w->xs, &w->cfg, &w->bio));
-    must(vos_tgt_open(w->bio, &w->tgt));
-    must(vos_cont_open(w->tgt, pool_id, cont_id, &w->cont));
-}
-
-static void
-store_close(struct world *w)
-{
-    vos_cont_close(w->cont);
-    vos_tgt_close(w->tgt);
-    bio_close(w->bio);
-}
-
-static struct umem_stats
-stats_of(struct world *w)
-{
-    struct umem_stats st;
-
-    umem_stats_get(bio_umem(w->bio), &st);
-    return st;
-}
-
-static void
-curve_body(struct world *w)
-{
-    uint64_t keys = w->keys, start, loads;
-    struct umem_stats st;
-
-    if (w->cfg.mem_bytes == 0) { /* for comparison */
-        (void)rate(w, keys, update_main);
-        w->range = HOT_NR;
-        (void)rate(w, FETCH_NR / 4, fetch_main);
-        put("fetch_hot_no_limit", keys, "op/s", rate(w, FETCH_NR, fetch_main));
-        store_close(w);
-        return;
-    }
-    put("update", keys, "op/s", rate(w, keys, update_main));
-    st = stats_of(w);
-    put("arena_per_key", keys, "B", (double)st.used_bytes / (double)keys);
-    put("memory", keys, "MiB",
-        (double)((st.resident_pages_nr << UMEM_PAGE_BITS) + st.table_bytes) / (1 << 20));
-    must(bio_checkpoint(w->bio));
-    w->range = MIN(keys, (uint64_t)HOT_NR);
-    (void)rate(w, FETCH_NR / 4, fetch_main); /* it becomes hot */
-    loads = stats_of(w).loads_nr;
-    put("fetch_hot", keys, "op/s", rate(w, FETCH_NR, fetch_main));
-    put("loads_per_fetch_hot", keys, "reads", (double)(stats_of(w).loads_nr - loads) / FETCH_NR);
+    bench_mark("insert");
+    put("insert", keys, "op/s", bench_store_rate(st, keys, insert_op));
+    put_target("dram_per_value", keys, "B", (double)bench_store_memory(st) / (double)keys,
+        keys >= TEN_MILLION / 10 ? 200 : 0);
+    put("arena_per_value", keys, "B", (double)bench_store_umem(st).used_bytes / (double)keys);
+    bench_must(bio_checkpoint(st->bio));
     w->range = keys;
-    loads = stats_of(w).loads_nr;
-    put("fetch_any", keys, "op/s", rate(w, FETCH_NR, fetch_main));
-    put("loads_per_fetch", keys, "reads", (double)(stats_of(w).loads_nr - loads) / FETCH_NR);
-    start = bench_now_ns();
-    store_close(w);
-    put("close", keys, "ms", (double)(bench_now_ns() - start) / 1e6);
-    start = bench_now_ns();
-    store_open(w);
-    (void)rate(w, 1, fetch_main);
-    put("open", keys, "ms", (double)(bench_now_ns() - start) / 1e6);
-    store_close(w);
+    cpu = bench_cpu_ns();
+    bench_mark("update");
+    put("update_any", keys, "op/s", any_rate(w, fetches_nr(), update_op));
+    bench_mark("rest");
+    put("update_any_cpu", keys, "ns", (double)(bench_cpu_ns() - cpu) / (double)fetches_nr());
+    (void)any_rate(w, fetches_nr(), fetch_op);
+    cpu = bench_cpu_ns();
+    bench_mark("fetch");
+    put_target("fetch_any", keys, "op/s", any_rate(w, fetches_nr(), fetch_op),
+        keys >= TEN_MILLION ? 400000 : 0);
+    bench_mark("rest");
+    put("fetch_any_cpu", keys, "ns", (double)(bench_cpu_ns() - cpu) / (double)fetches_nr());
+    put("pages_per_fetch", keys, "pages", pages_of(w, fetch_op));
+    put("pages_per_update", keys, "pages", pages_of(w, update_op));
+    reopen(w, "", 5000);
 }
+
+/* ---- under a limit ----------------------------------------------------------------------------------------------------- */
+
+static void
+limit_body(struct bench_store *st)
+{
+    struct world *w = st->arg;
+    uint64_t keys = w->keys, loads;
+
+    put("limit_insert", keys, "op/s", bench_store_rate(st, keys, insert_op));
+    put("limit_memory", keys, "MiB", (double)bench_store_memory(st) / (1 << 20));
+    bench_must(bio_checkpoint(st->bio));
+    w->range = MIN(keys, (uint64_t)HOT_NR);
+    (void)any_rate(w, fetches_nr() / 4, fetch_op); /* it becomes hot */
+    loads = bench_store_umem(st).loads_nr;
+    put("limit_fetch_hot", keys, "op/s", any_rate(w, fetches_nr(), fetch_op));
+    put("limit_loads_per_fetch_hot", keys, "reads",
+        (double)(bench_store_umem(st).loads_nr - loads) / (double)fetches_nr());
+    w->range = keys;
+    loads = bench_store_umem(st).loads_nr;
+    put("limit_fetch_any", keys, "op/s", any_rate(w, fetches_nr(), fetch_op));
+    put("limit_loads_per_fetch", keys, "reads",
+        (double)(bench_store_umem(st).loads_nr - loads) / (double)fetches_nr());
+    loads = bench_store_umem(st).loads_nr;
+    put("limit_update_any", keys, "op/s", any_rate(w, fetches_nr(), update_op));
+    put("limit_loads_per_update", keys, "reads",
+        (double)(bench_store_umem(st).loads_nr - loads) / (double)fetches_nr());
+    reopen(w, "_limit", 5000);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------------- */
+
+static void
+file_op(struct bench_store *st, uint64_t i, uint32_t slot)
+{
+    static uint8_t data[FILE_BYTES];
+    struct recx recx = {0, FILE_BYTES};
+    uint64_t chunk = 0;
+    struct vos_iod iod = {.akey = {(void *)(uintptr_t) "0", 1},
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = 1,
+        .recxs = &recx,
+        .data = {data, FILE_BYTES}};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+        .oid = {.oid = {.lo = hash_mix64(i)}},
+        .dkey = {&chunk, sizeof(chunk)},
+        .iod_nr = 1,
+        .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+
+    (void)slot;
+    bench_must(vos_apply(st->cont, &args, NULL));
+}
+
+static void
+files_body(struct bench_store *st)
+{
+    struct world *w = st->arg;
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX};
+    uint64_t used = bench_store_umem(st).used_bytes, start;
+    struct vos_agg_stat stat;
+    double nr = (double)w->keys;
+
+    put("file_write", w->keys, "op/s", bench_store_rate(st, w->keys, file_op));
+    put_target("file_warm", w->keys, "B", (double)(bench_store_umem(st).used_bytes - used) / nr,
+        400 + FILE_BYTES);
+    start = bench_cpu_ns();
+    bench_must(vos_cont_aggregate(st->cont, &args, &stat));
+    put("file_cooling_cpu", w->keys, "ns", (double)(bench_cpu_ns() - start) / nr);
+    bench_must(bio_checkpoint(st->bio));
+    put("file_moved", w->keys, "%", 100.0 * (double)stat.move_nr / nr);
+    put_target(
+        "file_cooled", w->keys, "B", (double)(bench_store_umem(st).used_bytes - used) / nr, 400);
+    put("file_cooled_memory", w->keys, "B", (double)bench_store_memory(st) / nr);
+}
+
+/* ---- replay ------------------------------------------------------------------------------------------------------------ */
 
 /* A log of updates: a copy of the store is opened, as if the process had ended. */
 static void
-replay_body(struct world *w)
+replay_body(struct bench_store *st)
 {
-    char cmd[4 * sizeof(w->cfg.dir)];
-    struct bio_stats st;
+    struct world *w = st->arg;
+    char cmd[4 * sizeof(st->cfg.dir)];
+    struct bio_stats stats;
     uint64_t start, ns;
 
-    (void)rate(w, w->keys, update_main);
-    bio_stats_get(w->bio, &st);
-    snprintf(cmd, sizeof(cmd), "cp -r %s %s.copy", w->cfg.dir, w->cfg.dir);
+    (void)bench_store_rate(st, w->keys, insert_op);
+    bio_stats_get(st->bio, &stats);
+    snprintf(cmd, sizeof(cmd), "cp -r %s %s.copy", st->cfg.dir, st->cfg.dir);
     if (system(cmd) != 0)
         bench_fail("cannot copy the store");
-    store_close(w);
-    strcat(w->cfg.dir, ".copy");
+    bench_store_close(st);
+    strcat(st->cfg.dir, ".copy");
     start = bench_now_ns();
-    must(bio_open(w->xs, &w->cfg, &w->bio));
+    bench_must(bio_open(st->xs, &st->cfg, &st->bio));
     ns = bench_now_ns() - start;
-    put("replay", w->keys, "MB/s", (double)st.wal_bytes * 1e3 / (double)ns);
-    put("replay_log", w->keys, "MB", (double)st.wal_bytes / 1e6);
-    bio_close(w->bio);
+    put_target("replay", w->keys, "MB/s", (double)stats.wal_bytes * 1e3 / (double)ns, 500);
+    put("replay_log", w->keys, "MB", (double)stats.wal_bytes / 1e6);
+    bio_close(st->bio);
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------------------------------- */
+
+static void
+world_run(struct world *w, void (*body)(struct bench_store *))
+{
+    const uint64_t gib = UINT64_C(1) << 30;
+
+    w->st.arg = w;
+    w->st.on_disk = w->st.on_disk || bench_opt("disk", 0) != 0;
+    w->st.cfg.meta_bytes = w->st.cfg.meta_bytes == 0 ? 16 * gib : w->st.cfg.meta_bytes;
+    w->st.cfg.data_bytes = w->st.cfg.data_bytes == 0 ? gib : w->st.cfg.data_bytes;
+    bench_store_run(&w->st, body);
 }
 
 static void
-world_main(void *arg)
+curve(void (*body)(struct bench_store *), uint64_t mem_bytes)
 {
-    struct world *w = arg;
+    uint64_t keys = bench_opt("keys", 0);
+    uint64_t max = bench_is_quick() ? 1000 : bench_is_full() ? 10000000 : 1000000;
 
-    must(bio_format(w->xs, &w->cfg));
-    must(bio_open(w->xs, &w->cfg, &w->bio));
-    must(vos_tgt_open(w->bio, &w->tgt));
-    must(vos_pool_create(w->tgt, pool_id, UINT64_C(12) << 30, UINT64_C(1) << 30));
-    must(vos_cont_create(w->tgt, pool_id, cont_id));
-    must(vos_cont_open(w->tgt, pool_id, cont_id, &w->cont));
-    if (w->is_replay) {
-        replay_body(w);
-    } else {
-        curve_body(w);
+    for (uint64_t nr = keys != 0 ? keys : MIN(max, (uint64_t)10000); nr <= MAX(max, keys);
+         nr = keys != 0 ? UINT64_MAX : nr * 10) {
+        struct world w = {.keys = nr, .st.cfg.mem_bytes = mem_bytes};
+
+        world_run(&w, body);
     }
-    w->done = true;
 }
 
-static void
-world_run(uint64_t keys, uint64_t mem_bytes, bool is_replay)
+BENCH_ONCE(dram)
 {
-    struct world w = {.keys = keys, .is_replay = is_replay};
-    char dir[] = "/dev/shm/cairn-bench-XXXXXX", cmd[64];
-
-    if (mkdtemp(dir) == NULL) {
-        bench_fail("/dev/shm cannot be written");
-        return;
-    }
-    snprintf(w.cfg.dir, sizeof(w.cfg.dir), "%s/t", dir);
-    w.cfg.wal_bytes = UINT64_C(1) << 30;
-    w.cfg.meta_bytes = UINT64_C(16) << 30;
-    w.cfg.data_bytes = UINT64_C(1) << 30;
-    w.cfg.mem_bytes = mem_bytes;
-    w.cfg.system.b[0] = 1;
-    if (is_replay) { /* all of it is in the log */
-        w.cfg.ckpt_pct = 90;
-        w.cfg.ckpt_interval_ns = UINT64_C(3600) * 1000000000;
-    }
-    must(plat_linux_create(&w.plat));
-    must(xstream_create(w.plat, NULL, &w.xs));
-    ult_cond_init(&w.idle);
-    must(ult_create(w.xs, ULT_SERVICE, world_main, &w, NULL));
-    must(xstream_drive(w.xs, &w.done, PLAT_NEVER_NS));
-    xstream_destroy(w.xs);
-    plat_linux_destroy(w.plat);
-    snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    if (system(cmd) != 0)
-        bench_fail("cannot clean up in /dev/shm");
+    curve(dram_body, 0);
 }
 
-BENCH(curve)
+BENCH_ONCE(limit)
 {
-    const char *more = getenv("CAIRN_BENCH_KEYS"), *mib = getenv("CAIRN_BENCH_MIB");
+    curve(limit_body, bench_opt("mib", 64) << 20);
+}
 
-    if (more != NULL) {
-        world_run(strtoull(more, NULL, 10),
-            mib != NULL ? strtoull(mib, NULL, 10) << 20 : (uint64_t)MEM_BYTES, false);
-        return;
-    }
-    world_run(10000, MEM_BYTES, false);
-    if (bench_times(100) == 100) {
-        world_run(100000, MEM_BYTES, false);
-        world_run(1000000, MEM_BYTES, false);
-        world_run(1000000, 0, false);
-    }
+BENCH_ONCE(files)
+{
+    struct world w = {.keys = bench_opt("files", bench_times(100000)),
+        .st = {.on_disk = true, .cfg = {.data_bytes = UINT64_C(8) << 30}}};
+
+    world_run(&w, files_body);
 }
 
 BENCH(replay)
 {
-    world_run(bench_times(1000000), 0, true);
+    struct world w = {.keys = bench_opt("replay", bench_times(1000000))};
+
+    w.st.cfg.ckpt_pct = 90; /* all of it is in the log */
+    w.st.cfg.ckpt_interval_ns = UINT64_C(3600) * 1000000000;
+    world_run(&w, replay_body);
 }

@@ -4,110 +4,58 @@
  * Keys are those of a random order: each update makes a dkey, an akey and a value. The "shape" figures are as the original's benchmark: ten akeys to a dkey, 100,000
  * values, fetched in the order in which they were written. vos.stall.* is the longest time of the processor for which one large request kept all others from running.
  */
-#include "bench.h"
+#include "bench_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/util.h"
-#include "plat/plat_linux.h"
-#include "vos/vos.h"
 
 enum {
-    FLIGHT_NR = 16,
     KEYS_NR = 1000000,
     SHAPE_NR = 100000,
     SHAPE_AKEYS_NR = 10,
-    SHAPE_FETCH_NR = 5 * SHAPE_NR
+    SHAPE_FETCH_NR = 5 * SHAPE_NR,
+    FLIGHT_NR = 16,
+    VALUE_BYTES_MAX = 1 << 20
 };
 
 struct world {
-    struct plat *plat;
-    struct xstream *xs;
-    struct bio_cfg cfg;
-    struct bio_tgt *bio;
-    struct vos_tgt *tgt;
-    struct vos_cont *cont;
-    uint64_t next, times;
+    struct bench_store st;
+    void (*body)(struct world *w);
     uint64_t values; /* that were written */
+    uint64_t times; /* of the last rate() */
     uint32_t akeys; /* of a dkey */
     uint32_t stride; /* of fetches; 1: in the order of the updates */
     uint32_t value_bytes;
     bool with_ids;
-    uint32_t live_nr;
-    struct ult_cond idle;
-    bool done;
-    void (*body)(struct world *w);
+    uint64_t seqs[FLIGHT_NR];
+    uint8_t *value;
 };
 
 static void
-must(int rc)
+world_main(struct bench_store *st)
 {
-    if (rc != 0) {
-        fprintf(stderr, "vos bench: %s\n", err_name(rc));
-        abort();
-    }
-}
+    struct world *w = st->arg;
 
-static void
-world_main(void *arg)
-{
-    struct world *w = arg;
-    struct uuid pool = {{1}}, cont = {{2}};
-
-    must(bio_format(w->xs, &w->cfg));
-    must(bio_open(w->xs, &w->cfg, &w->bio));
-    must(vos_tgt_open(w->bio, &w->tgt));
-    must(vos_pool_create(w->tgt, pool, UINT64_C(3) << 30, UINT64_C(3) << 30));
-    must(vos_cont_create(w->tgt, pool, cont));
-    must(vos_cont_open(w->tgt, pool, cont, &w->cont));
     w->body(w);
-    vos_cont_close(w->cont);
-    vos_tgt_close(w->tgt);
-    bio_close(w->bio);
-    w->done = true;
 }
 
 static void
 world_run(void (*body)(struct world *w))
 {
     struct world w = {.body = body, .akeys = 1, .stride = 7919};
-    char dir[] = "/dev/shm/cairn-bench-XXXXXX", cmd[64];
 
-    if (mkdtemp(dir) == NULL) {
-        bench_fail("/dev/shm cannot be written");
-        return;
-    }
-    snprintf(w.cfg.dir, sizeof(w.cfg.dir), "%s/t", dir);
-    w.cfg.wal_bytes = UINT64_C(1) << 30;
-    w.cfg.meta_bytes = UINT64_C(4) << 30;
-    w.cfg.data_bytes = UINT64_C(4) << 30;
-    w.cfg.system.b[0] = 1;
-    must(plat_linux_create(&w.plat));
-    must(xstream_create(w.plat, NULL, &w.xs));
-    ult_cond_init(&w.idle);
-    must(ult_create(w.xs, ULT_SERVICE, world_main, &w, NULL));
-    must(xstream_drive(w.xs, &w.done, PLAT_NEVER_NS));
-    xstream_destroy(w.xs);
-    plat_linux_destroy(w.plat);
-    snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-    if (system(cmd) != 0)
-        bench_fail("cannot clean up in /dev/shm");
-}
-
-/* Of this thread: what other processes take does not count. */
-static uint64_t
-cpu_ns(void)
-{
-    struct timespec ts;
-
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) != 0)
-        return 0;
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    w.value = malloc(VALUE_BYTES_MAX);
+    if (w.value == NULL)
+        abort();
+    memset(w.value, 'v', VALUE_BYTES_MAX);
+    w.st.arg = &w;
+    w.st.flight_nr = FLIGHT_NR;
+    bench_store_run(&w.st, world_main);
+    free(w.value);
 }
 
 /* Every number below 2^20 once, in an order that looks random. */
@@ -137,74 +85,50 @@ names_of(const struct world *w, uint64_t i, struct names *n)
 }
 
 static void
-update_main(void *arg)
+update_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
-    struct world *w = arg;
-    uint8_t *value = malloc(w->value_bytes);
-    uint32_t slot = w->live_nr++;
-    uint64_t seq = 0;
+    struct world *w = st->arg;
+    struct names n;
+    struct vos_iod iod = {
+        .type = VOS_IOD_SINGLE, .size = w->value_bytes, .data = {w->value, w->value_bytes}};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE, .oid = bench_oid, .iod_nr = 1, .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
+    struct vos_apply_ret ret;
 
-    memset(value, 'v', w->value_bytes);
-    while (w->next < w->times) {
-        struct names n;
-        struct vos_iod iod = {
-            .type = VOS_IOD_SINGLE, .size = w->value_bytes, .data = {value, w->value_bytes}};
-        struct vos_mod mod = {.op = VOS_MOD_UPDATE, .oid = bench_oid, .iod_nr = 1, .iods = &iod};
-        struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
-        struct vos_apply_ret ret;
-
-        names_of(w, w->next++, &n);
-        iod.akey = n.a;
-        mod.dkey = n.d;
-        if (w->with_ids) {
-            args.req =
-                (struct vos_req_id){.client = {{3}}, .slot = slot, .seq = ++seq, .hlc = w->next};
-        }
-        must(vos_apply(w->cont, &args, &ret));
+    names_of(w, i, &n);
+    iod.akey = n.a;
+    mod.dkey = n.d;
+    if (w->with_ids) {
+        args.req =
+            (struct vos_req_id){.client = {{3}}, .slot = slot, .seq = ++w->seqs[slot], .hlc = i + 1};
     }
-    free(value);
-    if (--w->live_nr == 0)
-        ult_cond_signal(&w->idle);
+    bench_must(vos_apply(st->cont, &args, &ret));
 }
 
 static void
-fetch_main(void *arg)
+fetch_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
-    struct world *w = arg;
+    struct world *w = st->arg;
+    struct vos_iod iod = {.type = VOS_IOD_SINGLE};
+    struct vos_fetch *fetch;
+    struct names n;
 
-    w->live_nr++;
-    while (w->next < w->times) {
-        struct vos_iod iod = {.type = VOS_IOD_SINGLE};
-        struct vos_fetch *fetch;
-        struct names n;
-
-        names_of(w, w->next++ * w->stride % w->values, &n);
-        iod.akey = n.a;
-        must(vos_fetch(w->cont, &bench_oid, VOS_EPOCH_MAX, 0, &n.d, &iod, 1, &fetch));
-        must(fetch->iods[0].size == w->value_bytes ? 0 : -DER_MISC);
-        vos_fetch_free(w->cont, fetch);
-    }
-    if (--w->live_nr == 0)
-        ult_cond_signal(&w->idle);
+    (void)slot;
+    names_of(w, i * w->stride % w->values, &n);
+    iod.akey = n.a;
+    bench_must(vos_fetch(st->cont, &bench_oid, VOS_EPOCH_MAX, 0, &n.d, &iod, 1, &fetch));
+    bench_must(fetch->iods[0].size == w->value_bytes ? 0 : -DER_MISC);
+    vos_fetch_free(st->cont, fetch);
 }
 
-/* Operations per second of the given ULT body, with requests in flight. */
+/* Operations per second, with requests in flight. */
 static double
-rate(struct world *w, uint64_t times, void (*fn)(void *arg))
+rate(struct world *w, uint64_t times, void (*op)(struct bench_store *st, uint64_t i, uint32_t slot))
 {
-    uint64_t start = bench_now_ns();
-
-    w->next = 0;
     w->times = bench_times(times);
-    if (fn == update_main)
+    if (op == update_op)
         w->values = w->times;
-    for (uint32_t i = 0; i < FLIGHT_NR; i++) {
-        must(ult_create(w->xs, ULT_IO, fn, w, NULL));
-    }
-    do {
-        ult_cond_wait(&w->idle, NULL);
-    } while (w->live_nr > 0);
-    return bench_rate(w->times, start);
+    return bench_store_rate(&w->st, w->times, op);
 }
 
 static bool
@@ -228,16 +152,16 @@ small_body(struct world *w)
     struct bench_figure f = {.name = "vos.update.64", .unit = "op/s", .target = 200000};
 
     w->value_bytes = 64;
-    f.value = rate(w, KEYS_NR, update_main);
+    f.value = rate(w, KEYS_NR, update_op);
     bench_put(&f);
     f = (struct bench_figure){
-        .name = "vos.fetch.64", .unit = "op/s", .value = rate(w, KEYS_NR, fetch_main)};
+        .name = "vos.fetch.64", .unit = "op/s", .value = rate(w, KEYS_NR, fetch_op)};
     bench_put(&f);
     start = bench_now_ns();
     while (!anchor.eof) {
-        must(vos_list(w->cont, &args, &anchor));
+        bench_must(vos_list(w->st.cont, &args, &anchor));
     }
-    must(listed == w->times ? 0 : -DER_MISC);
+    bench_must(listed == w->times ? 0 : -DER_MISC);
     f = (struct bench_figure){
         .name = "vos.list.dkeys", .unit = "entry/s", .value = bench_rate(listed, start)};
     bench_put(&f);
@@ -250,7 +174,7 @@ ids_body(struct world *w)
 
     w->value_bytes = 64;
     w->with_ids = true;
-    f.value = rate(w, KEYS_NR / 2, update_main);
+    f.value = rate(w, KEYS_NR / 2, update_op);
     bench_put(&f);
 }
 
@@ -260,10 +184,10 @@ page_body(struct world *w)
     struct bench_figure f = {.name = "vos.update.4096", .unit = "op/s"};
 
     w->value_bytes = 4096;
-    f.value = rate(w, KEYS_NR / 10, update_main);
+    f.value = rate(w, KEYS_NR / 10, update_op);
     bench_put(&f);
     f = (struct bench_figure){
-        .name = "vos.fetch.4096", .unit = "op/s", .value = rate(w, KEYS_NR / 10, fetch_main)};
+        .name = "vos.fetch.4096", .unit = "op/s", .value = rate(w, KEYS_NR / 10, fetch_op)};
     bench_put(&f);
 }
 
@@ -273,10 +197,10 @@ large_body(struct world *w)
     struct bench_figure f = {.name = "vos.update.1m", .unit = "op/s"};
 
     w->value_bytes = 1 << 20;
-    f.value = rate(w, 2000, update_main);
+    f.value = rate(w, 2000, update_op);
     bench_put(&f);
     f = (struct bench_figure){
-        .name = "vos.fetch.1m", .unit = "op/s", .value = rate(w, 2000, fetch_main)};
+        .name = "vos.fetch.1m", .unit = "op/s", .value = rate(w, 2000, fetch_op)};
     bench_put(&f);
 }
 
@@ -285,14 +209,14 @@ large_body(struct world *w)
 /* Operations per second, and the processor's time for each, which other load changes little. */
 static void
 shape_put(struct world *w, const char *name, const char *cpu_name, uint64_t times, double target,
-    void (*fn)(void *arg))
+    void (*op)(struct bench_store *st, uint64_t i, uint32_t slot))
 {
-    uint64_t start = cpu_ns();
+    uint64_t start = bench_cpu_ns();
     struct bench_figure f = {.name = name, .unit = "op/s", .target = target};
     struct bench_figure cpu = {.name = cpu_name, .unit = "ns"};
 
-    f.value = rate(w, times, fn);
-    cpu.value = (double)(cpu_ns() - start) / (double)w->times;
+    f.value = rate(w, times, op);
+    cpu.value = (double)(bench_cpu_ns() - start) / (double)w->times;
     bench_put(&f);
     bench_put(&cpu);
 }
@@ -303,8 +227,8 @@ shape_small_body(struct world *w)
     w->akeys = SHAPE_AKEYS_NR;
     w->stride = 1;
     w->value_bytes = 64;
-    shape_put(w, "vos.shape_update.64", "vos.shape_update_cpu.64", SHAPE_NR, 300000, update_main);
-    shape_put(w, "vos.shape_fetch.64", "vos.shape_fetch_cpu.64", SHAPE_FETCH_NR, 800000, fetch_main);
+    shape_put(w, "vos.shape_update.64", "vos.shape_update_cpu.64", SHAPE_NR, 600000, update_op);
+    shape_put(w, "vos.shape_fetch.64", "vos.shape_fetch_cpu.64", SHAPE_FETCH_NR, 2000000, fetch_op);
 }
 
 static void
@@ -313,9 +237,9 @@ shape_page_body(struct world *w)
     w->akeys = SHAPE_AKEYS_NR;
     w->stride = 1;
     w->value_bytes = 4096;
-    shape_put(w, "vos.shape_update.4096", "vos.shape_update_cpu.4096", SHAPE_NR, 150000, update_main);
+    shape_put(w, "vos.shape_update.4096", "vos.shape_update_cpu.4096", SHAPE_NR, 250000, update_op);
     shape_put(
-        w, "vos.shape_fetch.4096", "vos.shape_fetch_cpu.4096", SHAPE_FETCH_NR, 800000, fetch_main);
+        w, "vos.shape_fetch.4096", "vos.shape_fetch_cpu.4096", SHAPE_FETCH_NR, 1800000, fetch_op);
 }
 
 /* ---- the longest time without a yield --------------------------------------------------------------------------------- */
@@ -330,18 +254,18 @@ static void
 stall_main(void *arg)
 {
     struct stall *s = arg;
-    uint64_t last = cpu_ns();
+    uint64_t last = bench_cpu_ns();
 
     while (!s->stop) {
         uint64_t now;
 
         ult_yield();
-        now = cpu_ns();
+        now = bench_cpu_ns();
         s->longest_ns = now - last > s->longest_ns ? now - last : s->longest_ns;
         last = now;
     }
     s->stopped = true;
-    ult_cond_signal(&s->w->idle);
+    ult_cond_signal(&s->w->st.idle);
 }
 
 /* The largest request there may be: as many ranges as allowed, values as large as stay with the index. */
@@ -367,14 +291,14 @@ stall_body(struct world *w)
     for (uint64_t i = 0; i < VOS_PARTS_NR_MAX; i++) {
         recxs[i] = (struct recx){scatter(i) % (1 << 30) * len, len};
     }
-    must(ult_create(w->xs, ULT_IO, stall_main, &s, NULL));
+    bench_must(ult_create(w->st.xs, ULT_IO, stall_main, &s, NULL));
     for (uint64_t i = 0; i < bench_times(100); i++) {
         recxs[0].idx++; /* elsewhere each time: extents over one another */
-        must(vos_apply(w->cont, &args, &ret));
+        bench_must(vos_apply(w->st.cont, &args, &ret));
     }
     s.stop = true;
     while (!s.stopped) {
-        ult_cond_wait(&w->idle, NULL);
+        ult_cond_wait(&w->st.idle, NULL);
     }
     f.value = (double)s.longest_ns / 1e3;
     bench_put(&f);
@@ -389,18 +313,10 @@ static double
 agg_pass(struct world *w, uint64_t lo, struct vos_agg_stat *stat)
 {
     struct vos_agg_args args = {.lo = lo, .hi = VOS_EPOCH_MAX};
-    uint64_t start = cpu_ns();
+    uint64_t start = bench_cpu_ns();
 
-    must(vos_cont_aggregate(w->cont, &args, stat));
-    return (double)(cpu_ns() - start + 1) / 1e9;
-}
-
-static void
-agg_put(const char *name, const char *unit, double value)
-{
-    struct bench_figure f = {.name = name, .unit = unit, .value = value};
-
-    bench_put(&f);
+    bench_must(vos_cont_aggregate(w->st.cont, &args, stat));
+    return (double)(bench_cpu_ns() - start + 1) / 1e9;
 }
 
 static void
@@ -421,7 +337,7 @@ agg_write_file(struct world *w, uint64_t file, uint8_t *data)
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
 
     for (; recx.idx < AGG_FILE_BYTES; recx.idx += AGG_PIECE_BYTES) {
-        must(vos_apply(w->cont, &args, NULL));
+        bench_must(vos_apply(w->st.cont, &args, NULL));
     }
 }
 
@@ -437,31 +353,31 @@ agg_body(struct world *w)
     double s;
 
     w->value_bytes = 64;
-    (void)rate(w, AGG_KEYS_NR, update_main);
-    (void)rate(w, AGG_KEYS_NR, update_main);
+    (void)rate(w, AGG_KEYS_NR, update_op);
+    (void)rate(w, AGG_KEYS_NR, update_op);
     s = agg_pass(w, 0, &stat);
-    agg_put("vos.agg.replaced.64", "value/s", (double)stat.ver_del_nr / s);
+    bench_put_plain("vos.agg.replaced.64", "value/s", (double)stat.ver_del_nr / s);
     s = agg_pass(w, 1, &stat);
-    agg_put("vos.agg.clean", "key/s", (double)stat.key_nr / s);
-    must(vos_apply(w->cont, &args, NULL));
+    bench_put_plain("vos.agg.clean", "key/s", (double)stat.key_nr / s);
+    bench_must(vos_apply(w->st.cont, &args, NULL));
     s = agg_pass(w, 0, &stat);
-    agg_put("vos.agg.punched", "record/s", (double)(stat.ver_del_nr + stat.key_del_nr) / s);
+    bench_put_plain("vos.agg.punched", "record/s", (double)(stat.ver_del_nr + stat.key_del_nr) / s);
     for (uint64_t i = 0; i < bench_times(AGG_FILES_NR); i++) {
         agg_write_file(w, i, data);
     }
     s = agg_pass(w, 0, &stat);
-    agg_put("vos.agg.merged.8k", "MB/s", (double)stat.merge_bytes / s / 1e6);
+    bench_put_plain("vos.agg.merged.8k", "MB/s", (double)stat.merge_bytes / s / 1e6);
     /* Once more, over the merged ones: the longest time without a yield. */
     for (uint64_t i = 0; i < bench_times(AGG_FILES_NR); i++) {
         agg_write_file(w, i, data);
     }
-    must(ult_create(w->xs, ULT_IO, stall_main, &stall, NULL));
+    bench_must(ult_create(w->st.xs, ULT_IO, stall_main, &stall, NULL));
     (void)agg_pass(w, 0, &stat);
     stall.stop = true;
     while (!stall.stopped) {
-        ult_cond_wait(&w->idle, NULL);
+        ult_cond_wait(&w->st.idle, NULL);
     }
-    agg_put("vos.agg.stall", "us", (double)stall.longest_ns / 1e3);
+    bench_put_plain("vos.agg.stall", "us", (double)stall.longest_ns / 1e3);
 }
 
 BENCH(vos_agg)
