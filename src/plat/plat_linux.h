@@ -27,6 +27,7 @@ struct plat_linux_loop_stats {
     uint64_t turns_nr; /* polls that found something to do */
     uint64_t sleeps_nr;
     uint64_t calls_nr; /* of the kernel or the fabric library, to move messages; not those that only ask whether there is something */
+    uint64_t hot_nr; /* reads made while polling, of the connection that brought the last messages */
 };
 void plat_linux_loop_stats(const struct plat_loop *loop, struct plat_linux_loop_stats *ret_stats);
 

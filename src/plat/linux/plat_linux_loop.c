@@ -11,6 +11,9 @@
  *           a sleep always does.
  *   LOOP-5  Tasks that called somebody back have made work that is more urgent than new events: a reply to an update waits for the write that a task has just
  *           told. So the look at the descriptors, a system call, is left out then, LOOP_LOOKS_LEFT_OUT_MAX times in a row at most.
+ *   LOOP-6  A source that brought the last two events is `hot`: who polls before a sleep reads from it right away, without asking the epoll set whether there is
+ *           something, and asks that at each LOOP_HOT_EVERY-th look only, for all the others. What was read is handed out first thing in the next poll, before anybody else
+ *           could use the receive buffer, and stands for that poll's look at the descriptors, as in LOOP-5.
  *
  * Waiting. A blocking wake-up costs 20 to 80 us on a virtual machine, so loop_wait() polls for spin_ns before it sleeps, where that has paid lately
  * (plat_linux_spin.h), and no more loops than CPUs poll at one time. spin_ns is longer than a wake-up: after a hiccup that put both ends of a connection to sleep,
@@ -29,7 +32,8 @@
 #include "plat/linux/plat_linux_priv.h"
 
 enum {
-    LOOP_LOOKS_LEFT_OUT_MAX = 4,
+    LOOP_LOOKS_LEFT_OUT_MAX = 8,
+    LOOP_HOT_EVERY = 4,
     LOOP_TIMER_SLACK_NS = 1000,
     LOOP_ASK_EVERY = 4,
 };
@@ -79,6 +83,12 @@ loop_src_del(struct plat_loop *loop, struct loop_src *src)
         rc = epoll_ctl(loop->epfd, EPOLL_CTL_DEL, src->fd, NULL);
     CAIRN_ASSERT(rc == 0);
     list_del(&src->link);
+    if (loop->last_src == src)
+        loop->last_src = NULL;
+    if (loop->hot_src == src) {
+        loop->hot_src = NULL;
+        loop->is_hot_found = false;
+    }
     for (int i = 0; i < loop->events_nr; i++) { /* LOOP-3 */
         if (loop->events[i].data.ptr == src)
             loop->events[i].data.ptr = NULL;
@@ -309,6 +319,43 @@ loop_events_find(struct plat_loop *loop)
     return loop->events_nr > 0;
 }
 
+/* LOOP-6 */
+static void
+loop_events_dispatch(struct plat_loop *loop)
+{
+    for (int i = 0; i < loop->events_nr; i++) {
+        struct loop_src *src = loop->events[i].data.ptr;
+
+        if (src == NULL)
+            continue;
+        if (src->look != NULL) {
+            loop->hot_src = loop->last_src == src ? src : NULL;
+            loop->last_src = src;
+        }
+        src->fn(src, loop->events[i].events);
+    }
+    loop->events_nr = 0;
+}
+
+static void
+loop_hot_dispatch(struct plat_loop *loop)
+{
+    if (!loop->is_hot_found)
+        return;
+    loop->is_hot_found = false;
+    loop->hot_src->fn(loop->hot_src, LOOP_LOOKED);
+}
+
+static bool
+loop_hot_look(struct plat_loop *loop)
+{
+    if (loop->hot_src != NULL && loop->hot_src->look(loop->hot_src)) {
+        loop->is_hot_found = true;
+        loop->stats.hot_nr++;
+    }
+    return loop->is_hot_found;
+}
+
 /* LOOP-5 */
 static void
 loop_events_look(struct plat_loop *loop, bool has_called)
@@ -327,18 +374,13 @@ plat_linux_loop_poll(struct plat_loop *loop)
     uint32_t before = loop->cbs_nr;
     bool found;
 
+    loop_hot_dispatch(loop);
     loop_later_due(loop);
     found = loop_tasks_run(loop);
     if (loop->disk != NULL)
         disk_engine_submit(loop->disk);
     loop_events_look(loop, loop->cbs_nr != before);
-    for (int i = 0; i < loop->events_nr; i++) {
-        struct loop_src *src = loop->events[i].data.ptr;
-
-        if (src != NULL)
-            src->fn(src, loop->events[i].events);
-    }
-    loop->events_nr = 0;
+    loop_events_dispatch(loop);
     atomic_store(&loop->woken, false);
     loop_pollers_run(loop);
     loop_posts_run(loop);
@@ -365,7 +407,8 @@ static bool
 loop_has_work(struct plat_loop *loop)
 {
     return atomic_load(&loop->posts) != NULL || atomic_load(&loop->woken) || loop->events_nr > 0 ||
-        !list_empty(&loop->tasks) || (loop->disk != NULL && disk_engine_ready(loop->disk));
+        loop->is_hot_found || !list_empty(&loop->tasks) ||
+        (loop->disk != NULL && disk_engine_ready(loop->disk));
 }
 
 /* Polls; true when something came. */
@@ -381,7 +424,9 @@ loop_spin(struct plat_loop *loop, uint64_t now_ns, uint64_t deadline_ns)
         return false;
     if (atomic_fetch_add(&pl->spinners_nr, 1) < pl->cpu_nr) {
         do {
-            found = loop_has_work(loop) || loop_pollers_look(loop) || loop_events_find(loop);
+            found = loop_has_work(loop) || loop_pollers_look(loop) || loop_hot_look(loop);
+            if (!found && (loop->hot_src == NULL || looks_nr % LOOP_HOT_EVERY == LOOP_HOT_EVERY - 1))
+                found = loop_events_find(loop);
             looks_nr++;
         } while (!found && plat_linux_mono_ns(&pl->plat) < end_ns);
         if (looks_nr > 1)

@@ -40,6 +40,8 @@ struct loop_src {
     int fd;
     uint32_t events;
     void (*fn)(struct loop_src *src, uint32_t events);
+    /* May be NULL: try to read without waiting. True: something came, for which fn is called with LOOP_LOOKED next (LOOP-6). Tells nobody. */
+    bool (*look)(struct loop_src *src);
 };
 
 /* Work for the next loop_poll(). A task added while tasks run waits for the next round of the same or the next poll. */
@@ -60,6 +62,7 @@ struct loop_poller {
 enum {
     LOOP_EVENTS_MAX = 64, /* descriptors dispatched by one poll */
     LOOP_LATER_NS = 1000000,
+    LOOP_LOOKED = 1 << 24, /* no event of epoll */
     LOOP_RXBUF_BYTES = 128 << 10, /* receive buffer shared by the sockets of a loop */
 };
 
@@ -79,6 +82,9 @@ struct plat_loop {
     struct list_head later; /* tasks for the poll at retry_at_ns or after it */
     struct epoll_event events[LOOP_EVENTS_MAX]; /* found by loop_wait(), dispatched by loop_poll() */
     int events_nr;
+    struct loop_src *last_src; /* whose event was dispatched last, if it has look() */
+    struct loop_src *hot_src; /* brought the last two (LOOP-6) */
+    bool is_hot_found; /* its look() found something */
     uint32_t cbs_nr; /* user callbacks run so far */
     struct plat_linux_loop_stats stats;
     uint64_t retry_at_ns; /* PLAT_NEVER_NS: none is for later */

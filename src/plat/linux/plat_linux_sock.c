@@ -49,6 +49,7 @@ enum {
     SOCK_ACCEPTS_MAX = 16, /* in one poll */
     SOCK_READS_MAX = 4, /* of one peer in one poll */
     SOCK_IOVS_MAX = 96, /* of one sendmsg() */
+    SOCK_LITTLE_BYTES = 1 << 10, /* copied together instead of a list of pieces */
     SOCK_WRITE_BYTES_MAX = 4 << 20, /* of one peer in one poll */
     SOCK_BUF_BYTES = 1 << 20, /* asked of the kernel for AF_UNIX, which does not tune itself */
     SOCK_PEERS_MAX = 4096, /* of one endpoint; further ones are turned away */
@@ -116,6 +117,7 @@ struct net_peer {
     struct list_head reads; /* struct sock_read */
     pid_t mem_pid; /* whose memory is read; 0: not asked yet; -1: nobody's */
     struct frame_rx rx;
+    ssize_t looked_n; /* what look() got, in the loop's buffer: bytes, 0: the end, -1: an error */
     void *arg;
 };
 
@@ -275,23 +277,54 @@ peer_finish(struct net_peer *peer)
 
 /* ---- sending -------------------------------------------------------------------------------------------------------- */
 
-/* One sendmsg() of as much as fits. Returns the bytes written, 0 when the socket is full or broken. */
-static uint64_t
-peer_write(struct net_peer *peer)
+static ssize_t
+peer_write_many(struct net_peer *peer)
 {
     struct iovec iovs[SOCK_IOVS_MAX];
     struct msghdr msg = {.msg_iov = iovs};
     struct sendq_tx *stx;
-    ssize_t n;
 
     LIST_FOREACH(stx, &peer->sendq.queue, struct sendq_tx, link) {
         if (msg.msg_iovlen + SENDQ_IOVS_MAX > SOCK_IOVS_MAX)
             break;
         msg.msg_iovlen += (size_t)sendq_gather(stx, iovs + msg.msg_iovlen);
     }
+    return sendmsg(peer->src.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* All that is queued, when it is little: the kernel takes one piece faster than a list of pieces. 0: it is too much. */
+static ssize_t
+peer_write_little(struct net_peer *peer)
+{
+    uint8_t bytes[SOCK_LITTLE_BYTES];
+    struct sendq_tx *stx;
+    size_t len = 0;
+
+    LIST_FOREACH(stx, &peer->sendq.queue, struct sendq_tx, link) {
+        struct iovec iovs[SENDQ_IOVS_MAX];
+        int nr = sendq_left(stx) > sizeof(bytes) - len ? 0 : sendq_gather(stx, iovs);
+
+        if (nr == 0)
+            return 0;
+        for (int i = 0; i < nr; i++) {
+            memcpy(bytes + len, iovs[i].iov_base, iovs[i].iov_len);
+            len += iovs[i].iov_len;
+        }
+    }
+    return send(peer->src.fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* One system call for as much as fits. Returns the bytes written, 0 when the socket is full or broken. */
+static uint64_t
+peer_write(struct net_peer *peer)
+{
+    ssize_t n;
+
     peer->net->loop->stats.calls_nr++;
     do {
-        n = sendmsg(peer->src.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = peer_write_little(peer);
+        if (n == 0)
+            n = peer_write_many(peer);
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
         sendq_advance(&peer->sendq, (uint64_t)n);
@@ -395,7 +428,8 @@ peer_read(struct net_peer *peer)
         iovs[nr++] = (struct iovec){direct.buf, direct.len};
     iovs[nr++] = (struct iovec){loop->rxbuf, LOOP_RXBUF_BYTES};
     loop->stats.calls_nr++;
-    n = readv(peer->src.fd, iovs, nr);
+    n = nr == 1 ? recv(peer->src.fd, loop->rxbuf, LOOP_RXBUF_BYTES, 0)
+                : readv(peer->src.fd, iovs, nr);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0) {
@@ -412,6 +446,35 @@ peer_read(struct net_peer *peer)
         return false;
     }
     return (size_t)n == direct.len + LOOP_RXBUF_BYTES;
+}
+
+/* LOOP-6. A payload that goes straight to its place is read as usual. */
+static bool
+peer_look(struct loop_src *src)
+{
+    struct net_peer *peer = CAIRN_CONTAINER_OF(src, struct net_peer, src);
+    struct plat_loop *loop = peer->net->loop;
+    struct iov direct;
+
+    if (peer->state != SOCK_UP || frame_rx_direct(&peer->rx, &direct))
+        return false;
+    peer->looked_n = recv(src->fd, loop->rxbuf, LOOP_RXBUF_BYTES, MSG_DONTWAIT);
+    if (peer->looked_n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    loop->stats.calls_nr++;
+    return true;
+}
+
+/* True: there may be more. */
+static bool
+peer_looked(struct net_peer *peer)
+{
+    if (peer->looked_n <= 0) {
+        peer_fail(peer, CAIRN_ERR(UNREACH)); /* closed or reset */
+        return false;
+    }
+    return peer_feed(peer, peer->net->loop->rxbuf, (size_t)peer->looked_n) &&
+        peer->looked_n == LOOP_RXBUF_BYTES;
 }
 
 /* ---- connecting ----------------------------------------------------------------------------------------------------- */
@@ -431,7 +494,7 @@ peer_new(struct net *net, int fd)
         return NULL;
     }
     peer->net = net;
-    peer->src = (struct loop_src){.fd = fd, .fn = peer_src_fn};
+    peer->src = (struct loop_src){.fd = fd, .fn = peer_src_fn, .look = peer_look};
     peer->task.fn = peer_task_fn;
     list_init(&peer->task.link);
     sendq_init(&peer->sendq, net->loop);
@@ -511,6 +574,8 @@ peer_src_fn(struct loop_src *src, uint32_t events)
         peer_connected(peer);
         return;
     }
+    if ((events & LOOP_LOOKED) != 0 && !peer_looked(peer))
+        return;
     if ((events & EPOLLOUT) != 0)
         peer_flush(peer);
     if ((events & ~(uint32_t)EPOLLOUT) == 0)

@@ -244,6 +244,7 @@ struct guard {
     struct net *net;
     char uri[NET_URI_MAX];
     struct sockaddr_un addr;
+    struct net_peer *peer; /* accepted last */
     uint32_t accepted_nr, down_nr, recv_nr;
     int down_rc;
 };
@@ -263,7 +264,7 @@ guard_recv(void *arg, struct net_peer *peer, const void *head, size_t head_len, 
 static void
 guard_accepted(void *arg, struct net_peer *peer)
 {
-    (void)peer;
+    ((struct guard *)arg)->peer = peer;
     ((struct guard *)arg)->accepted_nr++;
 }
 
@@ -360,6 +361,102 @@ TEST_LINUX(plat_sock, half_closed, "raw sockets are Linux's")
     EXPECT_ERR(g.down_rc, UNREACH);
     EXPECT_EQ(recv(fd, &c, 1, 0), 0);
     close(fd);
+    guard_fini(&g);
+}
+
+static void
+guard_say(int fd)
+{
+    uint8_t msg[FRAME_HDR_BYTES + 3] = {0};
+
+    frame_hdr_put(msg, 3, 0);
+    EXPECT_EQ(send(fd, msg, sizeof(msg), 0), (ssize_t)sizeof(msg));
+}
+
+/* Two messages make a connection the one that is read while the loop polls (LOOP-6). */
+static int
+guard_hot(struct guard *g)
+{
+    uint32_t recv_nr = g->recv_nr, accepted_nr = g->accepted_nr;
+    int fd = guard_dial(g);
+
+    EXPECT(fix_wait(&g->f, &g->accepted_nr, accepted_nr + 1));
+    for (uint32_t i = 1; i <= 2; i++) {
+        guard_say(fd);
+        EXPECT(fix_wait(&g->f, &g->recv_nr, recv_nr + i));
+    }
+    return fd;
+}
+
+/* What is read while the loop polls is told in the next poll, once and in order; so is the end. What is read of a connection that ends before is dropped. */
+TEST_LINUX(plat_sock, hot, "descriptors are Linux's")
+{
+    struct guard g;
+    struct plat_linux_loop_stats stats;
+    uint64_t hot_nr;
+    uint32_t before;
+    int fd;
+
+    if (!guard_init(&g))
+        return;
+    plat_linux_spin_set(g.f.plat, UINT64_C(1000000000));
+    fd = guard_hot(&g);
+    plat_linux_loop_stats(g.f.loop, &stats);
+    hot_nr = stats.hot_nr;
+    guard_say(fd);
+    guard_say(fd);
+    before = g.recv_nr;
+    g.f.plat->ops->loop_wait(g.f.loop, PLAT_NEVER_NS);
+    plat_linux_loop_stats(g.f.loop, &stats);
+    EXPECT_EQ(stats.hot_nr, hot_nr + 1);
+    EXPECT_EQ(g.recv_nr, before); /* PLT-1 */
+    guard_say(fd);
+    g.f.plat->ops->loop_wait(g.f.loop, PLAT_NEVER_NS); /* has work: reads no more */
+    g.f.plat->ops->loop_poll(g.f.loop);
+    EXPECT_EQ(g.recv_nr, before + 2);
+    EXPECT(fix_wait(&g.f, &g.recv_nr, before + 3));
+
+    close(fd);
+    g.f.plat->ops->loop_wait(g.f.loop, PLAT_NEVER_NS);
+    EXPECT_EQ(g.down_nr, 0);
+    EXPECT(fix_wait(&g.f, &g.down_nr, 1));
+    EXPECT_ERR(g.down_rc, UNREACH);
+
+    fd = guard_hot(&g);
+    guard_say(fd);
+    before = g.recv_nr;
+    g.f.plat->ops->loop_wait(g.f.loop, PLAT_NEVER_NS);
+    g.ops->disconnect(g.peer);
+    g.f.plat->ops->loop_poll(g.f.loop);
+    EXPECT_EQ(g.down_nr, 2);
+    EXPECT_EQ(g.recv_nr, before);
+    close(fd);
+    guard_fini(&g);
+}
+
+/* While one connection always has more, another one's message is found within a few looks. */
+TEST_LINUX(plat_sock, hot_and_others, "descriptors are Linux's")
+{
+    struct guard g;
+    uint32_t accepted_nr;
+    int hot, other;
+    int turns_nr = 0;
+
+    if (!guard_init(&g))
+        return;
+    plat_linux_spin_set(g.f.plat, UINT64_C(1000000000));
+    hot = guard_hot(&g);
+    accepted_nr = g.accepted_nr;
+    other = guard_dial(&g); /* the listener is another descriptor */
+    while (g.accepted_nr == accepted_nr && turns_nr++ < 100) {
+        guard_say(hot);
+        g.f.plat->ops->loop_wait(g.f.loop, PLAT_NEVER_NS);
+        g.f.plat->ops->loop_poll(g.f.loop);
+    }
+    EXPECT_LE(turns_nr, 10);
+    close(hot);
+    close(other);
+    EXPECT(fix_wait(&g.f, &g.down_nr, 2));
     guard_fini(&g);
 }
 
