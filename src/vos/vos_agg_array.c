@@ -41,29 +41,29 @@ static int
 ext_take(struct array *y, struct vos_op *op, uint64_t off)
 {
     struct vos_agg *a = y->a;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     int rc = vos_ext_get(op, off, &ext);
 
     if (rc != 0)
         return rc;
     y->has_from = true;
-    y->from_lo = ext->lo;
-    y->from_ver = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
+    y->from_lo = ext.lo;
+    y->from_ver = vos_ver_epoch(&ext);
     a->stat.ver_nr++;
-    if (ext->ver.epoch > a->hi)
+    if (ext.epoch > a->hi)
         return 0;
-    if (ext->ver.dtx != 0)
+    if (ext.dtx != 0)
         y->is_left = true;
-    y->has_holes = y->has_holes || (ext->ver.flags & VOS_VER_HOLE) != 0;
-    if (y->holes_only && (ext->ver.flags & VOS_VER_HOLE) == 0)
+    y->has_holes = y->has_holes || (ext.flags & VOS_VER_HOLE) != 0;
+    if (y->holes_only && (ext.flags & VOS_VER_HOLE) == 0)
         return 0;
-    y->ext[y->nr++] = (struct ext){.lo = ext->lo,
-        .hi = ext->hi,
+    y->ext[y->nr++] = (struct ext){.lo = ext.lo,
+        .hi = ext.hi,
         .off = off,
         .ver = y->from_ver,
-        .k = vos_agg_interval(a, ext->ver.epoch),
-        .is_hole = (ext->ver.flags & VOS_VER_HOLE) != 0,
-        .is_shown = ext->ver.dtx != 0 || (a->is_discard && ext->ver.epoch <= a->lo)};
+        .k = vos_agg_interval(a, ext.epoch),
+        .is_hole = (ext.flags & VOS_VER_HOLE) != 0,
+        .is_shown = ext.dtx != 0 || (a->is_discard && ext.epoch <= a->lo)};
     return 0;
 }
 

@@ -83,7 +83,7 @@ range_next(struct merge *m, struct vos_op *op, struct vos_key_df *akey, uint64_t
     struct vos_epoch oldest = {0, 0};
     struct vos_btr_key key = {.hkey = m->next, .buf = &oldest, .len = sizeof(oldest)};
     uint32_t k = a->view_nr - 1;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     struct vos_btr t;
     bool exact;
     int rc = vos_btr_init(&t, op, &vos_kind_ext, &akey->tree, vos_key_tree_off(akey_off));
@@ -96,8 +96,8 @@ range_next(struct merge *m, struct vos_op *op, struct vos_key_df *akey, uint64_t
         rc = vos_ext_get(op, vos_btr_rec(&t), &ext);
     if (rc != 0)
         return rc;
-    m->range_lo = ext->lo;
-    m->range_hi = MIN(ext->lo + MIN(m->range_nr, IDX_MAX) - 1, IDX_MAX);
+    m->range_lo = ext.lo;
+    m->range_hi = MIN(ext.lo + MIN(m->range_nr, IDX_MAX) - 1, IDX_MAX);
     vos_evt_begin(&m->search, &a->cont->tgt->heap, m->range_lo, m->range_hi, a->hi,
         vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k));
     m->search.piece_max = PIECES_NR_MAX;
@@ -105,27 +105,26 @@ range_next(struct merge *m, struct vos_op *op, struct vos_key_df *akey, uint64_t
     return 0;
 }
 
-/* The extent of a piece, or NULL in *ret_ext when it is no part of a run: also a large one that is seen whole. */
+/* The extent of a piece; *ret_is_part: it is part of a run. Not so: also a large one that is seen whole. */
 static int
 piece_ext(struct merge *m, struct vos_op *op, const struct vos_evt_piece *p,
-    struct vos_ext_df **ret_ext, bool *ret_beyond)
+    struct vos_ver *ret_ext, bool *ret_is_part, bool *ret_beyond)
 {
     const struct vos_agg *a = m->a;
-    struct vos_ext_df *ext;
+    struct vos_ver *ext = ret_ext;
     int rc;
 
-    *ret_ext = NULL;
+    *ret_is_part = false;
     *ret_beyond = false;
     if (p->is_hole || (a->view_nr > 1 && p->ver.epoch <= a->views[a->view_nr - 2]) ||
         p->ext_lo < m->range_lo)
         return 0;
-    rc = vos_ext_get(op, p->rec, &ext);
+    rc = vos_ext_get(op, p->rec, ext);
     if (rc != 0)
         return rc;
     *ret_beyond = ext->hi > m->range_hi && ext->lo > m->range_lo;
-    if (ext->hi <= m->range_hi && ext->ver.dtx == 0 &&
-        (p->lo != ext->lo || p->hi != ext->hi || ext->ver.stored_len < SMALL_BYTES))
-        *ret_ext = ext;
+    *ret_is_part = ext->hi <= m->range_hi && ext->dtx == 0 &&
+        (p->lo != ext->lo || p->hi != ext->hi || ext->stored_len < SMALL_BYTES);
     return 0;
 }
 
@@ -149,7 +148,7 @@ run_begin(struct merge *m, uint64_t lo)
 }
 
 static void
-run_add(struct merge *m, const struct vos_evt_piece *p, const struct vos_ext_df *ext)
+run_add(struct merge *m, const struct vos_evt_piece *p, const struct vos_ver *ext)
 {
     m->hi = p->hi;
     if (is_in_run(m, p->rec))
@@ -157,15 +156,15 @@ run_add(struct merge *m, const struct vos_evt_piece *p, const struct vos_ext_df 
     m->ext[m->ext_nr++] = (struct mext){ext->lo, p->rec, p->ver};
     if (vos_epoch_gt(p->ver, m->ver)) {
         m->ver = p->ver;
-        m->pm_ver = ext->ver.pm_ver;
-        memcpy(&m->csum, &ext->ver.csum_type, sizeof(m->csum));
+        m->pm_ver = ext->pm_ver;
+        m->csum = ext->csum;
     }
-    m->held += ext->ver.addr != 0 ? vos_ver_ext_bytes(&ext->ver) : ext->ver.stored_len;
-    if (ext->ver.addr == 0)
-        m->inline_bytes += ext->ver.stored_len;
-    if (ext->ver.stored_len < SMALL_BYTES) {
+    m->held += ext->addr != 0 ? vos_ver_ext_bytes(ext) : ext->stored_len;
+    if (ext->addr == 0)
+        m->inline_bytes += ext->stored_len;
+    if (ext->stored_len < SMALL_BYTES) {
         m->small_nr++;
-        m->small_bytes += ext->ver.stored_len;
+        m->small_bytes += ext->stored_len;
     }
 }
 
@@ -202,8 +201,8 @@ run_find(struct merge *m, struct vos_op *op)
     const struct vos_evt_piece *p = m->search.pieces;
     uint64_t behind = m->range_hi == IDX_MAX ? 0 : m->range_hi + 1; /* 0: the end */
     uint32_t nr = m->search.piece_nr, from = 0;
-    struct vos_ext_df *ext = NULL;
-    bool is_beyond = false;
+    struct vos_ver ext;
+    bool is_part = false, is_beyond = false;
     int rc = 0;
 
     while (rc == 0 && from < nr && !m->has_run) {
@@ -211,13 +210,13 @@ run_find(struct merge *m, struct vos_op *op)
 
         run_begin(m, p[from].lo);
         for (; to < nr; to++) {
-            rc = piece_ext(m, op, &p[to], &ext, &is_beyond);
+            rc = piece_ext(m, op, &p[to], &ext, &is_part, &is_beyond);
             if (rc != 0)
                 return rc;
-            if (ext == NULL || m->ext_nr == RUN_EXTS_NR_MAX ||
+            if (!is_part || m->ext_nr == RUN_EXTS_NR_MAX ||
                 (to > from && p[to].lo != p[to - 1].hi + 1))
                 break;
-            run_add(m, &p[to], ext);
+            run_add(m, &p[to], &ext);
         }
         m->has_run = to > from && run_is_good(m, from, to - 1);
         /* An extent that goes on behind the range is looked at from its beginning. */
@@ -406,31 +405,21 @@ mext_drop(struct merge *m, struct vos_op *op, struct vos_key_df *akey, uint64_t 
 static int
 mext_make(struct merge *m, struct vos_op *op, uint64_t *ret_off)
 {
-    bool is_inline = m->resv == NULL;
-    uint32_t csums_len = ALIGN_UP(csum_nr(m) * m->csum.len, 8u);
-    uint32_t fixed = sizeof(struct vos_ext_df) + csums_len;
-    struct vos_ext_df *ext;
-    int rc = vos_alloc_part(op, fixed + (is_inline ? (uint32_t)m->len : 0), fixed, ret_off, &ext);
+    struct vos_ver ver = {.is_ext = true,
+        .epoch = m->ver.epoch,
+        .minor = m->ver.minor,
+        .flags = m->resv == NULL ? VOS_VER_INLINE : 0,
+        .pm_ver = m->pm_ver,
+        .csum = m->csum,
+        .stored_len = (uint32_t)m->len,
+        .logical_len = (uint32_t)m->len,
+        .lo = m->lo,
+        .hi = m->hi,
+        .addr = m->resv == NULL ? 0 : bio_resv_ext(m->resv).addr,
+        .csums = m->csums,
+        .data = m->buf};
 
-    if (rc != 0)
-        return rc;
-    ext->lo = m->lo;
-    ext->hi = m->hi;
-    ext->ver.magic = VOS_EXT_MAGIC;
-    ext->ver.minor = m->ver.minor;
-    ext->ver.epoch = m->ver.epoch;
-    ext->ver.pm_ver = m->pm_ver;
-    memcpy(&ext->ver.csum_type, &m->csum, sizeof(m->csum));
-    ext->ver.csum_nr = csum_nr(m);
-    ext->ver.stored_len = ext->ver.logical_len = (uint32_t)m->len;
-    memcpy(ext + 1, m->csums, csum_nr(m) * m->csum.len);
-    if (is_inline) {
-        ext->ver.flags = VOS_VER_INLINE;
-        memcpy((uint8_t *)(ext + 1) + csums_len, m->buf, (size_t)m->len);
-    } else {
-        ext->ver.addr = bio_resv_ext(m->resv).addr;
-    }
-    return 0;
+    return vos_ver_create(op, &ver, ret_off);
 }
 
 static int

@@ -527,15 +527,14 @@ log_trim(struct vos_agg *a, struct vos_op *op, uint32_t level, const struct rec 
 /* Whether no view needs the version at the cursor. */
 static int
 single_is_done(struct vos_agg *a, struct vos_op *op, const struct vos_btr *t, bool is_first,
-    const struct vos_ver_df *ver, bool *ret_done)
+    const struct vos_ver *ver, bool *ret_done)
 {
     uint32_t k = vos_agg_interval(a, ver->epoch);
     struct vos_btr after = *t;
-    struct vos_ver_df *next;
+    struct vos_ver next;
     int rc;
 
-    *ret_done = !vos_epoch_gt((struct vos_epoch){ver->epoch, ver->minor},
-                    vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k)) ||
+    *ret_done = !vos_epoch_gt(vos_ver_epoch(ver), vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k)) ||
         ((ver->flags & VOS_VER_HOLE) != 0 && is_first);
     if (*ret_done)
         return 0;
@@ -543,7 +542,7 @@ single_is_done(struct vos_agg *a, struct vos_op *op, const struct vos_btr *t, bo
     if (rc == 0)
         rc = vos_ver_get(op, vos_btr_rec(&after), &next);
     if (rc == 0)
-        *ret_done = next->epoch <= a->views[k] && next->dtx == 0;
+        *ret_done = next.epoch <= a->views[k] && next.dtx == 0;
     return rc == -DER_NONEXIST ? 0 : rc;
 }
 
@@ -564,7 +563,7 @@ single_work(struct vos_agg *a, struct vos_op *op, const struct rec *r)
 {
     struct vos_epoch from = {0, 0};
     struct vos_btr_key key = vos_key_epoch(&from);
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct vos_btr t;
     bool exact, is_first = true, done;
     int rc = vos_btr_init(&t, op, &vos_kind_single, r->tree, r->tree_off);
@@ -573,17 +572,17 @@ single_work(struct vos_agg *a, struct vos_op *op, const struct rec *r)
         rc = vos_btr_first(&t);
     while (rc == 0) {
         rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
-        if (rc != 0 || ver->epoch > a->hi)
+        if (rc != 0 || ver.epoch > a->hi)
             return rc;
-        if (ver->dtx != 0) {
+        if (ver.dtx != 0) {
             a->pos.is_clean[VOS_AGG_AKEY] = false;
             return 0;
         }
-        from = (struct vos_epoch){ver->epoch, ver->minor};
+        from = vos_ver_epoch(&ver);
         key.hkey = from.epoch;
         a->stat.ver_nr++;
         op->steps_left -= op->steps_left > 0;
-        rc = single_is_done(a, op, &t, is_first, ver, &done);
+        rc = single_is_done(a, op, &t, is_first, &ver, &done);
         if (rc == 0 && !done) {
             is_first = false;
             rc = vos_btr_next(&t);
@@ -609,7 +608,7 @@ static int
 tree_has_newer(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *ret_newer)
 {
     const struct vos_btr_kind *kind = r->tree->id == VOS_TREE_EXT ? &vos_kind_ext : &vos_kind_single;
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct vos_btr t;
     int rc = vos_btr_init(&t, op, kind, r->tree, r->tree_off);
 
@@ -628,7 +627,7 @@ tree_has_newer(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *
     if (rc == 0)
         rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
     if (rc == 0)
-        *ret_newer = ver->epoch > a->hi;
+        *ret_newer = ver.epoch > a->hi;
     return rc == -DER_NONEXIST ? 0 : rc;
 }
 
@@ -716,7 +715,7 @@ discard_singles(struct vos_agg *a, struct vos_op *op, const struct rec *r)
 {
     struct vos_epoch from = {a->lo + 1, 0};
     struct vos_btr_key key = vos_key_epoch(&from);
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct vos_btr t;
     bool exact;
     int rc = 0;
@@ -729,7 +728,7 @@ discard_singles(struct vos_agg *a, struct vos_op *op, const struct rec *r)
             rc = vos_btr_settle(&t);
         if (rc == 0)
             rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
-        if (rc != 0 || ver->epoch > a->hi || !may_work(a, op, VOS_AGG_AKEY))
+        if (rc != 0 || ver.epoch > a->hi || !may_work(a, op, VOS_AGG_AKEY))
             break;
         rc = single_free(a, op, &t);
     }
@@ -808,7 +807,7 @@ level_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level)
 static int
 array_has_work(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *ret_has)
 {
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     uint32_t k;
     int rc;
 
@@ -816,14 +815,13 @@ array_has_work(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *
     if (r->tree->depth > 0 || r->tree->root == 0)
         return 0;
     rc = vos_ext_get(op, r->tree->root, &ext);
-    if (rc != 0 || ext->ver.epoch > a->hi)
+    if (rc != 0 || ext.epoch > a->hi)
         return rc;
-    k = vos_agg_interval(a, ext->ver.epoch);
-    *ret_has = (ext->ver.flags & VOS_VER_HOLE) != 0 ||
-        ((ext->ver.flags & VOS_VER_INLINE) != 0 && ext->ver.stored_len >= VOS_AGG_MOVE_BYTES &&
+    k = vos_agg_interval(a, ext.epoch);
+    *ret_has = (ext.flags & VOS_VER_HOLE) != 0 ||
+        ((ext.flags & VOS_VER_INLINE) != 0 && ext.stored_len >= VOS_AGG_MOVE_BYTES &&
             !bio_data_is_mapped(a->cont->tgt->bio)) ||
-        !vos_epoch_gt((struct vos_epoch){ext->ver.epoch, ext->ver.minor},
-            vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k));
+        !vos_epoch_gt(vos_ver_epoch(&ext), vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k));
     return 0;
 }
 

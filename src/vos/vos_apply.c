@@ -58,51 +58,33 @@ is_reclaim(const struct vos_apply_args *args)
 
 /* ---- the transaction: values ---------------------------------------------------------------------------------------- */
 
-/* Make the record of a version; fixed is the size of its fixed part. */
+/* Make the record of a version, of which `ver` says what is special. */
 static int
-ver_create(struct apply *a, struct vos_op *op, uint32_t fixed, const uint8_t *data, uint64_t len,
-    uint64_t *ret_off, struct vos_ver_df **ret_ver)
+ver_create(struct apply *a, struct vos_op *op, struct vos_ver *ver, const uint8_t *data,
+    uint64_t len, uint64_t *ret_off)
 {
-    bool is_big = len > a->inline_max;
-    struct vos_csum csum = a->bigs->csum;
-    struct vos_ver_df *ver;
-    uint32_t csum_nr = len > 0, csums_len, bytes;
-    uint8_t *csums;
-    int rc;
+    uint8_t csum[CSUM_BYTES_MAX];
 
-    if (is_big) {
-        csum.chunk_bits = vos_csum_bits(csum, len);
-        csum_nr = vos_csum_nr(len, csum.chunk_bits);
-    }
-    csums_len = ALIGN_UP(csum_nr * csum.len, 8u);
-    bytes = fixed + csums_len + (is_big ? 0 : (uint32_t)len);
-    rc = vos_alloc_part(op, bytes, fixed + csums_len, ret_off, &ver);
-    if (rc != 0)
-        return rc;
-    csums = (uint8_t *)ver + fixed;
-    ver->magic = fixed == sizeof(struct vos_ext_df) ? VOS_EXT_MAGIC : VOS_VAL_MAGIC;
-    ver->minor = op->minor;
     ver->epoch = op->epoch;
+    ver->minor = op->minor;
     ver->pm_ver = op->pm_ver;
-    *ret_ver = ver;
+    ver->csum = a->bigs->csum;
+    ver->stored_len = ver->logical_len = (uint32_t)len;
     if (len == 0) {
         ver->flags = VOS_VER_HOLE;
-        return 0;
-    }
-    memcpy(&ver->csum_type, &csum, sizeof(csum));
-    ver->csum_nr = csum_nr;
-    ver->stored_len = ver->logical_len = (uint32_t)len;
-    if (is_big) {
+    } else if (len > a->inline_max) {
         const struct vos_big *big = &a->bigs->bigs[a->big_next++];
 
+        ver->csum.chunk_bits = vos_csum_bits(ver->csum, len);
         ver->addr = bio_resv_ext(big->resv).addr;
-        memcpy(csums, big->csums, csum_nr * csum.len);
-        return 0;
+        ver->csums = big->csums;
+    } else {
+        ver->flags = VOS_VER_INLINE;
+        vos_csum_put(ver->csum.type, data, len, csum);
+        ver->csums = csum;
+        ver->data = data;
     }
-    ver->flags = VOS_VER_INLINE;
-    vos_csum_put(csum.type, data, len, csums);
-    memcpy(csums + csums_len, data, len);
-    return 0;
+    return vos_ver_create(op, ver, ret_off);
 }
 
 /* Drop the versions before the one at `at` (VOS_APPLY_NO_HISTORY); those of this request stay. */
@@ -135,10 +117,10 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
     struct vos_epoch at = {op->epoch, op->minor};
     struct vos_btr_key key = vos_key_epoch(&at);
     struct vos_ent_df ent = {.hkey = op->epoch};
-    struct vos_ver_df *ver;
+    struct vos_ver ver = {0};
     struct vos_btr t;
     bool exact;
-    int rc = ver_create(a, op, sizeof(*ver), iod->data.buf, iod->size, &ent.off, &ver);
+    int rc = ver_create(a, op, &ver, iod->data.buf, iod->size, &ent.off);
 
     if (rc == 0)
         rc = vos_btr_init(&t, op, &vos_kind_single, &w->akey->tree, vos_key_tree_off(w->a.off));
@@ -192,16 +174,12 @@ static int
 part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct recx *recx,
     const uint8_t *data, uint64_t size)
 {
-    struct vos_ver_df *ver;
-    struct vos_ext_df *ext;
+    struct vos_ver ver = {.is_ext = true, .lo = recx->idx, .hi = recx->idx + recx->nr - 1};
     uint64_t off;
-    int rc = ver_create(a, op, sizeof(*ext), data, recx->nr * size, &off, &ver);
+    int rc = ver_create(a, op, &ver, data, recx->nr * size, &off);
 
     if (rc != 0)
         return rc;
-    ext = (struct vos_ext_df *)(void *)ver;
-    ext->lo = recx->idx;
-    ext->hi = recx->idx + recx->nr - 1;
     if (!vos_btr_is_empty(&w->akey->tree) || size == 0 ||
         (recx->nr * size >= VOS_AGG_MOVE_BYTES && !bio_data_is_mapped(a->tgt->bio)))
         a->has_old = true;
@@ -485,7 +463,7 @@ value_conflict(struct apply *a, struct vos_op *op, const struct vos_walk *w, con
     struct vos_epoch newest = {op->epoch, UINT16_MAX};
     struct vos_btr_key key = vos_key_epoch(&newest);
     uint32_t type = vos_akey_type(w->akey);
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct vos_btr t;
     bool found = false;
     int rc;
@@ -498,7 +476,7 @@ value_conflict(struct apply *a, struct vos_op *op, const struct vos_walk *w, con
             rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
         if (rc != 0)
             return rc == -DER_NONEXIST ? 0 : rc;
-        return ver->epoch == op->epoch ? CAIRN_ERR(TX_RESTART) : 0;
+        return ver.epoch == op->epoch ? CAIRN_ERR(TX_RESTART) : 0;
     }
     rc = 0;
     for (uint32_t i = 0; rc == 0 && type == iod->type && i < iod->recx_nr && !found; i++) {

@@ -46,8 +46,7 @@ key_of(struct vos_op *op, const struct vos_btr_kind *kind, uint64_t rec, union k
 {
     struct vos_obj_df *obj;
     struct vos_key_df *key;
-    struct vos_ver_df *ver;
-    struct vos_ext_df *ext;
+    struct vos_ver ver;
     struct iov iov;
     const uint8_t *p;
     int rc;
@@ -73,16 +72,16 @@ key_of(struct vos_op *op, const struct vos_btr_kind *kind, uint64_t rec, union k
     case VOS_TREE_SINGLE:
         rc = vos_ver_get(op, rec, &ver);
         if (rc == 0) {
-            mem->epoch = (struct vos_epoch){ver->epoch, ver->minor};
+            mem->epoch = vos_ver_epoch(&ver);
             *ret_key = vos_key_epoch(&mem->epoch);
         }
         return rc;
     case VOS_TREE_EXT:
-        rc = vos_ext_get(op, rec, &ext);
+        rc = vos_ext_get(op, rec, &ver);
         if (rc == 0) {
-            mem->epoch = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
+            mem->epoch = vos_ver_epoch(&ver);
             *ret_key =
-                (struct vos_btr_key){.hkey = ext->lo, .buf = &mem->epoch, .len = sizeof(mem->epoch)};
+                (struct vos_btr_key){.hkey = ver.lo, .buf = &mem->epoch, .len = sizeof(mem->epoch)};
         }
         return rc;
     case VOS_TREE_ILOG:
@@ -141,19 +140,19 @@ charge_nodes(struct check *c, struct vos_btr *t)
 static int
 check_version(struct check *c, struct vos_op *op, uint64_t rec)
 {
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     int rc = vos_ver_get(op, rec, &ver);
 
     if (rc == 0)
-        rc = charge(c, op, rec, vos_ver_bytes(ver));
+        rc = charge(c, op, rec, ver.bytes);
     if (rc != 0)
         return rc;
-    if ((ver->flags & VOS_VER_INLINE) != 0 &&
-        !csum_is_good(ver->csum_type, vos_ver_data(ver), ver->stored_len, vos_ver_csums(ver))) {
+    if ((ver.flags & VOS_VER_INLINE) != 0 &&
+        !csum_is_good(ver.csum.type, ver.data, ver.stored_len, ver.csums)) {
         LOG_WARN("metadata arena: checksum of a value does not match at offset %#" PRIx64, rec);
         return CAIRN_ERR(CSUM);
     }
-    c->data += (int64_t)vos_ver_ext_bytes(ver);
+    c->data += (int64_t)vos_ver_ext_bytes(&ver);
     return 0;
 }
 

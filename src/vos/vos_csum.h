@@ -13,11 +13,11 @@
 #ifndef CAIRN_VOS_CSUM_H
 #define CAIRN_VOS_CSUM_H
 
+#include "base/assert.h"
 #include "base/codec.h"
 #include "base/crc.h"
 #include "base/csum.h"
 #include "base/util.h"
-#include "vos/vos_format.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -35,17 +35,29 @@ struct vos_csum {
     uint8_t type; /* enum csum_type, never OFF */
     uint8_t len; /* bytes of one checksum */
     uint8_t chunk_bits;
-    uint8_t zero; /* codec of a version */
+    uint8_t codec; /* 0: as it is */
 };
-/* As it lies in a version, from `csum_type` on. */
-CAIRN_STATIC_ASSERT(sizeof(struct vos_csum) == sizeof(uint32_t), "format");
-CAIRN_STATIC_ASSERT(
-    offsetof(struct vos_ver_df, codec) - offsetof(struct vos_ver_df, csum_type) == 3, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_csum) == sizeof(uint32_t), "as it lies in a version");
 
 static inline uint32_t
 vos_csum_nr(uint64_t len, uint32_t chunk_bits)
 {
     return (uint32_t)((len + (UINT64_C(1) << chunk_bits) - 1) >> chunk_bits);
+}
+
+/** What nearly all versions have, and whether one has it. */
+static inline struct vos_csum
+vos_csum_default(void)
+{
+    return (struct vos_csum){CSUM_TYPE_CRC32, 4, VOS_CSUM_CHUNK_BITS, 0};
+}
+
+static inline bool
+vos_csum_is_default(struct vos_csum csum)
+{
+    struct vos_csum c = vos_csum_default();
+
+    return memcmp(&csum, &c, sizeof(c)) == 0;
 }
 
 /** For chunks of `chunk_bytes` (0: as by default), of which a power of two is made. The type is known. */
@@ -54,17 +66,8 @@ static inline struct vos_csum
 vos_csum_of(uint32_t type, uint64_t chunk_bytes)
 {
     if (CAIRN_LIKELY((type | chunk_bytes) == 0))
-        return (struct vos_csum){CSUM_TYPE_CRC32, 4, VOS_CSUM_CHUNK_BITS, 0};
+        return vos_csum_default();
     return vos_csum_make(type, chunk_bytes);
-}
-
-/** Whether a version has what nearly all have. */
-static inline bool
-vos_csum_is_default(const struct vos_ver_df *ver)
-{
-    static const struct vos_csum c = {CSUM_TYPE_CRC32, 4, VOS_CSUM_CHUNK_BITS, 0};
-
-    return memcmp(&ver->csum_type, &c, sizeof(c)) == 0;
 }
 
 /** The chunks of a value of `len` bytes (CSM-2). */

@@ -10,16 +10,16 @@ vos_evt_insert(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint6
     struct vos_btr_key key;
     struct vos_ent_df ent;
     struct vos_epoch ver;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     struct vos_btr t;
     bool exact;
     int rc = vos_ext_get(op, rec, &ext);
 
     if (rc != 0)
         return rc;
-    ver = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
-    key = (struct vos_btr_key){.hkey = ext->lo, .buf = &ver, .len = sizeof(ver)};
-    ent = vos_ext_ent(ext, rec);
+    ver = vos_ver_epoch(&ext);
+    key = (struct vos_btr_key){.hkey = ext.lo, .buf = &ver, .len = sizeof(ver)};
+    ent = vos_ext_ent(&ext, rec);
     rc = vos_btr_init(&t, op, &vos_kind_ext, df, df_off);
     if (rc == 0)
         rc = vos_btr_search(&t, &key, &exact);
@@ -326,7 +326,7 @@ static int
 extent_take(struct vos_op *op, struct vos_evt_search *s)
 {
     struct vos_evt_item item = s->queue[0];
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     int rc;
 
     if (!item.is_read) {
@@ -334,11 +334,10 @@ extent_take(struct vos_op *op, struct vos_evt_search *s)
         rc = vos_ext_get(op, item.off, &ext);
         if (rc != 0)
             return rc;
-        if (CAIRN_UNLIKELY(
-                ext->lo != item.lo || ext->hi != item.hi || ext->ver.epoch != item.bound.epoch))
+        if (CAIRN_UNLIKELY(ext.lo != item.lo || ext.hi != item.hi || ext.epoch != item.bound.epoch))
             return vos_bad(item.off, "entry of an extent");
-        item.bound.minor = ext->ver.minor;
-        item.is_hole = (ext->ver.flags & VOS_VER_HOLE) != 0;
+        item.bound.minor = ext.minor;
+        item.is_hole = (ext.flags & VOS_VER_HOLE) != 0;
         item.is_read = true;
         if (!vos_epoch_gt(item.bound, s->punch)) {
             queue_pop(s);
@@ -403,7 +402,7 @@ root_push(struct vos_btr *t, struct vos_evt_search *s)
         .hi = s->hi,
         .off = t->df->root,
         .level = (uint8_t)t->depth};
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     struct vos_ent_df ent;
     int rc;
 
@@ -414,7 +413,7 @@ root_push(struct vos_btr *t, struct vos_evt_search *s)
     rc = vos_ext_get(t->op, t->df->root, &ext);
     if (rc != 0)
         return rc;
-    ent = vos_ext_ent(ext, t->df->root);
+    ent = vos_ext_ent(&ext, t->df->root);
     return entry_push(s, &ent, 0);
 }
 
@@ -427,7 +426,7 @@ root_push(struct vos_btr *t, struct vos_evt_search *s)
 static int
 plain_leaf(struct vos_btr *t, struct vos_evt_search *s, struct vos_btr_pos *pos, bool *ret_end)
 {
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     int rc;
 
     for (; pos->idx < pos->node->nr; pos->idx++) {
@@ -444,8 +443,8 @@ plain_leaf(struct vos_btr *t, struct vos_evt_search *s, struct vos_btr_pos *pos,
         if (rc != 0)
             return rc;
         s->has_resume = true;
-        s->resume_lo = ext->lo;
-        s->resume_ver = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
+        s->resume_lo = ext.lo;
+        s->resume_ver = vos_ver_epoch(&ext);
     }
     return 0;
 }
@@ -620,7 +619,7 @@ older_step(struct vos_btr *t, uint64_t lo, uint64_t hi, struct vos_epoch ver, ui
 {
     struct vos_btr_pos *pos = &t->path[*i];
     const struct vos_ent_df *e;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     int rc;
 
     for (; pos->idx < pos->node->nr; pos->idx++) {
@@ -638,7 +637,7 @@ older_step(struct vos_btr *t, uint64_t lo, uint64_t hi, struct vos_epoch ver, ui
         rc = vos_ext_get(t->op, e->off, &ext);
         if (rc != 0)
             return rc;
-        if (vos_epoch_gt(ver, (struct vos_epoch){ext->ver.epoch, ext->ver.minor})) {
+        if (vos_epoch_gt(ver, vos_ver_epoch(&ext))) {
             *ret_found = *ret_end = true;
             return 0;
         }
@@ -652,7 +651,7 @@ int
 vos_evt_has_older(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint64_t lo,
     uint64_t hi, struct vos_epoch ver, bool *ret_found)
 {
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     bool end = false;
     struct vos_btr t;
     uint32_t i = 0;
@@ -664,8 +663,7 @@ vos_evt_has_older(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, ui
     if (t.depth == 0) {
         rc = df->root == 0 ? -DER_NONEXIST : vos_ext_get(op, df->root, &ext);
         if (rc == 0) {
-            *ret_found = ext->lo <= hi && ext->hi >= lo &&
-                vos_epoch_gt(ver, (struct vos_epoch){ext->ver.epoch, ext->ver.minor});
+            *ret_found = ext.lo <= hi && ext.hi >= lo && vos_epoch_gt(ver, vos_ver_epoch(&ext));
         }
         return rc == -DER_NONEXIST ? 0 : rc;
     }
@@ -684,7 +682,7 @@ int
 vos_evt_hi_max(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint64_t *ret_hi)
 {
     struct vos_node_df *node;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     struct vos_btr t;
     uint64_t hi = 0;
     int rc = vos_btr_init(&t, op, &vos_kind_ext, df, df_off);
@@ -696,7 +694,7 @@ vos_evt_hi_max(struct vos_op *op, struct vos_tree_df *df, uint64_t df_off, uint6
             return -DER_NONEXIST;
         rc = vos_ext_get(op, df->root, &ext);
         if (rc == 0)
-            *ret_hi = ext->hi;
+            *ret_hi = ext.hi;
         return rc;
     }
     rc = vos_btr_node(&t, df->root, t.depth - 1, &node);

@@ -124,12 +124,12 @@ hole_add(struct fetch *f, uint64_t idx, uint64_t nr)
 }
 
 static int
-want_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t len)
+want_add(struct fetch *f, const struct vos_ver *ver, uint64_t off, uint64_t len)
 {
     struct vos_fetch_mem *mem = f->mem;
-    uint64_t chunk = UINT64_C(1) << ver->csum_chunk_bits;
+    uint64_t chunk = UINT64_C(1) << ver->csum.chunk_bits;
     uint64_t first = off / chunk, end = MIN(ALIGN_UP(off + len, chunk), (uint64_t)ver->stored_len);
-    size_t csums_len = (size_t)(DIV_UP(end, chunk) - first) * ver->csum_len;
+    size_t csums_len = (size_t)(DIV_UP(end, chunk) - first) * ver->csum.len;
     struct vos_want *w;
 
     if (mem->want_nr == mem->want_cap) {
@@ -148,10 +148,10 @@ want_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t l
         .len = end - first * chunk,
         .skip = off - first * chunk,
         .nr = len,
-        .chunk_bits = ver->csum_chunk_bits,
-        .csum_type = ver->csum_type,
-        .csum_len = ver->csum_len,
-        .csums = mem_dup(f, vos_ver_csums(ver) + first * ver->csum_len, csums_len)};
+        .chunk_bits = ver->csum.chunk_bits,
+        .csum_type = ver->csum.type,
+        .csum_len = ver->csum.len,
+        .csums = mem_dup(f, ver->csums + first * ver->csum.len, csums_len)};
     if (w->csums == NULL)
         return CAIRN_ERR(NOMEM);
     mem->want_bytes += len;
@@ -171,7 +171,7 @@ vos_fetch_csum_bad(struct oid oid, const char *where, uint64_t addr)
 
 /* Bytes [off, off + len) of a version become a segment. */
 static int
-value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t idx, uint64_t nr,
+value_add(struct fetch *f, const struct vos_ver *ver, uint64_t rec, uint64_t idx, uint64_t nr,
     uint64_t off, uint64_t len)
 {
     struct vos_seg seg = {.idx = idx, .nr = nr};
@@ -186,9 +186,9 @@ value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t 
         rc = want_add(f, ver, off, len);
         return rc != 0 ? rc : seg_add(f, &seg);
     }
-    data = vos_ver_data(ver);
-    if (!vos_csum_part(ver->csum_type, vos_ver_csums(ver), data, ver->stored_len, (size_t)off,
-            (size_t)len, &seg.crc))
+    data = ver->data;
+    if (!vos_csum_part(
+            ver->csum.type, ver->csums, data, ver->stored_len, (size_t)off, (size_t)len, &seg.crc))
         return vos_fetch_csum_bad(f->oid->oid, "metadata", rec);
     seg.buf = f->arena != NULL ? arena_dup(f->arena, data + off, (size_t)len)
                                : mem_dup(f, data + off, (size_t)len);
@@ -198,15 +198,15 @@ value_add(struct fetch *f, const struct vos_ver_df *ver, uint64_t rec, uint64_t 
 static int
 single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
 {
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     uint64_t off;
     int rc = vos_single_find(op, f->walk.akey, f->walk.a.off, f->walk.a.info.punch, &off, &ver);
 
     if (rc != 0 || off == 0)
         return rc;
-    rc = value_add(f, ver, off, 0, 1, 0, ver->stored_len);
+    rc = value_add(f, &ver, off, 0, 1, 0, ver.stored_len);
     if (rc == 0)
-        out->size = ver->logical_len;
+        out->size = ver.logical_len;
     return rc;
 }
 
@@ -216,7 +216,7 @@ recx_segs(struct fetch *f, struct vos_op *op, const struct recx *recx, struct vo
 {
     uint64_t end = recx->idx + recx->nr;
     uint32_t rec_size = f->walk.akey->rec_size;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     int rc = 0;
 
     for (; rc == 0 && f->piece_idx < f->search.piece_nr; f->piece_idx++) {
@@ -228,14 +228,14 @@ recx_segs(struct fetch *f, struct vos_op *op, const struct recx *recx, struct vo
             return -DER_INPROGRESS;
         op->steps_left--;
         rc = vos_ext_get(op, p->rec, &ext);
-        if (rc == 0 && ext->ver.stored_len != (ext->hi - ext->lo + 1) * rec_size)
+        if (rc == 0 && ext.stored_len != (ext.hi - ext.lo + 1) * rec_size)
             rc = vos_bad(p->rec, "extent size");
         if (rc != 0)
             return rc;
         if (p->lo > f->pos)
             rc = hole_add(f, f->pos, p->lo - f->pos);
         if (rc == 0) {
-            rc = value_add(f, &ext->ver, p->rec, p->lo, p->hi - p->lo + 1,
+            rc = value_add(f, &ext, p->rec, p->lo, p->hi - p->lo + 1,
                 (p->lo - p->ext_lo) * rec_size, (p->hi - p->lo + 1) * rec_size);
         }
         f->pos = p->hi + 1;

@@ -21,7 +21,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored structures are
 #define VOS_ROOT_MAGIC UINT64_C(0x31534f5652494143) /* "CAIRVOS1" */
 
 enum {
-    VOS_FORMAT_VERSION = 2,
+    VOS_FORMAT_VERSION = 3,
     VOS_NODE_MAGIC = 0xb7,
     VOS_POOL_MAGIC = 0xa1,
     VOS_CONT_MAGIC = 0xa2,
@@ -171,35 +171,32 @@ CAIRN_STATIC_ASSERT(sizeof(struct vos_key_df) == 48, "format");
 enum vos_ver_flags {
     VOS_VER_HOLE = 1 << 0, /* punched: hides what is older */
     VOS_VER_INLINE = 1 << 1, /* the value follows the checksums */
+    /* Fields that nearly always have the same value take room only where they do not. */
+    VOS_VER_DTX = 1 << 2,
+    VOS_VER_KIND = 1 << 3,
+    VOS_VER_MORE = 1 << 4,
 };
 
-/* One version of a value (FM-1); checksums (csum_nr of csum_len bytes, padded to 8) and then an inline value follow. */
+/*
+ * One version of a value (FM-1). Behind the part that all have follow, each as far as it is there and without gaps:
+ *   first and last index, 8 bytes each: an extent (VOS_EXT_MAGIC)
+ *   address in the data role, 8: neither VOS_VER_HOLE nor VOS_VER_INLINE
+ *   DTX id, 4: VOS_VER_DTX; else 0, committed
+ *   kind of the checksums, struct vos_csum, 4: VOS_VER_KIND; else CRC-32C, of 32 KiB each
+ *   logical length 4, key id 4, global size 8: VOS_VER_MORE; else the length, 0 (not encrypted) and 0 (not erasure-coded)
+ *   checksums, one for each chunk of the value: not VOS_VER_HOLE
+ *   the value: VOS_VER_INLINE
+ * Read through vos_ver_get(), written by vos_ver_create() (vos_rec.h).
+ */
 struct vos_ver_df {
     uint8_t magic;
     uint8_t flags;
     uint16_t minor;
-    uint32_t dtx; /* 0: committed */
-    uint64_t epoch;
     uint32_t pm_ver;
-    uint8_t csum_type; /* numbers of the container property */
-    uint8_t csum_len;
-    uint8_t csum_chunk_bits; /* a checksum covers 1 << bits bytes, counted from the start of the value */
-    uint8_t codec; /* 0: as it is */
+    uint64_t epoch;
     uint32_t stored_len;
-    uint32_t logical_len;
-    uint32_t key_id; /* 0: not encrypted */
-    uint32_t csum_nr;
-    uint64_t gsize; /* of an erasure-coded single value; else 0 */
-    uint64_t addr; /* in the data role; 0 when inline or hole */
-};
-CAIRN_STATIC_ASSERT(sizeof(struct vos_ver_df) == 56, "format");
-
-/* An extent of an array; followed as above. */
-struct vos_ext_df {
-    struct vos_ver_df ver;
-    uint64_t lo, hi; /* first and last index */
-};
-CAIRN_STATIC_ASSERT(sizeof(struct vos_ext_df) == 72, "format");
+} __attribute__((packed, aligned(4)));
+CAIRN_STATIC_ASSERT(sizeof(struct vos_ver_df) == 20, "format");
 
 /* Request table (MS-2): a client, and its slots in groups. */
 enum { VOS_SLOT_GROUP_NR = 16, VOS_SLOT_GROUPS_NR_MAX = 64 };

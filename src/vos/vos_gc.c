@@ -147,20 +147,20 @@ owned_of(struct vos_op *op, uint32_t tree_id, uint64_t rec, struct owned *o)
 int
 vos_gc_free_version(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec)
 {
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct bio_ext ext;
     int rc = vos_ver_get(op, rec, &ver);
 
     if (rc != 0)
         return rc;
-    ext = (struct bio_ext){.addr = ver->addr, .len = vos_ver_ext_bytes(ver)};
+    ext = (struct bio_ext){.addr = ver.addr, .len = vos_ver_ext_bytes(&ver)};
     if (ext.len != 0) {
         rc = bio_ext_free(op->tx, tgt->bio, ext);
         if (rc != 0)
             return rc;
         op->data_delta -= (int64_t)ext.len;
     }
-    return vos_free(op, rec, vos_ver_bytes(ver));
+    return vos_free(op, rec, ver.bytes);
 }
 
 static int
@@ -259,7 +259,7 @@ static int
 can_drop_akey(struct vos_op *op, uint64_t off, uint32_t *left)
 {
     struct vos_key_df *akey;
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct vos_btr t;
     int rc = vos_key_get(op, off, &akey);
 
@@ -275,7 +275,7 @@ can_drop_akey(struct vos_op *op, uint64_t off, uint32_t *left)
     while (rc == 0 && *left > 0) {
         --*left;
         rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
-        if (rc == 0 && ver->epoch == op->epoch)
+        if (rc == 0 && ver.epoch == op->epoch)
             *left = 0; /* made by this request: its extent is not published yet */
         if (rc == 0)
             rc = vos_btr_next(&t);

@@ -269,7 +269,7 @@ single_body(struct vos_op *op, void *arg)
 {
     struct list *l = arg;
     struct vos_walk *w = &l->walk;
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct vos_entry entry;
     uint64_t off = 0;
     int rc = vos_walk_obj(op, l->cont, &l->args->oid, false, w);
@@ -286,7 +286,7 @@ single_body(struct vos_op *op, void *arg)
     l->is_eof = true;
     if (off == 0 || l->a.level != 0)
         return 0;
-    entry = (struct vos_entry){.size = ver->logical_len, .epoch = ver->epoch};
+    entry = (struct vos_entry){.size = ver.logical_len, .epoch = ver.epoch};
     l->is_eof = l->args->fn(l->args->arg, &entry);
     if (l->is_eof)
         anchor_set_key(&l->a, 0, "", 0);

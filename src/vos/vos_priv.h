@@ -205,7 +205,7 @@ CAIRN_MUST_CHECK int vos_walk_akey_touch(struct vos_op *op, struct vos_walk *w);
 uint32_t vos_akey_type(const struct vos_key_df *akey);
 /** The single value visible at op->epoch above `punch`. *ret_off 0: none. */
 CAIRN_MUST_CHECK int vos_single_find(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
-    struct vos_epoch punch, uint64_t *ret_off, struct vos_ver_df **ret_ver);
+    struct vos_epoch punch, uint64_t *ret_off, struct vos_ver *ret_ver);
 
 static inline uint64_t
 vos_obj_ilog_off(uint64_t off)

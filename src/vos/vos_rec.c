@@ -44,82 +44,247 @@ vos_key_get(struct vos_op *op, uint64_t off, struct vos_key_df **ret_rec)
     return 0;
 }
 
-uint32_t
-vos_ver_bytes(const struct vos_ver_df *ver)
-{
-    uint32_t len = vos_ver_fixed_bytes(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
+/* ---- versions ------------------------------------------------------------------------------------------------------- */
 
-    return (ver->flags & VOS_VER_INLINE) != 0 ? len + ver->stored_len : len;
+enum { MORE_BYTES = 16 };
+
+static inline uint32_t
+ver_csum_nr(const struct vos_ver *ver)
+{
+    return ver->stored_len == 0 ? 0 : ((ver->stored_len - 1) >> ver->csum.chunk_bits) + 1;
 }
 
-uint64_t
-vos_ver_ext_bytes(const struct vos_ver_df *ver)
+/* Of what lies before the checksums. */
+static inline uint32_t
+ver_fixed_bytes(uint32_t flags, bool is_ext)
 {
-    return ver->addr == 0 ? 0 : ALIGN_UP((uint64_t)ver->stored_len, (uint64_t)BIO_BLK_BYTES);
-}
-
-static bool
-ver_csums_are_plausible(const struct vos_ver_df *ver)
-{
-    if (CAIRN_LIKELY(vos_csum_is_default(ver)))
-        return true;
-    return ver->codec == 0 && csum_bytes(ver->csum_type) != 0 &&
-        ver->csum_len == csum_bytes(ver->csum_type) &&
-        ver->csum_chunk_bits >= VOS_CSUM_CHUNK_BITS_MIN &&
-        ver->csum_chunk_bits <= VOS_CSUM_CHUNK_BITS_STORED_MAX;
+    return (uint32_t)sizeof(struct vos_ver_df) + (is_ext ? 16 : 0) +
+        ((flags & (VOS_VER_HOLE | VOS_VER_INLINE)) == 0 ? 8 : 0) +
+        ((flags & VOS_VER_DTX) != 0 ? 4 : 0) + ((flags & VOS_VER_KIND) != 0 ? 4 : 0) +
+        ((flags & VOS_VER_MORE) != 0 ? MORE_BYTES : 0);
 }
 
 static bool
-ver_is_plausible(const struct vos_ver_df *ver, uint64_t off)
+kind_is_plausible(struct vos_csum csum)
 {
-    bool is_hole = (ver->flags & VOS_VER_HOLE) != 0;
-    bool is_inline = (ver->flags & VOS_VER_INLINE) != 0;
+    return csum.codec == 0 && csum_bytes(csum.type) != 0 && csum.len == csum_bytes(csum.type) &&
+        csum.chunk_bits >= VOS_CSUM_CHUNK_BITS_MIN &&
+        csum.chunk_bits <= VOS_CSUM_CHUNK_BITS_STORED_MAX;
+}
 
-    if (ver->magic != VOS_VAL_MAGIC && ver->magic != VOS_EXT_MAGIC)
+static inline uint64_t
+take64(const uint8_t **p)
+{
+    uint64_t v = le64_get(*p);
+
+    *p += 8;
+    return v;
+}
+
+static inline uint32_t
+take32(const uint8_t **p)
+{
+    uint32_t v = le32_get(*p);
+
+    *p += 4;
+    return v;
+}
+
+/* What few have. */
+static bool
+decode_rare(const uint8_t **p, struct vos_ver *v)
+{
+    if ((v->flags & VOS_VER_DTX) != 0)
+        v->dtx = take32(p);
+    if ((v->flags & VOS_VER_KIND) != 0) {
+        memcpy(&v->csum, *p, sizeof(v->csum));
+        *p += sizeof(v->csum);
+        if (!kind_is_plausible(v->csum))
+            return false;
+    }
+    if ((v->flags & VOS_VER_MORE) != 0) {
+        v->logical_len = take32(p);
+        v->key_id = take32(p);
+        v->gsize = take64(p);
+    }
+    return true;
+}
+
+bool
+vos_ver_decode(const void *rec, uint32_t room, struct vos_ver *v)
+{
+    const uint32_t known = VOS_VER_HOLE | VOS_VER_INLINE | VOS_VER_DTX | VOS_VER_KIND | VOS_VER_MORE;
+    const struct vos_ver_df *df = rec;
+    const uint8_t *p = (const uint8_t *)(df + 1);
+    uint32_t csums_len;
+
+    if (room < sizeof(*df) || (df->magic != VOS_VAL_MAGIC && df->magic != VOS_EXT_MAGIC) ||
+        (df->flags & ~known) != 0)
         return false;
-    if (is_hole)
-        return ver->stored_len == 0 && ver->csum_nr == 0 && ver->addr == 0 && !is_inline;
-    if (ver->stored_len - 1 >= VOS_VALUE_BYTES_MAX || ver->key_id != 0 ||
-        ver->logical_len != ver->stored_len)
+    v->is_ext = df->magic == VOS_EXT_MAGIC;
+    v->flags = df->flags;
+    if (ver_fixed_bytes(df->flags, v->is_ext) > room)
         return false;
-    if (is_inline ? ver->addr != 0 || ver->stored_len > VOS_INLINE_BYTES_MAX
-                  : ver->addr == 0 || ver->addr % BIO_BLK_BYTES != 0)
+    v->epoch = df->epoch;
+    v->minor = df->minor;
+    v->pm_ver = df->pm_ver;
+    v->stored_len = v->logical_len = df->stored_len;
+    v->dtx = v->key_id = 0;
+    v->csum = vos_csum_default();
+    v->gsize = v->addr = v->lo = v->hi = 0;
+    if (v->is_ext) {
+        v->lo = take64(&p);
+        v->hi = take64(&p);
+        if (v->lo > v->hi || (v->hi >> 63) != 0 ||
+            (v->stored_len != 0 && v->stored_len % (v->hi - v->lo + 1) != 0))
+            return false;
+    }
+    if ((df->flags & (VOS_VER_HOLE | VOS_VER_INLINE)) == 0) {
+        v->addr = take64(&p);
+        if (v->addr == 0 || v->addr % BIO_BLK_BYTES != 0)
+            return false;
+    }
+    if (CAIRN_UNLIKELY((df->flags & (VOS_VER_DTX | VOS_VER_KIND | VOS_VER_MORE)) != 0) &&
+        !decode_rare(&p, v))
         return false;
-    if (!ver_csums_are_plausible(ver))
+    v->csums = p;
+    v->csum_nr = ver_csum_nr(v);
+    if ((df->flags & VOS_VER_HOLE) != 0) {
+        v->data = NULL;
+        v->bytes = (uint32_t)(p - (const uint8_t *)rec);
+        return v->stored_len == 0 && (df->flags & VOS_VER_INLINE) == 0;
+    }
+    if (v->stored_len - 1 >= VOS_VALUE_BYTES_MAX || v->key_id != 0 || v->logical_len != v->stored_len)
         return false;
-    if (ver->csum_nr != ((ver->stored_len - 1) >> ver->csum_chunk_bits) + 1)
-        return false;
-    return (off & (UMEM_PAGE_BYTES - 1)) + vos_ver_bytes(ver) <= UMEM_PAGE_BYTES;
+    csums_len = v->csum_nr * v->csum.len;
+    v->bytes = (uint32_t)(p - (const uint8_t *)rec) + csums_len;
+    v->data = NULL;
+    if ((df->flags & VOS_VER_INLINE) != 0) {
+        if (v->stored_len > VOS_INLINE_BYTES_MAX)
+            return false;
+        v->data = p + csums_len;
+        v->bytes += v->stored_len;
+    }
+    return v->bytes <= room;
 }
 
 int
-vos_ver_get(struct vos_op *op, uint64_t off, struct vos_ver_df **ret_rec)
+vos_ver_get(struct vos_op *op, uint64_t off, struct vos_ver *ret_ver)
 {
-    struct vos_ver_df *ver;
-    int rc = vos_ptr(op, off, sizeof(*ver), &ver);
+    const uint8_t *p;
+    int rc = vos_ptr(op, off, sizeof(struct vos_ver_df), &p);
 
     if (CAIRN_UNLIKELY(rc != 0))
         return rc;
-    if (CAIRN_UNLIKELY(!ver_is_plausible(ver, off)))
+    if (CAIRN_UNLIKELY(
+            !vos_ver_decode(p, UMEM_PAGE_BYTES - (uint32_t)(off & (UMEM_PAGE_BYTES - 1)), ret_ver)))
         return vos_bad(off, "version record");
-    *ret_rec = ver;
     return 0;
 }
 
 int
-vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ext_df **ret_rec)
+vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ver *ret_ver)
 {
-    struct vos_ext_df *ext;
-    int rc = vos_ptr(op, off, sizeof(*ext), &ext);
+    int rc = vos_ver_get(op, off, ret_ver);
 
-    if (CAIRN_UNLIKELY(rc != 0))
-        return rc;
-    if (CAIRN_UNLIKELY(ext->ver.magic != VOS_EXT_MAGIC || !ver_is_plausible(&ext->ver, off) ||
-            ext->lo > ext->hi || (ext->hi >> 63) != 0 ||
-            (ext->ver.stored_len != 0 && ext->ver.stored_len % (ext->hi - ext->lo + 1) != 0)))
+    if (CAIRN_UNLIKELY(rc == 0 && !ret_ver->is_ext))
         return vos_bad(off, "extent record");
-    *ret_rec = ext;
+    return rc;
+}
+
+static uint32_t
+ver_flags(const struct vos_ver *v)
+{
+    uint32_t flags = v->flags & (VOS_VER_HOLE | VOS_VER_INLINE);
+
+    if (v->dtx != 0)
+        flags |= VOS_VER_DTX;
+    if ((flags & VOS_VER_HOLE) == 0 && !vos_csum_is_default(v->csum))
+        flags |= VOS_VER_KIND;
+    if (v->logical_len != v->stored_len || v->key_id != 0 || v->gsize != 0)
+        flags |= VOS_VER_MORE;
+    return flags;
+}
+
+static inline void
+put64(uint8_t **p, uint64_t v)
+{
+    le64_put(*p, v);
+    *p += 8;
+}
+
+static inline void
+put32(uint8_t **p, uint32_t v)
+{
+    le32_put(*p, v);
+    *p += 4;
+}
+
+int
+vos_ver_create(struct vos_op *op, const struct vos_ver *v, uint64_t *ret_off)
+{
+    uint32_t flags = ver_flags(v), fixed = ver_fixed_bytes(flags, v->is_ext);
+    uint32_t csums_len = (flags & VOS_VER_HOLE) != 0 ? 0 : ver_csum_nr(v) * v->csum.len;
+    uint32_t data_len = (flags & VOS_VER_INLINE) != 0 ? v->stored_len : 0;
+    uint32_t bytes = fixed + csums_len + data_len;
+    struct vos_ver_df *df;
+    uint8_t *p;
+    int rc = vos_alloc_part(op, bytes, v->data == NULL ? bytes : fixed + csums_len, ret_off, &df);
+
+    if (rc != 0)
+        return rc;
+    *df = (struct vos_ver_df){.magic = v->is_ext ? VOS_EXT_MAGIC : VOS_VAL_MAGIC,
+        .flags = (uint8_t)flags,
+        .minor = v->minor,
+        .pm_ver = v->pm_ver,
+        .epoch = v->epoch,
+        .stored_len = v->stored_len};
+    p = (uint8_t *)(df + 1);
+    if (v->is_ext) {
+        put64(&p, v->lo);
+        put64(&p, v->hi);
+    }
+    if ((flags & (VOS_VER_HOLE | VOS_VER_INLINE)) == 0)
+        put64(&p, v->addr);
+    if ((flags & VOS_VER_DTX) != 0)
+        put32(&p, v->dtx);
+    if ((flags & VOS_VER_KIND) != 0) {
+        memcpy(p, &v->csum, sizeof(v->csum));
+        p += sizeof(v->csum);
+    }
+    if ((flags & VOS_VER_MORE) != 0) {
+        put32(&p, v->logical_len);
+        put32(&p, v->key_id);
+        put64(&p, v->gsize);
+    }
+    if (csums_len > 0 && v->csums != NULL)
+        memcpy(p, v->csums, csums_len);
+    if (data_len > 0 && v->data != NULL)
+        memcpy(p + csums_len, v->data, data_len);
     return 0;
+}
+
+int
+vos_ver_dtx_set(struct vos_op *op, uint64_t off, uint32_t dtx)
+{
+    struct vos_ver v;
+    uint64_t at = off + sizeof(struct vos_ver_df);
+    void *p;
+    int rc = vos_ver_get(op, off, &v);
+
+    if (rc != 0 || v.dtx == dtx)
+        return rc;
+    if ((v.flags & VOS_VER_DTX) == 0)
+        return vos_bad(off, "version record without DTX id");
+    at += v.is_ext ? 16 : 0;
+    at += v.addr != 0 ? 8 : 0;
+    rc = vos_range(op, at, sizeof(dtx));
+    p = umem_ptr(op->um, at);
+    if (rc == 0 && p == NULL)
+        rc = -DER_AGAIN;
+    if (rc == 0)
+        le32_put(p, dtx);
+    return rc;
 }
 
 /* ---- keys ----------------------------------------------------------------------------------------------------------- */
@@ -368,41 +533,41 @@ static int
 ver_cmp(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp)
 {
     const struct vos_epoch *want = key->buf;
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     int rc = vos_ver_get(op, rec, &ver);
 
     if (rc != 0)
         return rc;
     /* Extents with the same first index are ordered by epoch; single values got here with equal epochs. */
-    *ret_cmp = want->epoch != ver->epoch ? (want->epoch < ver->epoch ? -1 : 1)
-        : want->minor != ver->minor      ? (want->minor < ver->minor ? -1 : 1)
-                                         : 0;
+    *ret_cmp = want->epoch != ver.epoch ? (want->epoch < ver.epoch ? -1 : 1)
+        : want->minor != ver.minor      ? (want->minor < ver.minor ? -1 : 1)
+                                        : 0;
     return 0;
 }
 
 static int
 single_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
 {
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     int rc = vos_ver_get(op, rec, &ver);
 
     if (rc != 0)
         return rc;
-    if (ver->magic != VOS_VAL_MAGIC)
+    if (ver.is_ext)
         return vos_bad(rec, "single value");
-    *ret_ent = (struct vos_ent_df){.hkey = ver->epoch, .off = rec};
+    *ret_ent = (struct vos_ent_df){.hkey = ver.epoch, .off = rec};
     return 0;
 }
 
 static int
 ext_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
 {
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     int rc = vos_ext_get(op, rec, &ext);
 
     if (rc != 0)
         return rc;
-    *ret_ent = vos_ext_ent(ext, rec);
+    *ret_ent = vos_ext_ent(&ext, rec);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "vos/vos.h"
 #include "vos/vos_btree.h"
+#include "vos/vos_csum.h"
 #include "vos/vos_op.h"
 
 extern const struct vos_btr_kind vos_kind_pool, vos_kind_cont, vos_kind_obj, vos_kind_key_hashed,
@@ -37,46 +38,65 @@ CAIRN_MUST_CHECK int vos_cont_get(struct vos_op *op, uint64_t off, struct vos_co
 CAIRN_MUST_CHECK int vos_obj_get(struct vos_op *op, uint64_t off, struct vos_obj_df **ret_rec);
 CAIRN_MUST_CHECK int
 vos_key_get(struct vos_op *op, uint64_t off, struct vos_key_df **ret_rec); /* dkey or akey */
-CAIRN_MUST_CHECK int
-vos_ver_get(struct vos_op *op, uint64_t off, struct vos_ver_df **ret_rec); /* value or extent */
-CAIRN_MUST_CHECK int vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ext_df **ret_rec);
 CAIRN_MUST_CHECK int vos_client_get(struct vos_op *op, uint64_t off, struct vos_client_df **ret_rec);
 CAIRN_MUST_CHECK int vos_slots_get(struct vos_op *op, uint64_t off, struct vos_slots_df **ret_rec);
 
+/* ---- versions ------------------------------------------------------------------------------------------------------- */
+
+/* A version as it was read, or is to be written (vos_format.h). */
+struct vos_ver {
+    uint64_t epoch;
+    uint16_t minor;
+    uint8_t flags; /* VOS_VER_HOLE, VOS_VER_INLINE; of what was read, all */
+    bool is_ext; /* of an array, from lo to hi; else a single value */
+    uint32_t dtx; /* 0: committed */
+    uint32_t pm_ver;
+    uint32_t stored_len, logical_len;
+    uint32_t key_id; /* 0: not encrypted */
+    struct vos_csum csum;
+    uint32_t csum_nr; /* by stored_len and csum */
+    uint64_t gsize; /* of an erasure-coded single value; else 0 */
+    uint64_t addr; /* in the data role; 0 when inline or hole */
+    uint64_t lo, hi;
+    const uint8_t *csums; /* inside of the record when it was read; to write: NULL is zeros */
+    const uint8_t *data; /* the same; inline only */
+    uint32_t bytes; /* of the whole record */
+};
+
+/** The record at `p`, of which `room` bytes may be looked at. False: it is none. */
+bool vos_ver_decode(const void *p, uint32_t room, struct vos_ver *ret_ver);
+/** Read one, value or extent. *ret_ver is good until the next yield. Errors: AGAIN; DF_INVAL. */
+CAIRN_MUST_CHECK int vos_ver_get(struct vos_op *op, uint64_t off, struct vos_ver *ret_ver);
+/** The same, an extent only. */
+CAIRN_MUST_CHECK int vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ver *ret_ver);
+/** Write a new record; `csums` and `data` are copied from where they are; `csum_nr`, `bytes` and other flags than HOLE and INLINE are not looked at. Errors: as of
+ * vos_alloc(). */
+CAIRN_MUST_CHECK int vos_ver_create(struct vos_op *op, const struct vos_ver *ver, uint64_t *ret_off);
+/** Change the DTX id of one that was made with one, or make it 0. Errors: AGAIN; DF_INVAL, also when there is no room for it. */
+CAIRN_MUST_CHECK int vos_ver_dtx_set(struct vos_op *op, uint64_t off, uint32_t dtx);
+
+static inline struct vos_epoch
+vos_ver_epoch(const struct vos_ver *ver)
+{
+    return (struct vos_epoch){ver->epoch, ver->minor};
+}
+
 /* What the tree holds of an extent. */
 static inline struct vos_ent_df
-vos_ext_ent(const struct vos_ext_df *ext, uint64_t rec)
+vos_ext_ent(const struct vos_ver *ext, uint64_t rec)
 {
-    return (struct vos_ent_df){.hkey = ext->lo,
-        .off = rec,
-        .hi = ext->hi,
-        .epoch = ext->ver.epoch,
-        .epoch_max = ext->ver.epoch};
+    return (struct vos_ent_df){
+        .hkey = ext->lo, .off = rec, .hi = ext->hi, .epoch = ext->epoch, .epoch_max = ext->epoch};
 }
 
-/* Parts of a version record (checked by vos_ver_get). */
-uint32_t vos_ver_bytes(const struct vos_ver_df *ver); /* of the whole record */
-static inline uint32_t
-vos_ver_fixed_bytes(const struct vos_ver_df *ver)
+/** Of its extent in the data role; 0: none. */
+static inline uint64_t
+vos_ver_ext_bytes(const struct vos_ver *ver)
 {
-    return ver->magic == VOS_EXT_MAGIC ? sizeof(struct vos_ext_df) : sizeof(struct vos_ver_df);
+    return ver->addr == 0 ? 0 : ALIGN_UP((uint64_t)ver->stored_len, (uint64_t)BIO_BLK_BYTES);
 }
 
-/** Aligned to 8. */
-static inline const uint8_t *
-vos_ver_csums(const struct vos_ver_df *ver)
-{
-    return (const uint8_t *)ver + vos_ver_fixed_bytes(ver);
-}
-
-/** Inline only. */
-static inline const uint8_t *
-vos_ver_data(const struct vos_ver_df *ver)
-{
-    return vos_ver_csums(ver) + ALIGN_UP(ver->csum_nr * ver->csum_len, 8u);
-}
-
-uint64_t vos_ver_ext_bytes(const struct vos_ver_df *ver); /* of its extent in the data role; 0: none */
+/* ---- keys ----------------------------------------------------------------------------------------------------------- */
 
 static inline uint32_t
 vos_key_bytes_total(const struct vos_key_df *rec)

@@ -19,7 +19,7 @@ window_up(struct vos_btr *t, uint64_t pos, uint64_t *ret_hi)
 {
     struct vos_epoch oldest = {0, 0};
     struct vos_btr_key key = {.hkey = pos + 1, .buf = &oldest, .len = sizeof(oldest)};
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     bool exact;
     int rc = vos_btr_search(t, &key, &exact);
 
@@ -32,8 +32,8 @@ window_up(struct vos_btr *t, uint64_t pos, uint64_t *ret_hi)
     if (rc != 0)
         return rc == -DER_NONEXIST ? 0 : rc;
     rc = vos_ext_get(t->op, vos_btr_rec(t), &ext);
-    if (rc == 0 && ext->lo > pos)
-        *ret_hi = ext->lo - 1;
+    if (rc == 0 && ext.lo > pos)
+        *ret_hi = ext.lo - 1;
     return rc;
 }
 
@@ -42,7 +42,7 @@ window_down(struct vos_btr *t, uint64_t pos, uint64_t *ret_lo)
 {
     struct vos_epoch newest = {UINT64_MAX, UINT16_MAX};
     struct vos_btr_key key = {.hkey = pos, .buf = &newest, .len = sizeof(newest)};
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     int rc = vos_btr_search_le(t, &key);
 
     for (uint32_t i = 0; rc == 0 && i < WINDOW_GUESS_NR; i++) {
@@ -53,7 +53,7 @@ window_down(struct vos_btr *t, uint64_t pos, uint64_t *ret_lo)
         return rc == -DER_NONEXIST ? 0 : rc;
     rc = vos_ext_get(t->op, vos_btr_rec(t), &ext);
     if (rc == 0)
-        *ret_lo = ext->lo;
+        *ret_lo = ext.lo;
     return rc;
 }
 

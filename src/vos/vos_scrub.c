@@ -226,8 +226,7 @@ key_save(struct vos_scrub *s, struct vos_op *op, uint32_t lvl)
     struct vos_cont_df *cont;
     struct vos_obj_df *obj;
     struct vos_key_df *key;
-    struct vos_ver_df *ver;
-    struct vos_ext_df *ext = NULL;
+    struct vos_ver ver;
     struct vos_btr_key k;
     struct iov iov;
     struct uuid id;
@@ -263,14 +262,13 @@ key_save(struct vos_scrub *s, struct vos_op *op, uint32_t lvl)
         memcpy(l->key, k.buf, k.len);
         break;
     default:
-        rc = l->t.kind->id == VOS_TREE_EXT ? vos_ext_get(op, rec, &ext) : vos_ver_get(op, rec, &ver);
+        rc = l->t.kind->id == VOS_TREE_EXT ? vos_ext_get(op, rec, &ver) : vos_ver_get(op, rec, &ver);
         if (rc != 0)
             return rc;
-        ver = ext != NULL ? &ext->ver : ver;
-        l->epoch = (struct vos_epoch){ver->epoch, ver->minor};
+        l->epoch = vos_ver_epoch(&ver);
         k = vos_key_epoch(&l->epoch);
-        if (ext != NULL)
-            k.hkey = ext->lo;
+        if (ver.is_ext)
+            k.hkey = ver.lo;
         break;
     }
     if (l->t.depth > 0 && vos_btr_hkey(&l->t) != k.hkey)
@@ -369,19 +367,19 @@ level_seek(struct vos_scrub *s, struct vos_op *op, uint32_t lvl, const struct vo
 /* ---- looking -------------------------------------------------------------------------------------------------------- */
 
 static void
-slice_take(struct vos_scrub *s, const struct vos_ver_df *ver)
+slice_take(struct vos_scrub *s, const struct vos_ver *ver)
 {
     struct slice *sl = &s->slice;
-    uint64_t chunk = UINT64_C(1) << ver->csum_chunk_bits;
-    uint32_t nr = (uint32_t)MAX(MIN(SLICE_BYTES, s->budget) >> ver->csum_chunk_bits, UINT64_C(1));
+    uint64_t chunk = UINT64_C(1) << ver->csum.chunk_bits;
+    uint32_t nr = (uint32_t)MAX(MIN(SLICE_BYTES, s->budget) >> ver->csum.chunk_bits, UINT64_C(1));
 
-    sl->type = ver->csum_type;
-    sl->csum_len = ver->csum_len;
-    sl->chunk_bits = ver->csum_chunk_bits;
+    sl->type = ver->csum.type;
+    sl->csum_len = ver->csum.len;
+    sl->chunk_bits = ver->csum.chunk_bits;
     sl->chunk_nr = MIN(nr, ver->csum_nr - s->chunk);
     sl->addr = ver->addr + s->chunk * chunk;
     sl->len = MIN(ver->stored_len - s->chunk * chunk, sl->chunk_nr * chunk);
-    memcpy(sl->csums, vos_ver_csums(ver) + s->chunk * ver->csum_len, sl->chunk_nr * sl->csum_len);
+    memcpy(sl->csums, ver->csums + s->chunk * ver->csum.len, sl->chunk_nr * sl->csum_len);
     s->chunk += sl->chunk_nr;
     if (s->chunk == ver->csum_nr)
         s->chunk = 0;
@@ -393,30 +391,27 @@ version_look(struct vos_scrub *s, struct vos_op *op)
 {
     struct level *l = &s->lvls[LVL_VER];
     uint64_t rec = vos_btr_rec(&l->t);
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     int rc = vos_ver_get(op, rec, &ver);
 
     if (rc != 0)
         return rc;
     s->is_array = l->t.kind->id == VOS_TREE_EXT;
     s->recx = (struct recx){0, 1};
-    if (s->is_array) {
-        const struct vos_ext_df *ext = (const void *)ver;
-
-        s->recx = (struct recx){ext->lo, ext->hi - ext->lo + 1};
-    }
-    s->epoch = ver->epoch;
-    s->minor = ver->minor;
+    if (s->is_array)
+        s->recx = (struct recx){ver.lo, ver.hi - ver.lo + 1};
+    s->epoch = ver.epoch;
+    s->minor = ver.minor;
     s->stats.pass.records_nr += s->chunk == 0;
-    if (ver->addr != 0) {
-        if (s->chunk >= ver->csum_nr)
+    if (ver.addr != 0) {
+        if (s->chunk >= ver.csum_nr)
             s->chunk = 0; /* another version than before, by the same key */
-        slice_take(s, ver);
-    } else if ((ver->flags & VOS_VER_INLINE) != 0) {
-        if (!csum_is_good(ver->csum_type, vos_ver_data(ver), ver->stored_len, vos_ver_csums(ver)))
-            report(s, CAIRN_ERR(CSUM), true, rec, ver->stored_len);
-        s->stats.pass.bytes += ver->stored_len;
-        s->budget -= MIN(s->budget, (uint64_t)ver->stored_len);
+        slice_take(s, &ver);
+    } else if ((ver.flags & VOS_VER_INLINE) != 0) {
+        if (!csum_is_good(ver.csum.type, ver.data, ver.stored_len, ver.csums))
+            report(s, CAIRN_ERR(CSUM), true, rec, ver.stored_len);
+        s->stats.pass.bytes += ver.stored_len;
+        s->budget -= MIN(s->budget, (uint64_t)ver.stored_len);
     }
     return 0;
 }

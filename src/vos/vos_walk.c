@@ -201,12 +201,11 @@ vos_akey_type(const struct vos_key_df *akey)
 
 int
 vos_single_find(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
-    struct vos_epoch punch, uint64_t *ret_off, struct vos_ver_df **ret_ver)
+    struct vos_epoch punch, uint64_t *ret_off, struct vos_ver *ret_ver)
 {
     struct vos_epoch newest = {op->epoch, UINT16_MAX};
     struct vos_btr_key key = vos_key_epoch(&newest);
     uint64_t rec = akey->tree.root;
-    struct vos_ver_df *ver;
     struct vos_btr t;
     int rc = 0;
 
@@ -220,13 +219,12 @@ vos_single_find(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
     if (rc == -DER_NONEXIST || (rc == 0 && rec == 0))
         return 0;
     if (rc == 0)
-        rc = vos_ver_get(op, rec, &ver);
+        rc = vos_ver_get(op, rec, ret_ver);
     if (rc != 0)
         return rc;
-    if (ver->epoch > op->epoch || (ver->flags & VOS_VER_HOLE) != 0 ||
-        !vos_epoch_gt((struct vos_epoch){ver->epoch, ver->minor}, punch))
+    if (ret_ver->epoch > op->epoch || (ret_ver->flags & VOS_VER_HOLE) != 0 ||
+        !vos_epoch_gt(vos_ver_epoch(ret_ver), punch))
         return 0;
     *ret_off = rec;
-    *ret_ver = ver;
     return 0;
 }

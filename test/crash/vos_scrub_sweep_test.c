@@ -37,13 +37,14 @@ rec_find(struct vos_op *op, void *arg)
     place_nr = 0;
     for (uint64_t page = 0; page < pub->page_nr; page++) {
         for (uint32_t off = 0; pub->pages[page].mem != NULL && off + 64 < UMEM_PAGE_BYTES; off += 8) {
-            const struct vos_ver_df *ver = (const void *)(pub->pages[page].mem + off);
+            struct vos_ver ver;
 
-            if (ver->magic != VOS_VAL_MAGIC || ver->minor != 1 || ver->addr == 0 ||
-                ver->csum_chunk_bits != 15 || ver->epoch < f->seq || ver->stored_len > LEN_MAX)
+            if (!vos_ver_decode(pub->pages[page].mem + off, UMEM_PAGE_BYTES - off, &ver) ||
+                ver.is_ext || ver.minor != 1 || ver.addr == 0 || ver.csum.chunk_bits != 15 ||
+                ver.epoch < f->seq || ver.stored_len > LEN_MAX)
                 continue;
-            for (uint32_t c = 0; c < ver->csum_nr && place_nr < ARRAY_SIZE(places); c++) {
-                places[place_nr++] = ver->addr + (uint64_t)c * CHUNK_BYTES;
+            for (uint32_t c = 0; c < ver.csum_nr && place_nr < ARRAY_SIZE(places); c++) {
+                places[place_nr++] = ver.addr + (uint64_t)c * CHUNK_BYTES;
             }
         }
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Golden image: a store as format version 2 wrote it must open for ever, with exactly these contents. The image holds the blocks of the target's
+ * Golden image: a store as format version 3 wrote it must open for ever, with exactly these contents. The image holds the blocks of the target's
  * files that are not zero, as in bio_compat_test.c. VOS_COMPAT_WRITE=FILE makes a new one (for a new version; never over an old one).
  *
  * What it holds: every kind of key, values with the metadata and in the data role, extents over and under each other, holes, punches, a tall
@@ -301,10 +301,10 @@ load_and_run(const char *path, void (*fn)(struct fix *f))
     fix_down(&f);
 }
 
-/* Goal: what version 2 wrote opens, and holds what was put in. */
-TEST_ON(vos_compat, version_2, BACKEND_SIM)
+/* Goal: what version 3 wrote opens, and holds what was put in. */
+TEST_ON(vos_compat, version_3, BACKEND_SIM)
 {
-    load_and_run(VOS_COMPAT_DIR "/v2.img", body_check);
+    load_and_run(VOS_COMPAT_DIR "/v3.img", body_check);
 }
 
 static void
@@ -317,10 +317,11 @@ body_refused(struct fix *f)
     f->bio = NULL;
 }
 
-/* Goal: version 1, which no release had, is refused, not misread. */
-TEST_ON(vos_compat, version_1_is_refused, BACKEND_SIM)
+/* Goal: versions 1 and 2, which no release had, are refused, not misread. */
+TEST_ON(vos_compat, older_versions_are_refused, BACKEND_SIM)
 {
     load_and_run(VOS_COMPAT_DIR "/v1.img", body_refused);
+    load_and_run(VOS_COMPAT_DIR "/v2.img", body_refused);
 }
 
 /* Goal: the image is what this program would write, and its maker stays alive. */

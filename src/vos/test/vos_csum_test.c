@@ -47,8 +47,7 @@ put(struct fix *f, uint32_t type, uint64_t chunk, const char *key, size_t len, b
 struct look {
     struct fix *f;
     const char *key;
-    struct vos_ver_df ver;
-    uint32_t bytes;
+    struct vos_ver ver;
 };
 
 static int
@@ -58,7 +57,6 @@ look_body(struct vos_op *op, void *arg)
     struct vos_oid oid = fix_oid(1);
     struct iov dkey = IOV(look->key), akey = IOV("a");
     struct vos_walk w;
-    struct vos_ver_df *ver;
     uint64_t off = 0;
     int rc = vos_walk_init(&w, look->f->cont, &oid);
 
@@ -70,11 +68,7 @@ look_body(struct vos_op *op, void *arg)
     if (rc == 0)
         rc = vos_walk_akey(op, &akey, false, &w);
     if (rc == 0)
-        rc = vos_single_find(op, w.akey, w.a.off, w.a.info.punch, &off, &ver);
-    if (rc == 0) {
-        look->ver = *ver;
-        look->bytes = vos_ver_bytes(ver);
-    }
+        rc = vos_single_find(op, w.akey, w.a.off, w.a.info.punch, &off, &look->ver);
     return rc;
 }
 
@@ -87,17 +81,17 @@ look_check(struct fix *f, const char *key, uint32_t type, uint8_t bits, size_t l
 
     vos_op_init(&op, f->tgt);
     EXPECT_OK(vos_read_run(f->tgt, &op, look_body, &look));
-    EXPECT_EQ(look.ver.csum_type, want);
-    EXPECT_EQ(look.ver.csum_len, csum_bytes(want));
-    EXPECT_EQ(look.ver.csum_nr, DIV_UP(len, UINT64_C(1) << look.ver.csum_chunk_bits));
-    EXPECT_LE(look.ver.csum_nr * look.ver.csum_len, VOS_CSUMS_BYTES_MAX);
+    EXPECT_EQ(look.ver.csum.type, want);
+    EXPECT_EQ(look.ver.csum.len, csum_bytes(want));
+    EXPECT_EQ(look.ver.csum_nr, DIV_UP(len, UINT64_C(1) << look.ver.csum.chunk_bits));
+    EXPECT_LE(look.ver.csum_nr * look.ver.csum.len, VOS_CSUMS_BYTES_MAX);
     /* Larger chunks than asked for only where they must be. */
-    EXPECT_GE(look.ver.csum_chunk_bits, bits);
-    if (look.ver.csum_chunk_bits > bits)
-        EXPECT_GT(2 * look.ver.csum_nr * look.ver.csum_len, VOS_CSUMS_BYTES_MAX);
-    EXPECT_EQ(look.bytes,
-        sizeof(look.ver) + ALIGN_UP(look.ver.csum_nr * look.ver.csum_len, 8u) +
-            (len <= VOS_INLINE_BYTES_MAX ? len : 0));
+    EXPECT_GE(look.ver.csum.chunk_bits, bits);
+    if (look.ver.csum.chunk_bits > bits)
+        EXPECT_GT(2 * look.ver.csum_nr * look.ver.csum.len, VOS_CSUMS_BYTES_MAX);
+    EXPECT_EQ(look.ver.bytes,
+        sizeof(struct vos_ver_df) + (vos_csum_is_default(look.ver.csum) ? 0 : 4) +
+            look.ver.csum_nr * look.ver.csum.len + (len <= VOS_INLINE_BYTES_MAX ? len : 8));
 }
 
 static void

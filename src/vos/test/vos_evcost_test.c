@@ -34,19 +34,12 @@ struct cost {
 static int
 extent_add(struct vos_op *op, struct vos_tree_df *df, uint64_t lo, uint64_t hi, uint64_t epoch)
 {
-    struct vos_ext_df *ext;
+    struct vos_ver ext = {
+        .is_ext = true, .epoch = epoch, .minor = 1, .flags = VOS_VER_HOLE, .lo = lo, .hi = hi};
     uint64_t rec;
-    int rc = vos_alloc(op, (uint32_t)sizeof(*ext), &rec, &ext);
+    int rc = vos_ver_create(op, &ext, &rec);
 
-    if (rc != 0)
-        return rc;
-    ext->ver.magic = VOS_EXT_MAGIC;
-    ext->ver.epoch = epoch;
-    ext->ver.minor = 1;
-    ext->ver.flags = VOS_VER_HOLE;
-    ext->lo = lo;
-    ext->hi = hi;
-    return vos_evt_insert(op, df, umem_root(op->um), rec);
+    return rc != 0 ? rc : vos_evt_insert(op, df, umem_root(op->um), rec);
 }
 
 static int

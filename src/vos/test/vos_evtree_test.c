@@ -33,24 +33,18 @@ static int
 ext_create(struct ev *e, struct vos_op *op)
 {
     struct model_ext *m = e->cur;
-    struct vos_ext_df *ext;
     uint32_t len = m->is_hole ? 0 : (uint32_t)(m->hi - m->lo + 1);
-    int rc = vos_alloc(op, (uint32_t)sizeof(*ext) + (m->is_hole ? 0 : 8 + len), &m->rec, &ext);
+    struct vos_ver ver = {.is_ext = true,
+        .epoch = m->ver.epoch,
+        .minor = m->ver.minor,
+        .flags = m->is_hole ? VOS_VER_HOLE : VOS_VER_INLINE,
+        .stored_len = len,
+        .logical_len = len,
+        .csum = vos_csum_default(),
+        .lo = m->lo,
+        .hi = m->hi};
 
-    if (rc != 0)
-        return rc;
-    ext->ver.magic = VOS_EXT_MAGIC;
-    ext->ver.epoch = m->ver.epoch;
-    ext->ver.minor = m->ver.minor;
-    ext->ver.flags = m->is_hole ? VOS_VER_HOLE : VOS_VER_INLINE;
-    ext->ver.stored_len = ext->ver.logical_len = len;
-    ext->ver.csum_nr = !m->is_hole;
-    ext->ver.csum_type = CSUM_TYPE_CRC32;
-    ext->ver.csum_len = 4;
-    ext->ver.csum_chunk_bits = 15;
-    ext->lo = m->lo;
-    ext->hi = m->hi;
-    return 0;
+    return vos_ver_create(op, &ver, &m->rec);
 }
 
 static struct vos_tree_df *
@@ -73,7 +67,7 @@ delete_body(struct vos_op *op, void *arg)
 {
     struct ev *e = arg;
     struct vos_btr_key key = {.hkey = e->cur->lo, .buf = &e->cur->ver, .len = sizeof(e->cur->ver)};
-    struct vos_ver_df *ver;
+    struct vos_ver ver;
     struct vos_btr t;
     bool exact = false;
     int rc = root_get(op) == NULL
@@ -89,7 +83,7 @@ delete_body(struct vos_op *op, void *arg)
     EXPECT(exact);
     EXPECT_EQ(vos_btr_rec(&t), e->cur->rec);
     rc = vos_btr_delete(&t);
-    return rc != 0 ? rc : vos_free(op, e->cur->rec, vos_ver_bytes(ver));
+    return rc != 0 ? rc : vos_free(op, e->cur->rec, ver.bytes);
 }
 
 /* In steps of a few nodes; misses come from evictions between them. */

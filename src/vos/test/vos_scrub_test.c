@@ -190,7 +190,8 @@ static struct places places;
 struct look {
     struct fix *f;
     uint32_t i;
-    struct vos_ver_df ver;
+    struct vos_ver ver;
+    uint64_t rec;
 };
 
 static int
@@ -201,7 +202,6 @@ look_body(struct vos_op *op, void *arg)
     char key[16];
     struct iov dkey, akey = IOV("a");
     struct vos_walk w;
-    struct vos_ver_df *ver;
     int rc = vos_walk_init(&w, look->f->cont, &oid);
 
     snprintf(key, sizeof(key), "k%u", look->i);
@@ -214,9 +214,9 @@ look_body(struct vos_op *op, void *arg)
     if (rc == 0)
         rc = vos_walk_akey(op, &akey, false, &w);
     if (rc == 0) /* one version: the tree is the record */
-        rc = vos_ver_get(op, w.akey->tree.root, &ver);
+        rc = vos_ver_get(op, w.akey->tree.root, &look->ver);
     if (rc == 0)
-        look->ver = *ver;
+        look->rec = w.akey->tree.root;
     return rc;
 }
 
@@ -231,13 +231,13 @@ places_find(struct fix *f)
         vos_op_init(&op, f->tgt);
         EXPECT_OK(vos_read_run(f->tgt, &op, look_body, &look));
         for (uint32_t c = 0; look.ver.addr != 0 && c < look.ver.csum_nr; c++) {
-            uint64_t off = (uint64_t)c << look.ver.csum_chunk_bits;
+            uint64_t off = (uint64_t)c << look.ver.csum.chunk_bits;
 
             if (!EXPECT_LT(places.nr, BADS_NR))
                 return;
             places.at[places.nr].addr = look.ver.addr + off;
             places.at[places.nr].len =
-                MIN(look.ver.stored_len - off, UINT64_C(1) << look.ver.csum_chunk_bits);
+                MIN(look.ver.stored_len - off, UINT64_C(1) << look.ver.csum.chunk_bits);
             places.at[places.nr++].key = i;
         }
     }
@@ -370,23 +370,12 @@ body_inline(struct fix *f)
     EXPECT_EQ(look.ver.stored_len, 10);
     {
         struct umem_tx tx;
-        uint64_t lsn, rec = 0, page_nr = ((struct umem_pub *)(void *)f->tgt->um)->page_nr;
+        uint64_t lsn, rec = look.rec;
 
-        /* The record: found by its epoch. */
-        for (uint64_t p = 0; p < page_nr && rec == 0; p++) {
-            const uint8_t *mem = ((struct umem_pub *)(void *)f->tgt->um)->pages[p].mem;
-
-            for (uint32_t off = 0; mem != NULL && off + 72 < UMEM_PAGE_BYTES; off += 8) {
-                if (memcmp(mem + off, &look.ver, sizeof(look.ver)) == 0)
-                    rec = (p << UMEM_PAGE_BITS) + off;
-            }
-        }
-        if (!EXPECT(rec != 0))
-            return;
         EXPECT_OK(umem_tx_admit(f->tgt->um));
         EXPECT_OK(umem_tx_begin(f->tgt->um, 0, 0, &tx));
-        EXPECT_OK(umem_tx_range(&tx, rec, 96));
-        ((uint8_t *)umem_ptr(f->tgt->um, rec))[sizeof(struct vos_ext_df) + 8 + 9] ^= 1;
+        EXPECT_OK(umem_tx_range(&tx, rec, look.ver.bytes));
+        ((uint8_t *)umem_ptr(f->tgt->um, rec))[look.ver.bytes - 1] ^= 1;
         umem_tx_commit(&tx, &lsn);
         pass(s, UINT64_MAX);
         if (EXPECT_EQ(bads.nr, 1)) {

@@ -340,6 +340,7 @@ full_arena(struct fix *f)
     EXPECT_OK(vos_cont_create(f->tgt, f->pool, f->cont_id));
     EXPECT_OK(vos_cont_create(f->tgt, f->pool, id_of(61, 1)));
     EXPECT_OK(vos_cont_open(f->tgt, f->pool, f->cont_id, &f->cont));
+    EXPECT_OK(fix_put(f, 2, "first", "a", "v", 1, 0));
     EXPECT_GT(write_until_full(f, 1, 3000), 200);
     (void)write_until_full(f, 2, 10);
     EXPECT_OK(fix_punch(f, 1, "k1", NULL, VOS_COND_PUNCH));
