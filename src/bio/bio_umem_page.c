@@ -18,7 +18,7 @@
  *         between two steps of an operation (UM-4). A transaction that needs new pages goes beyond the limit; the next admission makes up for it.
  *   UP-3  No transaction is admitted while three quarters of the limit are dirty or being written: whoever faults finds clean pages, so
  *         a fault never waits for a checkpoint, and reading goes on when the metadata role is full.
- *   UP-4  Progress: the pages that the favoured ULT loads stay (HELD) until its operation is done. Each of its retries adds one, so it ends. Who
+ *   UP-4  Progress: the pages that the favoured ULT faults on stay (HELD) until its operation is done. Each of its retries adds one, so it ends. Who
  *         does not say that it is done loses the favour when others have faulted many times since.
  *
  * The limit is exceeded by at most: the new pages of one transaction, what the favoured operation holds beyond its share, one page for each fault under way, and the
@@ -419,22 +419,30 @@ favour_end(struct umem *um)
     }
 }
 
-/* UP-4. Is the caller the one? */
-static bool
-favour_ask(struct umem *um)
+/* UP-4. The caller is about to wait for the page: with the favour, when nobody else has it. */
+static void
+favour_ask(struct umem *um, uint64_t page)
 {
     const struct ult *self = ult_self();
 
     if (self == NULL)
-        return false;
+        return;
     if (self != um->favoured) {
         if (um->favoured != NULL && um->favoured_idle++ < UMEM_FAVOUR_IDLE_NR)
-            return false;
+            return;
         favour_end(um);
         um->favoured = self;
     }
     um->favoured_idle = 0;
-    return true;
+    um->favoured_page = page;
+}
+
+/* A page that came: it stays when the favoured ULT waits for it, whoever loaded it. Root and directory are in no queue, and always there. */
+static void
+page_hold(struct umem *um, uint64_t page)
+{
+    if (um->favoured != NULL && um->favoured_page == page && !page_is_sys(um, page))
+        page_show(um, (uint32_t)page, UMEM_Q_HELD);
 }
 
 void
@@ -449,7 +457,6 @@ static int
 page_load(struct umem *um, uint64_t page)
 {
     struct umem_page *pg = &um->pub.pages[page];
-    bool is_favoured = favour_ask(um);
     uint32_t frame;
     int rc;
 
@@ -470,10 +477,7 @@ page_load(struct umem *um, uint64_t page)
         umem_page_put(um, page, frame);
         umem_page_room(um, (uint32_t)page, true);
         um->loads_nr++;
-        if (is_favoured && um->vol[page].queue != UMEM_Q_NONE) {
-            queue_del(um, (uint32_t)page);
-            queue_add(um, UMEM_Q_HELD, (uint32_t)page);
-        }
+        page_hold(um, page);
     } else {
         umem_frame_put(um, frame);
     }
@@ -490,11 +494,15 @@ umem_fault(struct umem *um)
     if (um->missed_bad)
         return CAIRN_ERR(DF_INVAL);
     pg = &um->pub.pages[page];
+    favour_ask(um, page);
+    /* Without a hold, what others load may be gone before the caller is back, and be loaded again, as often as he looks. */
     while ((pg->flags & (UMEM_PF_LOAD | UMEM_PF_RES)) == UMEM_PF_LOAD) {
         ult_cond_wait(&um->io_cond, NULL);
     }
-    if ((pg->flags & UMEM_PF_RES) != 0)
+    if ((pg->flags & UMEM_PF_RES) != 0) {
+        page_hold(um, page);
         return 0;
+    }
     if ((pg->flags & UMEM_PF_SLOT) == 0)
         return CAIRN_ERR(DF_INVAL); /* a pointer into a page that was never used */
     return page_load(um, page);

@@ -145,7 +145,8 @@ struct umem {
     uint64_t dirty_max; /* no transaction begins with that many that can't be evicted */
     uint64_t dirty_start; /* a checkpoint begins */
     struct umem_queue queues[UMEM_Q_NR];
-    const struct ult *favoured; /* what it loads stays until its operation is done */
+    const struct ult *favoured; /* the pages it faults on stay until its operation is done */
+    uint64_t favoured_page; /* the newest of them, which may not have come yet */
     uint32_t favoured_idle;
 
     struct umem_txs tx;

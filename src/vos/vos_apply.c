@@ -17,6 +17,19 @@ CAIRN_STATIC_ASSERT(1 << VOS_CSUM_CHUNK_BITS == VOS_CSUM_CHUNK_BYTES, "checksum 
 CAIRN_STATIC_ASSERT(
     VOS_INLINE_BYTES_MAX <= 1 << VOS_CSUM_CHUNK_BITS_MIN, "one checksum for an inline value");
 
+/* One range of an array, and where its data are: in `data`, or in the values written before. */
+struct part {
+    struct recx recx;
+    const uint8_t *data;
+    uint32_t big_idx;
+};
+
+/* The ranges of an iod in ascending order, so that many of them touch each node once. Made once, however often the transaction begins anew. */
+struct sorted {
+    const struct vos_iod *iod;
+    struct part *parts;
+};
+
 struct apply {
     struct vos_tgt *tgt;
     struct vos_cont *cont;
@@ -25,6 +38,8 @@ struct apply {
     struct vos_bigs own_bigs;
     struct vos_bigs *bigs; /* these, or those of args->ahead */
     uint32_t big_next;
+    struct sorted sorted[VOS_PARTS_NR_MAX / BULK_RECXS_NR];
+    uint32_t sorted_nr;
     uint64_t inline_max; /* larger values go to the data role */
     struct vos_walk walk; /* of the modification at hand, at last the last one */
     struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
@@ -136,28 +151,29 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
     return rc;
 }
 
-/* One range of an array, and where its data are: in `data`, or in the values written before. */
-struct part {
-    struct recx recx;
-    const uint8_t *data;
-    uint32_t big_idx;
-};
-
 static int
 part_cmp(const void *a, const void *b)
 {
     return vos_recx_cmp(&((const struct part *)a)->recx, &((const struct part *)b)->recx);
 }
 
-/* The ranges of an iod in ascending order, so that many of them touch each node once. To be freed. */
-static struct part *
-parts_make(const struct apply *a, const struct vos_iod *iod)
+/* NULL: no memory. */
+static const struct part *
+parts_get(struct apply *a, const struct vos_iod *iod)
 {
-    struct part *parts = vos_mem_get(iod->recx_nr * sizeof(*parts));
     const uint8_t *data = iod->data.buf;
     uint32_t big_idx = a->big_next;
+    struct part *parts;
 
-    for (uint32_t i = 0; parts != NULL && i < iod->recx_nr; i++) {
+    for (uint32_t i = 0; i < a->sorted_nr; i++) {
+        if (a->sorted[i].iod == iod)
+            return a->sorted[i].parts;
+    }
+    CAIRN_ASSERT(a->sorted_nr < ARRAY_SIZE(a->sorted)); /* vos_args_check() */
+    parts = vos_mem_get(iod->recx_nr * sizeof(*parts));
+    if (parts == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < iod->recx_nr; i++) {
         uint64_t len = iod->recxs[i].nr * iod->size;
 
         parts[i] = (struct part){iod->recxs[i], data, big_idx};
@@ -165,8 +181,8 @@ parts_make(const struct apply *a, const struct vos_iod *iod)
         if (data != NULL)
             data += len;
     }
-    if (parts != NULL)
-        qsort(parts, iod->recx_nr, sizeof(*parts), part_cmp);
+    qsort(parts, iod->recx_nr, sizeof(*parts), part_cmp);
+    a->sorted[a->sorted_nr++] = (struct sorted){iod, parts};
     return parts;
 }
 
@@ -189,7 +205,7 @@ part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct
 static int
 parts_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
 {
-    struct part *parts = parts_make(a, iod);
+    const struct part *parts = parts_get(a, iod);
     uint32_t big_end = a->big_next;
     int rc = parts == NULL ? CAIRN_ERR(NOMEM) : 0;
 
@@ -201,7 +217,6 @@ parts_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struc
     }
     op->is_bulk = false;
     a->big_next = big_end;
-    free(parts);
     return rc;
 }
 
@@ -802,6 +817,9 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
     }
     vos_bigs_fini(&a.own_bigs);
     empties_free(&a);
+    while (a.sorted_nr > 0) {
+        free(a.sorted[--a.sorted_nr].parts);
+    }
     if (rc == 0 && ret != NULL)
         *ret = answer;
     return rc;

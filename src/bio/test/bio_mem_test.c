@@ -16,6 +16,7 @@ enum {
     BLOCK_BYTES = 8192, /* one to a page */
     ULT_NR = 40,
     NEED_NR = 9, /* pages of one operation */
+    OTHERS_PAGES_NR = 60,
     OVER_NR = BIO_CKPT_BATCH_NR + ULT_NR + NEED_NR, /* see the head of bio_umem_page.c */
 };
 
@@ -292,6 +293,66 @@ body_crowd(struct fix *f)
 TEST_ON(bio_mem, more_operations_than_pages, BACKEND_SIM)
 {
     mem_test(1, body_crowd);
+}
+
+/* Loads one page after the other, among them those that the favoured one wants. */
+static void
+others_main(void *arg)
+{
+    uint32_t idx = row.live_nr++;
+
+    (void)arg;
+    while (!row.stop && !test_failed()) {
+        EXPECT_OK(blocks_get(row.f->tgt, &idx, 1));
+        idx = (idx + 1) % OTHERS_PAGES_NR;
+    }
+}
+
+static void
+favoured_main(void *arg)
+{
+    struct umem *um = bio_umem(row.f->tgt);
+    uint32_t faults[NEED_NR] = {0};
+
+    (void)arg;
+    for (uint32_t i = 0; i < NEED_NR; i++) {
+        if (umem_ptr(um, row.offs[i * 3]) == NULL) {
+            faults[i]++;
+            EXPECT_OK(umem_fault(um));
+            i = UINT32_MAX;
+        }
+    }
+    umem_fault_done(um);
+    for (uint32_t i = 0; i < NEED_NR; i++) {
+        EXPECT_LE(faults[i], 1);
+        row.done_nr += faults[i];
+    }
+    row.stop = true;
+}
+
+static void
+body_favoured(struct fix *f)
+{
+    struct ult *ults[ULT_NR];
+
+    if (!fix_tgt_new(f))
+        return;
+    row_make(f, 300);
+    EXPECT_OK(ult_create(f->xs, ULT_SERVICE, favoured_main, NULL, &ults[0]));
+    for (uint32_t i = 1; i < ULT_NR; i++) {
+        EXPECT_OK(ult_create(f->xs, ULT_SERVICE, others_main, NULL, &ults[i]));
+    }
+    for (uint32_t i = 0; i < ULT_NR; i++) {
+        ult_join(ults[i]);
+    }
+    EXPECT_GT(row.done_nr, 1);
+    fix_tgt_close(f);
+}
+
+/* Goal: UP-4: the favoured operation misses no page twice, also when it waits for one that another loads, which others would drop at once. */
+TEST_ON(bio_mem, favoured_one_misses_a_page_once, BACKEND_SIM)
+{
+    mem_test(1, body_favoured);
 }
 
 /* ---- open and replay ------------------------------------------------------------------------------------------------------ */
