@@ -69,6 +69,16 @@ struct bio_cfg {
     uint64_t mem_bytes;
     bool mem_is_default; /* nobody asked for it: no limit where the metadata role is memory itself (ST-10) */
     /*
+     * For a look at what nobody serves: files and devices are opened for reading, the log is replayed in memory alone, whose pages stay beyond
+     * mem_bytes; identity is not compared. Transactions and checkpoints answer NO_PERM.
+     */
+    bool is_rdonly;
+    /*
+     * With is_rdonly: damage is logged, each place once or more, and passed over as far as that goes. When not even the arena can be had, bio_open() succeeds, and
+     * bio_status() says why: then bio_look.h is all that works.
+     */
+    bool is_tolerant;
+    /*
      * Not NULL: BIO_WHY_BYTES that live as long as the target; get what is damaged, with file and offset, when bio_open() finds it or the target stops
      * later. Whoever gives it logs it. NULL: logged here.
      */
@@ -84,7 +94,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int
 bio_formatted(struct xstream *xs, const struct bio_cfg *cfg, bool *ret_is_formatted);
 /**
  * Load the checkpoint, replay the log, start committer and checkpointer ULTs. cfg sizes are ignored (the headers rule).
- * Errors: NONEXIST not formatted; CSUM, DF_INVAL damaged (log line names file and offset); DF_INCOMPT another version or an unknown incompatible
+ * Errors: NONEXIST not formatted (with is_tolerant: no superblock is there); CSUM, DF_INVAL damaged (log line names file and offset); DF_INCOMPT another version or an unknown incompatible
  * feature; MISMATCH another system, rank, or target.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int

@@ -163,6 +163,12 @@ leaf_off(const struct bio_ckpt *ck, uint32_t leaf, uint32_t place)
     return ck->map_off[place] + (uint64_t)leaf * ck->leaf_bytes;
 }
 
+uint64_t
+bio_ckpt_leaf_off(const struct bio_tgt *tgt, uint32_t leaf)
+{
+    return leaf_off(&tgt->ckpt, leaf, leaf_place(tgt, tgt->ckpt.hdr, leaf));
+}
+
 static uint32_t
 leaves_of(const struct bio_ckpt *ck, uint64_t map_nr)
 {
@@ -237,8 +243,11 @@ entry_load(struct bio_tgt *tgt, uint64_t page, const struct bio_slot_df *df)
     if (df->slot == BIO_SLOT_NONE)
         return 0;
     if (df->slot > ck->slot_nr || bitmap_test(ck->used_map, df->slot - 1)) {
-        bio_damage(&tgt->cfg, "meta: page %lu has impossible slot %u", (unsigned long)page, df->slot);
-        return CAIRN_ERR(DF_INVAL);
+        bio_damage(&tgt->cfg,
+            "meta: page %lu has impossible slot %u in the slot map (leaf at file offset %lu)",
+            (unsigned long)page, df->slot,
+            (unsigned long)bio_ckpt_leaf_off(tgt, (uint32_t)(page / ck->leaf_entry_nr)));
+        return tgt->cfg.is_tolerant ? 0 : CAIRN_ERR(DF_INVAL);
     }
     bitmap_set(ck->used_map, df->slot - 1);
     pg->slot = df->slot;
@@ -307,7 +316,14 @@ map_load(struct bio_tgt *tgt)
     if (end == 0)
         return CAIRN_ERR(DF_INVAL); /* there is at least the root page */
     for (; rc == 0 && leaf < end; leaf += nr) {
+        if (tgt->cfg.is_tolerant)
+            memset(ck->images, 0, (size_t)BIO_CKPT_BATCH_NR * UMEM_PAGE_BYTES);
         rc = leaves_read(tgt, leaf, end, &nr);
+        if (bio_may_pass(tgt, rc)) {
+            LOG_ERROR("meta: the slot map cannot be read from leaf %u (file offset %lu) on: %s",
+                leaf, (unsigned long)bio_ckpt_leaf_off(tgt, leaf), err_name(rc));
+            rc = 0;
+        }
         for (uint32_t i = 0; rc == 0 && i < nr; i++) {
             const uint8_t *bytes = ck->images + (size_t)i * ck->leaf_bytes;
 
@@ -326,7 +342,7 @@ map_load(struct bio_tgt *tgt)
     if ((rc == 0 || rc == -DER_DF_INVAL) && leaf >= end && crc != ck->hdr->map_crc) {
         bio_damage(&tgt->cfg, "meta: the slot map at file offset %lu is damaged",
             (unsigned long)ck->hdr->map_off);
-        rc = CAIRN_ERR(CSUM);
+        rc = tgt->cfg.is_tolerant ? 0 : CAIRN_ERR(CSUM);
     }
     memcpy(ck->leaf_crcs, ck->leaf_crcs_new, ck->leaf_nr_max * sizeof(*ck->leaf_crcs));
     memcpy(ck->durable_map, ck->used_map, BITMAP_WORDS((size_t)ck->slot_nr) * 8);
@@ -431,7 +447,11 @@ bio_ckpt_load(struct bio_tgt *tgt)
         if (nr < BIO_LOAD_BATCH_NR && page + 1 < end)
             continue;
         rc = bio_ckpt_batch_load(tgt, pages, nr);
+        if (bio_may_pass(tgt, rc))
+            rc = 0; /* umem_rebuild() misses root and directory */
         for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+            if ((um->pub.pages[pages[i]].flags & UMEM_PF_RES) == 0)
+                continue;
             um->vol[pages[i]].img_free_nr =
                 (uint16_t)umem_image_free_nr(um, umem_page_peek(um, pages[i]));
         }
@@ -894,6 +914,8 @@ bio_checkpoint(struct bio_tgt *tgt)
     struct bio_ckpt *ck = &tgt->ckpt;
     uint64_t want = ++ck->asked_seq;
 
+    if (tgt->cfg.is_rdonly)
+        return CAIRN_ERR(NO_PERM);
     bio_ckpt_kick(tgt);
     while (ck->done_seq < want) {
         if (tgt->stop_rc != 0)

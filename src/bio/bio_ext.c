@@ -39,6 +39,13 @@ chunk_blks(const struct bio_space_map *sp, uint32_t chunk)
 
 /* ---- durable map ------------------------------------------------------------------------------------------------------ */
 
+/* Where a chunk or a directory block could lie. */
+static bool
+is_in_page(uint64_t off)
+{
+    return (off & 7) == 0 && (off & (UMEM_PAGE_BYTES - 1)) + CHUNK_BYTES <= UMEM_PAGE_BYTES;
+}
+
 /* Offset of a chunk's bitmap in the arena; 0: it has none. Errors: AGAIN. */
 static int
 chunk_find(struct umem *um, uint32_t chunk, uint64_t *ret_off)
@@ -49,13 +56,13 @@ chunk_find(struct umem *um, uint32_t chunk, uint64_t *ret_off)
     *ret_off = 0;
     if (l1 == 0)
         return 0;
+    if (!is_in_page(l1))
+        return CAIRN_ERR(DF_INVAL);
     dir = umem_ptr(um, l1);
     if (dir == NULL)
         return CAIRN_ERR(AGAIN);
-    if ((l1 & (UMEM_PAGE_BYTES - 1)) + CHUNK_BYTES > UMEM_PAGE_BYTES)
-        return CAIRN_ERR(DF_INVAL);
     *ret_off = dir[chunk % BIO_EXT_L1_NR];
-    return 0;
+    return *ret_off == 0 || is_in_page(*ret_off) ? 0 : CAIRN_ERR(DF_INVAL);
 }
 
 /* The same, and make it. */
@@ -525,8 +532,10 @@ chunk_load(struct bio_tgt *tgt, uint32_t chunk)
         return rc;
     memcpy(ch->busy, map, CHUNK_BYTES);
     used = (uint32_t)bitmap_count(ch->busy, nr);
-    if (bitmap_count(ch->busy, BIO_EXT_CHUNK_BLKS) != used)
-        return CAIRN_ERR(DF_INVAL); /* bits beyond the end */
+    if (bitmap_count(ch->busy, BIO_EXT_CHUNK_BLKS) != used) {
+        LOG_ERROR("data: the bitmap of chunk %u has bits beyond its end", chunk);
+        return CAIRN_ERR(DF_INVAL);
+    }
     bitmap_set_range(ch->busy, nr, BIO_EXT_CHUNK_BLKS - nr);
     ch->free_nr -= used;
     ch->run_max = ch->free_nr;
@@ -544,8 +553,10 @@ bio_ext_init(struct bio_tgt *tgt)
     list_init(&sp->tx_pubs);
     list_init(&sp->readers);
     sp->blk_nr = tgt->sb.data_bytes / BIO_BLK_BYTES;
-    if (umem_root_df(tgt->um)->ext_blk_nr != sp->blk_nr)
+    if (umem_root_df(tgt->um)->ext_blk_nr != sp->blk_nr) {
+        LOG_ERROR("the root page of the arena says that the data role has another size");
         return CAIRN_ERR(DF_INVAL);
+    }
     sp->chunk_nr = (uint32_t)DIV_UP(sp->blk_nr, (uint64_t)BIO_EXT_CHUNK_BLKS);
     sp->reserve_blks = MIN(sp->blk_nr / 100, UINT64_C(64) << 20 >> 12);
     sp->chunks = bio_mem_zeroed(sp->chunk_nr, sizeof(*sp->chunks));
@@ -557,14 +568,20 @@ bio_ext_init(struct bio_tgt *tgt)
             if (rc != 0)
                 break;
         }
+        if (bio_may_pass(tgt, rc)) {
+            LOG_ERROR("data: nothing is known of what is free in chunk %u: %s", chunk, err_name(rc));
+            rc = 0;
+        }
     }
     umem_fault_done(tgt->um);
     if (rc == 0)
         rc = chunk_busy_make(sp, 0);
     if (rc != 0)
         return rc;
-    if (bitmap_test(sp->chunks[0].busy, 0))
-        return CAIRN_ERR(DF_INVAL); /* the superblock can't be allocated */
+    if (bitmap_test(sp->chunks[0].busy, 0)) {
+        LOG_ERROR("data: the superblock is allocated");
+        return CAIRN_ERR(DF_INVAL);
+    }
     sp->free_blks = sp->blk_nr - sp->alloc_blks;
     volatile_take(sp, 0, 0, 1);
     for (uint32_t s = 0; s < BIO_EXT_STREAM_NR; s++) {

@@ -32,6 +32,10 @@ bio_req_startv(struct bio_disk *disk, struct bio_req *req, enum plat_io_op op, u
     for (uint32_t i = 0; i < iov_nr; i++) {
         bytes += iovs[i].len;
     }
+    if (disk->disk == NULL) { /* a role that a tolerant look did not find */
+        ult_eventual_set(&req->ev, CAIRN_ERR(NVME_IO));
+        return;
+    }
     if (off > disk->bytes || bytes > disk->bytes - off) { /* a neighbour's */
         ult_eventual_set(&req->ev, CAIRN_ERR(INVAL));
         return;

@@ -137,11 +137,16 @@ struct bio_replay_io {
     uint8_t *win; /* memory to read into: at least BIO_REPLAY_WIN_BLKS, or the whole ring */
     uint32_t win_blks;
     const struct bio_cfg *cfg; /* for bio_damage(); may be NULL */
+    bool is_tolerant; /* a damaged log ends where the damage is, instead of an error */
     void *arg;
     int (*read)(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf);
     /* Told of the ranges of a group before it is applied, then with len 0 that these were all; NULL: not wanted. */
     int (*announce)(void *arg, uint64_t off, uint32_t len);
     int (*range)(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
+    /* Each group, and each record of it with its range words, before the ranges; NULL: not wanted. */
+    int (*group)(void *arg, const struct bio_group_df *hdr);
+    int (*rec)(void *arg, const struct bio_group_df *group, const struct bio_rec_df *rec,
+        const uint8_t *words);
 };
 
 /* The end of the log: where the next group goes. */
@@ -150,6 +155,7 @@ struct bio_replay_end {
     uint64_t pos, seq, last_lsn;
     uint32_t prev_crc;
     uint64_t records_nr, groups_nr;
+    bool is_torn; /* what follows is part of the group that would be next: never durable, or damaged */
 };
 
 /**
@@ -198,6 +204,8 @@ struct bio_ckpt {
 
 /* Layout of the meta file for an arena. */
 uint64_t bio_ckpt_file_bytes(uint64_t arena_bytes);
+/* File offset of a leaf of the durable slot map. */
+uint64_t bio_ckpt_leaf_off(const struct bio_tgt *tgt, uint32_t leaf);
 CAIRN_MUST_CHECK int bio_ckpt_init(struct bio_tgt *tgt);
 void bio_ckpt_fini(struct bio_tgt *tgt);
 /*
@@ -291,12 +299,17 @@ struct bio_tgt {
     struct bio_buf_pool bufs;
     int stop_rc;
     uint64_t replayed_nr;
+    bool log_is_torn; /* is_torn of the replay */
     uint32_t soon[BIO_LOAD_BATCH_NR]; /* replay: pages to be loaded together */
     uint32_t soon_nr;
     uint64_t soon_group_nr; /* of this group, so far */
 };
 
 /* What is damaged and where, for bio_cfg.why, or for the log. `cfg` may be NULL. */
+/* The file or region of the mark, for bio_look.c; closed by who asked. */
+CAIRN_MUST_CHECK int bio_look_mark_open(struct bio_tgt *tgt, struct bio_disk *disk);
+/* Damage that a look passes over (bio_cfg.is_tolerant). */
+bool bio_may_pass(const struct bio_tgt *tgt, int rc);
 void
 bio_damage(const struct bio_cfg *cfg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

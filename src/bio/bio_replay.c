@@ -34,6 +34,13 @@ struct replay {
     uint32_t win_blks, win_cap;
 };
 
+/* For messages. */
+static unsigned long
+file_off(const struct replay *rp, uint64_t pos)
+{
+    return (unsigned long)((pos % rp->io->ring_blks + BIO_WAL_RING_BLK) * BIO_BLK_BYTES);
+}
+
 /* Make `blks` blocks from log position pos readable at *ret_buf. */
 static int
 window_get(struct replay *rp, uint64_t pos, uint32_t blks, const uint8_t **ret_buf)
@@ -108,8 +115,9 @@ record_apply(
         len = (uint32_t)(word & 0xffff);
         if (data_off + len > hdr->bytes)
             return CAIRN_ERR(DF_INVAL);
-        rc = announce ? io->announce(io->arg, word >> 16, len)
-                      : io->range(io->arg, hdr->lsn, word >> 16, len, rec + data_off);
+        rc = announce           ? io->announce(io->arg, word >> 16, len)
+            : io->range == NULL ? 0
+                                : io->range(io->arg, hdr->lsn, word >> 16, len, rec + data_off);
         if (rc != 0)
             return rc;
         data_off += len;
@@ -131,7 +139,10 @@ group_walk(const struct bio_replay_io *io, const uint8_t *buf, const struct bio_
         memcpy(&hdr, buf + off, sizeof(hdr));
         if (hdr.lsn != ghdr->first_lsn + i || hdr.bytes < sizeof(hdr) || hdr.bytes > ghdr->bytes - off)
             return CAIRN_ERR(DF_INVAL);
-        rc = record_apply(io, buf + off, &hdr, announce);
+        if (io->rec != NULL && !announce && sizeof(hdr) + (uint64_t)hdr.range_nr * 8 <= hdr.bytes)
+            rc = io->rec(io->arg, ghdr, &hdr, buf + off + sizeof(hdr));
+        if (rc == 0)
+            rc = record_apply(io, buf + off, &hdr, announce);
         off += hdr.bytes;
     }
     if (rc == 0 && off != ghdr->bytes)
@@ -142,9 +153,9 @@ group_walk(const struct bio_replay_io *io, const uint8_t *buf, const struct bio_
 static int
 group_apply(const struct bio_replay_io *io, const uint8_t *buf, const struct bio_group_df *hdr)
 {
-    int rc = 0;
+    int rc = io->group == NULL ? 0 : io->group(io->arg, hdr);
 
-    if (io->announce != NULL) {
+    if (rc == 0 && io->announce != NULL) {
         rc = group_walk(io, buf, hdr, true);
         if (rc == 0)
             rc = io->announce(io->arg, 0, 0);
@@ -189,9 +200,7 @@ beyond_end_check(struct replay *rp, const struct bio_replay_end *log_end)
         bio_damage(rp->io->cfg,
             "wal: the log is damaged at block %lu (file offset %lu): a valid group follows at "
             "block %lu",
-            (unsigned long)end,
-            (unsigned long)((end % rp->io->ring_blks + BIO_WAL_RING_BLK) * BIO_BLK_BYTES),
-            (unsigned long)hdr.pos);
+            (unsigned long)end, file_off(rp, end), (unsigned long)hdr.pos);
         return CAIRN_ERR(CSUM);
     }
     return 0;
@@ -224,14 +233,20 @@ replay_walk(
             si++;
             gen = segs[si].generation;
             if (segs[si].prev_crc != end->prev_crc || segs[si].seq != end->seq ||
-                segs[si].first_lsn != end->last_lsn + 1)
+                segs[si].first_lsn != end->last_lsn + 1) {
+                bio_damage(rp->io->cfg,
+                    "wal: block %lu (file offset %lu) is not where generation %lu began",
+                    (unsigned long)end->pos, file_off(rp, end->pos), (unsigned long)gen);
                 return CAIRN_ERR(CSUM);
+            }
         }
         rc = group_at(rp, end->pos, &hdr, &buf);
         if (rc != 0)
             return rc;
-        if (buf == NULL || !group_fits(&hdr, end, gen, si + 1 == seg_nr))
+        if (buf == NULL || !group_fits(&hdr, end, gen, si + 1 == seg_nr)) {
+            end->is_torn = buf == NULL && hdr.magic == BIO_GROUP_MAGIC && hdr.pos == end->pos;
             break;
+        }
         if (hdr.generation > gen) {
             CAIRN_PROBE("bio.replay.lost_header");
             LOG_WARN("wal: generation %lu was not recorded, a checkpoint header has been lost",
@@ -239,6 +254,11 @@ replay_walk(
             gen = hdr.generation;
         }
         rc = group_apply(rp->io, buf, &hdr);
+        if (rc == -DER_DF_INVAL) {
+            bio_damage(rp->io->cfg,
+                "wal: the group at block %lu (file offset %lu) is whole, and makes no sense",
+                (unsigned long)end->pos, file_off(rp, end->pos));
+        }
         if (rc != 0)
             return rc;
         end->generation = MAX(end->generation, gen);
@@ -250,8 +270,9 @@ replay_walk(
         end->groups_nr++;
     }
     if (si + 1 < seg_nr) {
-        bio_damage(rp->io->cfg, "wal: the log ends at block %lu, it was recorded up to block %lu",
-            (unsigned long)end->pos, (unsigned long)segs[si + 1].start_pos);
+        bio_damage(rp->io->cfg,
+            "wal: the log ends at block %lu (file offset %lu), it was recorded up to block %lu",
+            (unsigned long)end->pos, file_off(rp, end->pos), (unsigned long)segs[si + 1].start_pos);
         return CAIRN_ERR(CSUM);
     }
     return 0;
@@ -275,6 +296,11 @@ bio_replay(const struct bio_replay_io *io, const struct bio_seg_df *segs, uint32
     rc = replay_walk(&rp, segs, seg_nr, &end);
     if (rc == 0)
         rc = beyond_end_check(&rp, &end);
+    if (io->is_tolerant && (rc == -DER_CSUM || rc == -DER_DF_INVAL || rc == -DER_NVME_IO)) {
+        LOG_ERROR("wal: what follows block %lu (file offset %lu) is left out: %s",
+            (unsigned long)end.pos, file_off(&rp, end.pos), err_name(rc));
+        rc = 0;
+    }
     if (rc == 0)
         *ret_end = end;
     return rc;

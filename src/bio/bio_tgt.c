@@ -248,8 +248,12 @@ disk_open(
 
     path_of(tgt->cfg.dir, role_names[role], path);
     disk->plat = tgt->plat;
+    if (on_device) {
+        flags = 0;
+        bytes = 0;
+    }
     rc = tgt->plat->ops->disk_open(tgt->plat, xstream_loop(tgt->xs), on_device ? place->path : path,
-        on_device ? 0 : flags, on_device ? 0 : bytes, &disk->disk);
+        flags | (tgt->cfg.is_rdonly ? PLAT_DISK_RDONLY : 0), bytes, &disk->disk);
     if (rc != 0)
         return rc;
     size = tgt->plat->ops->disk_size(disk->disk);
@@ -261,6 +265,12 @@ disk_open(
         "%s: the device has %lu bytes, and the region ends at %lu: it became smaller", place->path,
         (unsigned long)size, (unsigned long)(place->off + place->bytes));
     return CAIRN_ERR(DF_INVAL);
+}
+
+int
+bio_look_mark_open(struct bio_tgt *tgt, struct bio_disk *disk)
+{
+    return disk_open(tgt, disk, BIO_ROLE_TARGET, 0, 0);
 }
 
 static int
@@ -278,6 +288,7 @@ tgt_new(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
     if (tgt->cfg.ckpt_interval_ns == 0)
         tgt->cfg.ckpt_interval_ns = BIO_CKPT_INTERVAL_NS;
     tgt->cfg.pending = NULL;
+    tgt->cfg.is_tolerant &= tgt->cfg.is_rdonly;
     bio_buf_pool_init(&tgt->bufs);
     list_init(&tgt->space.readers);
     list_init(&tgt->space.tx_pubs);
@@ -316,6 +327,14 @@ bio_damage(const struct bio_cfg *cfg, const char *fmt, ...)
     } else {
         LOG_ERROR("%s", text);
     }
+}
+
+bool
+bio_may_pass(const struct bio_tgt *tgt, int rc)
+{
+    return tgt->cfg.is_tolerant &&
+        (rc == -DER_CSUM || rc == -DER_DF_INVAL || rc == -DER_NVME_IO || rc == -DER_MISMATCH ||
+            rc == -DER_INVAL || rc == -DER_DF_INCOMPT);
 }
 
 void
@@ -626,7 +645,7 @@ identity_check(const struct bio_tgt *tgt, const struct bio_cfg *want)
         (cuuid_is_nil(&want->device) || cuuid_cmp(&sb->device, &want->device) == 0);
     char text[CUUID_TEXT_BYTES];
 
-    if (ok)
+    if (ok || want->is_rdonly)
         return 0;
     bio_damage(&tgt->cfg, "%s belongs to system %s, rank %u, target %u", tgt->cfg.dir,
         cuuid_format(&sb->system, text), sb->rank, sb->tgt_idx);
@@ -678,14 +697,15 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role, uint64
     rc = disk_open(tgt, disk, role, 0, 0);
     if (rc == -DER_NONEXIST) {
         bio_damage(&tgt->cfg, "%s: missing", path);
-        return CAIRN_ERR(DF_INVAL);
+        rc = CAIRN_ERR(DF_INVAL);
     }
     if (rc != 0)
-        return rc;
+        return bio_may_pass(tgt, rc) ? 0 : rc;
     if (disk->bytes < bytes) {
         bio_damage(
             &tgt->cfg, "%s: shorter than the %lu bytes of its format", path, (unsigned long)bytes);
-        return CAIRN_ERR(DF_INVAL);
+        if (!tgt->cfg.is_tolerant)
+            return CAIRN_ERR(DF_INVAL);
     }
     sb = bio_tmp_get(tgt, sizeof(*sb));
     if (sb == NULL)
@@ -701,7 +721,7 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role, uint64
         }
     }
     bio_tmp_put(tgt, sb, sizeof(*sb));
-    return rc;
+    return bio_may_pass(tgt, rc) ? 0 : rc;
 }
 
 static int
@@ -727,23 +747,28 @@ replay_range(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t 
     int rc = 0;
 
     /* The log may touch more pages than there is memory for. */
-    if (CAIRN_UNLIKELY(um->resident_nr >= um->limit_nr && um->dirty_nr >= um->dirty_start)) {
+    if (CAIRN_UNLIKELY(um->resident_nr >= um->limit_nr && um->dirty_nr >= um->dirty_start) &&
+        !tgt->cfg.is_rdonly) {
         CAIRN_PROBE("bio.tgt.replay_cleans");
         rc = bio_ckpt_clean(tgt);
     }
-    return rc != 0 ? rc : umem_replay(um, lsn, off, len, bytes);
+    if (rc == 0)
+        rc = umem_replay(um, lsn, off, len, bytes);
+    return bio_may_pass(tgt, rc) ? 0 : rc; /* the page stays what it is: damaged */
 }
 
 static int
 replay_load(struct bio_tgt *tgt)
 {
     uint32_t nr = tgt->soon_nr;
+    int rc;
 
     tgt->soon_nr = 0;
     for (uint32_t i = 0; i < nr; i++) {
         tgt->um->pub.pages[tgt->soon[i]].flags &= ~(uint32_t)UMEM_PF_LOAD;
     }
-    return bio_ckpt_batch_load(tgt, tgt->soon, nr);
+    rc = bio_ckpt_batch_load(tgt, tgt->soon, nr);
+    return bio_may_pass(tgt, rc) ? 0 : rc;
 }
 
 /* Pages that a group needs are read together, unless they are so many that the first would be evicted before their turn comes. */
@@ -784,6 +809,7 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
         .read = replay_read,
         .announce = replay_announce,
         .range = replay_range,
+        .is_tolerant = tgt->cfg.is_tolerant,
     };
     size_t win_bytes = (size_t)BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES;
     int rc;
@@ -803,7 +829,9 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
                 "wal: the log ends at transaction %lu, page %lu holds %lu: the log is damaged",
                 (unsigned long)end.last_lsn, (unsigned long)page,
                 (unsigned long)tgt->um->vol[page].lsn);
-            return CAIRN_ERR(CSUM);
+            if (!tgt->cfg.is_tolerant)
+                return CAIRN_ERR(CSUM);
+            break;
         }
     }
     wal->head_pos = end.pos;
@@ -813,6 +841,7 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
     wal->last_lsn = end.last_lsn;
     wal->durable_lsn = end.last_lsn;
     tgt->replayed_nr = end.records_nr;
+    tgt->log_is_torn = end.is_torn;
     *ret_generation = end.generation;
     return 0;
 }
@@ -829,13 +858,45 @@ found_state_sync(struct bio_tgt *tgt)
     return rc != 0 ? rc : bio_disk_rw(&tgt->ckpt.disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
 }
 
+/* The mark is damaged: any other superblock tells the same. */
 static int
-tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
+any_sb_load(struct bio_tgt *tgt)
 {
-    uint64_t generation = 0;
-    int rc;
+    struct bio_sb_df *sb = bio_tmp_get(tgt, sizeof(*sb));
+    int rc = CAIRN_ERR(NONEXIST);
 
-    rc = marker_load(tgt);
+    if (sb == NULL)
+        return CAIRN_ERR(NOMEM);
+    for (enum bio_role role = BIO_ROLE_WAL; rc != 0 && role < BIO_ROLE_NR; role++) {
+        struct bio_disk disk = {0};
+        char path[PATH_BYTES];
+
+        role_text(&tgt->cfg, role, path);
+        rc = disk_open(tgt, &disk, role, 0, 0);
+        if (rc == 0)
+            rc = bio_disk_rw(&disk, PLAT_IO_READ, 0, 0, sb, sizeof(*sb));
+        if (rc == 0)
+            rc = sb_check(&tgt->cfg, sb, role, path);
+        if (rc == 0)
+            rc = sb_sizes_check(sb);
+        if (rc == 0) {
+            sb_seal(sb, BIO_ROLE_TARGET);
+            tgt->sb = *sb;
+        }
+        disk_close(&disk);
+    }
+    bio_tmp_put(tgt, sb, sizeof(*sb));
+    return rc == 0 ? 0 : CAIRN_ERR(NONEXIST);
+}
+
+/* Superblocks, and what they say of the rest. */
+static int
+tgt_find(struct bio_tgt *tgt, const struct bio_cfg *want)
+{
+    int rc = marker_load(tgt);
+
+    if (rc != 0 && tgt->cfg.is_tolerant)
+        rc = any_sb_load(tgt);
     if (rc == 0)
         rc = identity_check(tgt, want);
     if (rc == 0)
@@ -844,6 +905,41 @@ tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
         rc = role_open(tgt, &tgt->ckpt.disk, BIO_ROLE_META, tgt->sb.meta_bytes);
     if (rc == 0)
         rc = role_open(tgt, &tgt->data, BIO_ROLE_DATA, tgt->sb.data_bytes);
+    return rc;
+}
+
+/* For a look: everything up to the state in memory. */
+static int
+tgt_look(struct bio_tgt *tgt)
+{
+    uint64_t generation = 0;
+    int rc = tgt_init(tgt);
+
+    if (rc == 0)
+        rc = bio_ckpt_load(tgt);
+    if (rc == 0)
+        rc = log_replay(tgt, &generation);
+    if (rc == 0) {
+        tgt->wal.generation = generation;
+        rc = umem_rebuild(tgt->um, tgt->cfg.is_tolerant);
+    }
+    if (rc == 0)
+        rc = bio_ext_init(tgt);
+    if (bio_may_pass(tgt, rc)) {
+        tgt->stop_rc = rc;
+        rc = 0;
+    }
+    return rc;
+}
+
+static int
+tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
+{
+    uint64_t generation = 0;
+    int rc = tgt_find(tgt, want);
+
+    if (rc == 0 && tgt->cfg.is_rdonly)
+        return tgt_look(tgt);
     if (rc == 0 && tgt->cfg.mem_is_default && tgt->plat->ops->disk_volatile(tgt->ckpt.disk.disk))
         tgt->cfg.mem_bytes = 0; /* pages would go from memory to memory */
     if (rc == 0)
@@ -855,7 +951,7 @@ tgt_load(struct bio_tgt *tgt, const struct bio_cfg *want)
     if (rc == 0)
         rc = found_state_sync(tgt);
     if (rc == 0)
-        rc = umem_rebuild(tgt->um);
+        rc = umem_rebuild(tgt->um, false);
     if (rc == 0)
         rc = bio_ext_init(tgt);
     if (rc == 0)
@@ -883,9 +979,9 @@ bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt
     int rc;
 
     rc = bio_formatted(xs, cfg, &is_formatted);
-    if (rc != 0)
+    if (rc != 0 && !(cfg->is_rdonly && cfg->is_tolerant))
         return rc;
-    if (!is_formatted)
+    if (!is_formatted && !(cfg->is_rdonly && cfg->is_tolerant))
         return CAIRN_ERR(NONEXIST);
     rc = tgt_new(xs, cfg, &tgt);
     if (rc != 0)
@@ -894,6 +990,11 @@ bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt
     if (rc != 0)
         goto out;
     cfg_from_sb(&tgt->cfg, &tgt->sb);
+    if (tgt->cfg.is_rdonly) {
+        *ret_tgt = tgt;
+        tgt = NULL;
+        goto out;
+    }
     tgt->data_volatile = tgt->plat->ops->disk_volatile(tgt->data.disk);
     bio_data_map_init(tgt);
     rc = bio_wal_start(tgt);
@@ -920,7 +1021,7 @@ bio_close(struct bio_tgt *tgt)
         return;
     bio_ckpt_stop(tgt);
     bio_tgt_neighbours(tgt);
-    if (tgt->stop_rc == 0 &&
+    if (tgt->stop_rc == 0 && !tgt->cfg.is_rdonly &&
         (tgt->um->dirty_nr > 0 || tgt->ckpt.leaf_dirty_nr > 0 || tgt->wal.fill->rec_nr > 0))
         CAIRN_IGNORE(bio_ckpt_run(tgt)); /* the log has it all */
     bio_wal_stop(tgt);

@@ -303,20 +303,48 @@ umem_image_free_nr(const struct umem *um, const uint8_t *mem)
     return page_free_count(&um->cls[hdr.cls], mem);
 }
 
+/* At open: does what the directory says of the page agree with the rest? */
+static int
+page_judge(struct umem *um, uint32_t p)
+{
+    uint8_t code = (uint8_t)(*umem_dir_byte(um, p) & ~UMEM_DIR_FULL);
+    bool sys = p <= um->dir_page_nr;
+
+    if (sys != (code == UMEM_DIR_SYSTEM) || (!sys && code > UMEM_CLS_NR)) {
+        LOG_ERROR("page %u of the arena has directory code %u", p, code);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    if (code != UMEM_DIR_FREE && (um->pub.pages[p].flags & (UMEM_PF_RES | UMEM_PF_SLOT)) == 0) {
+        LOG_ERROR("page %u of the arena is in use and has no content", p);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    if (code_is_cls(code) && !page_is_sound(um, p, code)) {
+        LOG_ERROR("page %u of the arena has a bad slab header", p);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    return 0;
+}
+
 int
-umem_rebuild(struct umem *um)
+umem_rebuild(struct umem *um, bool is_tolerant)
 {
     const struct umem_root_df *root = umem_root_df(um);
+    bool is_whole = true;
 
-    for (uint32_t p = 0; p <= um->dir_page_nr; p++) {
-        if (um->pub.pages[p].mem == NULL)
-            root = NULL;
+    for (uint32_t p = 1; p <= um->dir_page_nr; p++) {
+        is_whole &= um->pub.pages[p].mem != NULL;
     }
-    um->is_built = true;
+    if (um->pub.pages[0].mem == NULL || (!is_whole && !is_tolerant))
+        root = NULL;
+    um->is_built = is_whole;
     if (root == NULL || root->magic != UMEM_ROOT_MAGIC || root->version != 1 ||
         root->page_nr != um->pub.page_nr || root->dir_page_nr != um->dir_page_nr) {
         LOG_ERROR("the root page of the arena is not one of this arena");
         return CAIRN_ERR(DF_INVAL);
+    }
+    if (!is_whole) {
+        LOG_ERROR("a page of the arena's directory is missing: nothing is known of its blocks");
+        return 0;
     }
     for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
         um->partial[c] = UMEM_NONE;
@@ -330,20 +358,12 @@ umem_rebuild(struct umem *um)
     for (uint64_t page = um->pub.page_nr; page > 0; page--) {
         uint32_t p = (uint32_t)page - 1;
         uint8_t code = (uint8_t)(*umem_dir_byte(um, p) & ~UMEM_DIR_FULL);
-        bool sys = p <= um->dir_page_nr;
+        int rc = page_judge(um, p);
 
-        if (sys != (code == UMEM_DIR_SYSTEM) || (!sys && code > UMEM_CLS_NR)) {
-            LOG_ERROR("page %u of the arena has directory code %u", p, code);
-            return CAIRN_ERR(DF_INVAL);
-        }
-        if (code != UMEM_DIR_FREE && (um->pub.pages[p].flags & (UMEM_PF_RES | UMEM_PF_SLOT)) == 0) {
-            LOG_ERROR("page %u of the arena is in use and has no content", p);
-            return CAIRN_ERR(DF_INVAL);
-        }
-        if (code_is_cls(code) && !page_is_sound(um, p, code)) {
-            LOG_ERROR("page %u of the arena has a bad slab header", p);
-            return CAIRN_ERR(DF_INVAL);
-        }
+        if (rc != 0 && !is_tolerant)
+            return rc;
+        if (rc != 0)
+            code = p <= um->dir_page_nr ? (uint8_t)UMEM_DIR_SYSTEM : (uint8_t)UMEM_DIR_FREE;
         if ((um->pub.pages[p].flags & (UMEM_PF_RES | UMEM_PF_SLOT)) != 0)
             um->page_hi = MAX(um->page_hi, page);
         page_account(um, p, code);
@@ -373,7 +393,7 @@ umem_init_root(struct umem *um, uint64_t ext_blk_nr)
     for (uint32_t p = 0; p <= um->dir_page_nr; p++) {
         *umem_dir_byte(um, p) = UMEM_DIR_SYSTEM;
     }
-    return umem_rebuild(um);
+    return umem_rebuild(um, false);
 }
 
 int
@@ -624,6 +644,8 @@ umem_block_bytes(struct umem *um, uint64_t off)
 {
     uint32_t c = 0, idx = 0;
 
+    if (CAIRN_UNLIKELY(!um->is_built))
+        return UMEM_PAGE_BYTES; /* nobody knows */
     if (block_at(um, off, &c, &idx) != 0)
         return 0;
     return um->cls[c].bytes;
@@ -750,7 +772,7 @@ int
 umem_check(struct umem *um)
 {
     uint64_t used = 0, free_nr = 0;
-    int rc = 0;
+    int rc = um->is_built ? 0 : CAIRN_ERR(DF_INVAL); /* which was logged */
 
     for (uint64_t page = 0; rc == 0 && page < um->pub.page_nr; page++) {
         rc = page_check(um, (uint32_t)page);

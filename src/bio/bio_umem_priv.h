@@ -152,7 +152,7 @@ struct umem {
     struct umem_txs tx;
     struct ult_cond io_cond; /* a page lost UMEM_PF_LOAD */
     bool missed_bad; /* the last miss was an offset outside the arena */
-    bool is_built; /* the volatile state is there */
+    bool is_built; /* the volatile state is there; false when open only in a tolerant look */
 
     uint64_t io_nr; /* pages being written */
     uint64_t used_bytes, resident_nr, tx_nr, redo_total, misses_nr;
@@ -236,8 +236,11 @@ void umem_mark_dirty(struct umem *um, uint64_t page, uint64_t lsn);
 /* Replay: set bytes. Errors: DF_INVAL outside of the arena or across a page; as umem_page_get(). */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 umem_replay(struct umem *um, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes);
-/* After replay, root and directory resident: build the volatile state. Errors: DF_INVAL. */
-CAIRN_MUST_CHECK int umem_rebuild(struct umem *um);
+/*
+ * After replay, root and directory resident: build the volatile state. Tolerant: a page that makes no sense is logged and counts as free;
+ * without all of the directory nothing is built. Errors: DF_INVAL.
+ */
+CAIRN_MUST_CHECK int umem_rebuild(struct umem *um, bool is_tolerant);
 
 /* Record [off, off + len), which lies in a resident page at mem. Nothing changed on error. Errors: OVERFLOW. */
 CAIRN_MUST_CHECK int

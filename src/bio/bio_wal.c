@@ -118,7 +118,7 @@ bio_wal_room(const struct bio_tgt *tgt)
 {
     const struct bio_wal *wal = &tgt->wal;
 
-    return tgt->stop_rc == 0 && !wal->stopping &&
+    return tgt->stop_rc == 0 && !wal->stopping && !tgt->cfg.is_rdonly &&
         wal->fill->bytes + BIO_REC_BYTES_MAX <= BIO_GROUP_BYTES_MAX && !bio_wal_is_full(tgt);
 }
 
@@ -127,6 +127,8 @@ bio_wal_admit(struct bio_tgt *tgt)
 {
     struct bio_wal *wal = &tgt->wal;
 
+    if (tgt->cfg.is_rdonly)
+        return CAIRN_ERR(NO_PERM);
     while (!bio_wal_room(tgt) || !umem_has_room(tgt->um)) {
         uint64_t finished = tgt->ckpt.finished_nr;
 

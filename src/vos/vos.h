@@ -49,7 +49,8 @@ enum {
 /* ---- target --------------------------------------------------------------------------------------------------------- */
 
 /** Open (on first use: create) the store in an opened bio target; starts the collector ULT. *ret_tgt is set while
- * this works on it, for who may have to abandon it (a simulated kill), and NULL again after a failure. Errors: those of bio; DF_INVAL, DF_INCOMPT. */
+ * this works on it, for who may have to abandon it (a simulated kill), and NULL again after a failure. In a bio target that is open for a look (bio_cfg.is_rdonly) nothing is created,
+ * collected or changed: NONEXIST there is none. Errors: those of bio; DF_INVAL, DF_INCOMPT. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt);
 CAIRN_YIELDS void
 vos_tgt_close(struct vos_tgt *tgt); /* no container open (asserted); does not close bio */

@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "vos/vos_csum.h"
+#include "vos/vos_look.h"
 #include "vos/vos_priv.h"
 
 #include <inttypes.h>
@@ -32,6 +33,10 @@ struct check {
     int64_t data_total;
     bool in_cont;
     bool skip_counters; /* of the containers of a pool that is being collected */
+    bool is_all; /* go on after damage */
+    bool cont_is_bad, pool_is_bad; /* something is missing from what was counted */
+    uint64_t bad_nr;
+    int bad_rc; /* the first */
 };
 
 union key_mem {
@@ -225,6 +230,7 @@ static void
 cont_begin(struct check *c, uint64_t rec)
 {
     c->in_cont = true;
+    c->cont_is_bad = false;
     c->meta = sizeof(struct vos_cont_df);
     c->data = c->objs = 0;
     push(c, &vos_kind_obj, rec + offsetof(struct vos_cont_df, objs), rec);
@@ -234,6 +240,7 @@ static int
 check_pool(struct check *c, struct vos_op *op, uint64_t rec)
 {
     c->pool_meta = 0;
+    c->pool_is_bad = false;
     push(c, &vos_kind_client, rec + offsetof(struct vos_pool_df, clients), 0);
     push(c, &vos_kind_cont, rec + offsetof(struct vos_pool_df, conts), rec);
     return charge(c, op, rec, sizeof(struct vos_pool_df));
@@ -281,7 +288,7 @@ check_end(struct check *c, struct vos_op *op, const struct frame *f)
         return rc;
     c->in_cont = false;
     c->data_total += c->data;
-    if (c->skip_counters)
+    if (c->skip_counters || c->cont_is_bad)
         return 0;
     if ((uint64_t)c->meta != cont->meta_used || (uint64_t)c->data != cont->data_used ||
         (c->gc_started ? false : (uint64_t)c->objs != cont->obj_nr)) {
@@ -302,7 +309,9 @@ check_pool_end(struct check *c, struct vos_op *op, uint64_t rec)
 
     if (rc != 0)
         return rc;
-    return (uint64_t)c->pool_meta == pool->meta_used ? 0 : vos_bad(rec, "counter of a pool");
+    return c->pool_is_bad || (uint64_t)c->pool_meta == pool->meta_used
+        ? 0
+        : vos_bad(rec, "counter of a pool");
 }
 
 /* The record at the cursor comes after the one with this key: a walk over damaged nodes has an end (ST-9). */
@@ -403,6 +412,32 @@ check_gc_next(struct check *c, struct vos_op *op)
     return rc;
 }
 
+/* Is it damage, and to be gone on after? */
+static bool
+may_pass(struct check *c, int rc)
+{
+    if (!c->is_all || (rc != -DER_DF_INVAL && rc != -DER_CSUM && rc != -DER_NVME_IO) ||
+        bio_status(c->tgt->bio) != 0)
+        return false;
+    c->bad_nr++;
+    c->bad_rc = c->bad_rc != 0 ? c->bad_rc : rc;
+    c->cont_is_bad = c->pool_is_bad = true;
+    return true;
+}
+
+/* Leave the rest of the topmost tree, where the next record cannot be found. */
+static void
+tree_leave(struct check *c)
+{
+    if (c->frame_nr == 0) {
+        c->is_done = true; /* the queue of the collector */
+        return;
+    }
+    if (c->frames[c->frame_nr - 1].kind->id == VOS_TREE_OBJ)
+        c->in_cont = false;
+    c->frame_nr--;
+}
+
 static int
 check_body(struct vos_op *op, void *arg)
 {
@@ -410,38 +445,69 @@ check_body(struct vos_op *op, void *arg)
     int rc = 0;
 
     while (rc == 0 && !c->is_done) {
+        struct check before = *c;
+        struct frame *f = &c->frames[c->frame_nr - (c->frame_nr > 0)];
+
         if (op->steps_left-- == 0)
             return -DER_INPROGRESS;
         rc = c->frame_nr > 0 ? check_step(c, op) : check_gc_next(c, op);
+        if (rc == 0 || rc == -DER_AGAIN || !may_pass(c, rc))
+            continue;
+        rc = 0;
+        c->frame_nr = before.frame_nr;
+        /* When it is the record that is bad, and not what leads to it, the next one follows. */
+        if (c->frame_nr == 0 || !f->started ||
+            (before.frames[c->frame_nr - 1].started && before.frames[c->frame_nr - 1].last == f->last))
+            tree_leave(c);
     }
     return rc;
+}
+
+static int
+check_run(struct check *c)
+{
+    struct vos_tgt *tgt = c->tgt;
+    struct bio_space space;
+    struct vos_op op;
+    int rc;
+
+    vos_op_init(&op, tgt);
+    push(c, &vos_kind_pool, tgt->root_off + offsetof(struct vos_root_df, pools), 0);
+    tgt->checks_nr++;
+    while (tgt->gc_busy) {
+        ult_cond_wait(&tgt->gc_moved, NULL);
+    }
+    while ((rc = vos_read_run(tgt, &op, check_body, c)) != 0 && may_pass(c, rc)) {
+        tree_leave(c); /* a page that cannot be had */
+    }
+    if (--tgt->checks_nr == 0)
+        ult_cond_broadcast(&tgt->gc_wake);
+    if (rc != 0)
+        return rc;
+    bio_space_get(tgt->bio, &space);
+    if (c->bad_nr == 0 && (uint64_t)c->data_total > space.data_total - space.data_free) {
+        LOG_WARN("index holds %" PRIi64 " bytes of the data role, of which only %" PRIu64
+                 " are allocated",
+            c->data_total, space.data_total - space.data_free);
+        return CAIRN_ERR(DF_INVAL);
+    }
+    return c->bad_rc;
 }
 
 int
 vos_tgt_check(struct vos_tgt *tgt)
 {
     struct check c = {.tgt = tgt};
-    struct bio_space space;
-    struct vos_op op;
-    int rc;
 
-    vos_op_init(&op, tgt);
-    push(&c, &vos_kind_pool, tgt->root_off + offsetof(struct vos_root_df, pools), 0);
-    tgt->checks_nr++;
-    while (tgt->gc_busy) {
-        ult_cond_wait(&tgt->gc_moved, NULL);
-    }
-    rc = vos_read_run(tgt, &op, check_body, &c);
-    if (--tgt->checks_nr == 0)
-        ult_cond_broadcast(&tgt->gc_wake);
-    if (rc != 0)
-        return rc;
-    bio_space_get(tgt->bio, &space);
-    if ((uint64_t)c.data_total > space.data_total - space.data_free) {
-        LOG_WARN("index holds %" PRIi64 " bytes of the data role, of which only %" PRIu64
-                 " are allocated",
-            c.data_total, space.data_total - space.data_free);
-        return CAIRN_ERR(DF_INVAL);
-    }
-    return 0;
+    return check_run(&c);
+}
+
+int
+vos_look_check(struct vos_tgt *tgt, uint64_t *ret_bad_nr)
+{
+    struct check c = {.tgt = tgt, .is_all = true};
+    int rc = check_run(&c);
+
+    *ret_bad_nr = c.bad_nr + (rc != 0 && c.bad_rc == 0);
+    return rc;
 }

@@ -459,6 +459,8 @@ vos_gc_start(struct vos_tgt *tgt)
 void
 vos_gc_end(struct vos_tgt *tgt)
 {
+    if (tgt->gc_ult == NULL) /* of a store that is only looked at */
+        return;
     tgt->gc_stop = true;
     ult_cond_broadcast(&tgt->gc_wake);
     ult_join(tgt->gc_ult);

@@ -239,6 +239,14 @@ load_gc_body(struct vos_op *op, void *arg)
     return 0;
 }
 
+/* Damage that a tolerant look passes over; what is said of the pool's space is too little then. */
+static bool
+may_pass(const struct vos_tgt *tgt, int rc)
+{
+    return bio_cfg(tgt->bio)->is_tolerant && bio_status(tgt->bio) == 0 &&
+        (rc == -DER_DF_INVAL || rc == -DER_CSUM || rc == -DER_NVME_IO);
+}
+
 int
 vos_pools_load(struct vos_tgt *tgt)
 {
@@ -253,12 +261,14 @@ vos_pools_load(struct vos_tgt *tgt)
             break;
         conts = (struct load){.tgt = tgt, .pool = pools.pool};
         rc = vos_read_run(tgt, &op, load_conts_body, &conts);
-        if (rc == 0)
+        if (rc == 0 && !bio_cfg(tgt->bio)->is_rdonly)
             rc = vos_req_load(tgt, pools.pool);
-        if (rc != 0)
+        if (rc != 0 && !may_pass(tgt, rc))
             break;
     }
-    return rc != 0 ? rc : vos_read_run(tgt, &op, load_gc_body, &pools);
+    if (rc == 0 || may_pass(tgt, rc))
+        rc = vos_read_run(tgt, &op, load_gc_body, &pools);
+    return may_pass(tgt, rc) ? 0 : rc;
 }
 
 void

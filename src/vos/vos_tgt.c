@@ -283,7 +283,7 @@ root_body(struct vos_op *op, void *arg)
         return rc;
     if (root->magic == 0) {
         if (op->tx == NULL)
-            return -DER_NONEXIST;
+            return -DER_NONEXIST; /* a new store, or one that is only looked at */
         rc = vos_range(op, tgt->root_off, sizeof(*root));
         if (rc != 0)
             return rc;
@@ -322,7 +322,7 @@ root_open(struct vos_tgt *tgt)
         tgt->ts.floor = tgt->bound;
         return 0;
     }
-    if (rc != -DER_NONEXIST)
+    if (rc != -DER_NONEXIST || bio_cfg(tgt->bio)->is_rdonly)
         return rc;
     rc = vos_tx_run(tgt, &op, 0, 0, root_body, tgt, &lsn);
     return rc != 0 ? rc : vos_wait(tgt, lsn);
@@ -365,7 +365,9 @@ vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt)
     rc = root_open(tgt);
     if (rc == 0)
         rc = vos_pools_load(tgt);
-    if (rc == 0)
+    if (rc == 0 && bio_cfg(bio)->is_rdonly) {
+        tgt->gc_has_work = false; /* it stays as it is */
+    } else if (rc == 0)
         rc = vos_gc_start(tgt);
     if (rc != 0) {
         *ret_tgt = NULL;

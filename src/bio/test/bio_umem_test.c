@@ -338,7 +338,7 @@ TEST(bio_umem, model)
         if (round % 100 == 99) {
             twin_check(&now, f.um);
             EXPECT_OK(umem_check(f.um));
-            EXPECT_OK(umem_rebuild(f.redo));
+            EXPECT_OK(umem_rebuild(f.redo, false));
             EXPECT_OK(umem_check(f.redo));
             twin_check(&now, f.redo);
             EXPECT_EQ(f.um->used_bytes, f.redo->used_bytes);
