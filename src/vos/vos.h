@@ -430,6 +430,7 @@ struct vos_iter_anchor {
 /* One thing. Zero where its type has no such thing. Pointers are borrowed for the call. */
 struct vos_iter_ent {
     enum vos_iter_type type;
+    uint64_t off; /* of its record, in the arena; LOG: of the record that has the log */
     uint32_t state; /* one of VOS_ITER_VISIBLE, COVERED, PUNCHED; of POOL, CONT, LOG: VISIBLE */
     struct uuid uuid; /* POOL, CONT */
     struct vos_cont_info cont; /* CONT */
@@ -446,7 +447,7 @@ struct vos_iter_ent {
     uint16_t minor;
     uint16_t create_minor, punch_minor; /* LOG: 0: none */
     uint32_t dtx; /* 0: committed */
-    /* EXTENT: `recx` is a part of the extent `ext` that is visible or hidden as a whole: an extent comes in as many parts as it has, in their order. */
+    /* EXTENT: `recx` is a part of the extent `ext`, all of it in one state: an extent comes in parts, in their order, where not all of it is visible or hidden; neighbours may be in one state. */
     struct recx recx, ext;
     /* SINGLE, EXTENT */
     bool is_hole;

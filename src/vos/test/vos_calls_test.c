@@ -546,6 +546,50 @@ run_list(struct fix *f)
     return rc != 0 ? rc : list_one(f, VOS_LEVEL_SINGLE, false, 1);
 }
 
+static bool
+iter_any(void *arg, const struct vos_iter_ent *ent)
+{
+    (void)ent;
+    ++*(uint32_t *)arg;
+    return true;
+}
+
+static int
+run_iter(struct fix *f)
+{
+    static const uint32_t want[] = {0, 1, 1, 2, KEYS_NR + 1, 3, 1, 2, 1};
+    struct vos_iter_ent ents[4];
+    uint32_t nr = 0, got = 0;
+    char buf[256];
+    int rc = 0;
+
+    for (enum vos_iter_type t = VOS_ITER_POOL; rc == 0 && t <= VOS_ITER_LOG; t++) {
+        struct vos_iter_args args = {.type = t,
+            .flags = VOS_ITER_VISIBLE | VOS_ITER_COVERED,
+            .hi = VOS_EPOCH_MAX,
+            .pool = f->pool,
+            .cont = f->cont,
+            .oid = fix_oid(1),
+            .dkey = IOV("d"),
+            .akey = t == VOS_ITER_EXTENT ? IOV("arr") : IOV("s"),
+            .fn = iter_any,
+            .arg = &nr};
+        struct vos_iter_anchor anchor = {.eof = false};
+
+        nr = 0;
+        rc = vos_iter(f->tgt, &args, &anchor);
+        if (rc == 0 && t >= VOS_ITER_DKEY)
+            EXPECT_EQ(nr, want[t]);
+        if (rc == 0 && t == VOS_ITER_DKEY) {
+            anchor = (struct vos_iter_anchor){.eof = false};
+            rc = vos_iter_fill(f->tgt, &args, &anchor, ents, 4, buf, sizeof(buf), &got);
+            if (rc == 0)
+                EXPECT_EQ(got, 4);
+        }
+    }
+    return rc;
+}
+
 static int
 run_look(struct fix *f)
 {
@@ -716,6 +760,7 @@ static const struct call calls[] = {
     {"vos_fetch vos_fetch_free", prepare_nothing, run_fetch},
     {"vos_fetch_begin vos_fetch_give", prepare_nothing, run_give},
     {"vos_list vos_anchor_from_key", prepare_nothing, run_list},
+    {"vos_iter vos_iter_fill", prepare_nothing, run_iter},
     {"vos_obj_look", prepare_nothing, run_look},
     {"vos_query_key", prepare_nothing, run_query},
     {"vos_tgt_check", prepare_nothing, run_check},
