@@ -203,13 +203,6 @@ log_judge(struct vos_iter *it, struct vos_op *op, const struct tree *tr, struct 
     bool is_visible;
     int rc;
 
-    if ((it->states & VOS_ITER_PUNCHED) == 0 && ilog->tree.depth == 0) {
-        /* Nothing is seen of what began later. */
-        if (ilog->ent == 0 || ilog->tree.root > it->hi) {
-            *ret_is_wanted = false;
-            return 0;
-        }
-    }
     rc = log_newest(it, op, ilog, ilog_off);
     if (rc != 0)
         return rc;
