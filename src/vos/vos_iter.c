@@ -509,33 +509,33 @@ int
 vos_iter_version(struct vos_iter *it, struct vos_op *op, uint64_t off, bool is_ext)
 {
     struct vos_iter_ent *ent = &it->ent;
-    struct vos_ext_df *ext = NULL;
-    struct vos_ver_df *ver;
-    int rc = is_ext ? vos_ext_get(op, off, &ext) : vos_ver_get(op, off, &ver);
+    const uint8_t *rec;
+    struct vos_ver ver;
+    int rc = is_ext ? vos_ext_get(op, off, &ver) : vos_ver_get(op, off, &ver);
 
+    if (rc == 0)
+        rc = vos_ptr(op, off, 1, &rec);
     if (rc != 0)
         return rc;
-    if (is_ext) {
-        ver = &ext->ver;
-        ent->ext = (struct recx){ext->lo, ext->hi - ext->lo + 1};
-    }
+    if (is_ext)
+        ent->ext = (struct recx){ver.lo, ver.hi - ver.lo + 1};
     ent->off = off;
-    ent->epoch = ver->epoch;
-    ent->minor = ver->minor;
-    ent->dtx = ver->dtx;
-    ent->is_hole = (ver->flags & VOS_VER_HOLE) != 0;
-    ent->is_inline = (ver->flags & VOS_VER_INLINE) != 0;
-    ent->csum_type = ver->csum_type;
-    ent->csum_len = ver->csum_len;
-    ent->csum_chunk_bits = ver->csum_chunk_bits;
-    ent->pm_ver = ver->pm_ver;
-    ent->csum_nr = ver->csum_nr;
-    ent->csums = ver->csum_nr > 0 ? vos_ver_csums(ver) : NULL;
-    ent->data = ent->is_inline ? vos_ver_data(ver) : NULL;
-    ent->size = ver->logical_len;
-    ent->stored_len = ver->stored_len;
-    ent->gsize = ver->gsize;
-    ent->addr = ent->is_inline ? off + (uint64_t)(ent->data - (const uint8_t *)ver) : ver->addr;
+    ent->epoch = ver.epoch;
+    ent->minor = ver.minor;
+    ent->dtx = ver.dtx;
+    ent->is_hole = (ver.flags & VOS_VER_HOLE) != 0;
+    ent->is_inline = (ver.flags & VOS_VER_INLINE) != 0;
+    ent->csum_type = ver.csum.type;
+    ent->csum_len = ver.csum.len;
+    ent->csum_chunk_bits = ver.csum.chunk_bits;
+    ent->pm_ver = ver.pm_ver;
+    ent->csum_nr = ver.csum_nr;
+    ent->csums = ver.csum_nr > 0 ? ver.csums : NULL;
+    ent->data = ent->is_inline ? ver.data : NULL;
+    ent->size = ver.logical_len;
+    ent->stored_len = ver.stored_len;
+    ent->gsize = ver.gsize;
+    ent->addr = ent->is_inline ? off + (uint64_t)(ver.data - rec) : ver.addr;
     return 0;
 }
 

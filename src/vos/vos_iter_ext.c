@@ -96,27 +96,27 @@ static int
 batch_add(struct vos_iter *it, struct vos_op *op, uint64_t off)
 {
     struct vos_iter_exts *x = it->exts;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     bool is_punched;
     int rc = vos_ext_get(op, off, &ext);
 
     if (rc != 0)
         return rc;
-    x->end_lo = ext->lo;
-    x->end_ver = (struct vos_epoch){ext->ver.epoch, ext->ver.minor};
+    x->end_lo = ext.lo;
+    x->end_ver = vos_ver_epoch(&ext);
     is_punched = !vos_epoch_gt(x->end_ver, it->walk.a.info.punch);
-    if (ext->ver.epoch < it->args->lo || ext->ver.epoch > it->hi ||
-        ((ext->ver.flags & VOS_VER_HOLE) != 0 && (it->args->flags & VOS_ITER_HOLES) == 0) ||
+    if (ext.epoch < it->args->lo || ext.epoch > it->hi ||
+        ((ext.flags & VOS_VER_HOLE) != 0 && (it->args->flags & VOS_ITER_HOLES) == 0) ||
         (it->states & (is_punched ? VOS_ITER_PUNCHED : VOS_ITER_VISIBLE | VOS_ITER_COVERED)) == 0) {
         x->has_from = false;
         return 0;
     }
-    if (x->has_from && x->from > ext->hi) {
+    if (x->has_from && x->from > ext.hi) {
         x->has_from = false;
         return 0;
     }
     x->ext[x->nr++] = (struct ext){
-        .off = off, .lo = ext->lo, .hi = ext->hi, .ver = x->end_ver, .is_punched = is_punched};
+        .off = off, .lo = ext.lo, .hi = ext.hi, .ver = x->end_ver, .is_punched = is_punched};
     return 0;
 }
 
@@ -127,7 +127,7 @@ window_guess(struct vos_iter *it, struct vos_btr *t, uint64_t from)
     struct vos_epoch oldest = {0, 0};
     struct vos_btr_key key = {.hkey = from, .buf = &oldest, .len = sizeof(oldest)};
     struct vos_iter_exts *x = it->exts;
-    struct vos_ext_df *ext;
+    struct vos_ver ext;
     bool exact;
     int rc = vos_btr_search(t, &key, &exact);
 
@@ -141,7 +141,7 @@ window_guess(struct vos_iter *it, struct vos_btr *t, uint64_t from)
         return rc == -DER_NONEXIST ? 0 : rc;
     rc = vos_ext_get(t->op, vos_btr_rec(t), &ext);
     if (rc == 0)
-        x->win_len = ext->lo > from ? ext->lo - from : 1;
+        x->win_len = ext.lo > from ? ext.lo - from : 1;
     return rc;
 }
 
