@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/*
+ * Overwriting an array for a long time, with the target's own aggregation (src/tgt) at its default pace: random blocks of 4 KiB in a part of an array of 1 TiB (chunks of 1 MiB, as
+ * libdaos makes them, far apart), which was written in whole chunks before. Does it become slower, what does aggregation cost, how much space is
+ * taken? First a quarter of the writes with aggregation off, then, in a fresh store, all with it.
+ *
+ * On a disk (--dir), or with --set tmpfs=1 on tmpfs. --set over_mib=N: the part of the array; over_nr=N writes; over_flight=N in flight; over_gap_ms=N; over_mem_mib=N:
+ * memory for metadata. --full: ten million in 10 GiB, which takes 25 GB of disk.
+ */
+#include "bench_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/util.h"
+#include "tgt/tgt.h"
+
+enum { CHUNK_BYTES = 1 << 20, BLOCK_BYTES = 4096, TENTHS = 10, QUARTER = 4, OTYPE_ARRAY_BYTE = 13 };
+#define ARRAY_BYTES (UINT64_C(1) << 40)
+
+struct world {
+    struct bench_store st;
+    struct tgt *tgt;
+    uint64_t chunks, nr;
+    uint32_t reclaim;
+    uint8_t *data;
+    /* results */
+    uint64_t starts_ns[TENTHS + 1], cpus_ns[TENTHS + 1];
+    uint64_t passes, gap_from,
+        gap_bytes; /* aggregation: passes seen; written at the begin of this gap; most of any gap */
+    uint64_t live_bytes, used_bytes; /* before the first overwrite; at most */
+};
+
+static const struct tgt_ids ids = {{{1}}, {{2}}, {{3}}};
+
+static int
+lookup(void *arg, const struct tgt_ids *asked, struct tgt_hdl_info *ret_info)
+{
+    struct world *w = arg;
+
+    (void)asked;
+    *ret_info = (struct tgt_hdl_info){
+        .pool_flags = TGT_PC_RW, .cont = w->st.cont_id, .cont_flags = TGT_COO_RW, .map_ver = 1};
+    return 0;
+}
+
+static int
+stable(void *arg, struct uuid pool, struct uuid cont, struct tgt_stable *ret_stable)
+{
+    struct world *w = arg;
+
+    (void)pool;
+    (void)cont;
+    *ret_stable = (struct tgt_stable){.epoch = vos_epoch_last(w->st.tgt), .reclaim = w->reclaim};
+    return 0;
+}
+
+/* As objsrv does it. */
+static void
+write_at(struct world *w, uint64_t chunk, uint64_t off, uint32_t len)
+{
+    uint64_t dkey = chunk * (ARRAY_BYTES / CHUNK_BYTES / w->chunks) + 1;
+    struct recx recx = {off, len};
+    struct vos_iod iod = {.akey = {(void *)(uintptr_t) "0", 1},
+        .type = VOS_IOD_ARRAY,
+        .size = 1,
+        .recx_nr = 1,
+        .recxs = &recx,
+        .data = {w->data, len}};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+        .oid = {.oid = {.lo = 1, .hi = (uint64_t)OTYPE_ARRAY_BYTE << 56}},
+        .dkey = {&dkey, sizeof(dkey)},
+        .iod_nr = 1,
+        .iods = &iod};
+    struct tgt_op op;
+    struct vos_apply_args args = {
+        .mods = &mod, .mod_nr = 1, .pm_ver = 1, .space_wait = tgt_op_space_wait, .space_arg = &op};
+    struct tgt_ids asks = ids;
+
+    asks.pool = w->st.pool_id;
+    bench_must(tgt_op_begin(w->tgt, &asks, 0, &op));
+    op.deadline_ns = ult_now_ns() + UINT64_C(60000000000);
+    bench_must(vos_apply(op.vos, &args, NULL));
+    tgt_op_changed(&op);
+    tgt_op_end(&op);
+}
+
+static void
+fill_op(struct bench_store *st, uint64_t i, uint32_t slot)
+{
+    (void)slot;
+    write_at(st->arg, i, 0, CHUNK_BYTES);
+}
+
+static uint64_t
+space_used(struct world *w)
+{
+    struct vos_pool_info info;
+
+    vos_cont_space(w->st.cont, &info);
+    return info.meta_used + info.data_used;
+}
+
+static void
+look(struct world *w, uint64_t i)
+{
+    struct tgt_stats stats;
+
+    tgt_stats_get(w->tgt, &stats);
+    if (stats.agg_passes_nr != w->passes) {
+        w->passes = stats.agg_passes_nr;
+        w->gap_bytes = MAX(w->gap_bytes, (i - w->gap_from) * BLOCK_BYTES);
+        w->gap_from = i;
+    }
+    w->used_bytes = MAX(w->used_bytes, space_used(w));
+}
+
+static void
+over_op(struct bench_store *st, uint64_t i, uint32_t slot)
+{
+    enum { LOOK_NR = 1024 };
+    struct world *w = st->arg;
+    uint64_t block = hash_mix64(i) % (w->chunks * (CHUNK_BYTES / BLOCK_BYTES));
+
+    (void)slot;
+    if (i % (w->nr / TENTHS) == 0 && i / (w->nr / TENTHS) < TENTHS) {
+        w->starts_ns[i / (w->nr / TENTHS)] = bench_now_ns();
+        w->cpus_ns[i / (w->nr / TENTHS)] = bench_cpu_ns();
+    }
+    if (i % LOOK_NR == 0)
+        look(w, i);
+    write_at(w, block / (CHUNK_BYTES / BLOCK_BYTES),
+        block % (CHUNK_BYTES / BLOCK_BYTES) * BLOCK_BYTES, BLOCK_BYTES);
+}
+
+static void
+world_body(struct bench_store *st)
+{
+    struct world *w = st->arg;
+    struct tgt_opts opts = {.bio = st->bio,
+        .vos = st->tgt,
+        .hdl_lookup = lookup,
+        .stable = stable,
+        .arg = w,
+        .agg_gap_ns = bench_opt("over_gap_ms", bench_is_full() ? 0 : 1000) * 1000000};
+
+    bench_must(tgt_create(&opts, &w->tgt));
+    (void)bench_store_rate(st, w->chunks, fill_op);
+    w->live_bytes = space_used(w);
+    (void)bench_store_rate(st, w->nr, over_op);
+    w->starts_ns[TENTHS] = bench_now_ns();
+    w->cpus_ns[TENTHS] = bench_cpu_ns();
+    look(w, w->nr);
+    tgt_destroy(w->tgt);
+}
+
+static void
+world_run(struct world *w)
+{
+    const uint64_t mib = 1 << 20;
+    uint64_t bytes = w->chunks * CHUNK_BYTES, written = w->nr * BLOCK_BYTES;
+
+    w->data = malloc(CHUNK_BYTES);
+    if (w->data == NULL)
+        abort();
+    memset(w->data, 'o', CHUNK_BYTES);
+    w->st.arg = w;
+    w->st.on_disk = bench_opt("tmpfs", 0) == 0;
+    w->st.flight_nr = (uint32_t)bench_opt("over_flight", 64);
+    w->st.cfg.mem_bytes = bench_opt("over_mem_mib", 2048) * mib;
+    w->st.cfg.meta_bytes = 2 * MIN(2 * written, 2 * bytes) + 512 * mib;
+    w->st.cfg.data_bytes = 3 * bytes + 512 * mib;
+    bench_store_run(&w->st, world_body);
+    free(w->data);
+}
+
+static double
+per_op(const struct world *w, const uint64_t *at, uint32_t from, uint32_t to)
+{
+    return (double)(at[to] - at[from]) / ((double)w->nr / TENTHS * (to - from));
+}
+
+BENCH_ONCE(over)
+{
+    const double mb = 1e6;
+    uint64_t chunks = bench_opt("over_mib", bench_is_full() ? 10240 : bench_is_quick() ? 4 : 128);
+    uint64_t nr = MAX(
+        bench_opt("over_nr", bench_is_full() ? 10000000 : bench_times(200000)), (uint64_t)TENTHS);
+    struct world off = {
+        .chunks = chunks, .nr = MAX(nr / QUARTER, (uint64_t)TENTHS), .reclaim = TGT_RECLAIM_DISABLED};
+    struct world on = {.chunks = chunks, .nr = nr, .reclaim = TGT_RECLAIM_LAZY};
+    double live;
+
+    world_run(&off);
+    world_run(&on);
+    live = (double)on.live_bytes;
+    bench_put_plain("over.write.off", "op/s", 1e9 / per_op(&off, off.starts_ns, 0, TENTHS));
+    bench_put_plain("over.write.first", "op/s", 1e9 / per_op(&on, on.starts_ns, 0, 1));
+    bench_put_plain("over.write.all", "op/s", 1e9 / per_op(&on, on.starts_ns, 0, TENTHS));
+    bench_put_plain("over.write.last", "op/s", 1e9 / per_op(&on, on.starts_ns, TENTHS - 1, TENTHS));
+    bench_put_plain("over.cpu.off", "ns", per_op(&off, off.cpus_ns, 0, TENTHS));
+    bench_put_plain("over.cpu.first", "ns", per_op(&on, on.cpus_ns, 0, 1));
+    bench_put_plain("over.cpu.all", "ns", per_op(&on, on.cpus_ns, 0, TENTHS));
+    bench_put_plain("over.cpu.last", "ns", per_op(&on, on.cpus_ns, TENTHS - 1, TENTHS));
+    bench_put(&(struct bench_figure){.name = "over.slowdown",
+        .unit = "times",
+        .target = 2,
+        .value = per_op(&on, on.starts_ns, TENTHS - 1, TENTHS) / per_op(&on, on.starts_ns, 0, 1)});
+    bench_put(&(struct bench_figure){.name = "over.aggregation_cost",
+        .unit = "% of time",
+        .target = 20,
+        .value = 100 *
+            (1 - per_op(&off, off.starts_ns, 0, TENTHS) / per_op(&on, on.starts_ns, 0, TENTHS))});
+    bench_put(&(struct bench_figure){.name = "over.aggregation_cpu",
+        .unit = "% of cpu",
+        .target = 20,
+        .value =
+            100 * (1 - per_op(&off, off.cpus_ns, 0, TENTHS) / per_op(&on, on.cpus_ns, 0, TENTHS))});
+    bench_put_plain("over.live", "MB", live / mb);
+    bench_put_plain("over.used_max", "MB", (double)on.used_bytes / mb);
+    bench_put_plain("over.gap_written_max", "MB", (double)on.gap_bytes / mb);
+    bench_put_plain("over.passes", "passes", (double)on.passes);
+    bench_put(&(struct bench_figure){.name = "over.space",
+        .unit = "of live",
+        .target = 1.3,
+        .value = MAX(0.0, (double)on.used_bytes - (double)on.gap_bytes) / live});
+}
