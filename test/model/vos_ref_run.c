@@ -615,6 +615,41 @@ slot_pick(struct ref_run *run, uint32_t pool, struct vos_req_id *ret_id)
     return s;
 }
 
+/* One single value is written, then another of its dkey, and then all that the dkey had before that is punched at an epoch in between: no longer all of it. */
+static void
+op_last_akeys(struct ref_run *run, struct ref_place *p)
+{
+    struct vos_apply_args args = {.pm_ver = (uint32_t)run->op};
+    struct ref_req req = {.mod_nr = 1};
+    struct ref_mod *mod = &req.mods[0];
+    struct ref_dkey_state state;
+    uint32_t first = (uint32_t)rng_below(&run->r, 2);
+
+    *mod = (struct ref_mod){.op = VOS_MOD_PUNCH_AKEYS,
+        .obj = (uint32_t)rng_below(&run->r, REF_OBJ_NR),
+        .dkey = (uint32_t)rng_below(&run->r, REF_DKEY_NR),
+        .iod_nr = 1,
+        .iods = {{.akey = !first, .type = VOS_IOD_SINGLE}}};
+    send(run, p, &req, &args, NULL);
+    mod->op = VOS_MOD_UPDATE;
+    mod->iods[0] =
+        (struct ref_iod){.akey = first, .type = VOS_IOD_SINGLE, .size = 8, .seed = run->op};
+    send(run, p, &req, &args, NULL);
+    args.epoch = p->ref->epoch_max;
+    mod->iods[0].akey = !first;
+    send(run, p, &req, &(struct vos_apply_args){.pm_ver = args.pm_ver}, NULL);
+    args.epoch += rng_below(&run->r, 2);
+    ref_dkey_at(p->ref, mod->obj, mod->dkey, args.epoch, &state);
+    *mod = (struct ref_mod){.op = VOS_MOD_PUNCH_AKEYS, .obj = mod->obj, .dkey = mod->dkey};
+    for (uint32_t i = 0; i < REF_AKEY_NR; i++) {
+        if (state.akeys[i].exists)
+            mod->iods[mod->iod_nr++] = (struct ref_iod){.akey = i, .type = VOS_IOD_SINGLE};
+    }
+    if (mod->iod_nr > 0 && args.epoch > p->agg_hi)
+        send(run, p, &req, &args, NULL);
+    ref_fetch_whole(run, p, mod->obj, mod->dkey, VOS_EPOCH_MAX);
+}
+
 static void
 op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
 {
@@ -900,6 +935,8 @@ ref_run_op(struct ref_run *run, uint64_t seed, uint64_t op)
         return REF_GO_ON;
     if (what < 400) {
         op_apply(run, p, pool, false);
+    } else if (what < 410 && !p->ref->is_no_history) {
+        op_last_akeys(run, p);
     } else if (what < 500) {
         op_apply(run, p, pool, true);
     } else if (what < 660) {
