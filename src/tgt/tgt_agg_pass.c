@@ -240,10 +240,9 @@ pass_pace(void *arg, const struct vos_agg_stat *stat)
 }
 
 static int
-pass_once(struct pass *p, uint64_t lo, uint32_t flags)
+pass_once(struct pass *p, uint32_t flags)
 {
-    struct vos_agg_args args = {.lo = lo,
-        .hi = p->hi,
+    struct vos_agg_args args = {.hi = p->hi,
         .snaps = p->snaps,
         .snap_nr = p->snap_nr,
         .flags = flags,
@@ -263,7 +262,7 @@ pass_once(struct pass *p, uint64_t lo, uint32_t flags)
 
 /*
  * While somebody waits for space, first what gives it back at once; only when that is nothing, extents that are seen in part are merged, which takes long and
- * space of its own. The store does not remember where it left that out: so all is looked at (lo 1) the next time.
+ * space of its own.
  */
 static int
 pass_steps(struct pass *p)
@@ -272,12 +271,12 @@ pass_steps(struct pass *p)
     int rc = 0;
 
     if (tgt_agg_is_round(ac->pool) && !(ac->is_unmerged && !p->is_new)) {
-        rc = pass_once(p, 0, VOS_AGG_NO_MERGE);
+        rc = pass_once(p, VOS_AGG_NO_MERGE);
         ac->is_unmerged = true;
         if (rc != 0 || p->is_stopped || freed_bytes(p) > 0)
             return rc;
     }
-    rc = pass_once(p, ac->is_unmerged ? 1 : 0, 0);
+    rc = pass_once(p, 0);
     if (rc == 0 && !p->is_stopped)
         ac->is_unmerged = p->stat.left_nr > 0;
     return rc;

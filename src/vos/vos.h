@@ -507,7 +507,7 @@ struct vos_agg_stat {
         data_freed; /* bytes given back less those taken, over steps that gave back more; reused once nobody reads them (ST-4) */
     uint64_t meta_taken, data_taken; /* the same over steps that took more (merging) */
     uint64_t csum_bad_nr; /* values that do not match their checksum: logged, and left as they are */
-    uint64_t left_nr; /* places that could not be worked on: no space to merge, or too many pieces; looked at again when their object changes, or with lo 1 */
+    uint64_t left_nr; /* places that could not be worked on: no space to merge, or too many pieces; looked at again by the next pass */
     uint64_t step_nr; /* transactions */
     bool is_finished; /* false: pace() stopped it, or it failed */
 };

@@ -57,6 +57,8 @@ struct vos_agg_key {
 struct vos_agg_pos {
     bool has_oid, oid_is_at;
     bool in_obj, in_dkey; /* inside those, else at or behind */
+    bool is_wanted; /* of the object it is in only the dkeys that are wanted are looked at */
+    uint64_t want_from; /* sort key of a dkey: those below were */
     bool is_clean[VOS_AGG_LEVEL_NR]; /* all of it was worked on in this pass so far */
     bool has_newer[VOS_AGG_LEVEL_NR]; /* discard: something above hi is in it */
     bool log_done; /* of the record at hand: its log was shortened */
@@ -84,6 +86,11 @@ struct vos_agg {
     struct vos_agg_stat stat, start_stat;
     struct vos_agg_pos pos, start; /* where the transaction at hand began */
     enum vos_agg_state state;
+    /* What the container knows of changed dkeys: of the object (a hash) at pos. */
+    bool uses_dirty, has_again,
+        has_lost; /* something is looked at again by the next pass; that could not be remembered */
+    uint64_t *wants, want_obj;
+    uint32_t want_nr;
     uint32_t budget;
     int64_t meta, data; /* of the transaction at hand */
     uint64_t touched[VOS_AGG_TOUCH_NR]; /* hashes of the objects it changed */
@@ -97,6 +104,8 @@ uint32_t vos_agg_interval(const struct vos_agg *a, uint64_t epoch);
 struct vos_epoch vos_agg_punch_at(const struct vos_agg_level *l, uint32_t k);
 /** In a transaction: the object at pos changes. */
 void vos_agg_touch(struct vos_agg *a);
+/** The dkey at pos, or all of the object, could not be worked on: the next pass looks at it again. */
+void vos_agg_again(struct vos_agg *a, bool is_dkey);
 /** Look, or in a transaction work, from a->pos on until a->state says why not on. */
 CAIRN_MUST_CHECK int vos_agg_walk(struct vos_op *op, void *arg);
 /** Down to the akey at pos, with the punches of all levels. *ret_off 0: it is gone. */

@@ -389,6 +389,7 @@ int
 vos_agg_array(struct vos_agg *a, bool *ret_stop)
 {
     struct array *y = vos_heap_alloc(&a->cont->tgt->heap, sizeof(*y));
+    uint64_t left_nr = a->stat.left_nr;
     bool any = true;
     int rc;
 
@@ -409,6 +410,8 @@ vos_agg_array(struct vos_agg *a, bool *ret_stop)
     a->pos.array_done = true;
     a->pos.is_clean[VOS_AGG_AKEY] = !y->is_left;
     a->stat.left_nr += y->is_left;
+    if (y->is_left || a->stat.left_nr > left_nr)
+        vos_agg_again(a, true);
     a->state = VOS_AGG_MORE;
     vos_heap_free(y);
     return rc;

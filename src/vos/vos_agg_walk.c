@@ -215,7 +215,7 @@ rec_find(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, st
 
 /* The cursor of the level moves to the next record; NONEXIST at the end. */
 static int
-rec_next(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint64_t *ret_rec)
+any_next(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint64_t *ret_rec)
 {
     bool is_set = level == VOS_AGG_OBJ ? a->pos.has_oid : pos_key(a, level)->is_set;
     bool is_at = level == VOS_AGG_OBJ ? a->pos.oid_is_at : pos_key(a, level)->is_at;
@@ -237,6 +237,58 @@ rec_next(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, ui
     c->ok[level] = rc == 0;
     if (rc == 0)
         *ret_rec = vos_btr_rec(t);
+    return rc;
+}
+
+/* The first dkey that is wanted at or behind a sort key; false: none. */
+static bool
+want_find(const struct vos_agg *a, uint64_t from, uint64_t *ret_want)
+{
+    uint32_t lo = 0, hi = a->want_nr;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+
+        if (a->wants[mid] < from) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    if (lo == a->want_nr)
+        return false;
+    *ret_want = a->wants[lo];
+    return true;
+}
+
+/* The same, over records that nobody wants. INPROGRESS: enough for this step. */
+static int
+rec_next(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint64_t *ret_rec)
+{
+    struct vos_btr *t = &c->t[level];
+    uint64_t hkey, want;
+    bool exact;
+    int rc = any_next(a, op, c, level, ret_rec);
+
+    while (rc == 0 && level == VOS_AGG_DKEY && a->pos.is_wanted && t->depth > 0) {
+        hkey = vos_btr_hkey(t);
+        if (!want_find(a, MAX(hkey, a->pos.want_from), &want)) {
+            c->ok[level] = false;
+            return -DER_NONEXIST;
+        }
+        a->pos.want_from = want;
+        if (want == hkey)
+            return 0;
+        if (op->steps_left == 0)
+            return -DER_INPROGRESS;
+        op->steps_left--;
+        rc = vos_btr_search(t, &(struct vos_btr_key){.hkey = want}, &exact);
+        if (rc == 0)
+            rc = vos_btr_settle(t);
+        c->ok[level] = rc == 0;
+        if (rc == 0)
+            *ret_rec = vos_btr_rec(t);
+    }
     return rc;
 }
 
@@ -344,12 +396,28 @@ into(struct vos_agg *a, struct cur *c, uint32_t level, const struct rec *r)
     }
 }
 
+/* Which dkeys of the object at pos are looked at (all of few). */
+static void
+wants_get(struct vos_agg *a)
+{
+    a->want_obj = vos_obj_hash(a->cont, &a->pos.oid);
+    a->pos.is_wanted =
+        a->pos.is_wanted && vos_dirty_get(&a->cont->dirty, a->want_obj, a->wants, &a->want_nr);
+}
+
 /* The same, before the first child. */
 static void
 enter(struct vos_agg *a, struct cur *c, uint32_t level, const struct rec *r)
 {
     into(a, c, level, r);
     a->pos.is_clean[level] = true;
+    if (level == VOS_AGG_OBJ) {
+        a->pos.is_wanted = a->uses_dirty && r->tree->depth >= a->cont->tgt->dirty_depth;
+        a->pos.want_from = 0;
+        if (a->pos.is_wanted)
+            wants_get(a);
+        a->pos.is_clean[level] = !a->pos.is_wanted;
+    }
     a->pos.has_newer[level] = false;
     pos_key(a, level + 1)->is_set = pos_key(a, level + 1)->is_at = false;
 }
@@ -380,6 +448,10 @@ reenter(struct vos_agg *a, struct vos_op *op, struct cur *c)
         }
         if (rc == 0 && level == VOS_AGG_OBJ)
             rc = kinds_set(a, c, off);
+        /* In a transaction that began anew those of another object may be at hand. */
+        if (level == VOS_AGG_OBJ && a->pos.is_wanted &&
+            a->want_obj != vos_obj_hash(a->cont, &a->pos.oid))
+            wants_get(a);
         if (rc == 0)
             rc = rec_get(op, level, off, &r);
         if (rc == 0 && !a->is_discard) {
@@ -791,7 +863,8 @@ level_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level)
         rc = log_trim(a, op, level, &r);
         if (rc != 0)
             return rc;
-    }
+    } else if (log.has_useless && !(level == VOS_AGG_OBJ && a->pos.is_wanted))
+        vos_agg_again(a, level != VOS_AGG_OBJ);
     if (level == VOS_AGG_OBJ) {
         a->pos.in_obj = false;
     } else {
@@ -846,8 +919,10 @@ akey_visit(struct vos_agg *a, struct vos_op *op, const struct rec *r, const stru
             return 0;
         rc = log_trim(a, op, VOS_AGG_AKEY, r);
     }
-    if (!a->pos.is_clean[VOS_AGG_AKEY])
+    if (!a->pos.is_clean[VOS_AGG_AKEY]) {
         a->pos.is_clean[VOS_AGG_OBJ] = a->pos.is_clean[VOS_AGG_DKEY] = false;
+        vos_agg_again(a, true);
+    }
     return rc;
 }
 
@@ -860,7 +935,8 @@ obj_skip(struct vos_agg *a, struct vos_op *op, uint64_t off, bool *ret_skip)
 
     if (rc != 0)
         return rc;
-    *ret_skip = obj->epoch_max <= a->lo;
+    *ret_skip = obj->epoch_max <= a->lo &&
+        !(a->uses_dirty && vos_dirty_has(&a->cont->dirty, vos_obj_hash(a->cont, &a->pos.oid)));
     if (*ret_skip) {
         a->stat.obj_skip_nr++;
     } else {
@@ -908,6 +984,7 @@ visit(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint6
         return rc;
     if (log.is_open) {
         memset(a->pos.is_clean, 0, sizeof(a->pos.is_clean));
+        vos_agg_again(a, level != VOS_AGG_OBJ);
         return 0;
     }
     if (!log.has_old && log.has_new)
@@ -941,7 +1018,10 @@ vos_agg_walk(struct vos_op *op, void *arg)
         }
         op->steps_left--;
         rc = rec_next(a, op, &c, level, &rec);
-        if (rc == -DER_NONEXIST) {
+        if (rc == -DER_INPROGRESS) {
+            a->state = VOS_AGG_MORE;
+            rc = 0;
+        } else if (rc == -DER_NONEXIST) {
             rc = level_end(a, op, &c, level);
         } else if (rc == 0) {
             rc = pos_set(a, op, &c, level, rec);

@@ -30,9 +30,12 @@ memory_load(struct vos_op *op, void *arg)
     struct vos_cont_df *rec;
     int rc = vos_cont_get(op, a->cont->off, &rec);
 
-    if (rc == 0 && rec->agg_snaps == snaps_hash(a->args, rec->agg_epoch))
-        a->lo = rec->agg_epoch;
-    return rc;
+    if (rc != 0 || rec->agg_snaps != snaps_hash(a->args, rec->agg_epoch) ||
+        (rec->agg_left != 0 && !a->cont->is_left_known))
+        return rc;
+    a->lo = rec->agg_epoch;
+    a->uses_dirty = true;
+    return 0;
 }
 
 static int
@@ -44,11 +47,12 @@ memory_store(struct vos_op *op, void *arg)
 
     if (rc != 0 || rec->agg_epoch >= a->hi)
         return rc;
-    rc = vos_range(op, a->cont->off + offsetof(struct vos_cont_df, agg_epoch), 2 * sizeof(uint64_t));
+    rc = vos_range(op, a->cont->off + offsetof(struct vos_cont_df, agg_epoch), 3 * sizeof(uint64_t));
     if (rc != 0)
         return rc;
     rec->agg_epoch = a->hi;
     rec->agg_snaps = snaps_hash(a->args, a->hi);
+    rec->agg_left = a->has_again;
     return 0;
 }
 
@@ -128,6 +132,29 @@ vos_agg_tx(struct vos_agg *a, vos_body_fn body, void *arg)
         ++*vos_obj_drops(tgt, a->touched[i]);
     }
     return 0;
+}
+
+void
+vos_agg_again(struct vos_agg *a, bool is_dkey)
+{
+    uint64_t h = vos_obj_hash(a->cont, &a->pos.oid), next = a->hi + 1;
+    struct vos_dirty *d = &a->cont->dirty;
+    const struct vos_btr_kind *kind;
+    struct vos_op op;
+
+    if (a->is_discard)
+        return;
+    a->has_again = true;
+    if (!is_dkey || vos_kind_of_dkey(a->pos.oid.oid, &kind) != 0) {
+        a->has_lost = !vos_dirty_whole(d, h, next) || a->has_lost;
+        return;
+    }
+    /* What changed in it until now may not have been noted (DTY-1). */
+    vos_dirty_obj_changed(d, h, vos_epoch_now(a->cont->tgt), next);
+    vos_op_init(&op, a->cont->tgt);
+    vos_dirty_dkey(
+        d, h, vos_key_bytes(&op, kind, &(struct iov){a->pos.dkey.buf, a->pos.dkey.len}).hkey, next);
+    a->has_lost = !vos_dirty_knows(d, h) || a->has_lost;
 }
 
 void
@@ -233,6 +260,9 @@ views_make(struct vos_agg *a)
         a->view_nr++;
     }
     a->views[a->view_nr++] = a->hi;
+    a->wants = vos_heap_alloc(heap, VOS_DIRTY_DKEYS_NR_MAX * sizeof(*a->wants));
+    if (a->wants == NULL)
+        return CAIRN_ERR(NOMEM);
     for (uint32_t i = 0; i < VOS_AGG_LEVEL_NR; i++) {
         a->levels[i].mine = vos_heap_alloc(heap, a->view_nr * sizeof(struct vos_agg_punch));
         a->levels[i].all = vos_heap_alloc(heap, a->view_nr * sizeof(struct vos_agg_punch));
@@ -284,6 +314,7 @@ pass_end(struct vos_agg *a, int rc, struct vos_agg_stat *ret_stat)
         vos_heap_free(a->levels[i].all);
     }
     vos_heap_free(a->views);
+    vos_heap_free(a->wants);
     vos_heap_free(a);
     return rc;
 }
@@ -317,6 +348,10 @@ vos_cont_aggregate(
     if (rc == 0 && a->stat.is_finished && args->lo <= 1 && (args->flags & VOS_AGG_NO_MERGE) == 0) {
         rc = vos_agg_tx(a, memory_store, a);
         cont->lsn_last = MAX(cont->lsn_last, bio_wal_last(cont->tgt->bio));
+        if (rc == 0) {
+            vos_dirty_done(&cont->dirty, a->hi);
+            cont->is_left_known = !a->has_lost;
+        }
     }
     if ((rc != 0 || !a->stat.is_finished) && work_lo != 0) {
         cont->agg_work_lo = cont->agg_work_lo == 0 ? work_lo : MIN(work_lo, cont->agg_work_lo);

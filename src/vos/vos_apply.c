@@ -45,7 +45,7 @@ struct apply {
     struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
     uint32_t undecided; /* modification for which one is */
     uint64_t bound; /* of the clock, moved by the transaction */
-    bool has_old; /* it left something to aggregate */
+    bool has_old, mod_has_old; /* it left something to aggregate; the modification at hand did */
 };
 
 static bool
@@ -144,7 +144,7 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
     if (rc != 0)
         return rc;
     if (!vos_btr_is_empty(&w->akey->tree) || iod->size == 0)
-        a->has_old = true;
+        a->mod_has_old = true;
     rc = exact ? CAIRN_ERR(TX_RESTART) : vos_btr_insert(&t, &ent);
     if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
         rc = single_trim(a, op, w, &at);
@@ -198,7 +198,7 @@ part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct
         return rc;
     if (!vos_btr_is_empty(&w->akey->tree) || size == 0 ||
         (recx->nr * size >= VOS_AGG_MOVE_BYTES && !bio_data_is_mapped(a->tgt->bio)))
-        a->has_old = true;
+        a->mod_has_old = true;
     return vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
 }
 
@@ -280,11 +280,30 @@ iod_update(struct apply *a, struct vos_op *op, struct vos_walk *w, uint32_t cond
     return iod->type == VOS_IOD_SINGLE ? single_insert(a, op, w, iod) : array_insert(a, op, w, iod);
 }
 
+/* Which dkeys the next aggregation looks at; of an object with few it looks at all. */
+static void
+dirty_note(
+    struct apply *a, const struct vos_op *op, const struct vos_mod *mod, const struct vos_walk *w)
+{
+    struct vos_dirty *d = &a->cont->dirty;
+
+    if (w->obj->dkeys.depth < a->tgt->dirty_depth && !vos_dirty_knows(d, w->h_obj))
+        return;
+    vos_dirty_obj_changed(d, w->h_obj, w->obj->epoch_max, op->epoch);
+    if (mod->op == VOS_MOD_PUNCH_OBJ) {
+        CAIRN_IGNORE(
+            vos_dirty_whole(d, w->h_obj, op->epoch)); /* without an entry it is looked at, too */
+    } else if (a->mod_has_old)
+        vos_dirty_dkey(d, w->h_obj, w->dkey_hkey, op->epoch);
+}
+
+/* The object of the modification changed. */
 static int
-obj_note_epoch(struct vos_op *op, struct vos_walk *w)
+obj_note(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
 {
     int rc;
 
+    dirty_note(a, op, mod, w);
     if (w->obj->epoch_max >= op->epoch)
         return 0;
     rc = vos_range(op, w->o.off + offsetof(struct vos_obj_df, epoch_max), sizeof(uint64_t));
@@ -310,7 +329,7 @@ mod_update(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct
     for (uint32_t i = 0; rc == 0 && i < mod->iod_nr; i++) {
         rc = iod_update(a, op, w, mod->cond, &mod->iods[i]);
     }
-    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+    return rc != 0 || w->obj == NULL ? rc : obj_note(a, op, mod, w);
 }
 
 /* Punch what is visible; what is not needs no punch. */
@@ -320,7 +339,7 @@ level_punch(struct apply *a, struct vos_op *op, const struct vos_level_pos *pos,
 {
     if (!pos->info.is_visible)
         return (cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
-    a->has_old = true;
+    a->mod_has_old = true;
     return vos_ilog_add(op, ilog, ilog_off, true);
 }
 
@@ -372,7 +391,7 @@ mod_punch_obj(struct apply *a, struct vos_op *op, const struct vos_mod *mod, str
         rc = level_punch(a, op, &w->o, w->obj == NULL ? NULL : &w->obj->ilog,
             vos_obj_ilog_off(w->o.off), mod->cond);
     }
-    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+    return rc != 0 || w->obj == NULL ? rc : obj_note(a, op, mod, w);
 }
 
 static int
@@ -389,7 +408,7 @@ mod_punch_dkey(struct apply *a, struct vos_op *op, const struct vos_mod *mod, st
         rc = level_punch(a, op, &w->d, &w->dkey->ilog, vos_key_ilog_off(w->d.off), mod->cond);
     if (rc == 0 && w->dkey != NULL && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
         rc = dkey_drop(a, op, mod, w, &dropped);
-    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+    return rc != 0 || w->obj == NULL ? rc : obj_note(a, op, mod, w);
 }
 
 static int
@@ -437,7 +456,7 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
         rc = vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), true);
     if (rc == 0 && is_empty && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
         rc = dkey_drop(a, op, mod, w, &dropped);
-    return rc != 0 || w->obj == NULL ? rc : obj_note_epoch(op, w);
+    return rc != 0 || w->obj == NULL ? rc : obj_note(a, op, mod, w);
 }
 
 static int
@@ -661,7 +680,9 @@ apply_body(struct vos_op *op, void *arg)
         rc = conflicts_check(a, op);
     for (uint32_t i = 0; rc == 0 && i < a->args->mod_nr; i++) {
         op->minor = (uint16_t)(i + 1);
+        a->mod_has_old = false;
         rc = mod_apply(a, op, &a->args->mods[i]);
+        a->has_old = a->has_old || a->mod_has_old;
     }
     if (rc == 0)
         rc = vos_bigs_publish(a->bigs, op);

@@ -137,10 +137,10 @@ struct vos_cont_df {
     uint64_t meta_used;
     uint64_t data_used;
     struct vos_tree_df objs;
-    /* The next two change together. */
+    /* The next three change together. */
     uint64_t agg_epoch; /* everything at or below it was aggregated; 0: nothing */
     uint64_t agg_snaps; /* hash of the snapshots at or below it then */
-    uint64_t rsvd;
+    uint64_t agg_left; /* not 0: that pass left something that the next one has to look at */
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 104, "format");
 

@@ -285,7 +285,7 @@ struct pool_args {
     struct vos_tgt *tgt;
     struct uuid pool, cont;
     uint64_t meta_quota, data_quota;
-    uint64_t off, shard;
+    uint64_t off, shard, agg_epoch;
     struct vos_pool *p;
     struct vos_pool_info info;
 };
@@ -712,7 +712,10 @@ cont_find_body(struct vos_op *op, void *arg)
     if (!exact)
         return CAIRN_ERR(NONEXIST);
     a->off = vos_btr_rec(&t);
-    return vos_cont_get(op, a->off, &rec);
+    rc = vos_cont_get(op, a->off, &rec);
+    if (rc == 0)
+        a->agg_epoch = rec->agg_epoch;
+    return rc;
 }
 
 static struct vos_cont *
@@ -813,6 +816,7 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     cont->refs = 1;
     cont->read_epoch = tgt->read_epoch; /* perhaps its own, from before (TS-1) */
     cont->agg_work_lo = 1; /* it may have been left from before */
+    vos_dirty_init(&cont->dirty, a->agg_epoch);
     cont->pool->open_nr++;
     list_add_tail(&cont->link, &tgt->conts);
     *ret_cont = cont;
@@ -849,6 +853,7 @@ vos_cont_close(struct vos_cont *cont)
     cont->tgt->read_epoch = MAX(cont->tgt->read_epoch, cont->read_epoch);
     cont->pool->open_nr--;
     list_del(&cont->link);
+    vos_dirty_fini(&cont->dirty);
     free(cont);
 }
 

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "vos/vos.h"
 #include "vos/vos_csum.h"
+#include "vos/vos_dirty.h"
 #include "vos/vos_heap.h"
 #include "vos/vos_ilog.h"
 #include "vos/vos_rec.h"
@@ -52,6 +53,8 @@ struct vos_cont {
     bool is_agg; /* a pass is under way */
     /* Changes that leave something to aggregate: the oldest and newest since the last pass that finished; lo 0: none. */
     uint64_t agg_work_lo, agg_work_hi;
+    struct vos_dirty dirty;
+    bool is_left_known; /* `dirty` has what passes left, of all of them that did */
 };
 
 struct vos_tgt {
@@ -61,6 +64,7 @@ struct vos_tgt {
     struct plat *plat;
     uint64_t root_off;
     uint64_t hash_mask;
+    uint8_t dirty_depth; /* of trees of dkeys whose changes are noted one by one (tests take less) */
     struct hlc_clock clock;
     uint64_t bound; /* persisted, or in the log at bound_lsn */
     uint64_t bound_lsn;
@@ -179,6 +183,7 @@ struct vos_walk {
     struct vos_key_df *dkey, *akey;
     struct vos_level_pos o, d, a;
     uint64_t h_obj, h_dkey, h_akey; /* for vos_ts.h */
+    uint64_t dkey_hkey;
     const struct vos_btr_kind *dkey_kind, *akey_kind;
 };
 

@@ -355,6 +355,7 @@ vos_tgt_open(struct bio_tgt *bio, struct vos_tgt **ret_tgt)
     tgt->plat = xstream_plat(tgt->xs);
     tgt->root_off = umem_root(tgt->um);
     tgt->hash_mask = UINT64_MAX;
+    tgt->dirty_depth = VOS_DIRTY_DEPTH_MIN;
     list_init(&tgt->pools);
     list_init(&tgt->conts);
     vos_heap_init(&tgt->heap);
@@ -401,6 +402,7 @@ vos_tgt_abandon(struct vos_tgt *tgt)
         return;
     LIST_FOREACH_SAFE(cont, tmp, &tgt->conts, struct vos_cont, link) {
         list_del(&cont->link);
+        vos_dirty_fini(&cont->dirty);
         free(cont);
     }
     vos_pools_unload(tgt);

@@ -126,6 +126,7 @@ vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
     int rc;
 
     w->h_dkey = vos_ts_hash(w->h_obj, k->hkey);
+    w->dkey_hkey = k->hkey;
     w->d = (struct vos_level_pos){.info.punch = w->o.info.punch};
     w->dkey = NULL;
     if (w->o.off == 0)

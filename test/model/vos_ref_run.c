@@ -973,6 +973,7 @@ ref_run_opened(struct ref_run *run)
     uint64_t e = 0;
 
     vos_test_hash_mask(tgt, run->hash_mask);
+    tgt->dirty_depth = 0; /* objects here have few dkeys */
     if (run->f->sim != NULL)
         ult_sleep(UINT64_C(3000000000)); /* after a kill the bound is ahead of the clock */
     REF_CHECK(run, tgt->ts.floor >= run->epoch_last || run->epoch_last == 0);

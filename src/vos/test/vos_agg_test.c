@@ -636,3 +636,77 @@ TEST_ON(vos_agg, passes_stop_and_remember, BACKEND_SIM)
 {
     run(passes_body, false);
 }
+
+/* ---- what changed --------------------------------------------------------------------------------------------------- */
+
+enum { MANY_NR = 5000 };
+
+static void
+many_put(struct fix *f, uint32_t from, uint32_t nr, uint32_t step)
+{
+    char key[16], val[16];
+
+    for (uint32_t i = 0; i < nr && !test_failed(); i++) {
+        snprintf(key, sizeof(key), "key %u", from + i * step);
+        snprintf(val, sizeof(val), "%llu", (unsigned long long)f->tgt->clock.last);
+        EXPECT_OK(fix_put(f, 1, key, "a", val, strlen(val), 0));
+    }
+}
+
+static void
+changed_body(struct fix *f)
+{
+    struct vos_agg_args none = {.hi = VOS_EPOCH_MAX, .lo = 1};
+    struct vos_agg_stat stat;
+    uint64_t hi;
+
+    if (!fix_format(f))
+        return;
+    many_put(f, 0, MANY_NR, 1);
+    pass(f, now(f), NULL, 0);
+    /* A few of many: these alone are looked at, with one akey each. */
+    many_put(f, 3, 100, 40);
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, 100);
+    EXPECT_LT(stat.key_nr, 220); /* some twice: where a step ends */
+    EXPECT_EQ(stat.obj_nr, 1);
+    /* What is new makes nothing old. */
+    many_put(f, MANY_NR, 100, 1);
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.key_nr, 0);
+    /* Changes above hi are for the next pass. */
+    many_put(f, 5, 10, 40);
+    hi = now(f);
+    many_put(f, 7, 20, 40);
+    stat = pass(f, hi, NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, 10);
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, 20);
+    EXPECT_LT(stat.key_nr, 45);
+    fix_close(f);
+    /* After a start nothing is known: the first change has all of the object looked at once. */
+    if (!fix_open(f))
+        return;
+    many_put(f, 9, 10, 40);
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, 10);
+    EXPECT_LT(stat.key_nr, 23); /* nothing had changed since the pass before */
+    many_put(f, 9, 10, 40);
+    fix_close(f);
+    if (!fix_open(f))
+        return;
+    many_put(f, 19, 10, 40);
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, 20);
+    EXPECT_GT(stat.key_nr, MANY_NR);
+    /* Nothing was forgotten by all this. */
+    EXPECT_OK(vos_cont_aggregate(f->cont, &none, &stat));
+    EXPECT_EQ(stat.ver_del_nr, 0);
+    EXPECT_GE(stat.key_nr, 2 * MANY_NR);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, what_changed_alone, BACKEND_SIM)
+{
+    run(changed_body, false);
+}
