@@ -367,14 +367,14 @@ sequence(struct world *w, const uint32_t *ops, uint32_t nr, uint32_t ckpt_at)
     return cut - 1;
 }
 
-/* Each `stride`th sequence of a length. */
+/* Each `stride`th sequence of a length in [from, to). */
 static void
-sequences(uint32_t nr, uint32_t total, uint32_t stride)
+sequences(uint32_t nr, uint32_t from, uint32_t to, uint32_t stride)
 {
     struct world w = {.is_up = false};
     uint64_t cuts = 0, done = 0;
 
-    for (uint32_t i = (uint32_t)(test_seed() % stride); i < total && !test_failed(); i += stride) {
+    for (uint32_t i = from + (uint32_t)(test_seed() % stride); i < to && !test_failed(); i += stride) {
         uint32_t ops[SEQ_NR_MAX] = {0};
 
         for (uint32_t k = 0, left = i; k < nr; k++) {
@@ -392,15 +392,23 @@ sequences(uint32_t nr, uint32_t total, uint32_t stride)
 
 TEST_ON(vos_each_sweep, short_one_operation, BACKEND_SIM)
 {
-    sequences(1, OP_NR, EACH_STRIDE > 1 ? 5 : 1);
+    sequences(1, 0, OP_NR, EACH_STRIDE > 1 ? 5 : 1);
 }
 
 TEST_ON(vos_each_sweep, short_two_operations, BACKEND_SIM)
 {
-    sequences(2, OP_NR * OP_NR, EACH_STRIDE > 1 ? 59 : 1);
+    sequences(2, 0, OP_NR * OP_NR, EACH_STRIDE > 1 ? 59 : 1);
 }
 
-TEST_ON(vos_each_sweep, every_three_operations, BACKEND_SIM)
+/* In halves, which may run at the same time. */
+enum { THREE_NR = OP_NR * OP_NR * OP_NR };
+
+TEST_ON(vos_each_sweep, every_three_operations_first, BACKEND_SIM)
 {
-    sequences(3, OP_NR * OP_NR * OP_NR, EACH_STRIDE);
+    sequences(3, 0, THREE_NR / 2, EACH_STRIDE);
+}
+
+TEST_ON(vos_each_sweep, every_three_operations_second, BACKEND_SIM)
+{
+    sequences(3, THREE_NR / 2, THREE_NR, EACH_STRIDE);
 }
