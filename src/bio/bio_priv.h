@@ -25,6 +25,9 @@ enum {
     BIO_WAL_SHARE_NR = 3, /* an additional one takes at least that part of what is not durable */
     BIO_WAL_GROUP_NR = BIO_WAL_FLIGHT_NR + 1, /* and the one that is filled */
     BIO_REPLAY_WIN_BLKS = 2048,
+    BIO_REPLAY_CAP_BLKS = 128, /* of it, while groups are not larger */
+    BIO_REPLAY_IO_BLKS = 32,
+    BIO_REPLAY_AHEAD_NR = 4, /* operations under way */
     BIO_CKPT_PCT_DEFAULT = 50,
     BIO_CKPT_BATCH_NR = 64, /* page images in flight */
     BIO_LOAD_BATCH_NR = 64,
@@ -139,6 +142,9 @@ struct bio_replay_io {
     const struct bio_cfg *cfg; /* for bio_damage(); may be NULL */
     bool is_tolerant; /* a damaged log ends where the damage is, instead of an error */
     void *arg;
+    /* Begin to read; wait for it, in the order of beginning. `op` is below BIO_REPLAY_AHEAD_NR. NULL: read() does both. */
+    void (*start)(void *arg, uint32_t op, uint64_t blk, uint32_t blks, uint8_t *buf);
+    int (*wait)(void *arg, uint32_t op);
     int (*read)(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf);
     /* Told of the ranges of a group before it is applied, then with len 0 that these were all; NULL: not wanted. */
     int (*announce)(void *arg, uint64_t off, uint32_t len);

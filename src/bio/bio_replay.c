@@ -27,11 +27,21 @@
 
 CAIRN_STATIC_ASSERT(BIO_GROUP_BYTES_MAX < BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES, "a group fits");
 
+/*
+ * The window: positions [low, have) are readable, [have, end) are being read, in BIO_REPLAY_AHEAD_NR operations at most, so that the device works while
+ * groups are applied. Position p lies at block (p - base) % cap of the memory. Small, so that what was read is in the processor's
+ * cache when it is looked at; a group that is larger makes it as large as the memory. What is behind `cap` is for a group that runs over the end.
+ */
 struct replay {
     const struct bio_replay_io *io;
-    uint8_t *win; /* blocks [win_pos, win_pos + win_blks) */
-    uint64_t win_pos;
-    uint32_t win_blks, win_cap;
+    uint64_t base, low, have, end;
+    uint32_t cap;
+    struct {
+        uint64_t blk;
+        uint8_t *buf;
+        uint32_t blks;
+    } ops[BIO_REPLAY_AHEAD_NR];
+    uint32_t op_first, op_nr;
 };
 
 /* For messages. */
@@ -41,30 +51,102 @@ file_off(const struct replay *rp, uint64_t pos)
     return (unsigned long)((pos % rp->io->ring_blks + BIO_WAL_RING_BLK) * BIO_BLK_BYTES);
 }
 
-/* Make `blks` blocks from log position pos readable at *ret_buf. */
+static uint8_t *
+window_mem(const struct replay *rp, uint64_t pos)
+{
+    return rp->io->win + (pos - rp->base) % rp->cap * BIO_BLK_BYTES;
+}
+
+static int
+op_wait(struct replay *rp)
+{
+    const struct bio_replay_io *io = rp->io;
+    uint32_t i = rp->op_first;
+
+    rp->op_first = (i + 1) % BIO_REPLAY_AHEAD_NR;
+    rp->op_nr--;
+    rp->have += rp->ops[i].blks;
+    return io->start != NULL ? io->wait(io->arg, i)
+                             : io->read(io->arg, rp->ops[i].blk, rp->ops[i].blks, rp->ops[i].buf);
+}
+
+/* Nothing is being read any more, whatever came of it. */
+static int
+window_drain(struct replay *rp)
+{
+    int rc = 0;
+
+    while (rp->op_nr > 0) {
+        int rc2 = op_wait(rp);
+
+        if (rc == 0)
+            rc = rc2;
+    }
+    return rc;
+}
+
+static int
+window_reset(struct replay *rp, uint64_t pos, uint32_t cap)
+{
+    int rc = window_drain(rp);
+
+    rp->base = rp->low = rp->have = rp->end = pos;
+    rp->cap = cap;
+    return rc;
+}
+
+/* Begin to read what there is room for; what the caller needs also in pieces. */
+static void
+window_ahead(struct replay *rp, uint64_t need_end)
+{
+    uint64_t ring = rp->io->ring_blks;
+
+    while (rp->op_nr < BIO_REPLAY_AHEAD_NR) {
+        uint32_t i = (rp->op_first + rp->op_nr) % BIO_REPLAY_AHEAD_NR;
+        uint64_t room = rp->cap - (rp->end - rp->low);
+        uint64_t blks = MIN((uint64_t)BIO_REPLAY_IO_BLKS, rp->cap - (rp->end - rp->base) % rp->cap);
+
+        blks = MIN(blks, ring - rp->end % ring);
+        if (room == 0 || (room < blks && (rp->op_nr > 0 || rp->have >= need_end)))
+            return;
+        rp->ops[i].blk = rp->end % ring;
+        rp->ops[i].blks = (uint32_t)MIN(blks, room);
+        rp->ops[i].buf = window_mem(rp, rp->end);
+        if (rp->io->start != NULL)
+            rp->io->start(rp->io->arg, i, rp->ops[i].blk, rp->ops[i].blks, rp->ops[i].buf);
+        rp->end += rp->ops[i].blks;
+        rp->op_nr++;
+    }
+}
+
+/* Make `blks` blocks from log position pos readable at *ret_buf, until the next call. */
 static int
 window_get(struct replay *rp, uint64_t pos, uint32_t blks, const uint8_t **ret_buf)
 {
-    uint64_t ring = rp->io->ring_blks;
-    uint32_t done = 0;
+    uint64_t over, idx = (pos - rp->base) % rp->cap;
+    int rc = 0;
 
-    if (pos < rp->win_pos || pos + blks > rp->win_pos + rp->win_blks) {
-        uint32_t want = rp->win_cap;
-
-        rp->win_blks = 0;
-        while (done < want) {
-            uint64_t blk = (pos + done) % ring;
-            uint32_t nr = (uint32_t)MIN((uint64_t)(want - done), ring - blk);
-            int rc = rp->io->read(rp->io->arg, blk, nr, rp->win + (size_t)done * BIO_BLK_BYTES);
-
-            if (rc != 0)
-                return rc;
-            done += nr;
-        }
-        rp->win_pos = pos;
-        rp->win_blks = want;
+    over = idx + blks > rp->cap ? idx + blks - rp->cap : 0;
+    if (blks > rp->cap || over > rp->io->win_blks - rp->cap) {
+        CAIRN_PROBE("bio.replay.large_group");
+        rc = window_reset(rp, pos, rp->io->win_blks);
+        over = 0;
+    } else if (pos < rp->low || pos > rp->end) {
+        rc = window_reset(rp, pos, rp->cap);
+        over = 0;
     }
-    *ret_buf = rp->win + (pos - rp->win_pos) * BIO_BLK_BYTES;
+    rp->low = pos;
+    while (rc == 0) {
+        window_ahead(rp, pos + blks);
+        if (rp->have >= pos + blks)
+            break;
+        rc = op_wait(rp);
+    }
+    if (rc != 0)
+        return rc;
+    if (over > 0)
+        memcpy(rp->io->win + (size_t)rp->cap * BIO_BLK_BYTES, rp->io->win, over * BIO_BLK_BYTES);
+    *ret_buf = window_mem(rp, pos);
     return 0;
 }
 
@@ -172,12 +254,13 @@ proves_damage(const struct bio_group_df *hdr, const struct bio_replay_end *end)
     return hdr->seq > end->seq + MIN(hdr->open_nr, (uint32_t)BIO_GROUP_OPEN_NR_MAX);
 }
 
+/* Looks at all blocks but those of the groups that were just found to be whole, from log_start on: nothing was written over them. */
 static int
-beyond_end_check(struct replay *rp, const struct bio_replay_end *log_end)
+beyond_end_check(struct replay *rp, uint64_t log_start, const struct bio_replay_end *log_end)
 {
     uint64_t end = log_end->pos;
 
-    for (uint64_t pos = end; pos < end + rp->io->ring_blks; pos++) {
+    for (uint64_t pos = end; pos < log_start + rp->io->ring_blks; pos++) {
         const uint8_t *buf = NULL;
         struct bio_group_df hdr;
         int rc = window_get(rp, pos, 1, &buf);
@@ -289,13 +372,21 @@ bio_replay(const struct bio_replay_io *io, const struct bio_seg_df *segs, uint32
         .last_lsn = segs[0].first_lsn - 1,
         .prev_crc = segs[0].prev_crc,
     };
-    struct replay rp = {.io = io, .win = io->win, .win_cap = io->win_blks};
-    int rc;
+    struct replay rp = {
+        .io = io,
+        .cap = MAX(MIN((uint32_t)BIO_REPLAY_CAP_BLKS, io->win_blks / 2), 1u),
+    };
+    int rc, rc2;
 
     CAIRN_ASSERT(io->win_blks >= MIN(io->ring_blks, (uint64_t)BIO_REPLAY_WIN_BLKS));
-    rc = replay_walk(&rp, segs, seg_nr, &end);
+    rc = window_reset(&rp, end.pos, rp.cap);
     if (rc == 0)
-        rc = beyond_end_check(&rp, &end);
+        rc = replay_walk(&rp, segs, seg_nr, &end);
+    if (rc == 0)
+        rc = beyond_end_check(&rp, segs[0].start_pos, &end);
+    rc2 = window_drain(&rp); /* of what nobody needs */
+    if (rc == 0)
+        rc = rc2;
     if (io->is_tolerant && (rc == -DER_CSUM || rc == -DER_DF_INVAL || rc == -DER_NVME_IO)) {
         LOG_ERROR("wal: what follows block %lu (file offset %lu) is left out: %s",
             (unsigned long)end.pos, file_off(&rp, end.pos), err_name(rc));

@@ -23,7 +23,7 @@
 #include "base/util.h"
 #include "bio/bio_priv.h"
 
-enum { PATH_BYTES = 320, ZERO_IO_BYTES = 1 << 20, ZERO_IO_NR = 4, REPLAY_IO_BYTES = 1 << 20 };
+enum { PATH_BYTES = 320, ZERO_IO_BYTES = 1 << 20, ZERO_IO_NR = 4 };
 #define ZERO_SAY_NS UINT64_C(1000000000)
 
 static const char *const role_names[BIO_ROLE_NR] = {"target", "wal", "meta", "data"};
@@ -724,25 +724,33 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role, uint64
     return bio_may_pass(tgt, rc) ? 0 : rc;
 }
 
-static int
-replay_read(void *arg, uint64_t blk, uint32_t blks, uint8_t *buf)
-{
-    struct bio_tgt *tgt = arg;
-    uint64_t len = (uint64_t)blks * BIO_BLK_BYTES;
-    int rc = 0;
+/* What a replay works on. Its requests are gone with the loop if the process is killed. */
+struct log_reader {
+    struct bio_tgt *tgt;
+    struct bio_req reqs[BIO_REPLAY_AHEAD_NR];
+};
 
-    for (uint64_t off = 0; rc == 0 && off < len; off += REPLAY_IO_BYTES) {
-        rc = bio_disk_rw(&tgt->wal.disk, PLAT_IO_READ, 0,
-            (BIO_WAL_RING_BLK + blk) * BIO_BLK_BYTES + off, buf + off,
-            MIN(len - off, (uint64_t)REPLAY_IO_BYTES));
-    }
-    return rc;
+static void
+replay_start(void *arg, uint32_t op, uint64_t blk, uint32_t blks, uint8_t *buf)
+{
+    struct log_reader *rd = arg;
+
+    bio_req_start(&rd->tgt->wal.disk, &rd->reqs[op], PLAT_IO_READ, 0,
+        (BIO_WAL_RING_BLK + blk) * BIO_BLK_BYTES, buf, (size_t)blks * BIO_BLK_BYTES);
+}
+
+static int
+replay_wait(void *arg, uint32_t op)
+{
+    struct log_reader *rd = arg;
+
+    return bio_req_wait(&rd->reqs[op]);
 }
 
 static int
 replay_range(void *arg, uint64_t lsn, uint64_t off, uint32_t len, const uint8_t *bytes)
 {
-    struct bio_tgt *tgt = arg;
+    struct bio_tgt *tgt = ((struct log_reader *)arg)->tgt;
     struct umem *um = tgt->um;
     int rc = 0;
 
@@ -775,7 +783,7 @@ replay_load(struct bio_tgt *tgt)
 static int
 replay_announce(void *arg, uint64_t off, uint32_t len)
 {
-    struct bio_tgt *tgt = arg;
+    struct bio_tgt *tgt = ((struct log_reader *)arg)->tgt;
     uint64_t page = off >> UMEM_PAGE_BITS;
     struct umem_page *pg;
 
@@ -800,13 +808,15 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
     const struct bio_ckpt_df *hdr = tgt->ckpt.hdr;
     struct bio_wal *wal = &tgt->wal;
     struct bio_replay_end end = {0};
+    struct log_reader rd = {.tgt = tgt};
     struct bio_replay_io io = {
         .ring_blks = wal->ring_blks,
         .salt = wal->salt,
         .win_blks = BIO_REPLAY_WIN_BLKS,
         .cfg = &tgt->cfg,
-        .arg = tgt,
-        .read = replay_read,
+        .arg = &rd,
+        .start = replay_start,
+        .wait = replay_wait,
         .announce = replay_announce,
         .range = replay_range,
         .is_tolerant = tgt->cfg.is_tolerant,
