@@ -119,7 +119,7 @@ shrink(struct round *rd, uint32_t *ops, uint32_t nr)
 
 struct sums {
     uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr;
+        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr;
 };
 
 static bool
@@ -144,6 +144,8 @@ one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct sums *sums)
     sums->agg_nr += rd->run.agg_nr;
     sums->agg_del_nr += rd->run.agg_del_nr;
     sums->agg_merge_nr += rd->run.agg_merge_nr;
+    sums->iter_nr += rd->run.iter_nr;
+    sums->iter_hidden_nr += rd->run.iter_hidden_nr;
     ok = rd->run.fail[0] == 0;
     if (!ok)
         fprintf(stderr, "    %s\n", rd->run.fail);
@@ -174,12 +176,16 @@ rounds(uint64_t total, uint32_t each)
     fprintf(stderr, "    %llu aggregations: %llu versions dropped, %llu extents merged\n",
         (unsigned long long)sums.agg_nr, (unsigned long long)sums.agg_del_nr,
         (unsigned long long)sums.agg_merge_nr);
+    fprintf(stderr, "    %llu iterations: %llu things that are hidden or gone\n",
+        (unsigned long long)sums.iter_nr, (unsigned long long)sums.iter_hidden_nr);
     /* The mix must be one in which something happens. */
     EXPECT_GT(sums.given_done_nr, total / 100);
     EXPECT_LT(sums.spurious_nr, sums.given_nr / 3);
     EXPECT_GT(sums.replay_nr, total / 500);
     EXPECT_GT(sums.list_nr, total / 100);
     EXPECT_GT(sums.agg_del_nr, total / 500);
+    EXPECT_GT(sums.iter_nr, total / 100);
+    EXPECT_GT(sums.iter_hidden_nr, total / 100);
 }
 
 TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)

@@ -145,6 +145,33 @@ do_punch_akeys(struct ref_dkey_state *d, const struct ref_mod *mod)
 }
 
 void
+ref_dkey_step(struct ref_dkey_state *d, const struct ref_event *e)
+{
+    switch (e->mod.op) {
+    case VOS_MOD_UPDATE:
+        do_update(d, e);
+        break;
+    case VOS_MOD_PUNCH_AKEYS:
+        do_punch_akeys(d, &e->mod);
+        break;
+    default:
+        memset(d, 0, sizeof(*d));
+    }
+}
+
+void
+ref_obj_step(struct ref_obj_state *o, const struct ref_event *e)
+{
+    if (e->mod.op == VOS_MOD_PUNCH_OBJ)
+        *o = (struct ref_obj_state){0};
+    if (mod_writes(&e->mod)) {
+        o->since = o->exists ? o->since : e->epoch;
+        o->last = e->epoch;
+        o->exists = true;
+    }
+}
+
+void
 ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoch,
     struct ref_dkey_state *ret_state)
 {
@@ -152,18 +179,7 @@ ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoc
 
     memset(ret_state, 0, sizeof(*ret_state));
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
-        const struct ref_event *e = log->events[i];
-
-        switch (e->mod.op) {
-        case VOS_MOD_UPDATE:
-            do_update(ret_state, e);
-            break;
-        case VOS_MOD_PUNCH_AKEYS:
-            do_punch_akeys(ret_state, &e->mod);
-            break;
-        default:
-            memset(ret_state, 0, sizeof(*ret_state));
-        }
+        ref_dkey_step(ret_state, log->events[i]);
     }
 }
 
@@ -174,15 +190,7 @@ ref_obj_at(const struct ref_cont *c, uint32_t obj, uint64_t epoch, struct ref_ob
     struct ref_obj_state s = {0};
 
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
-        const struct ref_event *e = log->events[i];
-
-        if (e->mod.op == VOS_MOD_PUNCH_OBJ)
-            s = (struct ref_obj_state){0};
-        if (mod_writes(&e->mod)) {
-            s.since = s.exists ? s.since : e->epoch;
-            s.last = e->epoch;
-            s.exists = true;
-        }
+        ref_obj_step(&s, log->events[i]);
     }
     *ret_state = s;
 }

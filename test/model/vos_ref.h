@@ -117,6 +117,10 @@ void ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t
 void
 ref_obj_at(const struct ref_cont *c, uint32_t obj, uint64_t epoch, struct ref_obj_state *ret_state);
 
+/* What one more modification makes of a state. */
+void ref_dkey_step(struct ref_dkey_state *d, const struct ref_event *e);
+void ref_obj_step(struct ref_obj_state *o, const struct ref_event *e);
+
 /** Byte `i` of the data of a seed. */
 static inline uint8_t
 ref_byte(uint64_t seed, uint64_t i)

@@ -159,9 +159,8 @@ near_future(struct ref_run *run)
     return MAX(e, run->f->tgt->clock.last + 1);
 }
 
-/* Around something that happened to an object. */
-static uint64_t
-event_epoch(struct ref_run *run, const struct ref_place *p, uint32_t obj)
+uint64_t
+ref_event_epoch(struct ref_run *run, const struct ref_place *p, uint32_t obj)
 {
     const struct ref_log *log = &p->ref->objs[obj].log;
     uint64_t back = rng_chance(&run->r, 1, 2) ? log->nr : MIN(log->nr, 6u);
@@ -177,7 +176,7 @@ ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj)
     uint64_t e = VOS_EPOCH_MAX;
 
     if (rng_chance(&run->r, 1, 2)) {
-        e = event_epoch(run, p, obj);
+        e = ref_event_epoch(run, p, obj);
         if (p->snap_nr > 0 && rng_chance(&run->r, 1, 3))
             e = p->snaps[rng_below(&run->r, p->snap_nr)];
     } else if (rng_chance(&run->r, 1, 20))
@@ -666,7 +665,7 @@ op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
         args.result = (struct iov){result, rng_below(&run->r, sizeof(result) + 1)};
     }
     if (is_given && !p->ref->is_no_history) {
-        e = rng_chance(&run->r, 1, 4) ? near_future(run) : event_epoch(run, p, req.mods[0].obj);
+        e = rng_chance(&run->r, 1, 4) ? near_future(run) : ref_event_epoch(run, p, req.mods[0].obj);
         if (e > p->agg_hi)
             args.epoch = e;
     }
@@ -760,7 +759,7 @@ op_wrong(struct ref_run *run, struct ref_place *p)
 static void
 snaps_pick(struct ref_run *run, struct ref_place *p, uint64_t hi)
 {
-    uint64_t e = event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR));
+    uint64_t e = ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR));
     uint32_t at = p->snap_nr;
 
     (void)hi;
@@ -806,6 +805,8 @@ pace_fn(void *arg, const struct vos_agg_stat *stat)
         op_apply(pc->run, pc->p, pc->pool, false);
     } else if (rng_chance(r, 1, 3)) {
         ref_op_list(pc->run, pc->p);
+    } else if (rng_chance(r, 1, 3)) {
+        ref_op_iter(pc->run, pc->p);
     } else if (rng_chance(r, 1, 3))
         umem_evict(pc->run->f->tgt->um, 1 + (uint32_t)rng_below(r, 30), rng_u64(r));
     return 0;
@@ -822,7 +823,8 @@ op_aggregate(struct ref_run *run, struct ref_place *p, uint32_t pool)
 
     if (p->ref->is_no_history)
         return;
-    hi = MIN(event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR)), run->f->tgt->clock.last);
+    hi = MIN(
+        ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR)), run->f->tgt->clock.last);
     if (rng_chance(&run->r, 1, 2))
         snaps_pick(run, p, hi);
     if (hi < p->agg_hi)
@@ -859,7 +861,7 @@ op_discard(struct ref_run *run, struct ref_place *p)
 
     if (p->ref->is_no_history)
         return;
-    lo = event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR));
+    lo = ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR));
     if (lo <= p->agg_hi || lo > hi)
         return;
     ref_say(run, "discard %#llx to %#llx", (unsigned long long)lo, (unsigned long long)hi);
@@ -957,6 +959,8 @@ ref_run_op(struct ref_run *run, uint64_t seed, uint64_t op)
         op_aggregate(run, p, pool);
     } else if (what < 938) {
         op_discard(run, p);
+    } else if (what < 965) {
+        ref_op_iter(run, p);
     } else {
         op_store(run, p);
     }

@@ -70,7 +70,7 @@ struct ref_run {
     uint64_t epoch_last; /* newest used by the store */
     /* what happened, to be sure that it did */
     uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr;
+        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr;
 };
 
 /** Bodies of ULTs: after opening the store; before closing it. */
@@ -110,10 +110,15 @@ void ref_built_free(const struct ref_req *req, struct ref_built *b);
 
 /** An epoch to read at: VOS_EPOCH_MAX, or one of the past or the near future that can be read. */
 uint64_t ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj);
+/** Around something that happened to an object. */
+uint64_t ref_event_epoch(struct ref_run *run, const struct ref_place *p, uint32_t obj);
 bool ref_is_readable(const struct ref_place *p, uint64_t epoch);
 void ref_compare_place(struct ref_run *run, struct ref_place *p, uint64_t epoch);
 void ref_fetch_whole(
     struct ref_run *run, struct ref_place *p, uint32_t obj, uint32_t dkey, uint64_t epoch);
+
+/* vos_ref_iter.c */
+void ref_op_iter(struct ref_run *run, struct ref_place *p);
 
 /* vos_ref_read.c */
 void ref_op_fetch(struct ref_run *run, struct ref_place *p);
