@@ -963,7 +963,7 @@ visit(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint6
         rc = rec_get(op, level, off, &r);
     if (rc != 0 || skip)
         return rc;
-    if (r.ilog->tree.depth >= 2 && !a->pos.log_done && !a->is_discard)
+    if (vos_ilog_depth(r.ilog) >= 2 && !a->pos.log_done && !a->is_discard)
         return log_shorten(a, op, level, &r);
     if (op->tx != NULL && level == VOS_AGG_OBJ && a->touched_nr == VOS_AGG_TOUCH_NR) {
         stop_at(a, level, VOS_AGG_MORE);

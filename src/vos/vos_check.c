@@ -182,7 +182,7 @@ check_key(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, u
         return vos_bad(rec, "tree of a key");
     if (sub != NULL)
         push(c, sub, vos_key_tree_off(rec), 0);
-    if (key->ilog.tree.depth > 0)
+    if (vos_ilog_depth(&key->ilog) > 0)
         push(c, &vos_kind_ilog, vos_key_ilog_off(rec), 0);
     return 0;
 }
@@ -202,7 +202,7 @@ check_obj(struct check *c, struct vos_op *op, uint64_t rec)
         return rc;
     c->objs++;
     push(c, kind, vos_obj_tree_off(rec), 0);
-    if (obj->ilog.tree.depth > 0)
+    if (vos_ilog_depth(&obj->ilog) > 0)
         push(c, &vos_kind_ilog, vos_obj_ilog_off(rec), 0);
     return 0;
 }

@@ -51,12 +51,11 @@ enum vos_tree_id {
 
 /* Root of a tree, embedded in its parent record. Depth 0: `root` is the only record (0: empty tree). */
 struct vos_tree_df {
-    uint64_t root;
-    uint8_t depth;
-    uint8_t id;
-    uint8_t pad[6];
+    uint64_t root : 48;
+    uint64_t depth : 8;
+    uint64_t id : 8;
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_tree_df) == 16, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_tree_df) == 8, "format");
 
 struct vos_node_df {
     uint8_t magic;
@@ -81,15 +80,20 @@ struct vos_ent_df {
 CAIRN_STATIC_ASSERT(sizeof(struct vos_ent_df) == 40, "format");
 
 /*
- * Incarnation log: creations and punches. One entry is embedded: depth 0, `tree.root` is its epoch, `ent` the rest (all zero: empty
- * log). More: a tree of entries by epoch with `ent` in place of record offsets.
+ * Incarnation log: creations and punches. One entry is embedded: its epoch, and `ent` the rest (both zero: empty log). More: `ent` is
+ * VOS_ILOG_TREE, and a tree has the entries by epoch, with their `ent` in place of record offsets.
  * `ent`: bits 0..15 minor epoch of the creation (0: none), 16..31 of the punch (0: none), 32..63 DTX id (0: committed).
  */
 struct vos_ilog_df {
-    struct vos_tree_df tree;
+    union {
+        uint64_t epoch;
+        struct vos_tree_df tree;
+    };
     uint64_t ent;
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_ilog_df) == 24, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_ilog_df) == 16, "format");
+/* Neither created nor punched, by a transaction that cannot be. */
+#define VOS_ILOG_TREE UINT64_C(0xffffffff00000000)
 
 /* At umem_root(). */
 struct vos_root_df {
@@ -104,7 +108,7 @@ struct vos_root_df {
     uint64_t gc_head; /* queue of what is being destroyed: struct vos_gc_df, oldest first */
     uint64_t gc_tail;
     struct vos_tree_df pools;
-    uint8_t rsvd[168];
+    uint8_t rsvd[176];
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_root_df) == 256, "format");
 CAIRN_STATIC_ASSERT(offsetof(struct vos_root_df, pools) == 72, "format");
@@ -124,7 +128,7 @@ struct vos_pool_df {
     uint64_t scrub_cont,
         scrub_obj; /* its place as prefixes of keys; the first UINT64_MAX: it is complete */
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_pool_df) == 120, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_pool_df) == 104, "format");
 
 struct vos_cont_df {
     uint8_t magic;
@@ -142,7 +146,7 @@ struct vos_cont_df {
     uint64_t agg_snaps; /* hash of the snapshots at or below it then */
     uint64_t agg_left; /* not 0: that pass left something that the next one has to look at */
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 104, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 96, "format");
 
 struct vos_obj_df {
     uint8_t magic;
@@ -155,7 +159,7 @@ struct vos_obj_df {
     struct vos_ilog_df ilog;
     struct vos_tree_df dkeys;
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_obj_df) == 80, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_obj_df) == 64, "format");
 
 /* A dkey (tree of akeys) or an akey (tree of versions or extents). The key's bytes follow. */
 struct vos_key_df {
@@ -166,7 +170,7 @@ struct vos_key_df {
     struct vos_ilog_df ilog;
     struct vos_tree_df tree;
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_key_df) == 48, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_key_df) == 32, "format");
 
 enum vos_ver_flags {
     VOS_VER_HOLE = 1 << 0, /* punched: hides what is older */

@@ -16,9 +16,15 @@ ent_punch(uint64_t ent)
 }
 
 static inline bool
+ilog_is_tree(const struct vos_ilog_df *ilog)
+{
+    return ilog->ent == VOS_ILOG_TREE;
+}
+
+static inline bool
 ilog_is_empty(const struct vos_ilog_df *ilog)
 {
-    return ilog->tree.depth == 0 && ilog->ent == 0;
+    return ilog->ent == 0;
 }
 
 static void
@@ -60,9 +66,9 @@ vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, ui
     struct vos_ilog_info info = {.punch = parent};
     int rc = 0;
 
-    if (CAIRN_LIKELY(ilog->tree.depth == 0)) {
-        if (ilog->ent != 0 && ilog->tree.root <= epoch)
-            info_take(&info, ilog->tree.root, ilog->ent);
+    if (CAIRN_LIKELY(!ilog_is_tree(ilog))) {
+        if (ilog->ent != 0 && ilog->epoch <= epoch)
+            info_take(&info, ilog->epoch, ilog->ent);
     } else {
         rc = read_tree(op, ilog, ilog_off, epoch, &info);
     }
@@ -87,8 +93,7 @@ add_embedded(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, boo
 
     if (rc != 0)
         return rc;
-    ilog->tree.root = op->epoch;
-    ilog->tree.id = VOS_TREE_ILOG;
+    ilog->epoch = op->epoch;
     ilog->ent = ent_with(ilog->ent, op->minor, is_punch);
     return 0;
 }
@@ -97,14 +102,14 @@ add_embedded(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, boo
 static int
 spill(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
 {
-    struct vos_ent_df first = {.hkey = ilog->tree.root, .off = ilog->ent};
+    struct vos_ent_df first = {.hkey = ilog->epoch, .off = ilog->ent};
     struct vos_btr t;
     int rc = vos_range(op, ilog_off, sizeof(*ilog));
 
     if (rc != 0)
         return rc;
-    ilog->tree.root = 0;
-    ilog->ent = 0;
+    ilog->tree = (struct vos_tree_df){.id = VOS_TREE_ILOG};
+    ilog->ent = VOS_ILOG_TREE;
     rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
     if (rc == 0)
         rc = vos_btr_insert(&t, &first);
@@ -120,8 +125,8 @@ vos_ilog_add(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, boo
     bool exact;
     int rc;
 
-    if (ilog->tree.depth == 0) {
-        if (ilog_is_empty(ilog) || ilog->tree.root == op->epoch)
+    if (!ilog_is_tree(ilog)) {
+        if (ilog_is_empty(ilog) || ilog->epoch == op->epoch)
             return add_embedded(op, ilog, ilog_off, is_punch);
         rc = spill(op, ilog, ilog_off);
         if (rc != 0)
@@ -147,8 +152,8 @@ vos_ilog_at(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint
     bool exact;
     int rc;
 
-    if (ilog->tree.depth == 0) {
-        ent = ilog->tree.root == epoch ? ilog->ent : 0;
+    if (!ilog_is_tree(ilog)) {
+        ent = ilog->epoch == epoch ? ilog->ent : 0;
     } else {
         rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
         if (rc == 0)
@@ -167,14 +172,14 @@ vos_ilog_next(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, ui
     struct vos_ilog_ent *ret_ent)
 {
     struct vos_btr_key key = {.hkey = after + 1};
-    uint64_t epoch = ilog->tree.root, ent = ilog->ent;
+    uint64_t epoch = ilog->epoch, ent = ilog->ent;
     struct vos_btr t;
     bool exact;
     int rc;
 
     if (after == UINT64_MAX)
         return -DER_NONEXIST;
-    if (ilog->tree.depth > 0) {
+    if (ilog_is_tree(ilog)) {
         rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
         if (rc == 0)
             rc = vos_btr_search(&t, &key, &exact);
@@ -192,15 +197,29 @@ vos_ilog_next(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, ui
     return 0;
 }
 
-/* One entry is left in the tree. */
+/* Nothing is left in it. */
+static int
+clear(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
+{
+    int rc = vos_range(op, ilog_off, sizeof(*ilog));
+
+    if (rc == 0)
+        ilog->epoch = ilog->ent = 0;
+    return rc;
+}
+
+/* One entry, or none, is left in the tree. */
 static int
 unspill(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
 {
     struct vos_node_df *node;
     struct vos_ent_df ent;
     struct vos_btr t;
-    int rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
+    int rc;
 
+    if (vos_ilog_depth(ilog) == 0)
+        return clear(op, ilog, ilog_off);
+    rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
     if (rc == 0)
         rc = vos_btr_first(&t);
     if (rc != 0)
@@ -214,7 +233,7 @@ unspill(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
         rc = vos_range(op, ilog_off, sizeof(*ilog));
     if (rc != 0)
         return rc;
-    ilog->tree.root = ent.hkey;
+    ilog->epoch = ent.hkey;
     ilog->ent = ent.off;
     return 0;
 }
@@ -228,15 +247,15 @@ vos_ilog_put(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uin
     bool exact;
     int rc;
 
-    if (ilog->tree.depth == 0) {
-        if (ilog->ent == 0 || ilog->tree.root != epoch)
+    if (!ilog_is_tree(ilog)) {
+        if (ilog->ent == 0 || ilog->epoch != epoch)
             return -DER_NONEXIST;
         rc = vos_range(op, ilog_off, sizeof(*ilog));
         if (rc != 0)
             return rc;
         ilog->ent = (ilog->ent & ~UINT64_C(0xffffffff)) | (uint64_t)punch << 16 | create;
         if (create == 0 && punch == 0)
-            ilog->ent = ilog->tree.root = 0;
+            ilog->ent = ilog->epoch = 0;
         return 0;
     }
     rc = vos_btr_init(&t, op, &vos_kind_ilog, &ilog->tree, ilog_off);
@@ -251,7 +270,7 @@ vos_ilog_put(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uin
             &t, (vos_btr_rec(&t) & ~UINT64_C(0xffffffff)) | (uint64_t)punch << 16 | create);
     }
     rc = vos_btr_delete(&t);
-    return rc != 0 || ilog->tree.depth == 0 ? rc : unspill(op, ilog, ilog_off);
+    return rc != 0 ? rc : unspill(op, ilog, ilog_off);
 }
 
 int
@@ -262,7 +281,7 @@ vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, u
     int rc = 0;
 
     *ret_done = true;
-    while (ilog->tree.depth > 0) {
+    while (vos_ilog_depth(ilog) > 0) {
         if (*budget == 0) {
             *ret_done = false;
             return 0;
@@ -276,5 +295,5 @@ vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, u
         if (rc != 0)
             return rc;
     }
-    return 0;
+    return ilog_is_tree(ilog) ? clear(op, ilog, ilog_off) : 0;
 }

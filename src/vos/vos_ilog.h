@@ -17,6 +17,13 @@
 #include "vos/vos_format.h"
 #include "vos/vos_op.h"
 
+/** Levels of its tree; 0: at most one entry, embedded. */
+static inline uint32_t
+vos_ilog_depth(const struct vos_ilog_df *ilog)
+{
+    return ilog->ent == VOS_ILOG_TREE ? ilog->tree.depth : 0;
+}
+
 struct vos_ilog_info {
     bool is_visible;
     struct vos_epoch create; /* newest creation, 0: none */

@@ -279,8 +279,8 @@ empty_out(struct bt *b, uint64_t mask)
     while (vos_ptr(&op, umem_root(op.um), sizeof(*df), &df) != 0) {
         EXPECT_OK(umem_fault(op.um));
     }
-    EXPECT_EQ(df->root, 0);
-    EXPECT_EQ(df->depth, 0);
+    EXPECT_EQ((uint64_t)df->root, 0);
+    EXPECT_EQ((uint64_t)df->depth, 0);
 }
 
 static void
