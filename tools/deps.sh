@@ -5,7 +5,7 @@
 set -euo pipefail
 
 list=$1
-packages=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$list")
+packages=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e '/?/d' "$list")
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "make deps installs Debian 12 packages and this system has no apt-get. Install what corresponds to:" >&2
@@ -18,6 +18,12 @@ for p in $packages; do
     case "$(dpkg-query -W -f='${db:Status-Abbrev}\n' "$p" 2>/dev/null || true)" in
     ii*) ;;
     *) missing="$missing $p" ;;
+    esac
+done
+for p in $(sed -n -e 's/#.*//' -e 's/ ?.*//p' "$list"); do # where there is such a package
+    case "$(dpkg-query -W -f='${db:Status-Abbrev}\n' "$p" 2>/dev/null || true)" in
+    ii*) ;;
+    *) apt-cache show "$p" >/dev/null 2>&1 && missing="$missing $p" ;;
     esac
 done
 [ -n "$missing" ] || exit 0

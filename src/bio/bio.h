@@ -67,6 +67,7 @@ struct bio_cfg {
      * Memory for pages of the arena and tables about them (UP-1 to UP-4 in bio_umem_page.c). 0: no limit. Very small ones are raised to root, directory and 12 pages.
      */
     uint64_t mem_bytes;
+    bool is_pmem; /* what lies in `dir` is mapped as persistent memory; the bytes are the same as without */
     bool mem_is_default; /* nobody asked for it: no limit where the metadata role is memory itself (ST-10) */
     /*
      * For a look at what nobody serves: files and devices are opened for reading, the log is replayed in memory alone, whose pages stay beyond

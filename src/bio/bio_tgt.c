@@ -251,6 +251,8 @@ disk_open(
     if (on_device) {
         flags = 0;
         bytes = 0;
+    } else if (tgt->cfg.is_pmem) {
+        flags |= PLAT_DISK_PMEM;
     }
     rc = tgt->plat->ops->disk_open(tgt->plat, xstream_loop(tgt->xs), on_device ? place->path : path,
         flags | (tgt->cfg.is_rdonly ? PLAT_DISK_RDONLY : 0), bytes, &disk->disk);

@@ -7,7 +7,7 @@
  *      bio_wal_wait(lsn) <--broadcast--- durable_lsn <- group write (DSYNC) done, and all before it
  *
  * On a device that takes time each of BIO_WAL_FLIGHT_NR committers writes a group, so that the device, and the threads of the kernel that
- * flush it, are never without work; groups grow with the load (fill_is_enough()). Where a write is a copy (tmpfs), there is one.
+ * flush it, are never without work; groups grow with the load (fill_is_enough()). Where a write is a copy (tmpfs, persistent memory), there is one.
  *
  *   WAL-1  Groups are written at the same time, and count in order: a group is durable, and told to its waiters, only when all groups before
  *          it are (ST-1). Each says how many before it were not durable when it was sealed (open_nr): replay takes a valid group behind
@@ -373,7 +373,8 @@ int
 bio_wal_start(struct bio_tgt *tgt)
 {
     struct bio_wal *wal = &tgt->wal;
-    bool is_one = tgt->plat->ops->disk_volatile(wal->disk.disk) ||
+    const struct plat_ops *ops = tgt->plat->ops;
+    bool is_one = (ops->disk_is_memory != NULL && ops->disk_is_memory(wal->disk.disk)) ||
         (tgt->sb.incompat & BIO_FEAT_WAL_WINDOW) == 0;
     int rc = 0;
 

@@ -101,7 +101,7 @@ struct engine_cfg {
     uint32_t cpu_first; /* tag t is pinned to this + t; UINT32_MAX: not pinned */
     uint32_t svc_rank; /* where the system service is */
     uint32_t is_alone; /* 1: this rank is the whole system (embedded): nobody sends GROUP_UPDATE */
-    uint32_t reserved;
+    uint32_t is_pmem; /* 1: what lies in `dir` is persistent memory, mapped (class dcpm) */
     char ctl_uri[NET_URI_MAX]; /* where control messages arrive; "": only by engine_ctl() */
     /* Called on the system xstream when the first stop is asked for, however. May be NULL. */
     void (*on_stop)(void *arg);

@@ -24,6 +24,7 @@ enum { ENGINE_TAGS_NR_MAX = 1 + ENGINE_TGTS_NR_MAX, ENGINE_SYS_IDX = 0xffff };
 
 #define ENGINE_SYS_WAL_BYTES (UINT64_C(16) << 20)
 #define ENGINE_SYS_META_BYTES (UINT64_C(1) << 30)
+#define ENGINE_SYS_PMEM_META_BYTES (UINT64_C(256) << 20) /* all of it is allocated */
 #define ENGINE_SYS_DATA_BYTES (UINT64_C(256) << 20)
 
 struct engine_xs;

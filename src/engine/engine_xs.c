@@ -34,6 +34,7 @@ store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
     cfg->pending = &xs->bio; /* for engine_xs_abandon() */
     cfg->ckpt_pct = e->limits.ckpt_pct;
     cfg->why = xs->why;
+    cfg->is_pmem = e->is_pmem != 0;
     cfg->device = cuuid_derive(&cfg->system, (uint64_t)e->rank << 16 | xs->tag);
     if (xs->tag == RPC_TAG_SYSTEM) {
         (void)snprintf(cfg->dir, sizeof(cfg->dir), "%s/sys", e->dir);
@@ -43,7 +44,8 @@ store_cfg(struct engine_xs *xs, struct bio_cfg *cfg)
         cfg->data_bytes = e->sys_data_bytes;
         engine_devs_place(xs->engine, cfg);
         cfg->wal_bytes = or_default(cfg->wal_bytes, ENGINE_SYS_WAL_BYTES);
-        cfg->meta_bytes = or_default(cfg->meta_bytes, ENGINE_SYS_META_BYTES);
+        cfg->meta_bytes = or_default(
+            cfg->meta_bytes, cfg->is_pmem ? ENGINE_SYS_PMEM_META_BYTES : ENGINE_SYS_META_BYTES);
         cfg->data_bytes = or_default(cfg->data_bytes, ENGINE_SYS_DATA_BYTES);
         return;
     }

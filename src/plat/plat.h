@@ -56,6 +56,11 @@ enum plat_disk_flags {
     PLAT_DISK_EXCL = 1 << 1,
     PLAT_DISK_RDONLY = 1 << 2,
     PLAT_DISK_NODIRECT = 1 << 3, /* buffered even where O_DIRECT works (tests) */
+    /*
+     * Persistent memory: a file, mapped; what is not allocated yet is, at open. More errors: NOSYS no libpmem, or a file system that cannot allocate;
+     * NOSPACE. A power loss tears what was not synced by words of 8 bytes. Without effect on tmpfs.
+     */
+    PLAT_DISK_PMEM = 1 << 4,
 };
 
 enum plat_io_op { PLAT_IO_READ, PLAT_IO_WRITE, PLAT_IO_SYNC };
@@ -228,6 +233,8 @@ struct plat_ops {
     uint64_t (*disk_size)(struct plat_disk *disk);
     void (*disk_submit)(struct plat_disk *disk, struct plat_io *io);
     bool (*disk_volatile)(struct plat_disk *disk); /* tmpfs and kin: the ram class */
+    /* Optional. An operation is a copy, made when it is submitted (tmpfs, persistent memory): several at a time gain nothing. */
+    bool (*disk_is_memory)(struct plat_disk *disk);
     /*
      * Optional, both or none: the disk as memory, where it is memory already (tmpfs; not a cache in front of a device, which would be written
      * in any order). disk_map() gives the whole of it, from offset 0, until disk_close(): the bytes that reads and writes see, too.

@@ -64,6 +64,7 @@ struct plan {
     uint64_t wal_bytes;
     bool on_device;
     uint64_t mem_bytes; /* for pages; 0: all */
+    bool is_pmem; /* files are persistent memory: torn by words */
 };
 
 struct sweep {
@@ -606,6 +607,7 @@ sweep_init(struct sweep *s, const struct plan *plan, uint64_t seed, bool stalls)
         .rank = 1,
         .pending = &s->tgt,
         .mem_bytes = plan->mem_bytes,
+        .is_pmem = plan->is_pmem,
         .ckpt_interval_ns = 2000000};
     s->history = calloc(TX_MAX, sizeof(*s->history));
     return EXPECT_OK(sim_create(&opts, &s->sim)) && start(s) && run(s, body_format) && !s->stopped;
@@ -707,6 +709,13 @@ static const struct plan plan_crowded = {.tx_nr = 40,
     .wal_bytes = 16 << 20,
     .mem_bytes = 1};
 
+static const struct plan plan_pmem = {.tx_nr = 40,
+    .reader_nr = 1,
+    .block_max = 6000,
+    .extents_pct = 50,
+    .wal_bytes = 16 << 20,
+    .is_pmem = true};
+
 /* Small and large ones on a device that is shared. */
 static const struct plan plan_device = {.tx_nr = 40,
     .reader_nr = 1,
@@ -756,6 +765,18 @@ TEST_ON(bio_sweep, short_large, BACKEND_SIM)
 TEST_ON(bio_sweep, short_device, BACKEND_SIM)
 {
     sweep_all(&plan_device, test_seed() + 5, 61, 100);
+}
+
+TEST_ON(bio_sweep, short_pmem, BACKEND_SIM)
+{
+    sweep_all(&plan_pmem, test_seed() + 8, 13, 100);
+    kill_rounds(&plan_pmem, 5);
+}
+
+TEST_ON(bio_sweep, every_third_write_pmem, BACKEND_SIM)
+{
+    sweep_all(&plan_pmem, test_seed() + 9, 3, 100);
+    kill_rounds(&plan_pmem, 40);
 }
 
 TEST_ON(bio_sweep, short_crowded, BACKEND_SIM)

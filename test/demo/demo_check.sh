@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-# The small demo of make check: tools/demo on a generated tree (demo_tree.py), with servers over AF_UNIX and TCP, embedded, and with disks
+# The small demo of make check: tools/demo on a generated tree (demo_tree.py), with servers over AF_UNIX and TCP, embedded, on mapped files (class dcpm), and with disks
 # that have neither io_uring nor direct I/O; prints the harness's lines.
 #
 # usage: demo_check.sh BUILD [RUNS]      RUNS of each, one seed after the other (default 1)
@@ -39,6 +39,7 @@ for run in $(seq "$runs"); do
     demo system DEMO_SEED="$run"
     demo system_tcp DEMO_SEED="$run" DEMO_NET=tcp
     demo system_ofi DEMO_SEED="$run" DEMO_NET=ofi
+    demo system_pmem DEMO_SEED="$run" DEMO_CLASS=dcpm
     demo embedded DEMO_SEED="$run" DEMO_EMBEDDED=1
     demo no_uring_no_direct DEMO_SEED="$run" CAIRN_DISK=threads,buffered
 done

@@ -57,7 +57,7 @@ fix_start(struct fix *f)
     return EXPECT_OK(xstream_start(f->xs));
 }
 
-/* With BIO_TEST_MEM in the environment that many bytes of the arena stay in memory. With BIO_TEST_DEV in the environment all roles lie on a device, between those of others. */
+/* With BIO_TEST_PMEM in the environment what lies in files is mapped as persistent memory. With BIO_TEST_MEM in the environment that many bytes of the arena stay in memory. With BIO_TEST_DEV in the environment all roles lie on a device, between those of others. */
 static inline void
 fix_dev_take(struct fix *f)
 {
@@ -98,6 +98,7 @@ fix_init_opts(struct fix *f, const struct sim_opts *opts)
     f->cfg.rank = 3;
     f->cfg.tgt_idx = 1;
     f->cfg.pending = &f->tgt;
+    f->cfg.is_pmem = getenv("BIO_TEST_PMEM") != NULL;
     if (getenv("BIO_TEST_MEM") != NULL)
         f->cfg.mem_bytes = strtoull(getenv("BIO_TEST_MEM"), NULL, 0);
     if (opts != NULL) {

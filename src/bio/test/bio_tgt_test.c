@@ -3,6 +3,7 @@
  * A whole target: format, open, commit, checkpoint, crash, replay; errors of disks; damage; another system's files.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/probe.h"
@@ -276,9 +277,59 @@ TEST_ON(bio_tgt, groups_at_the_same_time, BACKEND_SIM)
         open_nr_max = MAX(open_nr_max, st.wal_open_nr_max);
         fix_crash(&f, round % 4 != 3);
     }
-    EXPECT_GT(open_nr_max, 1);
-    EXPECT_LE(open_nr_max, BIO_WAL_FLIGHT_NR);
-    EXPECT_GT(probe_hits("bio.replay.group_beyond_tail"), probes); /* it did happen */
+    if (f.cfg.is_pmem) {
+        EXPECT_EQ(open_nr_max, 1); /* a write is a copy */
+    } else {
+        EXPECT_GT(open_nr_max, 1);
+        EXPECT_LE(open_nr_max, BIO_WAL_FLIGHT_NR);
+        EXPECT_GT(probe_hits("bio.replay.group_beyond_tail"), probes); /* it did happen */
+    }
     fix_run(&f, body_many_check);
+    fix_fini(&f);
+}
+
+/* The roles `wal` and `data` of a target on persistent memory go away under it: files that are cut. */
+static void
+body_pmem_gone(struct fix *f)
+{
+    struct bio_resv *resv = NULL;
+    char path[300];
+    void *buf = NULL;
+    uint64_t lsn = 0;
+
+    if (!fix_tgt_new(f))
+        return;
+    push_to(f->tgt, 100, 100);
+    EXPECT_OK(bio_buf_get(f->tgt, BIO_BLK_BYTES, &buf));
+    EXPECT_OK(bio_ext_reserve(f->tgt, BIO_BLK_BYTES, 0, &resv));
+    EXPECT_OK(bio_data_write(f->tgt, bio_resv_ext(resv).addr, buf, BIO_BLK_BYTES));
+    snprintf(path, sizeof(path), "%.250s/data", f->cfg.dir);
+    EXPECT(truncate(path, BIO_BLK_BYTES) == 0);
+    EXPECT_ERR(bio_data_read(f->tgt, bio_resv_ext(resv).addr, buf, BIO_BLK_BYTES), NVME_IO);
+    EXPECT_OK(bio_status(f->tgt)); /* an error of that read */
+    bio_ext_cancel(f->tgt, resv);
+    bio_buf_put(f->tgt, buf, BIO_BLK_BYTES);
+    push_to(f->tgt, 101, 100);
+    snprintf(path, sizeof(path), "%.250s/wal", f->cfg.dir);
+    EXPECT(truncate(path, BIO_BLK_BYTES) == 0);
+    EXPECT_OK(push(f->tgt, 102, 100, &lsn));
+    EXPECT_ERR(bio_wal_wait(f->tgt, lsn), NVME_IO);
+    EXPECT_ERR(bio_status(f->tgt), NVME_IO);
+    EXPECT_ERR(push(f->tgt, 103, 100, &lsn), NVME_IO);
+    fix_tgt_close(f);
+    EXPECT_ERR(bio_open(f->xs, &f->cfg, &f->tgt), DF_INVAL); /* shorter than its format */
+}
+
+/* Goal: persistent memory that fails stops its target, and not the process. */
+TEST_LINUX(bio_tgt, pmem_gone, "a signal of the kernel")
+{
+    struct fix f;
+
+    if (getenv("BIO_TEST_DEV") != NULL || strncmp(test_tmpdir(), "/dev/shm", 8) == 0)
+        return; /* for files on a disk */
+    if (fix_init(&f)) {
+        f.cfg.is_pmem = true;
+        fix_run(&f, body_pmem_gone);
+    }
     fix_fini(&f);
 }

@@ -178,11 +178,10 @@ storage_key(struct reader *reader, void *arg, const char *key, const yaml_node_t
     if (strcmp(key, "class") == 0) {
         rc = read_text(reader, value, key, tier->class, sizeof(tier->class));
         if (rc == 0 && strcmp(tier->class, "file") != 0 && strcmp(tier->class, "ram") != 0 &&
-            strcmp(tier->class, "kdev") != 0) {
+            strcmp(tier->class, "kdev") != 0 && strcmp(tier->class, "dcpm") != 0) {
             rc = mistake(reader, value,
-                "class: %s is still to come: use file (ordinary files), kdev (block devices) or "
-                "ram "
-                "(files on a tmpfs)",
+                "class: %s is still to come: use file (ordinary files), kdev (block devices), dcpm "
+                "(persistent memory) or ram (files on a tmpfs)",
                 tier->class);
         }
         return rc;
@@ -262,6 +261,9 @@ tier_read(struct reader *reader, struct server_engine_cfg *engine, const yaml_no
         return rc;
     is_kdev = strcmp(tier.class, "kdev") == 0;
     engine->is_ram |= strcmp(tier.class, "ram") == 0;
+    engine->is_pmem |= strcmp(tier.class, "dcpm") == 0;
+    if (engine->is_ram && engine->is_pmem)
+        return mistake(reader, node, "storage: one engine has class ram or dcpm, not both");
     if (tier.list == NULL) {
         if (is_kdev)
             return mistake(reader, node, "storage: class kdev needs bdev_list, the block devices");
@@ -274,6 +276,11 @@ tier_read(struct reader *reader, struct server_engine_cfg *engine, const yaml_no
     if (strcmp(tier.class, "ram") == 0) {
         return mistake(reader, node,
             "storage: class ram has no bdev_list: give it a tier of class file or kdev");
+    }
+    if (strcmp(tier.class, "dcpm") == 0) {
+        return mistake(reader, node,
+            "storage: class dcpm has no bdev_list: mount the file system of the persistent memory "
+            "with -o dax and name its directory in scm_mount");
     }
     if (is_kdev && tier.bdev_bytes != 0) {
         return mistake(

@@ -52,6 +52,7 @@ struct server_engine_cfg {
     uint32_t targets;
     char dir[SERVER_PATH_BYTES];
     bool is_ram; /* class ram: dir lies on a tmpfs */
+    bool is_pmem; /* class dcpm: dir lies on persistent memory */
     uint32_t dev_nr;
     struct server_dev_cfg devs[SERVER_DEVS_NR_MAX];
     uint64_t meta_bytes, data_bytes; /* of one target; 0: default */

@@ -99,7 +99,7 @@ struct command {
     char rank[16], targets[16], uri[SERVER_URI_BYTES], meta[32], data[32], mem[32],
         uuid[CUUID_TEXT_BYTES], status[16];
     char devs[SERVER_DEVS_NR_MAX][SERVER_PATH_BYTES + 64];
-    char *args[32 + 2 * SERVER_DEVS_NR_MAX];
+    char *args[33 + 2 * SERVER_DEVS_NR_MAX];
 };
 
 static char *
@@ -170,6 +170,8 @@ command_fill(struct command *cmd, const struct server_engine *engine, int status
         cmd->args[nr++] = arg("--dev");
         cmd->args[nr++] = cmd->devs[i];
     }
+    if (cfg->is_pmem)
+        cmd->args[nr++] = arg("--pmem");
     if (server->is_format_forced && !engine->was_ready)
         cmd->args[nr++] = arg("--force-format");
     cmd->args[nr] = NULL;

@@ -84,6 +84,13 @@ ram_check(struct cli *cli, const struct server *server)
     for (uint32_t i = 0; i < server->cfg.engine_nr; i++) {
         const struct server_engine_cfg *engine = &server->cfg.engines[i];
 
+        if (engine->is_pmem && is_in_memory(engine->dir)) {
+            return cli_fail(cli, -DER_INVAL,
+                "engine %u: scm_mount %s is on a tmpfs, which is not persistent: use class ram, or "
+                "the "
+                "file system of persistent memory",
+                i, engine->dir);
+        }
         if (engine->is_ram && !is_in_memory(engine->dir)) {
             return cli_fail(cli, -DER_INVAL,
                 "engine %u: scm_mount %s is not on a tmpfs, as class ram wants it: mount one there "

@@ -37,7 +37,7 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
         "  - class: file\n    bdev_list: [/mnt/b, /mnt/e]\n    bdev_size: 40\n    bdev_roles: "
         "[data, wal]\n"
         "  - class: kdev\n    bdev_list: [/dev/sdx]\n    bdev_roles: [meta]\n"
-        "- targets: 1\n  fabric_iface_port: 31416\n  storage:\n  - class: file\n    scm_mount: "
+        "- targets: 1\n  fabric_iface_port: 31416\n  storage:\n  - class: dcpm\n    scm_mount: "
         "/mnt/c\n    bdev_size: 7\n  - {class: kdev, bdev_list: [/dev/sdy]}\n";
     struct server_cfg *cfg = calloc(1, sizeof(*cfg));
     char err[SERVER_ERR_BYTES];
@@ -62,6 +62,8 @@ TEST_LINUX(server_cfg, good_file, "reads a file")
     EXPECT_STR_EQ(cfg->engines[0].devs[2].roles, "meta");
     EXPECT_EQ(cfg->engines[0].devs[2].bytes, 0);
     EXPECT_EQ(cfg->engines[0].port, 31316);
+    EXPECT(cfg->engines[0].is_ram && !cfg->engines[0].is_pmem);
+    EXPECT(!cfg->engines[1].is_ram && cfg->engines[1].is_pmem);
     EXPECT_STR_EQ(cfg->engines[1].dir, "/mnt/c");
     EXPECT_EQ(cfg->engines[1].data_bytes, UINT64_C(7000000000));
     EXPECT_EQ(cfg->engines[1].dev_nr, 1);
@@ -101,6 +103,10 @@ static const struct {
         ":4: storage: class file with bdev_list needs bdev_size"},
     {"engines:\n- targets: 1\n  storage:\n  - {class: ram, bdev_list: [/b]}\n",
         ":4: storage: class ram has no bdev_list"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: dcpm, bdev_list: [/b]}\n",
+        ":4: storage: class dcpm has no bdev_list"},
+    {"engines:\n- targets: 1\n  storage:\n  - {class: dcpm, scm_mount: /a}\n  - {class: ram}\n",
+        ":5: storage: one engine has class ram or dcpm"},
     {"engines:\n- targets: 1\n  storage:\n  - {class: file, scm_mount: /a, bdev_roles: [wal]}\n",
         ":4: storage: bdev_roles without bdev_list"},
     {"engines:\n- targets: 1\n  storage:\n  - {class: kdev, bdev_list: [/b], bdev_roles: [log]}\n",

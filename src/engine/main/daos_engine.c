@@ -38,6 +38,7 @@ enum option_id {
     OPT_DATA,
     OPT_MEM,
     OPT_DEV,
+    OPT_PMEM,
     OPT_FORCE_FORMAT,
     OPT_CPU,
     OPT_SVC_RANK,
@@ -61,6 +62,7 @@ static const struct option options[] = {
     {"data-bytes", required_argument, NULL, OPT_DATA},
     {"mem-bytes", required_argument, NULL, OPT_MEM},
     {"dev", required_argument, NULL, OPT_DEV},
+    {"pmem", no_argument, NULL, OPT_PMEM},
     {"force-format", no_argument, NULL, OPT_FORCE_FORMAT},
     {"first-cpu", required_argument, NULL, OPT_CPU},
     {"svc-rank", required_argument, NULL, OPT_SVC_RANK},
@@ -89,6 +91,8 @@ static const char usage[] =
     "  --mem-bytes N       memory for the metadata of each target (a quarter of the machine's for "
     "all; none\n"
     "                      where it lies on a tmpfs)\n"
+    "  --pmem              the files in DIR are persistent memory (a file system mounted with -o "
+    "dax)\n"
     "  --dev ROLES:PATH    a device for these roles (wal,meta,data) instead of files in DIR; again "
     "for\n"
     "                      more; ROLES@BYTES:PATH is a file, made with that size when absent\n"
@@ -250,6 +254,9 @@ option_take(struct engine_cfg *cfg, int *status_fd, int opt)
         break;
     case OPT_DEV:
         dev_option(optarg, cfg);
+        break;
+    case OPT_PMEM:
+        cfg->is_pmem = 1;
         break;
     case OPT_FORCE_FORMAT:
         cfg->force_format = 1;

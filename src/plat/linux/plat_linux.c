@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* The linux table of plat.h: clock, randomness, environment, and where the other parts hang. Tested by test/plat_linux_test.c. */
+#include "plat/linux/plat_linux_pmem.h"
 #include "plat/linux/plat_linux_priv.h"
 
 #include <errno.h>
@@ -219,6 +220,7 @@ static const struct plat_ops linux_ops = {
     .disk_size = plat_linux_disk_size,
     .disk_submit = plat_linux_disk_submit,
     .disk_volatile = plat_linux_disk_volatile,
+    .disk_is_memory = plat_linux_disk_is_memory,
     .disk_map = plat_linux_disk_map,
     .disk_map_fill = plat_linux_disk_map_fill,
     .dir_create = plat_linux_dir_create,
@@ -246,9 +248,11 @@ linux_disk_env(struct plat_linux *pl)
             pl->uring_off = true;
         } else if (len == 8 && strncmp(text, "buffered", len) == 0) {
             pl->direct_off = true;
+        } else if (len == 4 && strncmp(text, "pmem", len) == 0) {
+            pl->pmem_all = true;
         } else if (len > 0) {
             LOG_WARN("CAIRN_DISK: %.*s is ignored: expected threads (no io_uring), buffered (no "
-                     "direct I/O), or both with a comma",
+                     "direct I/O), pmem (mapped), or several with commas",
                 (int)len, text);
         }
         text += len;
@@ -293,6 +297,7 @@ plat_linux_destroy(struct plat *plat)
     CAIRN_ASSERT(list_empty(&pl->dirlocks));
     plat_linux_inproc_hub_destroy(pl->inproc);
     plat_linux_ofi_lib_destroy(pl->ofi);
+    pmem_lib_destroy(pl->pmem);
     pthread_mutex_destroy(&pl->lists_lock);
     free(pl);
 }

@@ -7,8 +7,9 @@
  *   HELPER    io_uring is refused by the kernel         blocking calls on DISK_HELPERS_NR threads of the loop
  *   COPY      the file lies on tmpfs or ramfs          pread and pwrite at once, in the submitting thread: they are memory copies;
  *                                                      can be mapped (disk_map), so that its user needs neither
+ *   PMEM      PLAT_DISK_PMEM                            copies through libpmem to and from a mapping (plat_linux_pmem.c), at once, too
  *
- *   DISK-1  Completions run in loop_poll() only (PLT-1): RING reaps its queue there, HELPER posts, COPY and refused operations
+ *   DISK-1  Completions run in loop_poll() only (PLT-1): RING reaps its queue there, HELPER posts, COPY, PMEM and refused operations
  *           go through a task.
  *   DISK-2  A failed sync, or a failed write that promised durability, poisons the disk (ST-1), except for NOSPACE of a write.
  *   DISK-3  At most DISK_RING_INFLIGHT_MAX operations are with the kernel; the rest waits in a backlog, in order.
@@ -37,7 +38,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "plat/linux/plat_linux_priv.h"
+#include "plat/linux/plat_linux_pmem.h"
 
 enum {
     DISK_RING_ENTRIES = 256,
@@ -45,7 +46,7 @@ enum {
     DISK_HELPERS_NR = 2,
 };
 
-enum disk_kind { DISK_RING, DISK_HELPER, DISK_COPY };
+enum disk_kind { DISK_RING, DISK_HELPER, DISK_COPY, DISK_PMEM };
 
 struct plat_disk {
     struct plat_loop *loop;
@@ -57,6 +58,7 @@ struct plat_disk {
     uint64_t size_bytes;
     uint32_t inflight_nr;
     uint8_t *map; /* of size_bytes; NULL: not mapped */
+    struct pmem_map *pmem; /* of PMEM */
 };
 
 /* What a plat_io carries in priv. */
@@ -575,19 +577,31 @@ disk_direct_try(struct plat_disk *disk)
     return err;
 }
 
+static int
+disk_pmem_set(struct plat_disk *disk, const char *path)
+{
+    struct plat_linux *pl = disk->loop->pl;
+    int rc = disk->size_bytes == 0
+        ? CAIRN_ERR(INVAL)
+        : pmem_map_open(pl, disk->fd, path, disk->size_bytes, disk->rdonly, &disk->pmem);
+
+    if (rc != 0)
+        return rc;
+    disk->kind = DISK_PMEM;
+    if (!disk->rdonly && !pmem_map_is_pmem(disk->pmem) && !atomic_exchange(&pl->pmem_warned, true)) {
+        LOG_WARN("%s: this is no persistent memory, or its file system is not mounted with -o dax: "
+                 "msync makes writes durable, which is slow, and blocks",
+            path);
+    }
+    return 0;
+}
+
 static void
 disk_direct_set(struct plat_disk *disk, const char *path, uint32_t flags)
 {
     struct plat_linux *pl = disk->loop->pl;
-    struct statfs sfs;
     int fl, err;
 
-    if (fstatfs(disk->fd, &sfs) == 0)
-        disk->is_volatile = sfs.f_type == TMPFS_MAGIC || sfs.f_type == RAMFS_MAGIC;
-    if (disk->is_volatile) {
-        disk->kind = DISK_COPY;
-        return;
-    }
     if ((flags & PLAT_DISK_NODIRECT) != 0)
         return;
     fl = fcntl(disk->fd, F_GETFL);
@@ -608,6 +622,7 @@ static int
 disk_prepare(
     struct plat_disk *disk, const char *path, uint32_t flags, uint64_t size_bytes, bool created)
 {
+    struct statfs sfs;
     int rc;
 
     if (created) {
@@ -618,8 +633,17 @@ disk_prepare(
             return rc;
     }
     rc = disk_size_get(disk);
-    if (rc == 0)
+    if (rc != 0)
+        return rc;
+    if (fstatfs(disk->fd, &sfs) == 0)
+        disk->is_volatile = sfs.f_type == TMPFS_MAGIC || sfs.f_type == RAMFS_MAGIC;
+    if (disk->is_volatile) {
+        disk->kind = DISK_COPY;
+    } else if ((flags & PLAT_DISK_PMEM) != 0 || disk->loop->pl->pmem_all) {
+        rc = disk_pmem_set(disk, path);
+    } else {
         disk_direct_set(disk, path, flags);
+    }
     return rc;
 }
 
@@ -647,10 +671,10 @@ plat_linux_disk_open(struct plat *plat, struct plat_loop *loop, const char *path
     rc = disk_prepare(disk, path, flags, size_bytes, created);
     if (rc != 0)
         goto out;
-    rc = disk_engine_get(loop, disk->kind != DISK_COPY, &engine);
+    rc = disk_engine_get(loop, !plat_linux_disk_is_memory(disk), &engine);
     if (rc != 0)
         goto out;
-    if (disk->kind != DISK_COPY)
+    if (!plat_linux_disk_is_memory(disk))
         disk->kind = engine->has_ring ? DISK_RING : DISK_HELPER;
     *ret_disk = disk;
     disk = NULL;
@@ -670,6 +694,7 @@ plat_linux_disk_close(struct plat_disk *disk)
     CAIRN_ASSERT(disk->inflight_nr == 0);
     if (disk->map != NULL)
         munmap(disk->map, disk->size_bytes);
+    pmem_map_close(disk->pmem);
     if (disk->fd >= 0)
         close(disk->fd);
     free(disk);
@@ -685,6 +710,12 @@ bool
 plat_linux_disk_volatile(struct plat_disk *disk)
 {
     return disk->is_volatile;
+}
+
+bool
+plat_linux_disk_is_memory(struct plat_disk *disk)
+{
+    return disk->kind == DISK_COPY || disk->kind == DISK_PMEM;
 }
 
 /* ---- mapping -------------------------------------------------------------------------------------------------------- */
@@ -781,6 +812,16 @@ disk_io_check(struct plat_disk *disk, struct plat_io *io, uint32_t *ret_sectors)
     return 0;
 }
 
+static int
+disk_io_pmem(struct plat_disk *disk, const struct plat_io *io)
+{
+    if (io->op == PLAT_IO_SYNC)
+        return pmem_sync(disk->pmem);
+    return io->op == PLAT_IO_READ
+        ? pmem_get(disk->pmem, io->off, io->iovs, io->iov_nr)
+        : pmem_put(disk->pmem, io->off, io->iovs, io->iov_nr, (io->flags & PLAT_IO_DSYNC) != 0);
+}
+
 void
 plat_linux_disk_submit(struct plat_disk *disk, struct plat_io *io)
 {
@@ -800,6 +841,9 @@ plat_linux_disk_submit(struct plat_disk *disk, struct plat_io *io)
     switch (disk->kind) {
     case DISK_COPY:
         disk_io_finish_later(engine, dio, disk_io_blocking(dio));
+        break;
+    case DISK_PMEM:
+        disk_io_finish_later(engine, dio, disk_io_pmem(disk, io));
         break;
     case DISK_HELPER:
         pthread_mutex_lock(&engine->lock);

@@ -17,6 +17,7 @@
 struct inproc_hub;
 struct disk_engine;
 struct ofi_lib;
+struct pmem_lib;
 
 struct plat_linux {
     struct plat plat; /* first */
@@ -24,6 +25,9 @@ struct plat_linux {
     uint32_t cpu_nr; /* CPUs that this process may use */
     bool uring_off, direct_off; /* go without, as where it is forbidden: CAIRN_DISK, tests */
     atomic_bool direct_warned; /* the one warning about O_DIRECT was printed */
+    bool pmem_all; /* every file counts as opened with PLAT_DISK_PMEM: CAIRN_DISK, tests */
+    atomic_bool pmem_warned; /* the one warning that a mapping is no persistent memory was printed */
+    struct pmem_lib *pmem; /* made by the first use; under lists_lock */
     atomic_uint spinners_nr; /* loops that poll in loop_wait() now; at most cpu_nr */
     uint8_t realm[16]; /* of struct plat_proc: where this process is */
     struct inproc_hub *inproc;
@@ -167,6 +171,7 @@ void plat_linux_disk_close(struct plat_disk *disk);
 uint64_t plat_linux_disk_size(struct plat_disk *disk);
 void plat_linux_disk_submit(struct plat_disk *disk, struct plat_io *io);
 bool plat_linux_disk_volatile(struct plat_disk *disk);
+bool plat_linux_disk_is_memory(struct plat_disk *disk);
 int plat_linux_disk_map(struct plat_disk *disk, void **ret_mem);
 int plat_linux_disk_map_fill(struct plat_disk *disk, uint64_t off, uint64_t len);
 

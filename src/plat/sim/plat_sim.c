@@ -450,6 +450,7 @@ static const struct plat_ops sim_ops = {
     .disk_size = sim_disk_size,
     .disk_submit = sim_disk_submit,
     .disk_volatile = sim_disk_volatile,
+    .disk_is_memory = sim_disk_is_memory,
     .disk_map = sim_disk_map,
     .disk_map_fill = sim_disk_map_fill,
     .dir_create = sim_dir_create,

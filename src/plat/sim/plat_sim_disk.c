@@ -12,6 +12,8 @@
  *   SDISK-5  A buffer that is being read is filled with trash until the read completes.
  *   SDISK-6  A file below /shm/ that somebody mapped is that memory from then on, for all; its sectors only count. What was not filled may not be
  *            touched (a fault ends the process), as on a real tmpfs it might not be.
+ *   SDISK-7  A file opened as persistent memory is torn by words of 8 bytes instead, of any unsynced version each, also by durable writes in
+ *            flight: caches write their lines back in any order, until they are drained.
  *
  * Small files (file_write) are atomic and durable; a power loss in the middle keeps the old or the new one. Each disk write, sync,
  * creation of a disk and change of a small file counts for sim_host_power_loss_at(). Files below /shm/ are tmpfs: volatile,
@@ -29,6 +31,7 @@
 enum {
     SECTOR = PLAT_SECTOR_BYTES,
     PIECE = 512, /* what a real medium writes at once */
+    WORD = 8, /* and persistent memory */
     SIM_PATH_BYTES = 1024,
 };
 
@@ -56,6 +59,7 @@ struct sim_file {
     struct list_head dirty;
     uint32_t open_nr;
     bool removed;
+    bool is_pmem; /* SDISK-7 */
     uint8_t *map; /* SDISK-6; NULL: was never mapped */
 };
 
@@ -358,7 +362,7 @@ op_land_sector(struct sim_op *op, uint64_t no, uint8_t *data, void *arg)
         land->nospace = true;
         return false;
     }
-    sector_write(file, sector, data, land->durable);
+    sector_write(file, sector, data, land->durable && !(land->by_chance && file->is_pmem));
     return true;
 }
 
@@ -374,14 +378,28 @@ op_land(struct sim_op *op, struct land *land)
     op_each_sector(op, op_land_sector, land);
 }
 
-static void
-sector_settle(struct sim_host *host, struct sim_sector *sector)
+static const struct sim_version *
+version_pick(const struct sim_sector *sector, uint32_t nr, struct rng *rng)
 {
-    struct rng *rng = &host->sim->disk_rng;
+    uint64_t pick = rng_below(rng, nr);
+    const struct sim_version *version;
+
+    LIST_FOREACH(version, &sector->versions, struct sim_version, link) {
+        if (pick-- == 0)
+            break;
+    }
+    return version;
+}
+
+static void
+sector_settle(struct sim_file *file, struct sim_sector *sector)
+{
+    struct rng *rng = &file->host->sim->disk_rng;
+    const size_t piece = file->is_pmem ? WORD : PIECE;
+    const struct sim_version *torn = NULL;
     uint8_t mix[SECTOR] = {0};
     struct sim_version *version;
     uint32_t nr = 0;
-    uint64_t pick;
 
     LIST_FOREACH(version, &sector->versions, struct sim_version, link) {
         nr++;
@@ -395,14 +413,11 @@ sector_settle(struct sim_host *host, struct sim_sector *sector)
     case 1: /* lost */
         break;
     default: /* torn */
-        pick = rng_below(rng, nr);
-        LIST_FOREACH(version, &sector->versions, struct sim_version, link) {
-            if (pick-- == 0)
-                break;
-        }
-        for (size_t off = 0; off < SECTOR; off += PIECE) {
+        for (size_t off = 0; off < SECTOR; off += piece) {
+            if (torn == NULL || (file->is_pmem && off % 64 == 0))
+                torn = version_pick(sector, nr, rng);
             if (rng_below(rng, 2) == 0)
-                memcpy(mix + off, version->data + off, PIECE);
+                memcpy(mix + off, torn->data + off, piece);
         }
         break;
     }
@@ -414,7 +429,7 @@ static void
 file_settle(struct sim_file *file)
 {
     while (!list_empty(&file->dirty)) {
-        sector_settle(file->host, LIST_FIRST(&file->dirty, struct sim_sector, dirty_link));
+        sector_settle(file, LIST_FIRST(&file->dirty, struct sim_sector, dirty_link));
     }
 }
 
@@ -734,6 +749,7 @@ sim_disk_open(struct plat *plat, struct plat_loop *loop, const char *path, uint3
     disk->loop = loop;
     disk->file = file;
     disk->rdonly = (flags & PLAT_DISK_RDONLY) != 0;
+    file->is_pmem |= (flags & PLAT_DISK_PMEM) != 0 && !sim_disk_volatile(disk);
     list_init(&disk->ops);
     file->open_nr++;
     list_add_tail(&disk->link, &node->disks);
@@ -773,6 +789,12 @@ bool
 sim_disk_volatile(struct plat_disk *disk)
 {
     return strncmp(disk->file->path, "/shm/", 5) == 0;
+}
+
+bool
+sim_disk_is_memory(struct plat_disk *disk)
+{
+    return disk->file->is_pmem || sim_disk_volatile(disk);
 }
 
 /* The file becomes its map. */

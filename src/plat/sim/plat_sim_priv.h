@@ -173,6 +173,7 @@ void sim_disk_close(struct plat_disk *disk);
 uint64_t sim_disk_size(struct plat_disk *disk);
 void sim_disk_submit(struct plat_disk *disk, struct plat_io *io);
 bool sim_disk_volatile(struct plat_disk *disk);
+bool sim_disk_is_memory(struct plat_disk *disk);
 int sim_disk_map(struct plat_disk *disk, void **ret_mem);
 int sim_disk_map_fill(struct plat_disk *disk, uint64_t off, uint64_t len);
 int sim_dir_create(struct plat *plat, const char *path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Goal: the disk contract of plat.h, the same on each engine (SM-4): io_uring, helper threads, both buffered, copies on tmpfs, sim.
+ * Goal: the disk contract of plat.h, the same on each engine (SM-4): io_uring, helper threads, both buffered, mapped as persistent memory, copies on tmpfs, sim.
  * Method: every case runs on all engines that the backend has; contents are compared with a model in memory.
  */
 #include <errno.h>
@@ -89,8 +89,8 @@ pages_alloc(size_t nr, uint8_t fill)
 static void
 each_engine(void (*body)(struct fix *f, const char *path))
 {
-    enum { RING, HELPER, RING_BUFFERED, HELPER_BUFFERED, COPY, NR };
-    static const char *const envs[NR] = {"", "threads", "buffered", "threads,buffered", ""};
+    enum { RING, HELPER, RING_BUFFERED, HELPER_BUFFERED, PMEM, COPY, NR };
+    static const char *const envs[NR] = {"", "threads", "buffered", "threads,buffered", "pmem", ""};
     char path[256];
 
     for (int kind = 0; kind < (test_backend() == BACKEND_SIM ? 1 : NR); kind++) {
