@@ -18,7 +18,7 @@
 enum {
     VOS_AGG_STEP_NR = 64, /* freed in one transaction */
     VOS_AGG_TX_LOOK_NR = 128, /* records looked at in one */
-    VOS_AGG_TOUCH_NR = 16, /* objects changed in one */
+    VOS_AGG_TOUCH_NR = 64, /* objects changed in one */
     VOS_AGG_WAITS_NR =
         1024, /* yields before a step, for reads of the same object that would begin anew */
 };
@@ -72,8 +72,11 @@ enum vos_agg_state {
     VOS_AGG_WORK, /* something to do at pos: a transaction is needed */
     VOS_AGG_MORE, /* enough for this step */
     VOS_AGG_ARRAY, /* the akey at pos is an array to look into */
+    VOS_AGG_MOVE, /* enough was collected to be moved */
     VOS_AGG_END,
 };
+
+struct vos_agg_moves;
 
 struct vos_agg {
     struct vos_cont *cont;
@@ -91,6 +94,8 @@ struct vos_agg {
         has_lost; /* something is looked at again by the next pass; that could not be remembered */
     uint64_t *wants, want_obj;
     uint32_t want_nr;
+    struct vos_agg_moves *moves; /* what is to be moved to the data role; NULL: nothing so far */
+    uint32_t start_move_nr; /* when the transaction at hand began */
     uint32_t budget;
     int64_t meta, data; /* of the transaction at hand */
     uint64_t touched[VOS_AGG_TOUCH_NR]; /* hashes of the objects it changed */
@@ -104,8 +109,10 @@ uint32_t vos_agg_interval(const struct vos_agg *a, uint64_t epoch);
 struct vos_epoch vos_agg_punch_at(const struct vos_agg_level *l, uint32_t k);
 /** In a transaction: the object at pos changes. */
 void vos_agg_touch(struct vos_agg *a);
+void vos_agg_touch_obj(struct vos_agg *a, const struct vos_oid *oid);
 /** The dkey at pos, or all of the object, could not be worked on: the next pass looks at it again. */
 void vos_agg_again(struct vos_agg *a, bool is_dkey);
+void vos_agg_again_at(struct vos_agg *a, const struct vos_oid *oid, const struct iov *dkey);
 /** Look, or in a transaction work, from a->pos on until a->state says why not on. */
 CAIRN_MUST_CHECK int vos_agg_walk(struct vos_op *op, void *arg);
 /** Down to the akey at pos, with the punches of all levels. *ret_off 0: it is gone. */
@@ -119,6 +126,15 @@ CAIRN_YIELDS bool vos_agg_pace(struct vos_agg *a);
 CAIRN_YIELDS void vos_agg_let_read(struct vos_agg *a);
 /** Write runs of small or partly hidden extents of the array at pos anew. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_merge(struct vos_agg *a, bool *ret_stop);
+/** Whether a version that stays is one that moves to the data role. */
+bool vos_agg_moves(const struct vos_agg *a, const struct vos_ver *ver);
+/** Collect it; the akey at pos is its. *ret_full: no room, vos_agg_move() first. Errors: NOMEM. */
+CAIRN_MUST_CHECK int
+vos_agg_move_add(struct vos_agg *a, const struct vos_ver *ver, uint64_t off, bool *ret_full);
+uint32_t vos_agg_move_nr(const struct vos_agg *a); /* collected */
+void vos_agg_move_cut(struct vos_agg *a, uint32_t nr); /* forget those behind the first nr */
+/** Move what was collected. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_move(struct vos_agg *a, bool *ret_stop);
 /** Work on the array at pos. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_array(struct vos_agg *a, bool *ret_stop);
 

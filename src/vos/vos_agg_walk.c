@@ -629,6 +629,18 @@ single_free(struct vos_agg *a, struct vos_op *op, struct vos_btr *t)
     return rc != 0 ? rc : vos_gc_free_version(a->cont->tgt, op, rec);
 }
 
+/* A version that stays; when no more can be collected the walk ends here, and comes back. */
+static int
+move_collect(struct vos_agg *a, const struct vos_ver *ver, uint64_t off)
+{
+    bool is_full = false;
+    int rc = vos_agg_moves(a, ver) ? vos_agg_move_add(a, ver, off, &is_full) : 0;
+
+    if (is_full)
+        stop_at(a, VOS_AGG_AKEY, VOS_AGG_MOVE);
+    return rc;
+}
+
 /* In ascending order, so that a hole is first when nothing older is left. */
 static int
 single_work(struct vos_agg *a, struct vos_op *op, const struct rec *r)
@@ -657,6 +669,9 @@ single_work(struct vos_agg *a, struct vos_op *op, const struct rec *r)
         rc = single_is_done(a, op, &t, is_first, &ver, &done);
         if (rc == 0 && !done) {
             is_first = false;
+            rc = move_collect(a, &ver, vos_btr_rec(&t));
+            if (rc != 0 || a->state != VOS_AGG_ON)
+                return rc;
             rc = vos_btr_next(&t);
         } else if (rc == 0) {
             if (!may_work(a, op, VOS_AGG_AKEY))
@@ -892,10 +907,8 @@ array_has_work(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *
         return rc;
     k = vos_agg_interval(a, ext.epoch);
     *ret_has = (ext.flags & VOS_VER_HOLE) != 0 ||
-        ((ext.flags & VOS_VER_INLINE) != 0 && ext.stored_len >= VOS_AGG_MOVE_BYTES &&
-            !bio_data_is_mapped(a->cont->tgt->bio)) ||
         !vos_epoch_gt(vos_ver_epoch(&ext), vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k));
-    return 0;
+    return *ret_has ? 0 : move_collect(a, &ext, r->tree->root);
 }
 
 static int
@@ -1002,6 +1015,7 @@ vos_agg_walk(struct vos_op *op, void *arg)
 {
     struct vos_agg *a = arg;
     uint64_t rec = 0;
+    uint32_t move_nr;
     struct cur c;
     int rc;
 
@@ -1027,9 +1041,12 @@ vos_agg_walk(struct vos_op *op, void *arg)
             rc = pos_set(a, op, &c, level, rec);
             if (rc != 0)
                 break;
+            move_nr = vos_agg_move_nr(a);
             rc = visit(a, op, &c, level, rec);
-            if (rc == -DER_AGAIN)
+            if (rc == -DER_AGAIN) {
+                vos_agg_move_cut(a, move_nr);
                 stop_at(a, level, VOS_AGG_ON); /* a page is missing: here again */
+            }
         }
     }
     return rc;

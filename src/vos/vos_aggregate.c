@@ -135,9 +135,9 @@ vos_agg_tx(struct vos_agg *a, vos_body_fn body, void *arg)
 }
 
 void
-vos_agg_again(struct vos_agg *a, bool is_dkey)
+vos_agg_again_at(struct vos_agg *a, const struct vos_oid *oid, const struct iov *dkey)
 {
-    uint64_t h = vos_obj_hash(a->cont, &a->pos.oid), next = a->hi + 1;
+    uint64_t h = vos_obj_hash(a->cont, oid), next = a->hi + 1;
     struct vos_dirty *d = &a->cont->dirty;
     const struct vos_btr_kind *kind;
     struct vos_op op;
@@ -145,27 +145,40 @@ vos_agg_again(struct vos_agg *a, bool is_dkey)
     if (a->is_discard)
         return;
     a->has_again = true;
-    if (!is_dkey || vos_kind_of_dkey(a->pos.oid.oid, &kind) != 0) {
+    if (dkey == NULL || vos_kind_of_dkey(oid->oid, &kind) != 0) {
         a->has_lost = !vos_dirty_whole(d, h, next) || a->has_lost;
         return;
     }
     /* What changed in it until now may not have been noted (DTY-1). */
     vos_dirty_obj_changed(d, h, vos_epoch_now(a->cont->tgt), next);
     vos_op_init(&op, a->cont->tgt);
-    vos_dirty_dkey(
-        d, h, vos_key_bytes(&op, kind, &(struct iov){a->pos.dkey.buf, a->pos.dkey.len}).hkey, next);
+    vos_dirty_dkey(d, h, vos_key_bytes(&op, kind, dkey).hkey, next);
     a->has_lost = !vos_dirty_knows(d, h) || a->has_lost;
 }
 
 void
-vos_agg_touch(struct vos_agg *a)
+vos_agg_again(struct vos_agg *a, bool is_dkey)
 {
-    uint64_t h = vos_obj_hash(a->cont, &a->pos.oid);
+    struct iov dkey = {a->pos.dkey.buf, a->pos.dkey.len};
+
+    vos_agg_again_at(a, &a->pos.oid, is_dkey ? &dkey : NULL);
+}
+
+void
+vos_agg_touch_obj(struct vos_agg *a, const struct vos_oid *oid)
+{
+    uint64_t h = vos_obj_hash(a->cont, oid);
 
     if (a->touched_nr > 0 && a->touched[a->touched_nr - 1] == h)
         return;
     CAIRN_ASSERT(a->touched_nr < VOS_AGG_TOUCH_NR);
     a->touched[a->touched_nr++] = h;
+}
+
+void
+vos_agg_touch(struct vos_agg *a)
+{
+    vos_agg_touch_obj(a, &a->pos.oid);
 }
 
 bool
@@ -193,6 +206,7 @@ work_body(struct vos_op *op, void *arg)
     struct vos_agg *a = arg;
 
     a->pos = a->start;
+    vos_agg_move_cut(a, a->start_move_nr);
     a->state = VOS_AGG_ON;
     a->budget = VOS_AGG_STEP_NR;
     return vos_agg_walk(op, a);
@@ -221,8 +235,11 @@ pass_run(struct vos_agg *a)
         rc = vos_read_run(tgt, &op, look_body, a);
         if (rc == 0 && a->state == VOS_AGG_WORK) {
             a->start = a->pos;
+            a->start_move_nr = vos_agg_move_nr(a);
             rc = vos_agg_tx(a, work_body, a);
         }
+        if (rc == 0 && (a->state == VOS_AGG_MOVE || a->state == VOS_AGG_END))
+            rc = vos_agg_move(a, &stop);
         if (rc == 0 && a->state == VOS_AGG_ARRAY)
             rc = vos_agg_array(a, &stop);
         if (rc == 0 && !stop && a->state != VOS_AGG_END)
@@ -315,6 +332,7 @@ pass_end(struct vos_agg *a, int rc, struct vos_agg_stat *ret_stat)
     }
     vos_heap_free(a->views);
     vos_heap_free(a->wants);
+    vos_heap_free(a->moves);
     vos_heap_free(a);
     return rc;
 }

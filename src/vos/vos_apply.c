@@ -126,6 +126,13 @@ single_trim(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct
     return rc == -DER_NONEXIST ? 0 : rc;
 }
 
+/* It lies with the metadata until it has cooled (vos_agg_move.c). */
+static bool
+will_move(const struct apply *a, uint64_t len)
+{
+    return len >= VOS_AGG_MOVE_BYTES && !bio_data_is_mapped(a->tgt->bio);
+}
+
 static int
 single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
 {
@@ -143,7 +150,7 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
         rc = vos_btr_search(&t, &key, &exact);
     if (rc != 0)
         return rc;
-    if (!vos_btr_is_empty(&w->akey->tree) || iod->size == 0)
+    if (!vos_btr_is_empty(&w->akey->tree) || iod->size == 0 || will_move(a, iod->size))
         a->mod_has_old = true;
     rc = exact ? CAIRN_ERR(TX_RESTART) : vos_btr_insert(&t, &ent);
     if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
@@ -196,8 +203,7 @@ part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct
 
     if (rc != 0)
         return rc;
-    if (!vos_btr_is_empty(&w->akey->tree) || size == 0 ||
-        (recx->nr * size >= VOS_AGG_MOVE_BYTES && !bio_data_is_mapped(a->tgt->bio)))
+    if (!vos_btr_is_empty(&w->akey->tree) || size == 0 || will_move(a, recx->nr * size))
         a->mod_has_old = true;
     return vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
 }

@@ -18,7 +18,9 @@ enum {
     CONT_NR = 8,
     READS_NR_MAX = 1000,
     PIECE_NR = 8,
-    PIECE_BYTES = 5000
+    PIECE_BYTES = 5000,
+    COOL_NR = 5,
+    COOL_BYTES = 2500
 };
 
 struct writer {
@@ -44,8 +46,8 @@ struct sweep {
     struct ult_cond idle;
     uint64_t epoch_max;
     uint64_t snap; /* read until the end; 0: not yet */
-    uint8_t pieces_sent[PIECE_NR],
-        pieces_done[PIECE_NR]; /* of the array that aggregation merges: values of all their bytes */
+    uint8_t pieces_sent[PIECE_NR], pieces_done[PIECE_NR], cool_sent[COOL_NR],
+        cool_done[COOL_NR]; /* of the array that aggregation merges, and of values that it moves: what all their bytes are */
     uint64_t free_blks_gap; /* of an empty store: allocated, but in no index */
     struct twin_state states[REQ_NR + 1]; /* scratch */
 };
@@ -272,7 +274,7 @@ agg_pace(void *arg, const struct vos_agg_stat *stat)
     return 0;
 }
 
-/* An array in pieces that are large enough for the data role. */
+/* An array in pieces that are large enough for the data role, and values that move there when they have cooled. */
 static int
 pieces_write(struct sweep *s, uint8_t val)
 {
@@ -286,6 +288,16 @@ pieces_write(struct sweep *s, uint8_t val)
         if (rc == 0)
             s->pieces_done[i] = val;
     }
+    for (uint32_t i = 0; rc == 0 && i < COOL_NR; i++) {
+        char key[8];
+
+        snprintf(key, sizeof(key), "cool%u", i);
+        memset(data, val + (int)i, COOL_BYTES);
+        s->cool_sent[i] = val;
+        rc = fix_put(&s->f, 77, key, "v", data, COOL_BYTES, 0);
+        if (rc == 0)
+            s->cool_done[i] = val;
+    }
     return rc;
 }
 
@@ -295,6 +307,19 @@ verify_pieces(struct sweep *s)
 {
     static uint8_t got[PIECE_NR * PIECE_BYTES];
 
+    for (uint32_t i = 0; i < COOL_NR && !test_failed(); i++) {
+        size_t len = 0;
+        char key[8];
+
+        snprintf(key, sizeof(key), "cool%u", i);
+        EXPECT_OK(fix_get(&s->f, 77, key, "v", got, sizeof(got), &len));
+        EXPECT(len == COOL_BYTES || (len == 0 && s->cool_done[i] == 0));
+        for (uint32_t b = 0; b < len; b++) {
+            EXPECT(got[b] == (uint8_t)(s->cool_done[i] + i) ||
+                got[b] == (uint8_t)(s->cool_sent[i] + i));
+            EXPECT_EQ(got[b], got[0]);
+        }
+    }
     EXPECT_OK(fix_read(&s->f, 77, "pieces", "arr", VOS_EPOCH_MAX, 0, sizeof(got), 0, got));
     for (uint32_t i = 0; i < PIECE_NR && !test_failed(); i++) {
         uint8_t val = got[i * PIECE_BYTES];

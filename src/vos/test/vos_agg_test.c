@@ -352,6 +352,134 @@ TEST_ON(vos_agg, small_files_that_cooled_leave_the_metadata, BACKEND_SIM)
     run(move_body, false);
 }
 
+enum { SINGLES_NR = 300 };
+
+static uint32_t
+single_len(uint32_t i)
+{
+    static const uint32_t lens[] = {4096, 2048, 2047, 3000, 10};
+
+    return lens[i % ARRAY_SIZE(lens)];
+}
+
+static void
+singles_check(struct fix *f, uint64_t epoch, uint8_t plus)
+{
+    static uint8_t data[4096], got[4096];
+    char key[16];
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < SINGLES_NR && !test_failed(); i++) {
+        memset(data, (int)i + plus, sizeof(data));
+        snprintf(key, sizeof(key), "k%u", i);
+        EXPECT_OK(fix_get_at(f, 1, key, "a", epoch, 0, got, sizeof(got), &len));
+        EXPECT_EQ(len, single_len(i));
+        EXPECT_MEM_EQ(got, data, len);
+    }
+}
+
+static void
+move_singles_body(struct fix *f)
+{
+    static uint8_t data[4096];
+    struct vos_agg_stat stat;
+    uint64_t meta, snap = 0;
+    char key[16];
+
+    if (!fix_format(f))
+        return;
+    /* Two versions of each, the older one in a snapshot. */
+    for (uint32_t v = 0; v < 2; v++) {
+        for (uint32_t i = 0; i < SINGLES_NR; i++) {
+            memset(data, (int)(i + v), sizeof(data));
+            snprintf(key, sizeof(key), "k%u", i);
+            EXPECT_OK(fix_put(f, 1, key, "a", data, single_len(i), 0));
+        }
+        EXPECT(vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+        if (v == 0) {
+            snap = now(f);
+            stat = pass(f, VOS_EPOCH_MAX, &snap, 1);
+            EXPECT_EQ(stat.move_nr, SINGLES_NR / 5 * 3);
+        }
+    }
+    EXPECT_EQ(info_of(f).data_used, SINGLES_NR / 5 * 3 * 4096);
+    meta = info_of(f).meta_used;
+    stat = pass(f, now(f), &snap, 1);
+    EXPECT_EQ(stat.move_nr, SINGLES_NR / 5 * 3);
+    EXPECT_EQ(stat.move_bytes, SINGLES_NR / 5 * (4096 + 2048 + 3000));
+    EXPECT_EQ(stat.ver_del_nr, 0);
+    EXPECT_LT(stat.step_nr, 10); /* many in one transaction */
+    EXPECT_EQ(info_of(f).data_used, 2 * SINGLES_NR / 5 * 3 * 4096);
+    EXPECT_EQ(info_of(f).meta_used,
+        meta - SINGLES_NR / 5 * (4096 + 2048 + 3000 - 3 * 8)); /* an address instead */
+    singles_check(f, VOS_EPOCH_MAX, 1);
+    singles_check(f, snap, 0);
+    EXPECT_OK(bio_check(f->bio));
+    /* In the data role they are like all others: freed, read after a start. */
+    fix_close(f);
+    if (!fix_open(f))
+        return;
+    singles_check(f, snap, 0);
+    stat = pass(f, now(f), NULL, 0);
+    EXPECT_EQ(stat.ver_del_nr, SINGLES_NR);
+    EXPECT_EQ(stat.move_nr, 0);
+    EXPECT_EQ(info_of(f).data_used, SINGLES_NR / 5 * 3 * 4096);
+    singles_check(f, VOS_EPOCH_MAX, 1);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, single_values_that_cooled_leave_the_metadata, BACKEND_SIM)
+{
+    run(move_singles_body, false);
+}
+
+/* A value that is not what it was stays where it is, and is never given a checksum of its own. */
+static void
+move_bad_body(struct fix *f)
+{
+    static uint8_t data[4096], got[4096];
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX};
+    struct vos_agg_stat stat;
+    uint64_t off = umem_root(f->tgt == NULL ? NULL : f->tgt->um);
+    size_t len = 0;
+    uint8_t *p = NULL;
+
+    memset(data, 0x5c, sizeof(data));
+    EXPECT_OK(fix_put(f, 1, "good", "a", data, sizeof(data), 0));
+    EXPECT_OK(fix_put(f, 1, "bad", "a", data, sizeof(data), 0));
+    for (uint64_t at = off & ~(uint64_t)(UMEM_PAGE_BYTES - 1); p == NULL && at < (4 << 20); at += 8) {
+        uint8_t *q = umem_ptr(f->tgt->um, at);
+
+        if (q != NULL && (at & (UMEM_PAGE_BYTES - 1)) + 64 <= UMEM_PAGE_BYTES &&
+            memcmp(q, data, 64) == 0)
+            p = q;
+    }
+    if (!EXPECT(p != NULL))
+        return;
+    p[5] ^= 1;
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT_EQ(stat.move_nr, 1);
+    EXPECT_EQ(stat.csum_bad_nr, 1);
+    EXPECT_EQ(fix_get(f, 1, "good", "a", got, sizeof(got), &len) == 0,
+        fix_get(f, 1, "bad", "a", got, sizeof(got), &len) != 0);
+    p[5] ^= 1;
+    EXPECT_OK(fix_get(f, 1, "bad", "a", got, sizeof(got), &len));
+}
+
+static void
+move_bad_run(struct fix *f)
+{
+    if (!fix_format(f))
+        return;
+    move_bad_body(f);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, a_bad_value_does_not_move, BACKEND_SIM)
+{
+    run(move_bad_run, false);
+}
+
 /* One byte of the data role changes on the medium. */
 static void
 corrupt_body(struct fix *f)
