@@ -8,8 +8,8 @@
  *   files   memory of a file-like object (object, dkey, akey, extent of 4 KiB), before and after it has cooled; on disk
  *   replay  how fast a log is replayed
  *
- * --set keys=N: that many keys, instead of ten thousand to a million (--full: to ten million); mib=M: that limit; files=N; replay=N updates.
- * Under callgrind bench_mark() tells the phases apart (bench/curve.py).
+ * --set keys=N: that many keys, instead of ten thousand to a million (--full: to ten million); fetches=N and as many updates; mib=M: that limit; files=N;
+ * replay=N updates. Under callgrind bench_mark() tells the phases apart (system/bench_instructions.py).
  */
 #include "bench_store.h"
 
@@ -115,7 +115,7 @@ put(const char *what, uint64_t nr, const char *unit, double value)
 static uint64_t
 fetches_nr(void)
 {
-    return bench_times(FETCH_NR);
+    return bench_opt("fetches", bench_times(FETCH_NR));
 }
 
 static double

@@ -32,6 +32,19 @@ has_hi(const struct vos_btr *t)
     return t->kind->ent_bytes == sizeof(struct vos_ent_df);
 }
 
+enum { LINE_BYTES = 64, AHEAD_LINES_NR = 8 };
+
+/* A node that is not in the processor's cache: its lines come at the same time, not one after the other as the search asks for them. */
+static inline void
+node_ahead(const struct vos_node_df *node)
+{
+    const char *line = (const char *)node;
+
+    for (uint32_t i = 0; i < AHEAD_LINES_NR; i++) {
+        __builtin_prefetch(line + (size_t)i * LINE_BYTES);
+    }
+}
+
 int
 vos_btr_node(struct vos_btr *t, uint64_t off, uint32_t level, struct vos_node_df **ret_node)
 {
@@ -41,6 +54,7 @@ vos_btr_node(struct vos_btr *t, uint64_t off, uint32_t level, struct vos_node_df
     t->op->visit_nr++;
     if (rc != 0)
         return rc;
+    node_ahead(node);
     if (CAIRN_UNLIKELY(node->magic != VOS_NODE_MAGIC || node->id != t->kind->id ||
             node->level != level || node->nr == 0 || node->nr > node->cap ||
             node->cap > t->kind->order))
