@@ -10,7 +10,7 @@
  *   LOOP-4  Where there are pollers, which bring most of the traffic then, only each LOOP_ASK_EVERY-th look while awake asks the epoll set;
  *           a sleep always does.
  *   LOOP-5  Tasks that called somebody back have made work that is more urgent than new events: a reply to an update waits for the write that a task has just
- *           told. So the look at the descriptors, a system call, is left out then, LOOP_LOOKS_LEFT_OUT_MAX times in a row at most.
+ *           told, and so does a reply to what a poller has found. So the look at the descriptors, a system call, is left out then, LOOP_LOOKS_LEFT_OUT_MAX times in a row at most.
  *   LOOP-6  A source that brought the last two events is `hot`: who polls before a sleep reads from it right away, without asking the epoll set whether there is
  *           something, and asks that at each LOOP_HOT_EVERY-th look only, for all the others. What was read is handed out first thing in the next poll, before anybody else
  *           could use the receive buffer, and stands for that poll's look at the descriptors, as in LOOP-5.
@@ -35,7 +35,7 @@ enum {
     LOOP_LOOKS_LEFT_OUT_MAX = 8,
     LOOP_HOT_EVERY = 4,
     LOOP_TIMER_SLACK_NS = 1000,
-    LOOP_ASK_EVERY = 4,
+    LOOP_ASK_EVERY = 8,
 };
 
 struct plat_thread {
@@ -250,9 +250,9 @@ loop_pollers_look(struct plat_loop *loop)
 
     LIST_FOREACH(poller, &loop->pollers, struct loop_poller, link) {
         if (poller->look(poller))
-            return true;
+            loop->is_poller_found = true;
     }
-    return false;
+    return loop->is_poller_found;
 }
 
 static bool
@@ -379,7 +379,8 @@ plat_linux_loop_poll(struct plat_loop *loop)
     found = loop_tasks_run(loop);
     if (loop->disk != NULL)
         disk_engine_submit(loop->disk);
-    loop_events_look(loop, loop->cbs_nr != before);
+    loop_events_look(loop, loop->cbs_nr != before || loop->is_poller_found);
+    loop->is_poller_found = false;
     loop_events_dispatch(loop);
     atomic_store(&loop->woken, false);
     loop_pollers_run(loop);

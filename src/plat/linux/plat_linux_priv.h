@@ -89,6 +89,7 @@ struct plat_loop {
     struct loop_src *last_src; /* whose event was dispatched last, if it has look() */
     struct loop_src *hot_src; /* brought the last two (LOOP-6) */
     bool is_hot_found; /* its look() found something */
+    bool is_poller_found; /* a poller's did, just before this poll (LOOP-5) */
     uint32_t cbs_nr; /* user callbacks run so far */
     struct plat_linux_loop_stats stats;
     uint64_t retry_at_ns; /* PLAT_NEVER_NS: none is for later */
