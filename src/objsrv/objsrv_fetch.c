@@ -159,7 +159,8 @@ run_send(struct pusher *p)
         rc = rpc_push_flush(p->push);
     if (is_copy)
         p->half ^= 1;
-    ult_yield(); /* so that it leaves */
+    if (p->out->data_len < p->fetch->data_bytes)
+        ult_yield(); /* so that it leaves; the last one does with the reply */
     return rc;
 }
 
@@ -251,6 +252,16 @@ push_take(void *arg, const struct vos_piece *piece)
     return run_add(p, &part, off);
 }
 
+/* The reply is complete. */
+static void
+push_taken(void *arg)
+{
+    struct pusher *p = arg;
+
+    if (run_send(p) == 0)
+        rpc_push_reply(p->push, p->out);
+}
+
 static int
 push_drain(void *arg)
 {
@@ -266,7 +277,8 @@ give_pushed(struct tgt *tgt, struct vos_cont *cont, struct rpc_req *req, struct 
 {
     const struct proto_obj_fetch_req *in = req->body;
     struct pusher p = {.bio = tgt_bio(tgt), .fetch = fetch, .piods = in->iods.items, .out = out};
-    struct vos_sink sink = {.arg = &p, .is_comparing = true, .take = push_take, .drain = push_drain};
+    struct vos_sink sink = {
+        .arg = &p, .is_comparing = true, .take = push_take, .drain = push_drain, .taken = push_taken};
     int rc;
 
     if (in->bulk.id == 0)

@@ -230,6 +230,11 @@ rpc_push_begin(struct rpc_req *req, const struct proto_bulk *desc, struct rpc_pu
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 rpc_push_part(struct rpc_push *push, uint64_t off, const void *buf, size_t len, uint32_t crc);
+/**
+ * All parts were made, and nothing else can fail: where the client reads them by itself, the reply, with rc 0, leaves behind them now, and the client waits for its own reads
+ * instead of us for its word that they are done (RPC-15). Elsewhere nothing happens. The handler goes on in either case: what it answers is sent unless this was. `rep` is the handler's.
+ */
+CAIRN_YIELDS void rpc_push_reply(struct rpc_push *push, const void *rep);
 /** How long a part is best: RPC_PUSH_PART_BYTES_MAX where the client reads by itself, else RPC_BULK_CHUNK_BYTES. */
 size_t rpc_push_part_best(const struct rpc_push *push);
 /** All parts so far are in the region, or the push has failed and nothing touches their memory any more. */
@@ -247,6 +252,7 @@ struct rpc_stats {
     uint64_t bulk_bytes; /* pulled and pushed as a server */
     uint64_t direct_bytes; /* of those, read by the transport from the client's memory (MS-3) */
     uint64_t hinted_bytes; /* of those, without having asked where */
+    uint64_t early_nr; /* replies that left before the client had read what was pushed */
     uint64_t direct_failed_nr; /* chunks that had to be streamed after all */
     uint32_t inflight_nr, running_nr;
     uint32_t conns_nr, msgs_nr; /* now: connections, messages on their way out */

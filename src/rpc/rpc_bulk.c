@@ -10,7 +10,7 @@
  *             <-- HERE, where ------  unasked, right after the request: then there is no GET (RPC-14)
  *      push   -- PUT, payload ----->  place() puts it straight into the region
  *             -- TAKE, where ------>  instead, where the client said that its transport reads memory: it reads the part into its region
- *             <-- DONE, rc ---------  (also the answer to a GET that is refused)
+ *             <-- DONE, rc ---------  (also the answer to a GET that is refused; of a TAKE it may come after the reply: RPC-15)
  *
  *   RPC-10 A chunk leaves the table when it was answered (or given up), its message has left the transport and nothing is being received
  *          or read into it. Only then does the handler's buffer go back to the handler. What comes for an unknown chunk is dropped.
@@ -674,6 +674,32 @@ rpc_push_part_best(const struct rpc_push *push)
 
     return push->op.is_take && conn != NULL && conn->net->ops->may_read_late ? RPC_PUSH_PART_BYTES_MAX
                                                                              : RPC_BULK_CHUNK_BYTES;
+}
+
+/* Is all that is under way for the client to read? */
+static bool
+push_is_all_take(const struct rpc_push *push)
+{
+    const struct rpc_bulk_op *op = &push->op;
+
+    for (uint32_t i = 0; i < RPC_BULK_WINDOW_NR; i++) {
+        if (op->chunks[i].is_used && !op->chunks[i].is_direct)
+            return false;
+    }
+    return op->rc == 0 && op->active_nr > 0;
+}
+
+void
+rpc_push_reply(struct rpc_push *push, const void *rep)
+{
+    struct rpc_run *run = push->op.run;
+    uint64_t hlc;
+
+    if ((run->hdr.flags & RPC_FLAG_EARLY) == 0 || run->is_in_dups || !push_is_all_take(push))
+        return;
+    hlc = rpc_hlc(run->pub.ctx); /* may yield */
+    if (push_is_all_take(push) && !run->is_replied)
+        rpc_serve_reply_early(run, rep, hlc);
 }
 
 int

@@ -58,6 +58,7 @@ rpc_call_end(struct rpc_call *call, int rc)
 
     hmap_remove(&conn->ctx->calls, &call->id_link);
     list_del(&call->conn_link);
+    rpc_region_call_end(call);
     conn->ctx->stats.inflight_nr--;
     ult_eventual_set(&call->done, rc);
 }
@@ -99,6 +100,22 @@ reply_decode(struct rpc_call *call, const struct rpc_head *head, const void *bod
     return proto_decode(call->op->rep, copy, head->body_len, call->arena, call->rep);
 }
 
+/* The reply is here, and so is what it speaks of. */
+static void
+call_replied(struct rpc_call *call)
+{
+    call->conn->ctx->stats.replies_nr++;
+    call->is_replied = true;
+    rpc_call_end(call, call->hdr.rc != 0 ? call->hdr.rc : call->take_rc);
+}
+
+void
+rpc_call_taken(struct rpc_call *call)
+{
+    if (call->is_reply_here && list_empty(&call->takes))
+        call_replied(call);
+}
+
 void
 rpc_call_on_reply(struct rpc_conn *conn, const struct rpc_head *head, const void *body)
 {
@@ -106,7 +123,7 @@ rpc_call_on_reply(struct rpc_conn *conn, const struct rpc_head *head, const void
     struct rpc_call *call = rpc_call_find(conn, head->call);
     int rc;
 
-    if (call == NULL) /* given up, or a duplicate */
+    if (call == NULL || call->is_reply_here) /* given up, or a duplicate */
         return;
     if (head->hdr.dst_incarnation != 0 && head->hdr.dst_incarnation != ctx->opts.incarnation) {
         ctx->stats.refused_nr++;
@@ -121,16 +138,19 @@ rpc_call_on_reply(struct rpc_conn *conn, const struct rpc_head *head, const void
         return;
     }
     rc = reply_decode(call, head, body);
-    if (rc == 0) {
-        if (conn->peer_incarnation == 0) {
-            incarnation_learn(conn, head->hdr.src_incarnation);
-        }
-        ctx->stats.replies_nr++;
-        call->is_replied = true;
-        call->hdr = head->hdr;
-        rc = head->hdr.rc;
+    if (rc != 0) {
+        rpc_call_end(call, rc);
+        return;
     }
-    rpc_call_end(call, rc);
+    if (conn->peer_incarnation == 0) {
+        incarnation_learn(conn, head->hdr.src_incarnation);
+    }
+    call->hdr = head->hdr;
+    if (head->hdr.rc != 0 || list_empty(&call->takes)) {
+        call_replied(call);
+    } else {
+        call->is_reply_here = true; /* RPC-15 */
+    }
 }
 
 /* ---- the call ------------------------------------------------------------------------------------------------------- */
@@ -169,7 +189,7 @@ call_send(struct rpc_call *call, const void *req, const struct rpc_call_opts *op
         return CAIRN_ERR(TIMEDOUT);
     head.hdr.timeout_ns = opts->deadline_ns - now_ns;
     if (conn->net->ops->read != NULL && !conn->is_direct_off)
-        head.hdr.flags = RPC_FLAG_DIRECT;
+        head.hdr.flags = RPC_FLAG_DIRECT | RPC_FLAG_EARLY;
     if (size > RPC_BODY_BYTES_MAX)
         return CAIRN_ERR(OVERFLOW);
     msg = rpc_msg_create(ctx, size);
@@ -196,7 +216,7 @@ static int
 call_attempt(struct rpc_call *call, const void *req, const struct rpc_call_opts *opts)
 {
     struct rpc_ctx *ctx = call->conn->ctx;
-    uint64_t hlc = ctx->opts.hlc_get != NULL ? ctx->opts.hlc_get(ctx->opts.arg) : 0;
+    uint64_t hlc = rpc_hlc(ctx);
     int rc;
 
     if (ctx->is_stopping)
@@ -260,6 +280,7 @@ rpc_call(struct rpc_ctx *ctx, struct rpc_ep ep, uint16_t opcode, const void *req
     CAIRN_ASSERT(call.op != NULL);
     CAIRN_ASSERT(ERGO(ret_rep != NULL, opts->arena != NULL));
     ult_eventual_init(&call.done);
+    list_init(&call.takes);
     if (ret_rep != NULL) {
         memset(ret_rep, 0, call.op->rep->struct_bytes);
     }

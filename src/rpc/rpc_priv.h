@@ -15,6 +15,9 @@
  *          said so: its peer handle is gone). Objects that refer to it are told at DOWN, once; the struct is freed with the last reference.
  *   RPC-13 Requests of one class begin in turns of their senders, those of one sender in the order of their arrival: at most
  *          RPC_STARTING_NR_MAX have a ULT that did not run yet, and whenever one begins, the next sender's first gets one.
+ *   RPC-15 A reply with rc 0 may follow TAKEs at once, when the request said EARLY. The call ends when the last of them is in the region: one that could not be read stays
+ *          owed until its bytes came as a PUT. The server's handler goes on until each TAKE has its DONE, which no call waits for, or the request's deadline or the loss of
+ *          the connection ends it; what it finds then cannot be told any more, so that whatever the client does not know by itself closes the connection.
  *   RPC-9  A buffer that place() gave away (a chunk or a region) stays what it is until recv() or DOWN: `placed` of the connection.
  */
 #ifndef CAIRN_RPC_PRIV_H
@@ -121,7 +124,10 @@ struct rpc_call {
     struct arena *arena;
     struct ult_eventual done;
     bool is_replied;
+    bool is_reply_here; /* it waits for the takes (RPC-15) */
     struct rpc_hdr hdr; /* of the reply */
+    struct list_head takes; /* struct rpc_take that are not in the region yet */
+    int take_rc; /* of the first that failed for good */
 };
 
 /* A request in a handler. */
@@ -133,6 +139,7 @@ struct rpc_run {
     struct list_head turn_link; /* of a turn, before it has a ULT */
     struct hmap_link dup_link;
     bool is_in_dups;
+    bool is_replied; /* before its handler ended (RPC-15) */
     struct list_head conn_link;
     struct rpc_conn *conn; /* who asked last; holds a reference; NULL: gone */
     uint64_t call; /* its number there */
@@ -154,11 +161,13 @@ struct rpc_get {
     struct rpc_bulk_body body;
 };
 
-/* A chunk that we read into our region ourselves. */
+/* A chunk that we read into our region ourselves, or could not read and will be sent. */
 struct rpc_take {
     struct rpc_conn *conn; /* a reference */
-    struct rpc_bulk *bulk; /* waits for us: counted in placed_nr */
+    struct rpc_bulk *bulk; /* waits for us: counted in placed_nr; NULL: the transport is done with it, and the bytes are owed */
     struct list_head link; /* bulk->takes */
+    struct list_head call_link; /* owner->takes */
+    struct rpc_call *owner; /* NULL: it ended */
     uint64_t call;
     struct rpc_bulk_body body;
     uint32_t crc;
@@ -264,6 +273,8 @@ void rpc_msg_free(struct rpc_msg *msg); /* one that the transport does not have 
 
 void rpc_call_on_reply(struct rpc_conn *conn, const struct rpc_head *head, const void *body);
 void rpc_call_end(struct rpc_call *call, int rc);
+/** Something about its takes has changed: it may end now (RPC-15). */
+void rpc_call_taken(struct rpc_call *call);
 /** The call of that number that is in flight on this very connection, or NULL. */
 struct rpc_call *rpc_call_find(struct rpc_conn *conn, uint64_t id);
 
@@ -277,6 +288,8 @@ struct rpc_run *rpc_serve_run_find(struct rpc_conn *conn, uint64_t call);
 /** Tell the asker that no handler will see its request. */
 void rpc_serve_refuse(struct rpc_conn *conn, const struct rpc_head *head, int rc);
 void rpc_serve_conn_down(struct rpc_conn *conn);
+/** The handler's reply with rc 0, before it ends; nothing else is sent for it then. */
+void rpc_serve_reply_early(struct rpc_run *run, const void *rep, uint64_t hlc);
 void rpc_serve_run_free(struct rpc_run *run);
 void rpc_serve_init(struct rpc_ctx *ctx);
 void rpc_turn_init(struct rpc_turn *turn);
@@ -306,8 +319,16 @@ rpc_region_gets_serve(struct rpc_conn *conn); /* those that waited: a chunk that
 bool rpc_region_place(struct rpc_conn *conn, const struct rpc_head *head,
     const struct rpc_bulk_body *body, size_t payload_len, struct iov *ret_dst);
 void rpc_region_unplace(struct rpc_bulk *bulk);
+void rpc_region_call_end(struct rpc_call *call); /* nobody waits for its takes any more */
 /** Right after a request that names the region: tell where it lies, if the transport can read there and it is one piece. */
 void rpc_region_here_send(struct rpc_bulk *bulk, struct rpc_conn *conn, uint64_t call);
+
+/* What to tell of our clock; 0: nothing. May yield. */
+static inline uint64_t
+rpc_hlc(struct rpc_ctx *ctx)
+{
+    return ctx->opts.hlc_get != NULL ? ctx->opts.hlc_get(ctx->opts.arg) : 0;
+}
 
 static inline uint64_t
 rpc_now_ns(struct rpc_ctx *ctx)

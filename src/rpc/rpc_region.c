@@ -431,6 +431,50 @@ rpc_region_on_get(struct rpc_conn *conn, const struct rpc_head *head, const stru
     rpc_region_gets_serve(conn);
 }
 
+/* ---- parts that the client reads ------------------------------------------------------------------------------------ */
+
+static void
+take_free(struct rpc_take *take)
+{
+    list_del(&take->call_link);
+    take->conn->takes_nr--;
+    rpc_conn_put(take->conn);
+    free(take);
+}
+
+void
+rpc_region_call_end(struct rpc_call *call)
+{
+    struct rpc_take *take, *tmp;
+
+    LIST_FOREACH_SAFE(take, tmp, &call->takes, struct rpc_take, call_link) {
+        take->owner = NULL;
+        list_del(&take->call_link);
+        if (take->bulk == NULL)
+            take_free(take);
+    }
+}
+
+/* This part has come as a PUT instead, or has failed for good. */
+static void
+owed_end(struct rpc_conn *conn, uint64_t id, uint64_t xfer, int rc)
+{
+    struct rpc_call *call = rpc_call_find(conn, id);
+    struct rpc_take *take;
+
+    if (call == NULL)
+        return;
+    LIST_FOREACH(take, &call->takes, struct rpc_take, call_link) {
+        if (take->bulk == NULL && take->body.xfer == xfer) {
+            if (rc != 0 && call->take_rc == 0)
+                call->take_rc = rc;
+            take_free(take);
+            rpc_call_taken(call);
+            return;
+        }
+    }
+}
+
 void
 rpc_region_on_put(struct rpc_conn *conn, const struct rpc_head *head,
     const struct rpc_bulk_body *body, const void *payload)
@@ -453,6 +497,7 @@ rpc_region_on_put(struct rpc_conn *conn, const struct rpc_head *head,
         arrived_add(bulk, body->off, body->len, head->payload_crc);
     }
     done_send(conn, head->call, body->xfer, rc);
+    owed_end(conn, head->call, body->xfer, rc);
 }
 
 static void
@@ -461,6 +506,7 @@ on_taken(struct net_read *rd, int rc)
     struct rpc_take *take = CAIRN_CONTAINER_OF(rd, struct rpc_take, rd);
     struct rpc_bulk *bulk = take->bulk;
     struct rpc_conn *conn = take->conn;
+    struct rpc_call *call = take->owner;
 
     if (rc == -DER_NO_PERM) {
         conn->is_direct_off = true;
@@ -479,44 +525,34 @@ on_taken(struct net_read *rd, int rc)
         done_send(conn, take->call, take->body.xfer, rc);
     }
     list_del(&take->link);
+    take->bulk = NULL;
     rpc_region_unplace(bulk);
-    conn->takes_nr--;
-    rpc_conn_put(conn);
-    free(take);
+    if (rc == 0 || call == NULL)
+        take_free(take);
+    if (call != NULL)
+        rpc_call_taken(call);
 }
 
+/* 0 or an error after which the part is still owed: the server sends it. */
 static int
-take_start(struct rpc_conn *conn, const struct rpc_head *head, const struct rpc_bulk_body *body,
-    const struct rpc_bulk_here *here)
+take_start(struct rpc_take *take, struct rpc_bulk *bulk, const struct rpc_bulk_here *here)
 {
-    struct rpc_take *take = NULL;
-    struct rpc_bulk *bulk;
-    uint8_t *dst;
-    int rc = region_check(conn, head, body, RPC_BULK_WRITE, &bulk);
+    struct rpc_conn *conn = take->conn;
+    const struct rpc_bulk_body *body = &take->body;
+    uint8_t *dst = region_piece(bulk, body->off, body->len);
+    int rc;
 
-    if (rc != 0)
-        return rc;
-    dst = region_piece(bulk, body->off, body->len);
     if (dst == NULL || conn->net->ops->read == NULL || conn->is_direct_off)
         return CAIRN_ERR(NOSYS);
-    take = calloc(1, sizeof(*take));
-    if (take == NULL)
-        return CAIRN_ERR(NOMEM);
-    take->bulk = bulk;
-    take->conn = conn;
-    take->call = head->call;
-    take->body = *body;
     take->crc = here->crc;
     take->rd.dst = (struct iov){dst, body->len};
     take->rd.done = on_taken;
     rc = conn->net->ops->read(conn->peer, &take->rd, here->where);
     if (rc != 0) {
         conn->is_direct_off = conn->is_direct_off || rc == -DER_NOSYS;
-        free(take);
         return rc;
     }
-    rpc_conn_ref(conn);
-    conn->takes_nr++;
+    take->bulk = bulk;
     list_add_tail(&take->link, &bulk->takes);
     bulk->placed_nr++;
     bulk->written_bytes += body->len;
@@ -528,14 +564,34 @@ void
 rpc_region_on_take(struct rpc_conn *conn, const struct rpc_head *head,
     const struct rpc_bulk_body *body, const struct rpc_bulk_here *here)
 {
+    struct rpc_take *take;
+    struct rpc_bulk *bulk;
     int rc;
 
-    if (conn->takes_nr >= GETS_NR_MAX) { /* RPC-11 */
+    take = conn->takes_nr < GETS_NR_MAX ? calloc(1, sizeof(*take)) : NULL;
+    if (take == NULL) { /* RPC-11 */
         rpc_conn_close(conn);
         return;
     }
-    rc = take_start(conn, head, body, here);
+    rc = region_check(conn, head, body, RPC_BULK_WRITE, &bulk);
     if (rc != 0) {
+        struct rpc_call *call = rpc_call_find(conn, head->call);
+
+        free(take);
         done_send(conn, head->call, body->xfer, rc);
+        if (call != NULL && call->take_rc == 0)
+            call->take_rc = rc;
+        return;
     }
+    take->conn = conn;
+    take->owner = rpc_call_find(conn, head->call);
+    take->call = head->call;
+    take->body = *body;
+    list_init(&take->link);
+    list_add_tail(&take->call_link, &take->owner->takes);
+    rpc_conn_ref(conn);
+    conn->takes_nr++;
+    rc = take_start(take, bulk, here);
+    if (rc != 0)
+        done_send(conn, head->call, body->xfer, rc);
 }

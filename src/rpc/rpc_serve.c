@@ -341,10 +341,9 @@ reply_encode(struct rpc_run *run, const void *rep, size_t *ret_size, int *ret_rc
 }
 
 static void
-run_reply(struct rpc_run *run, const void *rep, int rc)
+run_reply(struct rpc_run *run, const void *rep, int rc, uint64_t hlc)
 {
     struct rpc_ctx *ctx = run->pub.ctx;
-    uint64_t hlc = ctx->opts.hlc_get != NULL ? ctx->opts.hlc_get(ctx->opts.arg) : 0;
     struct rpc_head head = {.kind = RPC_KIND_REPLY};
     struct rpc_conn *conn = run->conn; /* after the possible yield */
     struct rpc_msg *msg;
@@ -368,6 +367,33 @@ run_reply(struct rpc_run *run, const void *rep, int rc)
     head.hdr.hint_rank = run->pub.hint_rank;
     rpc_msg_seal(ctx, msg, &head, size);
     rpc_msg_send(conn, msg);
+}
+
+void
+rpc_serve_reply_early(struct rpc_run *run, const void *rep, uint64_t hlc)
+{
+    run->is_replied = true;
+    run->pub.ctx->stats.early_nr++;
+    run_reply(run, rep, 0, hlc);
+}
+
+/* RPC-15: does the client know by itself that this is how it ended? */
+static bool
+is_known(int rc)
+{
+    return rc == 0 || rc == -DER_CSUM || rc == -DER_UNREACH || rc == -DER_INVAL ||
+        rc == -DER_TIMEDOUT;
+}
+
+static void
+run_answer(struct rpc_run *run, const void *rep, int rc)
+{
+    if (!run->is_replied) {
+        run_reply(run, rep, rc, rpc_hlc(run->pub.ctx));
+    } else if (run->conn != NULL && !is_known(rc)) {
+        CAIRN_PROBE("rpc.serve.early_failed");
+        rpc_conn_close(run->conn);
+    }
 }
 
 static void
@@ -405,7 +431,7 @@ run_main(void *arg)
     }
     rc = run->handler->fn(&run->pub, rep);
     CAIRN_ASSERT(rc <= 0);
-    run_reply(run, rep, rc);
+    run_answer(run, rep, rc);
 out:
     run_end(run);
 }
@@ -419,6 +445,7 @@ run_fill(struct rpc_run *run, struct rpc_conn *conn, const struct rpc_head *head
 
     run->hdr = head->hdr;
     run->is_in_dups = false;
+    run->is_replied = false;
     run->conn = NULL;
     run->body_len = head->body_len;
     run->body = arena_dup(&run->arena, body, head->body_len);

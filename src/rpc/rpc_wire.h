@@ -39,6 +39,7 @@ enum rpc_flag {
     RPC_FLAG_DIRECT =
         1 << 2, /* of GET: HERE will do as well as DATA; of a request: TAKE as well as PUT */
     RPC_FLAG_WHOLE = 1 << 3, /* of GET: no checksum is asked for; of DATA and HERE: none came */
+    RPC_FLAG_EARLY = 1 << 4, /* of a request: the reply may come while TAKEs are under way (RPC-15) */
 };
 
 struct rpc_head {

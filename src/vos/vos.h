@@ -292,6 +292,8 @@ struct vos_sink {
     bool is_comparing;
     int (*take)(void *arg, const struct vos_piece *piece);
     int (*drain)(void *arg); /* nothing that was taken is needed any more */
+    void (*taken)(
+        void *arg); /* may be NULL: everything was taken, and only the last drain() is left to fail; may yield */
 };
 
 /**

@@ -474,6 +474,8 @@ vos_fetch_give(struct vos_cont *cont, struct vos_fetch *fetch, const struct vos_
     rc = g.is_mapped ? 0 : give_begin(&g);
     if (rc == 0)
         rc = segs_give(&g);
+    if (rc == 0 && sink->taken != NULL)
+        sink->taken(sink->arg);
     drain_rc = sink->drain(sink->arg);
     if (g.is_mapped && sink->is_comparing && (rc == -DER_CSUM || drain_rc == -DER_CSUM))
         wants_verify(&g);

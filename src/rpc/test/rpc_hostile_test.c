@@ -797,7 +797,7 @@ on_msg_take(struct raw *raw, const struct raw_msg *msg)
 
     if (msg->head.kind == RPC_KIND_BULK_DONE)
         return;
-    EXPECT_EQ(msg->head.hdr.flags, RPC_FLAG_DIRECT);
+    EXPECT_EQ(msg->head.hdr.flags, RPC_FLAG_DIRECT | RPC_FLAG_EARLY);
     le64_put(here.where, (uint64_t)(uintptr_t)take.nonce);
     memcpy(here.where + 8, take.nonce, sizeof(take.nonce));
     here.where[8] ^= take.lie == HERE_NONCE;
@@ -883,6 +883,182 @@ TEST_LINUX(rpc_hostile, server_lies_about_memory, "process_vm_readv is Linux's")
     if (!rig_init(&rig, "unix", NULL))
         return;
     rig_run(&rig, take_lies);
+    rig_fini(&rig);
+}
+
+/* RPC-15: the reply comes before the data could be read, and then this. */
+enum early_then { EARLY_PUT, EARLY_PUT_CRC, EARLY_NOTHING, EARLY_CUT, EARLY_THEN_NR };
+static enum early_then early_then;
+
+static void
+on_msg_early(struct raw *raw, const struct raw_msg *msg)
+{
+    struct rpc_bulk *bulk = hostile_region(raw);
+    struct rpc_bulk_body body = {.xfer = 1, .id = bulk->id, .key = bulk->key, .len = HERE_BYTES};
+    struct rpc_bulk_here here = {.crc = rig_crc(take.data, HERE_BYTES) ^ (take.lie == HERE_CRC)};
+    struct rpc_head head;
+    uint8_t buf[RPC_BULK_HERE_BYTES];
+
+    if (msg->head.kind == RPC_KIND_BULK_DONE) {
+        if (msg->bulk.rc != 0 && (early_then == EARLY_PUT || early_then == EARLY_PUT_CRC)) {
+            bulk_send(raw, RPC_KIND_BULK_PUT, msg->head.call, &body, take.data,
+                early_then == EARLY_PUT_CRC);
+        } else if (msg->bulk.rc != 0 && early_then == EARLY_CUT) {
+            raw->ops->disconnect(raw->peer);
+        }
+        return;
+    }
+    le64_put(here.where, (uint64_t)(uintptr_t)take.nonce);
+    memcpy(here.where + 8, take.nonce, sizeof(take.nonce));
+    le64_put(here.where + 24, take.lie == HERE_NOWHERE ? 4096 : (uint64_t)(uintptr_t)take.data);
+    rpc_bulk_body_encode(&body, buf);
+    rpc_bulk_here_encode(&here, buf);
+    head = raw_head(raw, RPC_KIND_BULK_TAKE, 0, msg->head.call);
+    raw_send(raw, &head, buf, sizeof(buf), NULL, 0);
+    head = *hostile_reply(raw, msg);
+    raw_send(raw, &head, NULL, 0, NULL, 0);
+    raw_send(raw, &head, NULL, 0, NULL, 0); /* a copy changes nothing */
+}
+
+static void
+early_answer(struct rig *rig, enum here_lie lie, enum early_then then)
+{
+    static uint8_t mem[HERE_BYTES];
+    struct raw raw;
+    char uri[NET_URI_MAX];
+    struct iov iov = {mem, sizeof(mem)};
+    struct rpc_bulk *bulk = NULL;
+    struct rpc_call_opts opts = rig_opts(rig, RIG_SHORT_NS, NULL);
+    int rc;
+
+    memset(mem, 0xcc, sizeof(mem));
+    rig_pattern(take.data, sizeof(take.data), then);
+    rig_pattern(take.nonce, sizeof(take.nonce), 98);
+    take.lie = lie;
+    early_then = then;
+    if (!raw_listen(&raw, rig, uri))
+        return;
+    EXPECT_OK(rpc_bulk_create(rig->ctx, &(struct sgl){1, &iov}, RPC_BULK_WRITE, &bulk));
+    raw.on_msg = on_msg_early;
+    rig->resolve_uri = uri;
+    rc = rpc_call(rig->ctx, (struct rpc_ep){RIG_RANK, 40 + (uint32_t)(lie * EARLY_THEN_NR + then)},
+        PROTO_PING, &(struct proto_empty){0}, NULL, &opts, NULL);
+    if (then == EARLY_PUT) {
+        EXPECT_OK(rc);
+        EXPECT_MEM_EQ(mem, take.data, sizeof(mem));
+    } else if (then == EARLY_PUT_CRC) {
+        EXPECT_ERR(rc, CSUM);
+    } else if (then == EARLY_NOTHING) {
+        EXPECT_ERR(rc, TIMEDOUT);
+    } else {
+        EXPECT_ERR(rc, UNREACH);
+    }
+    rpc_bulk_close(bulk);
+    raw_close(&raw);
+    rpc_bulk_free(bulk);
+    rig->resolve_uri = NULL;
+}
+
+static void
+early_answers(struct rig *rig)
+{
+    early_answer(rig, HERE_TRUE, EARLY_PUT);
+    for (int then = 0; then < EARLY_THEN_NR; then++) {
+        early_answer(rig, HERE_CRC, (enum early_then)then);
+        early_answer(rig, HERE_NOWHERE, (enum early_then)then);
+    }
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+TEST_LINUX(rpc_hostile, server_replies_early, "process_vm_readv is Linux's")
+{
+    struct rig rig;
+
+    if (!rig_init(&rig, "unix", NULL))
+        return;
+    rig_run(&rig, early_answers);
+    rig_fini(&rig);
+}
+
+/* RPC-15: a client that has its reply and gives back what it was shown never, late, or with a complaint; the server keeps it no longer than the request was for. */
+enum early_client { EARLY_SILENT, EARLY_GONE, EARLY_COMPLAINS, EARLY_CLIENTS_NR };
+
+static void
+early_keep(struct rig *rig, enum early_client how)
+{
+    enum { LEN = 2 * RPC_PUSH_PART_BYTES_MAX };
+    struct proto_obj_fetch_req req = {.epoch = UINT64_MAX, .bulk = {.id = 1, .key = 2, .len = LEN}};
+    struct raw raw;
+    struct rpc_head head;
+    struct rpc_stats stats;
+    const struct raw_msg *msg;
+    struct rpc_bulk_body takes[2];
+    uint8_t body[256];
+    size_t body_len = 0;
+    uint32_t takes_nr = 0;
+
+    if (!raw_connect(&raw, rig))
+        return;
+    rig->server.bulk_rc = 1;
+    head = raw_head(&raw, RPC_KIND_REQUEST, PROTO_OBJ_FETCH, 1);
+    head.hdr.flags = RPC_FLAG_DIRECT | RPC_FLAG_EARLY;
+    head.hdr.seq = 1;
+    head.hdr.timeout_ns = how == EARLY_SILENT ? RIG_SHORT_NS : RIG_LONG_NS;
+    EXPECT_OK(proto_encode(proto_op_find(PROTO_OBJ_FETCH)->req, &req, body, sizeof(body), &body_len));
+    raw_send(&raw, &head, body, body_len, NULL, 0);
+    while ((msg = raw_recv(&raw)) != NULL && msg->head.kind == RPC_KIND_BULK_TAKE && takes_nr < 2) {
+        takes[takes_nr++] = msg->bulk;
+    }
+    EXPECT_EQ(takes_nr, 2u);
+    if (EXPECT(msg != NULL)) {
+        EXPECT_EQ(msg->head.kind, RPC_KIND_REPLY);
+        EXPECT_EQ(msg->head.hdr.rc, 0);
+    }
+    rig_stats(rig, &stats);
+    EXPECT_EQ(stats.running_nr, 1u); /* it waits for us */
+    if (how == EARLY_GONE) {
+        raw_close(&raw);
+    }
+    for (uint32_t i = 0; how == EARLY_COMPLAINS && i < takes_nr; i++) {
+        takes[i].rc = -DER_CSUM;
+        bulk_send(&raw, RPC_KIND_BULK_DONE, 1, &takes[i], NULL, 0);
+        msg = raw_recv(&raw);
+        if (EXPECT(msg != NULL))
+            EXPECT_EQ(msg->head.kind, RPC_KIND_BULK_PUT);
+        takes[i].rc = 0;
+        bulk_send(&raw, RPC_KIND_BULK_DONE, 1, &takes[i], NULL, 0);
+    }
+    handlers_wait(rig);
+    if (how == EARLY_SILENT) {
+        EXPECT_ERR(rig->server.bulk_rc, TIMEDOUT);
+        EXPECT(!raw.is_down);
+    } else if (how == EARLY_GONE) {
+        EXPECT_ERR(rig->server.bulk_rc, UNREACH);
+        return;
+    } else {
+        EXPECT_OK(rig->server.bulk_rc);
+    }
+    raw_close(&raw);
+}
+
+static void
+early_keeps(struct rig *rig)
+{
+    rig_mode_set(rig, RIG_MODE_EARLY);
+    for (int how = 0; how < EARLY_CLIENTS_NR; how++) {
+        early_keep(rig, (enum early_client)how);
+    }
+    rig_mode_set(rig, RIG_MODE_PLAIN);
+    EXPECT_OK(rig_ping(rig, RIG_LONG_NS));
+}
+
+TEST_LINUX(rpc_hostile, client_keeps_what_it_reads, "process_vm_readv is Linux's")
+{
+    struct rig rig;
+
+    if (!rig_init(&rig, "unix", NULL))
+        return;
+    rig_run(&rig, early_keeps);
     rig_fini(&rig);
 }
 

@@ -203,6 +203,26 @@ parts_push(struct rpc_req *req, const struct proto_bulk *desc, uint8_t *buf, boo
 }
 
 static int
+early_push(
+    struct rpc_req *req, const struct proto_bulk *desc, uint8_t *buf, size_t len, const void *rep)
+{
+    struct rpc_push *push = NULL;
+    int rc = rpc_push_begin(req, desc, &push);
+    int end_rc;
+
+    for (size_t off = 0; rc == 0 && off < len;) {
+        size_t n = MIN(len - off, rpc_push_part_best(push));
+
+        rc = rpc_push_part(push, off, buf + off, n, crc32c(0, buf + off, n));
+        off += n;
+    }
+    if (rc == 0)
+        rpc_push_reply(push, rep);
+    end_rc = rpc_push_end(push);
+    return rc != 0 ? rc : end_rc;
+}
+
+static int
 fetch_handler(struct rpc_req *req, void *rep)
 {
     const struct proto_obj_fetch_req *body = req->body;
@@ -212,7 +232,6 @@ fetch_handler(struct rpc_req *req, void *rep)
     uint8_t *buf = arena_alloc(req->arena, len + 1);
     int rc = handle_common(req);
 
-    (void)rep;
     rig_pattern(buf, len, 77);
     desc_tamper(rig->server.mode, &desc, &len);
     if (rc == 0 && rig->server.mode == RIG_MODE_OTHER_WAY) {
@@ -220,6 +239,8 @@ fetch_handler(struct rpc_req *req, void *rep)
     } else if (rc == 0 &&
         (rig->server.mode == RIG_MODE_PARTS || rig->server.mode == RIG_MODE_PARTS_AGAIN)) {
         rc = parts_push(req, &desc, buf, rig->server.mode == RIG_MODE_PARTS_AGAIN);
+    } else if (rc == 0 && rig->server.mode == RIG_MODE_EARLY) {
+        rc = early_push(req, &desc, buf, len, rep);
     } else if (rc == 0) {
         rc = rpc_bulk_push(req, &desc, 0, buf, len);
     }

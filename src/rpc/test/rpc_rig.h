@@ -39,6 +39,7 @@ enum rig_mode {
     RIG_MODE_WHOLE_GATE, /* the same behind the gate */
     RIG_MODE_PARTS, /* pushes in parts, some of them out of order */
     RIG_MODE_PARTS_AGAIN, /* and a piece again */
+    RIG_MODE_EARLY, /* pushes, and replies before that is done where it can */
     RIG_MODE_CALL_BACK, /* ping the caller's own context */
 };
 
