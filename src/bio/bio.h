@@ -175,11 +175,17 @@ bio_data_write(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 bio_data_read(struct bio_tgt *tgt, uint64_t addr, void *buf, size_t len);
 
+struct bio_watch;
+
 /* A disk operation under way: its memory stays until bio_data_read_wait(). */
 struct bio_req {
     struct plat_io io;
     struct iov iov;
     struct ult_eventual ev;
+    struct bio_watch *watch; /* NULL: nobody watches how long it takes */
+    struct list_head link; /* watch->ops */
+    uint64_t start_ns;
+    uint8_t role;
 };
 /** The same in two steps, for many at a time: whoever began it must wait for it. Does not yield. */
 void
@@ -226,5 +232,21 @@ struct bio_stats {
     uint64_t buf_bytes, resv_nr; /* held now: by bio_buf_get(), bio_buf_get_more(); reservations */
 };
 void bio_stats_get(const struct bio_tgt *tgt, struct bio_stats *ret_stats);
+
+/* How the devices of a target answer (bio_watch.c). The worst that is true now. */
+enum bio_health_state {
+    BIO_WELL,
+    BIO_SLOW, /* an operation took half a second or more, less than 10 s ago */
+    BIO_STALLED, /* one has not been answered for 4 s; whoever waits goes on waiting */
+    BIO_STOPPED, /* bio_status() says why */
+};
+struct bio_health {
+    enum bio_health_state state;
+    uint64_t oldest_ns; /* age of the oldest operation that was not answered; 0: none */
+    uint64_t took_max_ns; /* since open, as are: */
+    uint64_t slow_nr, stalls_nr; /* operations that were slow; times that the state became STALLED */
+};
+/** Not of roles that are memory: these have no operations that last. Does not yield. */
+void bio_health_get(const struct bio_tgt *tgt, struct bio_health *ret_health);
 
 #endif

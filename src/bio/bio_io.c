@@ -19,6 +19,8 @@ req_done(struct plat_io *io, int rc)
 {
     struct bio_req *req = io->arg;
 
+    if (req->watch != NULL)
+        bio_watch_end(req);
     ult_eventual_set(&req->ev, rc);
 }
 
@@ -48,6 +50,9 @@ bio_req_startv(struct bio_disk *disk, struct bio_req *req, enum plat_io_op op, u
     req->io.iov_nr = iov_nr;
     req->io.done = req_done;
     req->io.arg = req;
+    req->watch = NULL;
+    if (disk->watch != NULL)
+        bio_watch_begin(disk->watch, req, disk->role);
     disk->plat->ops->disk_submit(disk->disk, &req->io);
 }
 

@@ -6,6 +6,7 @@
  *   bio_io.c      disk operations that a ULT waits for, buffers
  *   bio_wal.c     group commit              bio_replay.c  reading the log back (pure)
  *   bio_ckpt.c    checkpoints, page loads   bio_ext.c     extents of the data role
+ *   bio_watch.c   devices that answer late
  *   bio_umem.c    arena and allocator       bio_umem_tx.c its transactions
  */
 #ifndef CAIRN_BIO_PRIV_H
@@ -46,6 +47,9 @@ enum {
 #define BIO_DATA_BYTES_MIN (UINT64_C(1) << 20)
 #define BIO_CKPT_INTERVAL_NS (UINT64_C(5) * 1000000000)
 #define BIO_CKPT_RETRY_NS (UINT64_C(1) * 1000000000) /* after a checkpoint that found no space */
+#define BIO_SLOW_NS (UINT64_C(500) * 1000000)
+#define BIO_SLOW_HOLD_NS (UINT64_C(10) * 1000000000)
+#define BIO_STALL_NS (UINT64_C(4) * 1000000000)
 #define BIO_WAL_CLOSE_NS (UINT64_C(200) * 1000000)
 
 /* ---- bio_io.c --------------------------------------------------------------------------------------------------------- */
@@ -54,6 +58,8 @@ struct bio_disk {
     struct plat *plat;
     struct plat_disk *disk; /* NULL: closed */
     uint64_t base, bytes; /* what of it is ours: operations are relative to base, and end at bytes */
+    struct bio_watch *watch; /* NULL: none */
+    enum bio_role role;
 };
 
 /* Start one operation on one buffer; end it with bio_req_wait(). */
@@ -82,6 +88,26 @@ void bio_tmp_put(struct bio_tgt *tgt, void *buf, size_t len);
 /* Map the data role where it is memory; else bio_data_map() gives NULL. */
 void bio_data_map_init(struct bio_tgt *tgt);
 void bio_data_map_fini(struct bio_tgt *tgt);
+
+/* ---- bio_watch.c ------------------------------------------------------------------------------------------------------ */
+
+struct bio_watch {
+    struct plat *plat;
+    const struct bio_cfg *cfg;
+    struct list_head ops; /* struct bio_req, oldest first */
+    struct ult *ult;
+    struct ult_cond work;
+    bool is_idle, is_stalled, is_stopping;
+    uint64_t stall_ns; /* when the operation began that made it so */
+    uint64_t slow_until_ns;
+    uint64_t took_max_ns, slow_nr, stalls_nr;
+};
+
+void bio_watch_init(struct bio_watch *watch);
+void bio_watch_begin(struct bio_watch *watch, struct bio_req *req, enum bio_role role);
+void bio_watch_end(struct bio_req *req);
+CAIRN_MUST_CHECK int bio_watch_start(struct bio_tgt *tgt);
+CAIRN_YIELDS void bio_watch_stop(struct bio_tgt *tgt);
 
 /* ---- bio_wal.c -------------------------------------------------------------------------------------------------------- */
 
@@ -296,6 +322,7 @@ struct bio_tgt {
     struct bio_wal wal;
     struct bio_ckpt ckpt;
     struct bio_space_map space;
+    struct bio_watch watch;
     struct bio_disk data;
     bool data_volatile; /* a flush would mean nothing */
     uint8_t *data_map; /* of the role; NULL: it is not memory */

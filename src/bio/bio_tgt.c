@@ -224,11 +224,12 @@ tgt_free(struct bio_tgt *tgt)
     free(tgt);
 }
 
-static void
+CAIRN_YIELDS static void
 tgt_close(struct bio_tgt *tgt)
 {
     if (tgt == NULL)
         return;
+    bio_watch_stop(tgt);
     disk_close(&tgt->wal.disk);
     disk_close(&tgt->ckpt.disk);
     disk_close(&tgt->data);
@@ -259,6 +260,9 @@ disk_open(
     if (rc != 0)
         return rc;
     size = tgt->plat->ops->disk_size(disk->disk);
+    if (tgt->plat->ops->disk_is_memory == NULL || !tgt->plat->ops->disk_is_memory(disk->disk))
+        disk->watch = &tgt->watch;
+    disk->role = role;
     disk->base = place->off;
     disk->bytes = on_device ? place->bytes : size;
     if (!on_device || (place->off <= size && place->bytes <= size - place->off))
@@ -292,6 +296,9 @@ tgt_new(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt)
     tgt->cfg.pending = NULL;
     tgt->cfg.is_tolerant &= tgt->cfg.is_rdonly;
     bio_buf_pool_init(&tgt->bufs);
+    tgt->watch.plat = tgt->plat;
+    tgt->watch.cfg = &tgt->cfg;
+    bio_watch_init(&tgt->watch);
     list_init(&tgt->space.readers);
     list_init(&tgt->space.tx_pubs);
     if (cfg->pending != NULL)
@@ -998,7 +1005,9 @@ bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt
     rc = tgt_new(xs, cfg, &tgt);
     if (rc != 0)
         return rc;
-    rc = tgt_load(tgt, cfg);
+    rc = bio_watch_start(tgt);
+    if (rc == 0)
+        rc = tgt_load(tgt, cfg);
     if (rc != 0)
         goto out;
     cfg_from_sb(&tgt->cfg, &tgt->sb);
@@ -1020,6 +1029,8 @@ bio_open(struct xstream *xs, const struct bio_cfg *cfg, struct bio_tgt **ret_tgt
     *ret_tgt = tgt;
     tgt = NULL;
 out:
+    if (tgt != NULL)
+        bio_watch_stop(tgt); /* yields: before nobody knows of it */
     if (cfg->pending != NULL && (tgt != NULL || cfg->pending != ret_tgt))
         *cfg->pending = NULL;
     tgt_close(tgt);

@@ -348,10 +348,13 @@ run_check(struct fix *f)
 {
     struct bio_space space;
     struct bio_stats stats;
+    struct bio_health health;
     int rc = bio_check(f->tgt);
 
     bio_space_get(f->tgt, &space);
     bio_stats_get(f->tgt, &stats);
+    bio_health_get(f->tgt, &health);
+    EXPECT_LE(health.state, BIO_STOPPED);
     EXPECT(space.data_free < space.data_total && stats.wal_records_nr > 0);
     EXPECT(bio_xstream(f->tgt) == f->xs && bio_cfg(f->tgt)->rank == f->cfg.rank);
     return rc != 0 ? rc : umem_check(bio_umem(f->tgt));
@@ -435,7 +438,8 @@ static const struct call calls[] = {
     {"bio_buf_get_more bio_data_read_start bio_data_read_wait", prepare_extent, run_read_more},
     {"bio_data_map bio_data_is_mapped bio_data_is_cold bio_data_written", prepare_nothing, run_map},
     {"bio_checkpoint", prepare_nothing, run_checkpoint},
-    {"bio_check umem_check bio_space_get bio_stats_get bio_umem bio_xstream bio_cfg bio_status",
+    {"bio_check umem_check bio_space_get bio_stats_get bio_health_get bio_umem bio_xstream bio_cfg "
+     "bio_status",
         prepare_nothing, run_check},
     {"umem_cls_stats_get bio_ext_stats_get", prepare_extent, run_statistics},
     {"bio_open bio_close bio_abandon", prepare_nothing, run_reopen},
