@@ -22,16 +22,14 @@
 CAIRN_STATIC_ASSERT((int)UMEM_PAGE_BYTES == (int)UMEM_DF_PAGE_BYTES, "page size");
 CAIRN_STATIC_ASSERT(UMEM_ROOT_BYTES == sizeof(((struct umem_root_df *)NULL)->user), "user root");
 
-/* Chosen so that little of a page's 16,320 bytes is left over. */
+/* Chosen so that little of a page's 16,320 bytes is left over; the last three came later (numbers are stored), for the records of keys and small values. */
 static const uint32_t umem_cls_bytes[UMEM_CLS_NR] = {16, 32, 48, 64, 80, 96, 112, 128, 160, 192,
     224, 256, 320, 384, 448, 512, 640, 768, 896, 1088, 1360, 1632, 2040, 2720, 3264, 4080, 5440,
-    8160, 8192};
+    8160, 8192, 40, 56, 88};
 
 static void
 cls_init(struct umem *um)
 {
-    uint32_t len8 = 0;
-
     for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
         struct umem_cls *cls = &um->cls[c];
 
@@ -46,11 +44,18 @@ cls_init(struct umem *um)
         }
         cls->recip = (uint32_t)(((UINT64_C(1) << 32) + cls->bytes - 1) / cls->bytes);
         cls->tail = cls->nr % 64 == 0 ? 0 : ~UINT64_C(0) << (cls->nr % 64);
-        for (; len8 * 8 <= cls->bytes; len8++) {
-            um->cls_of[len8] = (uint8_t)c;
-        }
         um->partial[c] = UMEM_NONE;
         um->partial_tail[c] = UMEM_NONE;
+    }
+    for (uint32_t len8 = 0; len8 <= UMEM_ALLOC_BYTES_MAX / 8; len8++) {
+        uint32_t best = UMEM_CLS_NR;
+
+        for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
+            if (um->cls[c].bytes >= len8 * 8 &&
+                (best == UMEM_CLS_NR || um->cls[c].bytes < um->cls[best].bytes))
+                best = c;
+        }
+        um->cls_of[len8] = (uint8_t)best;
     }
 }
 
@@ -679,18 +684,24 @@ CAIRN_STATIC_ASSERT((int)UMEM_CLS_NR <= (int)UMEM_CLS_NR_MAX, "umem_cls_stats_ge
 uint32_t
 umem_cls_stats_get(const struct umem *um, struct umem_cls_stats ret_stats[UMEM_CLS_NR_MAX])
 {
+    uint8_t at[UMEM_CLS_NR]; /* by size, smallest first */
+
     memset(ret_stats, 0, UMEM_CLS_NR_MAX * sizeof(*ret_stats));
     for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
-        ret_stats[c].bytes = um->cls[c].bytes;
+        at[c] = 0;
+        for (uint32_t k = 0; k < UMEM_CLS_NR; k++) {
+            at[c] += um->cls[k].bytes < um->cls[c].bytes;
+        }
+        ret_stats[at[c]].bytes = um->cls[c].bytes;
     }
     for (uint64_t page = 0; page < um->page_hi; page++) {
         const struct umem_vol *v = &um->vol[page];
 
         if (!code_is_cls(v->code))
             continue;
-        ret_stats[v->code - 1].pages_nr++;
-        ret_stats[v->code - 1].free_nr += v->free_nr;
-        ret_stats[v->code - 1].live_nr += um->cls[v->code - 1].nr - v->free_nr;
+        ret_stats[at[v->code - 1]].pages_nr++;
+        ret_stats[at[v->code - 1]].free_nr += v->free_nr;
+        ret_stats[at[v->code - 1]].live_nr += um->cls[v->code - 1].nr - v->free_nr;
     }
     return UMEM_CLS_NR;
 }

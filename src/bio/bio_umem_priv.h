@@ -14,7 +14,7 @@
 #include "bio/umem.h"
 
 enum {
-    UMEM_CLS_NR = 29,
+    UMEM_CLS_NR = 32,
     UMEM_TX_RANGE_NR_MAX = UMEM_TX_BYTES_MAX / 9 + 1,
     UMEM_TX_CACHE_NR = 64,
     UMEM_FRAME_CHUNK_NR = 64, /* pages of memory taken from the system at once */

@@ -792,8 +792,7 @@ discard_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level,
         return vos_free(op, r->off, sizeof(struct vos_obj_df));
     }
     a->stat.key_del_nr++;
-    return vos_free(
-        op, r->off, vos_key_bytes_total(CAIRN_CONTAINER_OF(r->ilog, struct vos_key_df, ilog)));
+    return vos_key_free(op, r->off);
 }
 
 /* The single values of the range. */

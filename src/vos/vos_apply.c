@@ -322,7 +322,10 @@ static int
 mod_update(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct vos_walk *w)
 {
     bool create = mod_writes(mod);
-    int rc = vos_walk_obj(op, a->cont, &mod->oid, create, w);
+    int rc;
+
+    w->akey_len = mod->iods[0].size != 0 ? mod->iods[0].akey.len : 0;
+    rc = vos_walk_obj(op, a->cont, &mod->oid, create, w);
 
     if (rc == 0)
         rc = vos_walk_dkey(op, &mod->dkey, create, w);

@@ -161,6 +161,24 @@ check_version(struct check *c, struct vos_op *op, uint64_t rec)
     return 0;
 }
 
+/* A dkey's block, and whether its room is free or holds an akey; an akey inside has no block. */
+static int
+check_room(struct check *c, struct vos_op *op, uint64_t rec, const struct vos_key_df *key)
+{
+    const struct vos_key_df *in;
+
+    if ((key->flags & VOS_KEY_INSIDE) != 0)
+        return umem_block_bytes(op->um, rec) == 0 ? 0 : vos_bad(rec, "akey inside of a dkey");
+    if (key->magic == VOS_DKEY_MAGIC && key->room != 0) {
+        in = (const void *)((const uint8_t *)key + vos_key_room_at(key));
+        if (in->magic != 0 &&
+            (in->magic != VOS_AKEY_MAGIC || (in->flags & VOS_KEY_INSIDE) == 0 ||
+                sizeof(*in) + in->key_len > key->room))
+            return vos_bad(rec, "room of a dkey");
+    }
+    return charge(c, op, rec, vos_key_block_bytes(key));
+}
+
 static int
 check_key(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, uint64_t rec)
 {
@@ -172,7 +190,7 @@ check_key(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, u
 
     (void)kind;
     if (rc == 0)
-        rc = charge(c, op, rec, vos_key_bytes_total(key));
+        rc = check_room(c, op, rec, key);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < ARRAY_SIZE(below); i++) {

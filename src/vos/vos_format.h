@@ -161,12 +161,23 @@ struct vos_obj_df {
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_obj_df) == 64, "format");
 
-/* A dkey (tree of akeys) or an akey (tree of versions or extents). The key's bytes follow. */
+enum vos_key_flags {
+    VOS_KEY_INSIDE = 1 << 0, /* akey: it lies in the room of its dkey, not in a block of its own */
+};
+
+/*
+ * A dkey (tree of akeys) or an akey (tree of versions or extents). The key's bytes follow. A dkey may have room for the record of one akey behind
+ * its key, at the next multiple of 8: most have one akey, which then costs no block and no other line of memory. Whoever goes through trees sees
+ * no difference. The room's first byte (the record's magic) is 0 while it is free.
+ */
 struct vos_key_df {
     uint8_t magic;
-    uint8_t pad;
+    uint8_t flags;
     uint16_t key_len;
-    uint32_t rec_size; /* akey with an array: bytes of a record, 0 while only holes were written */
+    union {
+        uint32_t rec_size; /* akey with an array: bytes of a record, 0 while only holes were written */
+        uint32_t room; /* dkey: bytes of the room, a multiple of 8; 0: none */
+    };
     struct vos_ilog_df ilog;
     struct vos_tree_df tree;
 };

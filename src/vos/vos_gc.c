@@ -65,7 +65,8 @@ struct owned {
     struct vos_tree_df *tree, *tree2;
     uint64_t tree_off, tree2_off;
     const struct vos_btr_kind *kind, *kind2;
-    uint32_t bytes;
+    uint32_t bytes; /* of its block, unless is_key */
+    bool is_key;
 };
 
 static const struct vos_btr_kind *
@@ -94,7 +95,7 @@ owned_key(struct vos_op *op, uint64_t rec, struct owned *o)
         .tree = &key->tree,
         .tree_off = vos_key_tree_off(rec),
         .kind = kind_of_tree(&key->tree),
-        .bytes = vos_key_bytes_total(key)};
+        .is_key = true};
     return 0;
 }
 
@@ -210,7 +211,7 @@ free_one(struct gc_step *st, struct vos_op *op, uint32_t tree_id, uint64_t rec, 
             }
             *ret_done = is_top;
             st->key_nr++;
-            return vos_free(op, rec, o.bytes);
+            return o.is_key ? vos_key_free(op, rec) : vos_free(op, rec, o.bytes);
         }
         if (o.kind == NULL)
             return vos_bad(o.tree_off, "tree root");

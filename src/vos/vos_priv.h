@@ -185,6 +185,7 @@ struct vos_walk {
     uint64_t h_obj, h_dkey, h_akey; /* for vos_ts.h */
     uint64_t dkey_hkey;
     const struct vos_btr_kind *dkey_kind, *akey_kind;
+    size_t akey_len; /* of the akey that a new dkey is made for; 0: none that gets room in it */
 };
 
 /** Key kinds and hash of the object. Errors: INVAL unknown object type. */

@@ -28,6 +28,22 @@ REC_GET(obj, vos_obj_df, VOS_OBJ_MAGIC)
 REC_GET(client, vos_client_df, VOS_CLIENT_MAGIC)
 REC_GET(slots, vos_slots_df, VOS_SLOTS_MAGIC)
 
+static bool
+key_fits(const struct vos_key_df *rec, uint64_t off)
+{
+    uint32_t len = (uint32_t)sizeof(*rec) + rec->key_len;
+
+    if (rec->magic == VOS_DKEY_MAGIC) {
+        if (rec->flags != 0 || rec->room % 8 != 0 ||
+            rec->room > vos_key_room_for(VOS_KEY_INSIDE_BYTES_MAX))
+            return false;
+        len = rec->room == 0 ? len : vos_key_block_bytes(rec);
+    } else if ((rec->flags & ~(uint32_t)VOS_KEY_INSIDE) != 0) {
+        return false;
+    }
+    return (off & (UMEM_PAGE_BYTES - 1)) + len <= UMEM_PAGE_BYTES;
+}
+
 int
 vos_key_get(struct vos_op *op, uint64_t off, struct vos_key_df **ret_rec)
 {
@@ -37,11 +53,26 @@ vos_key_get(struct vos_op *op, uint64_t off, struct vos_key_df **ret_rec)
     if (CAIRN_UNLIKELY(rc != 0))
         return rc;
     if (CAIRN_UNLIKELY((rec->magic != VOS_DKEY_MAGIC && rec->magic != VOS_AKEY_MAGIC) ||
-            rec->key_len == 0 || rec->key_len > VOS_KEY_BYTES_MAX ||
-            (off & (UMEM_PAGE_BYTES - 1)) + vos_key_bytes_total(rec) > UMEM_PAGE_BYTES))
+            rec->key_len == 0 || rec->key_len > VOS_KEY_BYTES_MAX || !key_fits(rec, off)))
         return vos_bad(off, "key record");
     *ret_rec = rec;
     return 0;
+}
+
+int
+vos_key_free(struct vos_op *op, uint64_t off)
+{
+    struct vos_key_df *rec;
+    int rc = vos_key_get(op, off, &rec);
+
+    if (rc != 0)
+        return rc;
+    if ((rec->flags & VOS_KEY_INSIDE) == 0)
+        return vos_free(op, off, vos_key_block_bytes(rec));
+    rc = vos_range(op, off, sizeof(rec->magic)); /* the room is free */
+    if (rc == 0)
+        rec->magic = 0;
+    return rc;
 }
 
 /* ---- versions ------------------------------------------------------------------------------------------------------- */

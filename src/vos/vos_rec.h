@@ -12,6 +12,8 @@ extern const struct vos_btr_kind vos_kind_pool, vos_kind_cont, vos_kind_obj, vos
     vos_kind_key_uint, vos_kind_key_lex, vos_kind_single, vos_kind_ext, vos_kind_ilog,
     vos_kind_client;
 
+enum { VOS_KEY_INSIDE_BYTES_MAX = 64 };
+
 /* The object key of FM-1 as bytes to hash and compare. */
 struct vos_oid_bytes {
     uint64_t hi, lo;
@@ -98,11 +100,34 @@ vos_ver_ext_bytes(const struct vos_ver *ver)
 
 /* ---- keys ----------------------------------------------------------------------------------------------------------- */
 
+/** Where the room of a dkey begins, from its record on. */
 static inline uint32_t
-vos_key_bytes_total(const struct vos_key_df *rec)
+vos_key_room_at(const struct vos_key_df *rec)
 {
-    return (uint32_t)sizeof(*rec) + rec->key_len;
+    return ALIGN_UP((uint32_t)sizeof(*rec) + rec->key_len, 8u);
 }
+
+/** Room for an akey of that many bytes; 0: such are not put into rooms. */
+static inline uint32_t
+vos_key_room_for(size_t akey_len)
+{
+    return akey_len > VOS_KEY_INSIDE_BYTES_MAX
+        ? 0
+        : ALIGN_UP((uint32_t)sizeof(struct vos_key_df) + (uint32_t)akey_len, 8u);
+}
+
+/** Of the block; 0: it has none of its own. */
+static inline uint32_t
+vos_key_block_bytes(const struct vos_key_df *rec)
+{
+    if ((rec->flags & VOS_KEY_INSIDE) != 0)
+        return 0;
+    return rec->magic == VOS_DKEY_MAGIC && rec->room != 0 ? vos_key_room_at(rec) + rec->room
+                                                          : (uint32_t)sizeof(*rec) + rec->key_len;
+}
+
+/** Free the record of a dkey or akey that is in no tree any more and has nothing below it. Errors: AGAIN; DF_INVAL. */
+CAIRN_MUST_CHECK int vos_key_free(struct vos_op *op, uint64_t off);
 
 static inline struct iov
 vos_key_iov(const struct vos_key_df *rec)

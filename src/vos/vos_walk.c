@@ -70,35 +70,56 @@ vos_walk_obj(struct vos_op *op, const struct vos_cont *cont, const struct vos_oi
 }
 
 static int
-key_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key, uint8_t magic,
-    uint64_t *ret_off)
+key_insert(struct vos_btr *t, const struct vos_btr_key *key, struct vos_key_df *rec, uint64_t off)
 {
-    struct vos_ent_df ent = {.hkey = key->hkey};
-    struct vos_key_df *rec;
-    int rc = vos_alloc(op, (uint32_t)sizeof(*rec) + key->len, &ent.off, &rec);
+    struct vos_ent_df ent = {.hkey = key->hkey, .off = off};
 
-    if (rc != 0)
-        return rc;
-    rec->magic = magic;
     rec->key_len = (uint16_t)key->len;
     memcpy(rec + 1, key->buf, key->len);
-    *ret_off = ent.off;
     return vos_btr_insert(t, &ent);
 }
 
-/* Find or make a key's record in the tree at df. */
+/* With room for the record of an akey of akey_len bytes. */
 static int
-walk_key(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree_df *df,
-    uint64_t df_off, const struct vos_btr_key *key, uint8_t create_magic, uint64_t *ret_off)
+dkey_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key, size_t akey_len,
+    uint64_t *ret_off)
 {
-    struct vos_btr t;
-    int rc = vos_btr_init(&t, op, kind, df, df_off);
+    struct vos_key_df as = {.magic = VOS_DKEY_MAGIC,
+        .key_len = (uint16_t)key->len,
+        .room = akey_len == 0 ? 0 : vos_key_room_for(akey_len)};
+    struct vos_key_df *rec;
+    int rc = vos_alloc(op, vos_key_block_bytes(&as), ret_off, &rec);
 
-    if (rc == 0)
-        rc = vos_rec_find(&t, key, ret_off);
-    if (rc == 0 && *ret_off == 0 && create_magic != 0)
-        rc = key_create(op, &t, key, create_magic, ret_off);
-    return rc;
+    if (rc != 0)
+        return rc;
+    rec->magic = as.magic;
+    rec->room = as.room;
+    return key_insert(t, key, rec, *ret_off);
+}
+
+/* In the room of its dkey, when there is some. */
+static int
+akey_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key,
+    const struct vos_walk *w, uint64_t *ret_off)
+{
+    uint32_t len = (uint32_t)sizeof(struct vos_key_df) + key->len;
+    uint32_t at = vos_key_room_at(w->dkey);
+    struct vos_key_df *rec = (void *)((uint8_t *)w->dkey + at);
+    int rc;
+
+    if (len > w->dkey->room || rec->magic != 0) {
+        rc = vos_alloc(op, len, ret_off, &rec);
+        if (rc != 0)
+            return rc;
+    } else {
+        *ret_off = w->d.off + at;
+        rc = vos_range(op, *ret_off, len);
+        if (rc != 0)
+            return rc;
+        *rec = (struct vos_key_df){.flags = VOS_KEY_INSIDE};
+    }
+    rec->magic = VOS_AKEY_MAGIC;
+    return key_insert(t, key, rec, *ret_off);
 }
 
 static int
@@ -123,6 +144,7 @@ vos_walk_dkey(struct vos_op *op, const struct iov *key, bool create, struct vos_
 int
 vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w)
 {
+    struct vos_btr t;
     int rc;
 
     w->h_dkey = vos_ts_hash(w->h_obj, k->hkey);
@@ -131,8 +153,11 @@ vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
     w->dkey = NULL;
     if (w->o.off == 0)
         return 0;
-    rc = walk_key(op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off), k,
-        create ? VOS_DKEY_MAGIC : 0, &w->d.off);
+    rc = vos_btr_init(&t, op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off));
+    if (rc == 0)
+        rc = vos_rec_find(&t, k, &w->d.off);
+    if (rc == 0 && w->d.off == 0 && create)
+        rc = dkey_create(op, &t, k, w->akey_len, &w->d.off);
     return rc != 0 || w->d.off == 0 ? rc : key_state(op, &w->d, &w->o, &w->dkey);
 }
 
@@ -147,6 +172,7 @@ vos_walk_akey(struct vos_op *op, const struct iov *key, bool create, struct vos_
 int
 vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w)
 {
+    struct vos_btr t;
     int rc;
 
     w->h_akey = vos_ts_hash(w->h_dkey, k->hkey);
@@ -154,8 +180,11 @@ vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
     w->akey = NULL;
     if (w->d.off == 0)
         return 0;
-    rc = walk_key(op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off), k,
-        create ? VOS_AKEY_MAGIC : 0, &w->a.off);
+    rc = vos_btr_init(&t, op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off));
+    if (rc == 0)
+        rc = vos_rec_find(&t, k, &w->a.off);
+    if (rc == 0 && w->a.off == 0 && create)
+        rc = akey_create(op, &t, k, w, &w->a.off);
     return rc != 0 || w->a.off == 0 ? rc : key_state(op, &w->a, &w->d, &w->akey);
 }
 

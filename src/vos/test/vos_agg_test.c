@@ -156,8 +156,8 @@ punches_body(struct fix *f)
     EXPECT_GE(stat.log_del_nr, 4000);
     expect_value(f, "k", "a", VOS_EPOCH_MAX, "last");
     EXPECT_EQ(info_of(f).meta_used,
-        empty.meta_used + sizeof(struct vos_obj_df) + 4 * sizeof(struct vos_key_df) +
-            2 * (sizeof(struct vos_ver_df) + 4) + 4 + 1 + 1 + 1 + 5 + 1 + /* the nodes: */
+        empty.meta_used + sizeof(struct vos_obj_df) + /* dkeys, with room for an akey: */
+            2 * (40 + 40) + 2 * (sizeof(struct vos_ver_df) + 4) + 4 + 1 + /* the nodes: */
             vos_btr_node_bytes(&vos_kind_key_hashed, 4));
     fix_close(f);
 }

@@ -15,7 +15,7 @@ run(void (*fn)(struct fix *f))
 
 /* ---- the collector's queue ------------------------------------------------------------------------------------------ */
 
-enum { GONE_NR = 6, GONE_KEYS_NR = 150 };
+enum { GONE_NR = 6, GONE_KEYS_NR = 400 };
 
 static struct vos_pool_info base_info;
 

@@ -328,7 +328,7 @@ flips(void (*setup)(struct fix *f), const char *file, enum where where, uint32_t
             EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, file, bit));
         }
         EXPECT_GE(hits, hits_min);
-        EXPECT_GE(partly, hits_min / 3); /* what is left can be read */
+        EXPECT_GE(partly, hits_min / 4); /* what is left can be read */
         log_sink_set(NULL, NULL, LOG_LEVEL_NONE);
     }
     fix_down(&f);
