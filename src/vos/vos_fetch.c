@@ -187,6 +187,7 @@ value_add(struct fetch *f, const struct vos_ver *ver, uint64_t rec, uint64_t idx
         return rc != 0 ? rc : seg_add(f, &seg);
     }
     data = ver->data;
+    vos_prefetch(data, ver->stored_len);
     if (!vos_csum_part(
             ver->csum.type, ver->csums, data, ver->stored_len, (size_t)off, (size_t)len, &seg.crc))
         return vos_fetch_csum_bad(f->oid->oid, "metadata", rec);

@@ -57,6 +57,15 @@ vos_ptr(struct vos_op *op, uint64_t off, uint32_t len, void *ret_ptr)
     return 0;
 }
 
+/** All lines of something that will be looked at, at once: they come beside each other, not after each other. */
+static inline void
+vos_prefetch(const void *p, size_t len)
+{
+    for (size_t i = 0; i < len; i += 64) {
+        __builtin_prefetch((const uint8_t *)p + i);
+    }
+}
+
 /** A new block, charged to the operation; zeroed up to `clear_len`, the rest is for the caller to write. */
 CAIRN_MUST_CHECK static inline int
 vos_alloc_part(struct vos_op *op, uint32_t len, uint32_t clear_len, uint64_t *ret_off, void *ret_ptr)
