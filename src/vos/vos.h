@@ -178,6 +178,9 @@ struct vos_apply_args {
     const struct vos_mod *mods; /* applied in order, with minor epochs 1, 2, ... */
     uint32_t mod_nr; /* 1..VOS_MODS_NR_MAX */
     uint64_t epoch; /* 0: a fresh one is taken */
+    /* With a given epoch. The clock that gave it may be behind: TX_RESTART when there is a change in (epoch, epoch_bound] that is written over or tested; 0: none is. */
+    uint64_t epoch_bound;
+    uint64_t tx; /* transaction, chosen at random; what it read itself at this epoch (below) does not stand in its way; 0: none */
     uint32_t flags; /* enum vos_apply_flags */
     uint32_t pm_ver; /* FM-1: map version kept with each version */
     uint32_t csum_type; /* kept with the values: enum csum_type; OFF: CRC-32C as well */
@@ -199,7 +202,7 @@ struct vos_apply_ret {
 
 /**
  * Apply all modifications or none. Durable on return. Errors: EXIST, NONEXIST a condition failed; INVAL sizes, numbers, keys or a record size that differs
- * from the array's (REC_SIZE); KEY2BIG; REC2BIG; NOSPACE; TX_RESTART a same-epoch conflict; TX_UNCERTAIN the request is older than what the
+ * from the array's (REC_SIZE); KEY2BIG; REC2BIG; NOSPACE; TX_RESTART a conflict at a given epoch; TX_UNCERTAIN the request is older than what the
  * shard remembers; NVME_IO the target has stopped; CSUM.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
@@ -258,6 +261,8 @@ enum vos_fetch_flags {
 struct vos_fetch_args {
     struct vos_oid oid;
     uint64_t epoch; /* VOS_EPOCH_MAX: now */
+    uint64_t epoch_bound; /* with a given epoch: TX_RESTART when there is a change in (epoch, epoch_bound] that would be seen; 0: none is looked for */
+    uint64_t tx; /* transaction that reads; 0: none */
     uint32_t flags;
     struct iov dkey;
     const struct vos_iod *iods;
@@ -269,7 +274,7 @@ struct vos_fetch_args {
 /**
  * Look up what is visible. Missing keys are no error without conditions: size 0. What lies in the data role stays readable until vos_fetch_give()
  * or vos_fetch_free(): soon, since no space freed meanwhile is used again before. `*ret_fetch` returns owned: free with vos_fetch_free().
- * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; TIMEDOUT the deadline; NVME_IO.
+ * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; TIMEDOUT the deadline; NVME_IO; TX_RESTART epoch_bound.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch_begin(
     struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch);
@@ -335,6 +340,7 @@ struct vos_list_args {
     struct vos_oid oid;
     struct iov dkey, akey; /* as the level needs */
     uint64_t epoch; /* VOS_EPOCH_MAX: now */
+    uint64_t epoch_bound, tx; /* as of a fetch */
     bool descending; /* RECX only */
     /* Called for each entry on the calling ULT, without yields; the entry is borrowed. Returns false when this entry does not fit any more: the
      * anchor then stands before it. */
@@ -343,7 +349,7 @@ struct vos_list_args {
     uint32_t nr_max; /* entries of this call; 0: 1024 */
 };
 
-/** List from *anchor on and move it. Errors: INVAL a bad anchor or level; CSUM; NVME_IO. */
+/** List from *anchor on and move it. Errors: INVAL a bad anchor or level; CSUM; NVME_IO; TX_RESTART epoch_bound. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anchor *anchor);
 

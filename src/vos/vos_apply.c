@@ -459,7 +459,7 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
         a->undecided = at;
     /* That is a punch of the dkey (TS-2): what was changed in it since does not make it anew. */
     if (rc == 0 && is_empty && a->args->epoch != 0 &&
-        vos_ts_refuses(&a->tgt->ts, VOS_TS_DKEY, w->h_dkey, op->epoch, true))
+        vos_ts_refuses(&a->tgt->ts, VOS_TS_DKEY, w->h_dkey, op->epoch, true, a->args->tx))
         rc = CAIRN_ERR(TX_RESTART);
     if (rc == 0 && is_empty)
         rc = vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), true);
@@ -559,18 +559,18 @@ ts_refuses(
     bool is_obj = mod->op == VOS_MOD_PUNCH_OBJ, is_dkey = mod->op == VOS_MOD_PUNCH_DKEY;
     uint64_t h;
 
-    if (op->epoch <= a->cont->read_epoch ||
-        vos_ts_refuses(ts, VOS_TS_OBJ, w->h_obj, op->epoch, is_obj))
+    if (vos_ts_is_other(a->cont->read_epoch, a->cont->read_tx, op->epoch, a->args->tx) ||
+        vos_ts_refuses(ts, VOS_TS_OBJ, w->h_obj, op->epoch, is_obj, a->args->tx))
         return true;
     if (is_obj)
         return false;
     h = vos_ts_hash(w->h_obj, vos_key_bytes(op, w->dkey_kind, &mod->dkey).hkey);
-    if (vos_ts_refuses(ts, VOS_TS_DKEY, h, op->epoch, is_dkey))
+    if (vos_ts_refuses(ts, VOS_TS_DKEY, h, op->epoch, is_dkey, a->args->tx))
         return true;
     for (uint32_t i = 0; !is_dkey && i < mod->iod_nr; i++) {
         uint64_t k = vos_ts_hash(h, vos_key_bytes(op, w->akey_kind, &mod->iods[i].akey).hkey);
 
-        if (vos_ts_refuses(ts, VOS_TS_AKEY, k, op->epoch, mod->op == VOS_MOD_PUNCH_AKEYS))
+        if (vos_ts_refuses(ts, VOS_TS_AKEY, k, op->epoch, mod->op == VOS_MOD_PUNCH_AKEYS, a->args->tx))
             return true;
     }
     return false;
@@ -591,6 +591,8 @@ conflicts_check(struct apply *a, struct vos_op *op)
             rc = CAIRN_ERR(TX_RESTART);
         if (rc == 0 && mod->op == VOS_MOD_UPDATE)
             rc = update_conflict(a, op, mod, &w);
+        if (rc == 0 && a->args->epoch_bound > op->epoch)
+            rc = vos_uncertain_mod(op, a->cont, mod, a->args->epoch_bound);
     }
     return rc;
 }
@@ -605,23 +607,23 @@ stamp_mod(
     uint64_t h;
 
     if (mod->op == VOS_MOD_PUNCH_OBJ) {
-        vos_ts_lo(ts, VOS_TS_OBJ, w->h_obj, op->epoch);
+        vos_ts_lo(ts, VOS_TS_OBJ, w->h_obj, op->epoch, 0);
         return;
     }
-    vos_ts_hi(ts, VOS_TS_OBJ, w->h_obj, op->epoch);
+    vos_ts_hi(ts, VOS_TS_OBJ, w->h_obj, op->epoch, 0);
     h = vos_ts_hash(w->h_obj, vos_key_bytes(op, w->dkey_kind, &mod->dkey).hkey);
     if (!is_update || (mod->cond & dkey_conds) != 0) {
-        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
+        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch, 0);
     } else {
-        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
+        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch, 0);
     }
     for (uint32_t j = 0; mod->op != VOS_MOD_PUNCH_DKEY && j < mod->iod_nr; j++) {
         uint64_t k = vos_ts_hash(h, vos_key_bytes(op, w->akey_kind, &mod->iods[j].akey).hkey);
 
         if (!is_update || mod->cond != 0 || mod->iods[j].size == 0) {
-            vos_ts_lo(ts, VOS_TS_AKEY, k, op->epoch);
+            vos_ts_lo(ts, VOS_TS_AKEY, k, op->epoch, 0);
         } else {
-            vos_ts_hi(ts, VOS_TS_AKEY, k, op->epoch);
+            vos_ts_hi(ts, VOS_TS_AKEY, k, op->epoch, 0);
         }
     }
 }
@@ -636,9 +638,9 @@ stamp(struct apply *a, const struct vos_op *op)
     /* The plain update of one value: its hashes are at hand. */
     if (a->args->mod_nr == 1 && mod->op == VOS_MOD_UPDATE && mod->iod_nr == 1 && mod->cond == 0 &&
         mod->iods[0].size != 0 && a->walk.a.off != 0) {
-        vos_ts_hi(ts, VOS_TS_OBJ, a->walk.h_obj, op->epoch);
-        vos_ts_hi(ts, VOS_TS_DKEY, a->walk.h_dkey, op->epoch);
-        vos_ts_hi(ts, VOS_TS_AKEY, a->walk.h_akey, op->epoch);
+        vos_ts_hi(ts, VOS_TS_OBJ, a->walk.h_obj, op->epoch, 0);
+        vos_ts_hi(ts, VOS_TS_DKEY, a->walk.h_dkey, op->epoch, 0);
+        vos_ts_hi(ts, VOS_TS_AKEY, a->walk.h_akey, op->epoch, 0);
         return;
     }
     for (uint32_t i = 0; i < a->args->mod_nr; i++) {

@@ -25,7 +25,8 @@ struct fetch {
     bool is_now; /* asked for the newest state */
     uint64_t trim_nr;
     struct vos_fetch_mem *mem;
-    struct arena *arena; /* of values; NULL: mem */
+    struct arena *arena;
+    uint64_t tx; /* of values; NULL: mem */
     struct vos_walk walk;
     struct vos_btr_key dkey_key;
     uint64_t *akey_hkeys; /* of each iod */
@@ -341,14 +342,14 @@ fetch_stamp(struct fetch *f, const struct vos_op *op)
     struct vos_ts *ts = &f->cont->tgt->ts;
     uint64_t h = vos_ts_hash(f->walk.h_obj, f->dkey_key.hkey);
 
-    vos_ts_hi(ts, VOS_TS_OBJ, f->walk.h_obj, op->epoch);
+    vos_ts_hi(ts, VOS_TS_OBJ, f->walk.h_obj, op->epoch, f->tx);
     if ((f->flags & VOS_COND_DKEY_FETCH) != 0) {
-        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
+        vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch, f->tx);
     } else {
-        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch);
+        vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch, f->tx);
     }
     for (uint32_t i = 0; i < f->iod_nr; i++) {
-        vos_ts_lo(ts, VOS_TS_AKEY, vos_ts_hash(h, f->akey_hkeys[i]), op->epoch);
+        vos_ts_lo(ts, VOS_TS_AKEY, vos_ts_hash(h, f->akey_hkeys[i]), op->epoch, f->tx);
     }
 }
 
@@ -463,9 +464,17 @@ fetch_check(struct fetch *f)
 }
 
 static int
-fetch_run(struct fetch *f, uint64_t epoch)
+fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
 {
     struct vos_tgt *tgt = f->cont->tgt;
+    struct vos_uncertain u = {.cont = f->cont,
+        .bound = bound,
+        .level = VOS_LEVEL_RECX,
+        .oid = f->oid,
+        .dkey = f->dkey,
+        .iods = f->iods,
+        .iod_nr = f->iod_nr,
+        .exists = (f->flags & VOS_COND_DKEY_FETCH) != 0};
     struct vos_op op;
     int rc = 0, wait_rc;
 
@@ -481,6 +490,11 @@ fetch_run(struct fetch *f, uint64_t epoch)
             return rc;
         f->mem->pub.epoch = op.epoch;
         fetch_stamp(f, &op);
+        u.epoch = op.epoch;
+        if (bound > op.epoch)
+            rc = vos_read_run(tgt, &op, vos_uncertain_read, &u);
+        if (rc != 0)
+            return rc;
     }
     bio_reader_enter(tgt->bio, &f->mem->reader);
     f->mem->has_reader = true;
@@ -522,6 +536,7 @@ vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct
     f.iod_nr = iod_nr;
     f.flags = args->flags;
     f.arena = args->arena;
+    f.tx = args->tx;
     rc = fetch_check(&f);
     if (rc != 0)
         return rc;
@@ -537,7 +552,7 @@ vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct
         rc = CAIRN_ERR(NOMEM);
     } else {
         memset(f.mem->pub.iods, 0, iod_nr * sizeof(*f.mem->pub.iods));
-        rc = fetch_run(&f, args->epoch);
+        rc = fetch_run(&f, args->epoch, args->epoch_bound);
     }
     if (rc == 0) {
         *ret_fetch = &f.mem->pub;

@@ -747,16 +747,16 @@ iter_stamp(struct vos_iter *it, struct vos_op *op)
         return rc;
     switch (args->type) {
     case VOS_ITER_OBJ:
-        cont->read_epoch = MAX(cont->read_epoch, it->hi);
+        vos_ts_raise(&cont->read_epoch, &cont->read_tx, it->hi, 0);
         break;
     case VOS_ITER_DKEY:
-        vos_ts_lo(&it->tgt->ts, VOS_TS_OBJ, it->walk.h_obj, it->hi);
+        vos_ts_lo(&it->tgt->ts, VOS_TS_OBJ, it->walk.h_obj, it->hi, 0);
         break;
     default:
-        vos_ts_hi(&it->tgt->ts, VOS_TS_OBJ, it->walk.h_obj, it->hi);
+        vos_ts_hi(&it->tgt->ts, VOS_TS_OBJ, it->walk.h_obj, it->hi, 0);
         vos_ts_lo(&it->tgt->ts, VOS_TS_DKEY,
             vos_ts_hash(it->walk.h_obj, vos_key_bytes(op, it->walk.dkey_kind, &args->dkey).hkey),
-            it->hi);
+            it->hi, 0);
     }
     return 0;
 }

@@ -344,17 +344,39 @@ list_stamp(const struct list *l, const struct vos_op *op)
 
     switch (l->args->level) {
     case VOS_LEVEL_OBJ:
-        l->cont->read_epoch = MAX(l->cont->read_epoch, op->epoch);
+        vos_ts_raise(&l->cont->read_epoch, &l->cont->read_tx, op->epoch, l->args->tx);
         return;
     case VOS_LEVEL_DKEY:
-        vos_ts_lo(ts, VOS_TS_OBJ, l->walk.h_obj, op->epoch);
+        vos_ts_lo(ts, VOS_TS_OBJ, l->walk.h_obj, op->epoch, l->args->tx);
         return;
     default:
         break;
     }
-    vos_ts_hi(ts, VOS_TS_OBJ, l->walk.h_obj, op->epoch);
+    vos_ts_hi(ts, VOS_TS_OBJ, l->walk.h_obj, op->epoch, l->args->tx);
     h = vos_ts_hash(l->walk.h_obj, vos_key_bytes(op, l->walk.dkey_kind, &l->args->dkey).hkey);
-    vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch);
+    vos_ts_lo(ts, VOS_TS_DKEY, h, op->epoch, l->args->tx);
+}
+
+/* UNC-1 */
+static int
+list_certain(const struct list *l, uint64_t epoch)
+{
+    const struct vos_list_args *args = l->args;
+    struct vos_iod iod = {.akey = args->akey}; /* all of the value */
+    struct vos_uncertain u = {.cont = l->cont,
+        .epoch = epoch,
+        .bound = args->epoch_bound,
+        .level = args->level,
+        .oid = &args->oid,
+        .dkey = &args->dkey,
+        .iods = &iod,
+        .iod_nr = args->level == VOS_LEVEL_RECX || args->level == VOS_LEVEL_SINGLE};
+    struct vos_op op;
+
+    if (args->epoch == VOS_EPOCH_MAX || args->epoch_bound <= epoch)
+        return 0;
+    vos_op_init(&op, l->cont->tgt);
+    return vos_read_run(l->cont->tgt, &op, vos_uncertain_read, &u);
 }
 
 int
@@ -375,6 +397,9 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
     if (rc != 0)
         return rc;
     list_stamp(&l, &op);
+    rc = list_certain(&l, op.epoch);
+    if (rc != 0)
+        return rc;
     if (args->level == VOS_LEVEL_RECX) {
         rc = list_recx(&l, &op);
     } else {
@@ -461,7 +486,7 @@ vos_obj_look(struct vos_cont *cont, uint64_t epoch, const struct vos_oid *oids, 
     rc = vos_epoch_read(tgt, epoch, &op.epoch);
     if (rc != 0)
         return rc;
-    cont->read_epoch = MAX(cont->read_epoch, op.epoch); /* TS-1 */
+    vos_ts_raise(&cont->read_epoch, &cont->read_tx, op.epoch, 0); /* TS-1 */
     rc = vos_read_run(tgt, &op, look_body, &l);
     return rc != 0 ? rc : vos_wait(tgt, MAX(l.lsn, tgt->bound_lsn));
 }
@@ -706,7 +731,7 @@ vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, 
     /* The key of this machine's order is the stored one: both are little-endian. */
     q.dkey = (flags & VOS_GET_DKEY) != 0 || dkey == NULL ? (struct iov){&q.dkey_int, 8} : *dkey;
     q.akey = (flags & VOS_GET_AKEY) != 0 || akey == NULL ? (struct iov){&q.akey_int, 8} : *akey;
-    vos_ts_lo(&tgt->ts, VOS_TS_OBJ, h_obj, op.epoch);
+    vos_ts_lo(&tgt->ts, VOS_TS_OBJ, h_obj, op.epoch, 0);
     rc = query_run(&q, &op, flags, &ret);
     wait_rc = vos_wait(tgt, MAX(*vos_obj_lsn(tgt, h_obj), tgt->bound_lsn));
     if (rc == 0 || rc == -DER_NONEXIST)

@@ -48,6 +48,7 @@ struct vos_cont {
     uint32_t refs;
     uint64_t lsn_last; /* of the newest change of anything in it */
     uint64_t read_epoch; /* newest listing of its objects */
+    uint64_t read_tx; /* transaction that did that, 0: none, or others too */
     uint64_t trim_nr; /* times old versions were dropped (VOS_APPLY_NO_HISTORY, aggregation) */
     uint64_t agg_hi; /* largest one of a pass that began: reads below it begin anew */
     bool is_agg; /* a pass is under way */
@@ -236,6 +237,27 @@ vos_key_tree_off(uint64_t off)
 {
     return off + offsetof(struct vos_key_df, tree);
 }
+
+/* ---- uncertainty of clocks (vos_uncertain.c) ------------------------------------------------------------------------ */
+
+/* A read: of values (iods), or a listing. */
+struct vos_uncertain {
+    const struct vos_cont *cont;
+    uint64_t epoch, bound;
+    enum vos_level level; /* RECX or SINGLE: of values */
+    const struct vos_oid *oid;
+    const struct iov *dkey;
+    const struct vos_iod *iods; /* of another type than the array: all of it */
+    uint32_t iod_nr;
+    bool exists; /* whether the dkey is there matters */
+    uint64_t from; /* progress of a listing */
+};
+
+/** Body for vos_read_run(); arg: a struct vos_uncertain. Errors: TX_RESTART it is not certain; AGAIN, DF_INVAL. */
+CAIRN_MUST_CHECK int vos_uncertain_read(struct vos_op *op, void *arg);
+/** In a transaction: a modification at op->epoch. Errors: as above. */
+CAIRN_MUST_CHECK int vos_uncertain_mod(
+    struct vos_op *op, const struct vos_cont *cont, const struct vos_mod *mod, uint64_t bound);
 
 /* ---- arguments (vos_args.c) ----------------------------------------------------------------------------------------- */
 
