@@ -184,8 +184,8 @@ rounds(uint64_t total, uint32_t each)
     EXPECT_GT(sums.replay_nr, total / 500);
     EXPECT_GT(sums.list_nr, total / 100);
     EXPECT_GT(sums.agg_del_nr, total / 500);
-    EXPECT_GT(sums.iter_nr, total / 100);
-    EXPECT_GT(sums.iter_hidden_nr, total / 100);
+    EXPECT_GT(sums.iter_nr, total / 200);
+    EXPECT_GT(sums.iter_hidden_nr, total / 1000);
 }
 
 TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)
