@@ -30,6 +30,7 @@ struct world {
     uint64_t starts_ns[TENTHS + 1], cpus_ns[TENTHS + 1];
     uint64_t passes, gap_from,
         gap_bytes; /* aggregation: passes seen; written at the begin of this gap; most of any gap */
+    uint64_t agg_work_ns;
     uint64_t live_bytes, used_bytes; /* before the first overwrite; at most */
 };
 
@@ -109,6 +110,7 @@ look(struct world *w, uint64_t i)
     struct tgt_stats stats;
 
     tgt_stats_get(w->tgt, &stats);
+    w->agg_work_ns = stats.agg_work_ns;
     if (stats.agg_passes_nr != w->passes) {
         w->passes = stats.agg_passes_nr;
         w->gap_bytes = MAX(w->gap_bytes, (i - w->gap_from) * BLOCK_BYTES);
@@ -218,6 +220,10 @@ BENCH_ONCE(over)
         .target = 20,
         .value =
             100 * (1 - per_op(&off, off.cpus_ns, 0, TENTHS) / per_op(&on, on.cpus_ns, 0, TENTHS))});
+    bench_put(&(struct bench_figure){.name = "over.aggregation_share",
+        .unit = "% of time",
+        .target = 20,
+        .value = 100 * (double)on.agg_work_ns / (double)(on.starts_ns[TENTHS] - on.starts_ns[0])});
     bench_put_plain("over.live", "MB", live / mb);
     bench_put_plain("over.used_max", "MB", (double)on.used_bytes / mb);
     bench_put_plain("over.gap_written_max", "MB", (double)on.gap_bytes / mb);

@@ -209,7 +209,7 @@ struct tgt_stats {
     uint64_t ops_nr, lookups_nr, revokes_nr, evictions_nr;
     uint32_t running_nr, hdls_nr, conts_nr;
     uint64_t agg_passes_nr, agg_asks_nr; /* containers aggregated; questions to services */
-    uint64_t agg_freed_bytes;
+    uint64_t agg_freed_bytes, agg_work_ns; /* given back; time that passes worked, rests left out */
     uint64_t space_waits_nr; /* updates that waited for space */
     uint64_t scrub_passes_nr, scrub_bytes,
         scrub_bad_nr; /* passes that ended; verified; bad chunks found in all of them */
@@ -221,11 +221,13 @@ void tgt_stats_get(const struct tgt *tgt, struct tgt_stats *ret_stats);
 
 /* How much of the processor background work takes. Zeroed, then tgt_pace() between its steps, each a millisecond or less. */
 struct tgt_pace {
-    uint64_t ops_seen, since_ns;
+    uint64_t ops_seen, since_ns; /* since_ns: of ult_run_ns(): waits are no work */
+    uint64_t owed_ns; /* of rest */
+    uint64_t work_ns; /* all of the work so far */
     bool is_begun;
 };
 /**
- * Yield to others, or, when requests were served since the last call, rest `rest` times as long as the work took since then (0: only yield). Also usable for other background
+ * Yield to others, or, when requests were served since the last call, rest `rest` times as long as the calling ULT (background class) ran since then (0: only yield). Also usable for other background
  * work of this target. False: the target is stopping, end soon.
  */
 CAIRN_YIELDS bool tgt_pace(struct tgt *tgt, struct tgt_pace *pace, uint32_t rest);

@@ -14,11 +14,8 @@
 #include "tgt_priv.h"
 
 enum { FAIL_SHIFT_MAX = 6 };
-enum {
-    REST_LAZY = 9,
-    REST_TIME = 1,
-    REST_WARM = 2
-}; /* times the work, while requests are served */
+/* Times the work, while requests are served: a tenth of the processor; a fifth when that takes longer than a gap. */
+enum { REST_LAZY = 9, REST_LONG = 4, REST_TIME = 1, REST_WARM = 2 };
 #define RETRY_NS UINT64_C(1000000000) /* doubled with each failure in a row, up to 64 s */
 #define OFF_NS UINT64_C(60000000000) /* before a pool without reclaim is asked about again */
 
@@ -127,6 +124,7 @@ struct pass {
     bool is_new; /* there may be more than what was left unmerged */
     bool is_stopped; /* by its pace */
     struct tgt_pace pace;
+    uint64_t work_told_ns;
     uint64_t freed, freed_told; /* bytes; the first before what `stat` says */
     struct vos_agg_stat stat;
 };
@@ -214,14 +212,27 @@ freed_tell(struct pass *p)
     ult_cond_broadcast(&ap->changed);
 }
 
+uint32_t
+tgt_agg_rest(bool is_tight, bool is_warm, bool is_time, uint64_t took_ns, uint64_t gap_ns)
+{
+    if (is_tight)
+        return 0;
+    if (is_warm)
+        return REST_WARM;
+    if (is_time)
+        return REST_TIME;
+    return took_ns > gap_ns ? REST_LONG : REST_LAZY;
+}
+
 static uint32_t
 pass_rest(const struct pass *p)
 {
-    if (tgt_agg_is_round(p->ac->pool) || tgt_agg_is_tight(p->tc->vos))
-        return 0;
-    if (tgt_agg_is_warm(p->tc->vos) || p->ask != 0)
-        return REST_WARM;
-    return p->stable.reclaim == TGT_RECLAIM_TIME ? REST_TIME : REST_LAZY;
+    const struct tgt_agg_cont *ac = p->ac;
+    uint64_t took_ns = plat_mono_ns(xstream_plat(p->tgt->xs)) - p->begun_ns;
+
+    return tgt_agg_rest(tgt_agg_is_round(ac->pool) || tgt_agg_is_tight(p->tc->vos),
+        tgt_agg_is_warm(p->tc->vos) || p->ask != 0, p->stable.reclaim == TGT_RECLAIM_TIME,
+        MAX(took_ns, ac->pass_ns), p->tgt->opts.agg_gap_ns);
 }
 
 enum { TELL_BYTES = 65536 };
@@ -230,11 +241,15 @@ static int
 pass_pace(void *arg, const struct vos_agg_stat *stat)
 {
     struct pass *p = arg;
+    bool goes_on;
 
     p->stat = *stat;
     if (freed_bytes(p) > p->freed_told + TELL_BYTES)
         freed_tell(p);
-    if (!tgt_pace(p->tgt, &p->pace, pass_rest(p)) || p->tgt->aggs.is_stopping)
+    goes_on = tgt_pace(p->tgt, &p->pace, pass_rest(p));
+    p->tgt->stats.agg_work_ns += p->pace.work_ns - p->work_told_ns;
+    p->work_told_ns = p->pace.work_ns;
+    if (!goes_on || p->tgt->aggs.is_stopping)
         return 1;
     return tgt_cont_is_ending(p->tc) ? 1 : 0;
 }

@@ -169,6 +169,12 @@ bool tgt_agg_is_round(const struct tgt_agg_pool *ap);
 /* tgt_agg_pass.c */
 /* Aggregate it, if it is to be; then it is done, or queued anew. */
 CAIRN_YIELDS void tgt_agg_pass(struct tgt *tgt, struct tgt_agg_cont *ac);
+/* How long a pass rests for each ns that it works, while requests are served: the shard is tight (or somebody waits), warm; reclaim is `time`; took_ns: what it, or the
+ * one before, took so far. */
+uint32_t tgt_agg_rest(bool is_tight, bool is_warm, bool is_time, uint64_t took_ns, uint64_t gap_ns);
+/* tgt_pace.c: the arithmetic of tgt_pace(). Rest now for so long after that much work; it was rested for so long. */
+uint64_t tgt_pace_owe(struct tgt_pace *pace, uint64_t work_ns, uint32_t rest);
+void tgt_pace_rested(struct tgt_pace *pace, uint64_t rest_ns);
 /* tgt_scrub.c */
 void tgt_scrubs_init(struct tgt *tgt);
 /* The service said how the shard of a pool is scrubbed. */

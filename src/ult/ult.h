@@ -102,6 +102,8 @@ CAIRN_YIELDS void ult_yield(void);
 struct ult *ult_self(void); /* NULL when not on a ULT */
 /* The calling thread may touch what belongs to xs: in its step, in a callback of its loop, or before anything drives it. For asserts. */
 bool ult_runs_on(const struct xstream *xs);
+/* How long the calling ULT, of the background class, has run, without its waits and the turns of others. */
+uint64_t ult_run_ns(void);
 CAIRN_YIELDS void ult_sleep_until(uint64_t mono_ns);
 CAIRN_YIELDS void ult_sleep(uint64_t ns);
 uint64_t ult_now_ns(

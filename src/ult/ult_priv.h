@@ -93,6 +93,7 @@ struct ult {
     void *arg;
     struct ult_waitq *wq; /* waits here */
     uint64_t sem_nr; /* of ult_sem_take() */
+    uint64_t run_ns, run_since_ns; /* background class: ran so long before; runs since */
     struct ult_timer timer;
     struct ult_waitq joiners; /* at most one */
     void *slots[ULT_SLOT_NR];

@@ -156,6 +156,15 @@ ult_yield(void)
     ult_suspend(u);
 }
 
+uint64_t
+ult_run_ns(void)
+{
+    const struct ult *u = ult_self_checked();
+
+    CAIRN_ASSERT(u->cls == ULT_BACKGROUND);
+    return u->run_ns + (plat_mono_ns(u->xs->plat) - u->run_since_ns);
+}
+
 void
 ult_sleep_until(uint64_t mono_ns)
 {

@@ -314,7 +314,11 @@ ult_run(struct xstream *xs, struct ult *u)
     xs->current = u;
     xs->switches_nr++;
     err_ring_set(&u->ring);
+    if (u->cls == ULT_BACKGROUND)
+        u->run_since_ns = plat_mono_ns(xs->plat);
     ult_ctx_to_ult(xs, u->stack);
+    if (u->cls == ULT_BACKGROUND)
+        u->run_ns += plat_mono_ns(xs->plat) - u->run_since_ns;
     xs->current = NULL;
     if (u->state == ULT_DONE)
         ult_finish(u);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tgt/tgt_priv.h"
 #include "tgt_fix.h"
 
 enum { SNAPS_MAX = 8 };
@@ -561,4 +562,44 @@ body_end(struct env *env)
 TEST_ON(tgt_agg, a_container_ends_under_it, BACKEND_SIM)
 {
     run(body_end);
+}
+
+/* ---- the pace ------------------------------------------------------------------------------- */
+
+/* Whatever the lengths of its steps, the work stays within its share of the time; no rest is long. */
+TEST(tgt_agg, pace_keeps_its_share)
+{
+    static const uint32_t rests[] = {9, 4, 2, 1};
+    uint64_t state = test_seed();
+
+    for (uint32_t r = 0; r < ARRAY_SIZE(rests); r++) {
+        struct tgt_pace pace = {.is_begun = true};
+        uint64_t rested = 0;
+
+        for (uint32_t i = 0; i < 20000; i++) {
+            uint64_t work_ns = test_rand(&state) % (test_rand(&state) % 50 == 0 ? 30000000 : 1000000);
+            uint64_t rest_ns = tgt_pace_owe(&pace, work_ns, rests[r]);
+
+            EXPECT_LE(rest_ns, 50000000);
+            EXPECT_LE(rest_ns, pace.owed_ns);
+            rest_ns += test_rand(&state) % 1000; /* sleeps are never shorter */
+            tgt_pace_rested(&pace, rest_ns);
+            rested += rest_ns;
+        }
+        EXPECT_LE(pace.work_ns * rests[r], rested + pace.owed_ns);
+        EXPECT_GE(pace.work_ns * rests[r] + 20000 * 1000, rested); /* and not less than it may have */
+        EXPECT_LT(pace.owed_ns, 2000000001);
+    }
+}
+
+TEST(tgt_agg, pace_by_what_is_needed)
+{
+    const uint64_t gap = 5 * S;
+
+    EXPECT_EQ(tgt_agg_rest(false, false, false, gap, gap), 9); /* a tenth */
+    EXPECT_EQ(tgt_agg_rest(false, false, false, gap + 1, gap),
+        4); /* a fifth: the default pace never takes more */
+    EXPECT_EQ(tgt_agg_rest(false, false, true, gap, gap), 1);
+    EXPECT_EQ(tgt_agg_rest(false, true, false, 0, gap), 2);
+    EXPECT_EQ(tgt_agg_rest(true, true, true, 0, gap), 0);
 }

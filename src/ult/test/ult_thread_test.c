@@ -404,6 +404,43 @@ TEST_ON(ult_thread, sleepers_wake_in_order, BACKEND_BOTH)
     fixture_run_once(sleep_body);
 }
 
+/* Works for 3 ms, yields to one that works for 50, works for 2 and sleeps. */
+static void
+metered(void *arg)
+{
+    struct fixture *f = arg;
+
+    EXPECT_EQ(ult_run_ns(), 0);
+    f->fake.now_ns += 3 * MS;
+    EXPECT_EQ(ult_run_ns(), 3 * MS);
+    ult_yield();
+    EXPECT_EQ(ult_run_ns(), 3 * MS);
+    f->fake.now_ns += 2 * MS;
+    ult_sleep(100 * MS);
+    EXPECT_EQ(ult_run_ns(), 5 * MS);
+    fixture_log(f, 'm');
+}
+
+static void
+work_50(void *arg)
+{
+    ((struct fixture *)arg)->fake.now_ns += 50 * MS;
+}
+
+TEST(ult_thread, run_time_leaves_waits_and_others_out)
+{
+    struct fixture f;
+
+    fixture_init(&f, NULL);
+    EXPECT_OK(ult_create(f.xs, ULT_BACKGROUND, metered, &f, NULL));
+    EXPECT_OK(ult_create(f.xs, ULT_BACKGROUND, work_50, &f, NULL));
+    while (f.log_nr == 0 && !test_failed()) {
+        f.fake.now_ns = MAX(f.fake.now_ns, xstream_step(f.xs));
+    }
+    EXPECT_STR_EQ(f.log, "m");
+    fixture_fini(&f);
+}
+
 TEST(ult_thread, sleep_lasts_exactly_as_asked)
 {
     struct fixture f;
