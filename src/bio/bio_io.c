@@ -84,13 +84,19 @@ bio_disk_rw(
 
 /* One place for all of it, so that a sweep can make each allocation fail. */
 void *
-bio_mem_get(size_t bytes)
+bio_mem_get_aligned(size_t bytes, size_t align)
 {
     void *mem = NULL;
 
     if (CAIRN_FAULT("bio.mem.none"))
         return NULL;
-    return posix_memalign(&mem, BIO_BLK_BYTES, bytes) == 0 ? mem : NULL;
+    return posix_memalign(&mem, align, bytes) == 0 ? mem : NULL;
+}
+
+void *
+bio_mem_get(size_t bytes)
+{
+    return bio_mem_get_aligned(bytes, BIO_BLK_BYTES);
 }
 
 void *

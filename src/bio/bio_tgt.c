@@ -104,7 +104,7 @@ hook_touch(void *arg, void *mem, size_t len)
     struct plat *plat = ((struct bio_tgt *)arg)->plat;
 
     if (plat->ops->mem_touch != NULL)
-        plat->ops->mem_touch(mem, len);
+        plat->ops->mem_touch(plat, mem, len);
 }
 
 static const struct umem_hooks bio_umem_hooks = {

@@ -70,11 +70,11 @@ frames_grow(struct umem *um)
         um->chunk_cap = cap;
         um->frame_cap = cap * UMEM_FRAME_CHUNK_NR;
     }
-    chunk = bio_mem_get((size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
+    chunk = bio_mem_get_aligned(PLAT_MEM_LARGE_BYTES, PLAT_MEM_LARGE_BYTES);
     if (chunk == NULL)
         return false;
     if (um->hooks->touch != NULL)
-        um->hooks->touch(um->hooks_arg, chunk, (size_t)UMEM_FRAME_CHUNK_NR * UMEM_PAGE_BYTES);
+        um->hooks->touch(um->hooks_arg, chunk, PLAT_MEM_LARGE_BYTES);
     um->chunks[um->chunk_nr++] = chunk;
     for (uint32_t i = UMEM_FRAME_CHUNK_NR; i > 0; i--) {
         um->frames[um->frame_nr++] =

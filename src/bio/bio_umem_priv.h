@@ -17,7 +17,7 @@ enum {
     UMEM_CLS_NR = 32,
     UMEM_TX_RANGE_NR_MAX = UMEM_TX_BYTES_MAX / 9 + 1,
     UMEM_TX_CACHE_NR = 64,
-    UMEM_FRAME_CHUNK_NR = 64, /* pages of memory taken from the system at once */
+    UMEM_FRAME_CHUNK_NR = PLAT_MEM_LARGE_BYTES / UMEM_PAGE_BYTES, /* pages of memory taken from the system at once */
     UMEM_RESERVE_PAGES_MIN = 32,
     UMEM_PAGE_NR_MIN = 256,
 };
@@ -161,6 +161,7 @@ struct umem {
 
 /* bio_io.c: memory, given back by free(): I/O-aligned and not cleared; cleared; moved. NULL: none. */
 void *bio_mem_get(size_t bytes);
+void *bio_mem_get_aligned(size_t bytes, size_t align);
 void *bio_mem_zeroed(size_t nr, size_t bytes);
 void *bio_mem_resize(void *mem, size_t bytes);
 

@@ -31,7 +31,8 @@ struct net;
 struct net_peer;
 struct net_mem;
 
-enum { PLAT_SECTOR_BYTES = 4096 };
+enum { PLAT_MEM_LARGE_BYTES = 2 << 20, /* of mem_touch() */
+    PLAT_SECTOR_BYTES = 4096 };
 #define PLAT_NEVER_NS UINT64_MAX
 
 /* ---- loops ---------------------------------------------------------------------------------------------------------- */
@@ -257,8 +258,11 @@ struct plat_ops {
         size_t len); /* whole, atomic, durable; replacing as many bytes needs no space */
     int (*file_remove)(struct plat *plat, const char *path); /* NONEXIST when absent */
 
-    /* A hint, NULL: none. All of this memory is about to be written: get its pages at once, not one by one as they are touched. */
-    void (*mem_touch)(void *mem, size_t len);
+    /*
+     * A hint, NULL: none. All of this memory is about to be written, and read at random for long: get its pages at once, not one by one as they are
+     * touched, and large ones where it is PLAT_MEM_LARGE_BYTES aligned and the system has some at hand.
+     */
+    void (*mem_touch)(struct plat *plat, void *mem, size_t len);
     uint64_t (*mem_bytes)(struct plat *plat); /* of the machine; optional */
 
     /* The backend that serves this URI (or, with NULL, anonymous use of the default one); NULL: none. */

@@ -181,11 +181,42 @@ linux_net(struct plat *plat, const char *uri)
     return NULL;
 }
 
-/* Older kernels than 5.14 do not know it, and where memory is short the touch itself tells. */
-static void
-linux_mem_touch(void *mem, size_t len)
+static uint64_t
+thread_cpu_ns(void)
 {
+    struct timespec ts;
+
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0
+        ? (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec
+        : 0;
+}
+
+/*
+ * Large pages make random reads of much memory a third faster, but where the system's memory is in pieces, the kernel first moves others' pages, for
+ * milliseconds. Then the next ones are small; the kernel's own thread may make large ones of them later.
+ */
+static void
+linux_mem_touch(struct plat *plat, void *mem, size_t len)
+{
+    enum { PAUSE_NR = 64 };
+    const uint64_t slow_ns = 1000000;
+    struct plat_linux *pl = plat_linux_of(plat);
+    bool is_fit = ((uintptr_t)mem | len) % PLAT_MEM_LARGE_BYTES == 0;
+    bool is_now = is_fit && atomic_load(&pl->large_pause_nr) == 0;
+    uint64_t start_ns = 0;
+
+    if (is_now) {
+        start_ns = thread_cpu_ns();
+        CAIRN_IGNORE(madvise(mem, len, MADV_HUGEPAGE));
+    }
+    /* Older kernels than 5.14 do not know it, and where memory is short the touch itself tells. */
     CAIRN_IGNORE(madvise(mem, len, MADV_POPULATE_WRITE));
+    if (is_now && thread_cpu_ns() - start_ns > slow_ns) {
+        atomic_store(&pl->large_pause_nr, PAUSE_NR);
+    } else if (is_fit && !is_now) {
+        atomic_fetch_sub(&pl->large_pause_nr, 1);
+        CAIRN_IGNORE(madvise(mem, len, MADV_HUGEPAGE));
+    }
 }
 
 static uint64_t

@@ -28,6 +28,7 @@ struct plat_linux {
     bool pmem_all; /* every file counts as opened with PLAT_DISK_PMEM: CAIRN_DISK, tests */
     atomic_bool pmem_warned; /* the one warning that a mapping is no persistent memory was printed */
     struct pmem_lib *pmem; /* made by the first use; under lists_lock */
+    atomic_int large_pause_nr; /* memory that mem_touch() gets in small pages before it tries large ones again */
     atomic_uint spinners_nr; /* loops that poll in loop_wait() now; at most cpu_nr */
     uint8_t realm[16]; /* of struct plat_proc: where this process is */
     struct inproc_hub *inproc;
