@@ -62,6 +62,8 @@ bench_put(const struct bench_figure *figure)
         bench.figures_nr++;
     }
     f->last = *figure;
+    if (bench.is_full) /* it may take an hour */
+        fprintf(stderr, "%s %.6g %s\n", figure->name, figure->value, figure->unit);
     if (f->values_nr < REPS_MAX)
         f->values[f->values_nr++] = figure->value;
 }

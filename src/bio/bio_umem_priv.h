@@ -17,7 +17,8 @@ enum {
     UMEM_CLS_NR = 32,
     UMEM_TX_RANGE_NR_MAX = UMEM_TX_BYTES_MAX / 9 + 1,
     UMEM_TX_CACHE_NR = 64,
-    UMEM_FRAME_CHUNK_NR = PLAT_MEM_LARGE_BYTES / UMEM_PAGE_BYTES, /* pages of memory taken from the system at once */
+    UMEM_FRAME_CHUNK_NR =
+        PLAT_MEM_LARGE_BYTES / UMEM_PAGE_BYTES, /* pages of memory taken from the system at once */
     UMEM_RESERVE_PAGES_MIN = 32,
     UMEM_PAGE_NR_MIN = 256,
 };

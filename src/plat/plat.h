@@ -31,8 +31,10 @@ struct net;
 struct net_peer;
 struct net_mem;
 
-enum { PLAT_MEM_LARGE_BYTES = 2 << 20, /* of mem_touch() */
-    PLAT_SECTOR_BYTES = 4096 };
+enum {
+    PLAT_MEM_LARGE_BYTES = 2 << 20, /* of mem_touch() */
+    PLAT_SECTOR_BYTES = 4096
+};
 #define PLAT_NEVER_NS UINT64_MAX
 
 /* ---- loops ---------------------------------------------------------------------------------------------------------- */
