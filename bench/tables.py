@@ -45,9 +45,7 @@ def number(value, digits=3):
     """Three digits that count, thousands apart."""
     if value == 0:
         return "0"
-    places = digits - 1 - len(str(int(abs(value))) if abs(value) >= 1 else "")
-    if abs(value) < 1:
-        places = digits - 1
+    places = digits - len(str(int(abs(value)))) if abs(value) >= 1 else digits - 1
     rounded = round(value, places)
     return f"{rounded:,.{max(places, 0)}f}"
 
