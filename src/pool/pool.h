@@ -280,6 +280,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int pool_epoch_draw(struct pool_call *call, uint64
  */
 struct pool_draw {
     struct list_head link;
+    struct pool_svcs *svcs;
     struct uuid pool;
     uint64_t floor; /* the epoch to be drawn is above */
 };

@@ -89,6 +89,8 @@ struct pool_svcs {
     struct list_head svcs;
     struct list_head damaged;
     struct list_head draws; /* struct pool_draw */
+    uint32_t draw_nr; /* under way, those that wait for their epoch included */
+    struct ult_cond drawn; /* one less */
 };
 
 /* pool_svc.c */

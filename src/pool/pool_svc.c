@@ -35,6 +35,7 @@ pool_svcs_create(
     list_init(&svcs->svcs);
     list_init(&svcs->damaged);
     list_init(&svcs->draws);
+    ult_cond_init(&svcs->drawn);
     *ret_svcs = svcs;
     return 0;
 }
@@ -237,6 +238,10 @@ pool_svcs_destroy(struct pool_svcs *svcs)
     while ((svc = LIST_FIRST(&svcs->svcs, struct pool_svc, link)) != NULL) {
         svc_stop(svc);
     }
+    while (svcs->draw_nr > 0) {
+        ult_cond_wait(&svcs->drawn, NULL);
+    }
+    ult_cond_fini(&svcs->drawn);
     damaged_free_all(svcs);
     free(svcs);
 }

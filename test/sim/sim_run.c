@@ -50,7 +50,7 @@ static struct {
 /* What all runs together did. */
 static struct {
     uint64_t runs, fails, sim_ns, ops, unknown, gave_up, restarts, evicted, retried, listed, pools,
-        refused, trace;
+        refused, scrubbed, trace;
     uint64_t faults[SIMT_FAULTS_NR];
     uint64_t hits[PROBES_MAX];
 } sum;
@@ -197,6 +197,7 @@ add(const struct result *result)
     sum.retried += r->retried_nr;
     sum.pools += r->pools_nr;
     sum.refused += r->refused_nr;
+    sum.scrubbed += r->scrub_found_nr;
     sum.listed += r->list_nr;
     sum.trace = (sum.trace ^ r->trace_hash) * UINT64_C(0x9e3779b97f4a7c15);
     for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
@@ -254,10 +255,12 @@ sum_print(uint64_t start_ms)
         (double)sum.sim_ns / 3.6e12, (unsigned long long)sum.ops, (unsigned long long)sum.unknown,
         (unsigned long long)sum.listed);
     printf("# starts of engines %llu, requests sent again %llu, pages evicted %llu, histories "
-           "given up %llu, pools made or destroyed %llu, answers of bad targets %llu\n# faults:",
+           "given up %llu, pools made or destroyed %llu, answers of bad targets %llu, bad chunks "
+           "found %llu\n# faults:",
         (unsigned long long)sum.restarts, (unsigned long long)sum.retried,
         (unsigned long long)sum.evicted, (unsigned long long)sum.gave_up,
-        (unsigned long long)sum.pools, (unsigned long long)sum.refused);
+        (unsigned long long)sum.pools, (unsigned long long)sum.refused,
+        (unsigned long long)sum.scrubbed);
     for (uint32_t i = 0; i < SIMT_FAULTS_NR; i++) {
         printf(" %s %llu", simt_fault_name((enum simt_fault)i), (unsigned long long)sum.faults[i]);
     }

@@ -312,7 +312,8 @@ int
 simt_pool_create(struct simt *t)
 {
     Cairn__Ctl__PoolCreateReq req = CAIRN__CTL__POOL_CREATE_REQ__INIT;
-    Cairn__Ctl__Property label = CAIRN__CTL__PROPERTY__INIT, *props[1] = {&label};
+    Cairn__Ctl__Property label = CAIRN__CTL__PROPERTY__INIT, scrub = label, freq = label,
+                         thresh = label, *props[] = {&label, &scrub, &freq, &thresh};
     uint64_t tiers[2] = {t->cfg.meta_bytes, t->cfg.data_bytes};
     char name[] = SIMT_POOL, user[] = "root@", none[] = "";
     struct uuid uuid = cuuid_from_random(rng_u64(&t->rng), rng_u64(&t->rng));
@@ -322,8 +323,14 @@ simt_pool_create(struct simt *t)
     req.uuid = (ProtobufCBinaryData){sizeof(uuid.b), uuid.b};
     req.tier_bytes = tiers;
     req.n_tier_bytes = 2;
+    scrub.number = DAOS_PROP_PO_SCRUB_MODE;
+    scrub.num = DAOS_SCRUB_MODE_TIMED;
+    freq.number = DAOS_PROP_PO_SCRUB_FREQ;
+    freq.num = 2;
+    thresh.number = DAOS_PROP_PO_SCRUB_THRESH;
+    thresh.num = 1;
     req.properties = props;
-    req.n_properties = 1;
+    req.n_properties = t->cfg.scrub ? ARRAY_SIZE(props) : 1;
     req.user = user;
     req.group = user;
     (void)none;
@@ -522,6 +529,7 @@ simt_is_damage(struct simt *t, int rc)
     if (t->cfg.victim_tag == 0 || !pool_is_fault(rc))
         return false;
     t->report->refused_nr++;
+    t->bad_reads_nr += rc == -DER_CSUM && !t->rough_on;
     return true;
 }
 
@@ -628,12 +636,48 @@ simt_engines_stop(struct simt *t)
 
 /* ---- the stores ------------------------------------------------------------------------------------------------------------ */
 
+struct store_check {
+    struct tgt_stats stats; /* of the target, with its scrubber at work */
+    uint64_t bad_nr; /* chunks that a pass of its own found */
+};
+
+/* A pass over each shard, to its end. */
+static int
+store_scrub(struct engine_xs *xs, uint64_t *ret_bad_nr)
+{
+    struct uuid pools[8], none = {{0}};
+    struct vos_scrub *scrub;
+    uint32_t nr = 0;
+    int rc = vos_pool_list(xs->vos, none, pools, ARRAY_SIZE(pools), &nr);
+
+    for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+        uint64_t passes_nr;
+
+        rc = vos_scrub_create(xs->vos, pools[i], NULL, NULL, &scrub);
+        if (rc != 0)
+            break;
+        /* The first may go on in the middle. */
+        passes_nr = vos_scrub_stats(scrub)->passes_nr + 2;
+        while (rc == 0 && vos_scrub_stats(scrub)->passes_nr < passes_nr) {
+            rc = vos_scrub_step(scrub, 1 << 20);
+            ult_yield();
+        }
+        *ret_bad_nr += vos_scrub_stats(scrub)->last.bad_nr;
+        vos_scrub_free(scrub);
+    }
+    return rc;
+}
+
 static int
 store_check(struct engine_xs *xs, void *arg)
 {
+    struct store_check *c = arg;
     int rc = engine_xs_fault(xs);
 
-    (void)arg;
+    if (rc == 0 && xs->tgt != NULL) {
+        tgt_stats_get(xs->tgt, &c->stats);
+        rc = store_scrub(xs, &c->bad_nr);
+    }
     if (rc == 0)
         rc = vos_tgt_check(xs->vos);
     if (rc == 0)
@@ -643,17 +687,39 @@ store_check(struct engine_xs *xs, void *arg)
     return rc;
 }
 
+/* The scrubber reports what is bad, and nothing else: what readers met on the target with the bad disk, it finds. */
+static void
+scrub_judge(struct simt *t, uint32_t rank, uint32_t tag, const struct store_check *c, int fn_rc)
+{
+    if (!simt_is_victim(t, rank, tag)) {
+        if (c->bad_nr > 0 || c->stats.scrub_bad_nr > 0)
+            simt_fail(t, "the scrubber of rank %u tag %u reports what is good", rank, tag);
+        return;
+    }
+    t->report->scrub_found_nr += c->bad_nr;
+    if (!pool_is_fault(fn_rc) && t->bad_reads_nr > 0 && c->bad_nr == 0) {
+        simt_fail(t, "readers met %u bad values on rank %u tag %u, the scrubber none",
+            (uint32_t)t->bad_reads_nr, rank, tag);
+    }
+    t->bad_reads_nr = 0;
+}
+
 void
 simt_stores_check(struct simt *t)
 {
     for (uint32_t i = 0; i < SIMT_ENGINES; i++) {
         for (uint32_t tag = 0; tag < SIMT_TAGS; tag++) {
             struct simt_engine *e = &t->engines[i];
+            struct store_check *c;
             int rc, fn_rc = 0;
 
             if (e->engine == NULL)
                 continue;
-            rc = simt_engine_run(e, tag, store_check, NULL, 300 * SIMT_S, &fn_rc);
+            c = calloc(1, sizeof(*c));
+            rc = simt_engine_run(e, tag, store_check, c, 300 * SIMT_S, &fn_rc);
+            if (rc == 0)
+                scrub_judge(t, i, tag, c, fn_rc);
+            free(rc == 0 ? c : NULL); /* else it may still be used */
             if (t->cfg.faults[SIMT_ROT] && simt_is_victim(t, i, tag) && pool_is_fault(fn_rc))
                 continue;
             if (rc != 0 || fn_rc != 0) {

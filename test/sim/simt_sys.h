@@ -101,6 +101,7 @@ struct simt_cfg {
     bool restless; /* buffers change while they are being written */
     bool pools; /* other pools come and go */
     bool mortals; /* other clients come and die */
+    bool scrub; /* the stores are scrubbed all the time */
     struct sim_opts calm, rough;
 };
 
@@ -108,6 +109,7 @@ struct simt_cfg {
 struct simt_report {
     uint64_t seed, trace_hash, sim_ns, ops_nr, answered_nr, unknown_nr, list_nr, gave_up_nr;
     uint64_t restarts_nr, evicted_nr, retried_nr, pools_nr, refused_nr, mortals_nr;
+    uint64_t scrub_found_nr; /* bad chunks */
     uint64_t faults_nr[SIMT_FAULTS_NR];
     bool is_done;
     bool is_failed;
@@ -208,6 +210,7 @@ struct simt {
     bool rough_on; /* faults are injected */
     uint64_t no_death_ns; /* no engine dies before this */
     uint32_t rot_nr;
+    uint64_t bad_reads_nr; /* that met a checksum that failed, since the stores were checked last */
     bool link_down;
     uint32_t keepers_nr; /* running */
     bool is_over;
