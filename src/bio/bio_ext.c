@@ -699,13 +699,18 @@ bio_ext_check(struct bio_tgt *tgt)
 {
     int rc = counts_check(&tgt->space);
 
-    for (uint32_t chunk = 0; rc == 0 && chunk < tgt->space.chunk_nr; chunk++) {
-        while ((rc = chunk_check(tgt, chunk)) == -DER_AGAIN) {
-            rc = umem_fault(tgt->um);
+    for (uint32_t chunk = 0; chunk < tgt->space.chunk_nr; chunk++) {
+        int rc2;
+
+        while ((rc2 = chunk_check(tgt, chunk)) == -DER_AGAIN) {
+            rc2 = umem_fault(tgt->um);
             umem_fault_done(tgt->um);
-            if (rc != 0)
+            if (rc2 != 0)
                 break;
         }
+        rc = rc != 0 ? rc : rc2;
+        if (rc != 0 && !bio_may_pass(tgt, rc))
+            break;
     }
     return rc;
 }

@@ -914,8 +914,13 @@ tgt_find(struct bio_tgt *tgt, const struct bio_cfg *want)
 {
     int rc = marker_load(tgt);
 
-    if (rc != 0 && tgt->cfg.is_tolerant)
-        rc = any_sb_load(tgt);
+    if (rc != 0 && tgt->cfg.is_tolerant) {
+        int rc2 = any_sb_load(tgt);
+
+        if (rc2 == 0 && rc == -DER_NONEXIST)
+            bio_damage(&tgt->cfg, "%s/%s: missing", tgt->cfg.dir, role_names[BIO_ROLE_TARGET]);
+        rc = rc2;
+    }
     if (rc == 0)
         rc = identity_check(tgt, want);
     if (rc == 0)
@@ -1088,9 +1093,11 @@ bio_status(const struct bio_tgt *tgt)
 int
 bio_check(struct bio_tgt *tgt)
 {
-    int rc = umem_check(tgt->um);
+    int rc = umem_check(tgt->um), rc2 = 0;
 
-    return rc != 0 ? rc : bio_ext_check(tgt);
+    if (rc == 0 || bio_may_pass(tgt, rc))
+        rc2 = bio_ext_check(tgt);
+    return rc != 0 ? rc : rc2;
 }
 
 void

@@ -336,6 +336,7 @@ umem_rebuild(struct umem *um, bool is_tolerant)
     const struct umem_root_df *root = umem_root_df(um);
     bool is_whole = true;
 
+    um->is_tolerant = is_tolerant;
     for (uint32_t p = 1; p <= um->dir_page_nr; p++) {
         is_whole &= um->pub.pages[p].mem != NULL;
     }
@@ -785,8 +786,12 @@ umem_check(struct umem *um)
     uint64_t used = 0, free_nr = 0;
     int rc = um->is_built ? 0 : CAIRN_ERR(DF_INVAL); /* which was logged */
 
-    for (uint64_t page = 0; rc == 0 && page < um->pub.page_nr; page++) {
-        rc = page_check(um, (uint32_t)page);
+    for (uint64_t page = 0; um->is_built && page < um->pub.page_nr; page++) {
+        int rc2 = page_check(um, (uint32_t)page);
+
+        rc = rc != 0 ? rc : rc2;
+        if (rc2 != 0 && !(um->is_tolerant && rc2 != -DER_NOMEM))
+            break;
     }
     if (rc == 0)
         rc = lists_check(um);

@@ -153,6 +153,7 @@ struct umem {
     struct umem_txs tx;
     struct ult_cond io_cond; /* a page lost UMEM_PF_LOAD */
     bool missed_bad; /* the last miss was an offset outside the arena */
+    bool is_tolerant; /* a check goes on after damage */
     bool is_built; /* the volatile state is there; false when open only in a tolerant look */
 
     uint64_t io_nr; /* pages being written */

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 SOURCE, BUILD = (os.path.realpath(p) for p in sys.argv[1:3])
-TOOLS = ['daos', 'dmg', 'daos_server', 'daos_engine']
+TOOLS = ['daos', 'dmg', 'ddb', 'daos_server', 'daos_engine']
 SONAMES = {'libdaos.so.2': 'libdaos.so.2', 'libgurt.so.4': 'libgurt.so.4', 'libdfs.so': 'libdfs.so', 'libduns.so': 'libduns.so'}
 # What may be seen from outside, and in which version what is for our own tools alone.
 PUBLIC = {
@@ -155,7 +155,7 @@ def check_program_cxx(stage):
 
 
 def check_tools_run(stage):
-    for args in (['daos', 'version'], ['dmg', '--help'], ['daos_server', '--help']):
+    for args in (['daos', 'version'], ['dmg', '--help'], ['daos_server', '--help'], ['ddb', '--help']):
         expect(run([os.path.join(stage.bin, args[0])] + args[1:], stage.env).strip(), '%s says nothing' % args)
 
 
