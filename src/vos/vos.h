@@ -43,6 +43,10 @@ enum {
     VOS_AHEAD_NR_MAX = 16, /* values of one vos_ahead_get() */
     VOS_CLIENTS_NR_MAX = 4096, /* clients remembered by a shard (MS-2) */
     VOS_SLOTS_NR_MAX = 1024, /* requests a client may have in flight */
+    VOS_DTX_ACTIVE_NR_MAX = 65520, /* undecided transactions of a container's shard */
+    VOS_DTX_DONE_NR_MAX = 16384, /* decided ones that it remembers */
+    VOS_DTX_BLOB_BYTES_MAX = 2048, /* of the protocol, kept with an undecided one */
+    VOS_DTX_ASKS_NR_MAX = 16, /* undecided transactions told of by one call */
 };
 #define VOS_EPOCH_MAX UINT64_MAX
 
@@ -113,6 +117,27 @@ struct vos_cont_info {
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_cont_query(struct vos_cont *cont, struct vos_cont_info *ret_info);
 
+/* ---- transactions that are decided later (the rest of them: below) -------------------------------------------------- */
+
+/* Who: chosen by who begins the transaction, for ever (hlc: the clock then). */
+struct vos_dtx_id {
+    struct uuid uuid;
+    uint64_t hlc;
+};
+
+/* Undecided transactions that stand in the way: ask their leaders. */
+struct vos_dtx_asks {
+    uint32_t nr; /* at most VOS_DTX_ASKS_NR_MAX are told; there may be more */
+    struct vos_dtx_id ids[VOS_DTX_ASKS_NR_MAX];
+};
+
+/* How a read treats what is not decided. A call without one is of no transaction, and is not told whom to ask. */
+struct vos_dtx_view {
+    struct vos_dtx_id own; /* sees what this one prepared; uuid nil: none */
+    bool is_passing; /* pass over what others prepared: for who knows that it was not decided before the read */
+    struct vos_dtx_asks asks; /* out, with INPROGRESS */
+};
+
 /* ---- modifications -------------------------------------------------------------------------------------------------- */
 
 /* FM-1. The key kinds of dkeys and akeys follow from the type bits of the object id (api.md 4.1: hashed, uint64, lexical). */
@@ -174,6 +199,26 @@ enum vos_apply_flags {
     VOS_APPLY_NO_HISTORY = 1 << 0,
 };
 
+enum vos_dtx_flags {
+    VOS_DTX_SOLO = 1 << 0, /* nobody else takes part: committed by vos_apply() itself */
+    VOS_DTX_FLAGS_OWN = 0xff, /* the others are the caller's, kept with the record */
+};
+
+/*
+ * Prepare instead of doing: nobody sees it before vos_dtx_commit(), and vos_dtx_abort() takes it back. The id is the identity of the request, too: `req` is nil and
+ * `result` empty, a resend of a part that was prepared, or of a transaction that was committed, is answered with is_replay.
+ */
+struct vos_dtx_args {
+    struct vos_dtx_id id;
+    uint32_t flags;
+    /*
+     * A transaction may come in parts, by one vos_apply() each, 0, 1, ...; all have its one epoch, a later part the later minor epochs. What a part punched or tested by
+     * a condition a later one may not change (TX_RESTART): it counts as read.
+     */
+    uint32_t part;
+    struct iov blob; /* of part 0: leader, members, whatever who resyncs needs; at most VOS_DTX_BLOB_BYTES_MAX */
+};
+
 struct vos_apply_args {
     const struct vos_mod *mods; /* applied in order, with minor epochs 1, 2, ... */
     uint32_t mod_nr; /* 1..VOS_MODS_NR_MAX */
@@ -188,6 +233,8 @@ struct vos_apply_args {
     struct vos_req_id req;
     struct iov result; /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
     struct vos_ahead *ahead; /* not NULL: has the bytes of all values; iods[].data.buf is not looked at */
+    const struct vos_dtx_args *dtx; /* NULL: do it at once */
+    struct vos_dtx_asks *asks; /* out, with INPROGRESS; may be NULL */
     /* There is no space, and none comes from the collector: wait until there may be; false: there will be none. NULL: do not wait. */
     bool (*space_wait)(void *arg);
     void *space_arg;
@@ -203,7 +250,8 @@ struct vos_apply_ret {
 /**
  * Apply all modifications or none. Durable on return. Errors: EXIST, NONEXIST a condition failed; INVAL sizes, numbers, keys or a record size that differs
  * from the array's (REC_SIZE); KEY2BIG; REC2BIG; NOSPACE; TX_RESTART a conflict at a given epoch; TX_UNCERTAIN the request is older than what the
- * shard remembers; NVME_IO the target has stopped; CSUM.
+ * shard remembers; NVME_IO the target has stopped; CSUM; INPROGRESS the outcome depends on transactions that are not decided (args->asks): punches, holes and conditions, never
+ * plain updates. With args->dtx also: TX_RESTART it was aborted at this epoch or later; NONEXIST parts before this one are not here; BUSY too many undecided ones.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret);
@@ -269,12 +317,14 @@ struct vos_fetch_args {
     uint32_t iod_nr;
     uint64_t deadline_ns; /* monotonic; 0: none */
     struct arena *arena; /* not NULL: what segments have in `buf` is allocated there, and outlives the fetch */
+    struct vos_dtx_view *dtx; /* may be NULL */
 };
 
 /**
  * Look up what is visible. Missing keys are no error without conditions: size 0. What lies in the data role stays readable until vos_fetch_give()
  * or vos_fetch_free(): soon, since no space freed meanwhile is used again before. `*ret_fetch` returns owned: free with vos_fetch_free().
- * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; TIMEDOUT the deadline; NVME_IO; TX_RESTART epoch_bound.
+ * Errors: NONEXIST a fetch condition failed; INVAL; CSUM; TIMEDOUT the deadline; NVME_IO; TX_RESTART epoch_bound;
+ * INPROGRESS the answer depends on transactions that are not decided (args->dtx).
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch_begin(
     struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch);
@@ -347,9 +397,13 @@ struct vos_list_args {
     bool (*fn)(void *arg, const struct vos_entry *entry);
     void *arg;
     uint32_t nr_max; /* entries of this call; 0: 1024 */
+    struct vos_dtx_view *dtx; /* may be NULL */
 };
 
-/** List from *anchor on and move it. Errors: INVAL a bad anchor or level; CSUM; NVME_IO; TX_RESTART epoch_bound. */
+/**
+ * List from *anchor on and move it. Errors: INVAL a bad anchor or level; CSUM; NVME_IO; TX_RESTART epoch_bound; INPROGRESS what is listed depends on transactions that are not decided (args->dtx): what
+ * fn was given is to be forgotten, the anchor stays.
+ */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anchor *anchor);
 
@@ -362,7 +416,7 @@ CAIRN_MUST_CHECK int vos_anchor_from_key(struct vos_cont *cont, const struct vos
 
 /**
  * Which of these objects are there at `epoch` (VOS_EPOCH_MAX: now): written, and not punched as a whole since; those that vos_list() gives at that epoch.
- * Errors: INVAL an id without a known type; CSUM; NVME_IO.
+ * Errors: INVAL an id without a known type; CSUM; NVME_IO; INPROGRESS.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_obj_look(struct vos_cont *cont, uint64_t epoch,
     const struct vos_oid *oids, uint32_t nr, uint8_t *ret_is_there);
@@ -381,10 +435,11 @@ struct vos_query_ret {
     struct recx recx; /* nr 0: empty */
     uint64_t rec_size;
     uint64_t epoch_max; /* newest change of the object */
+    struct vos_dtx_asks asks; /* with INPROGRESS */
 };
 
 /** Largest or smallest visible integer dkey, akey, extent. dkey/akey given when not asked for. Errors: NONEXIST none
- * (ret_query->epoch_max is set all the same); INVAL flags or key kinds. */
+ * (ret_query->epoch_max is set all the same); INVAL flags or key kinds; INPROGRESS (ret_query->asks is set). */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
     const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);
@@ -498,6 +553,70 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_iter_fill(struct vos_tgt *tgt, const struct vos_iter_args *args, struct vos_iter_anchor *anchor,
     struct vos_iter_ent *ents, uint32_t nr, void *buf, size_t buf_len, uint32_t *ret_nr);
 
+/* ---- transactions that are decided later ---------------------------------------------------------------------------- */
+
+/*
+ * The table of a container's shard. The protocol that decides (who leads, who asks whom, when) is the caller's; the store keeps what was prepared, decides when told, and
+ * remembers the outcome for a while.
+ */
+enum vos_dtx_state {
+    VOS_DTX_PREPARED = 1, /* durable here, invisible to others */
+    VOS_DTX_COMMITTABLE, /* all took part; visible; in memory only: PREPARED again after closing the container */
+    VOS_DTX_COMMITTED,
+    VOS_DTX_ABORTED,
+};
+
+struct vos_dtx_info {
+    struct vos_dtx_id id;
+    enum vos_dtx_state state;
+    uint64_t epoch; /* of all that it changes */
+    /* The rest only while it is in the active table: until everything of it was settled. */
+    bool is_active;
+    uint32_t lid; /* what its versions are marked with */
+    uint32_t flags, pm_ver, part_nr, blob_len;
+    uint64_t ref_nr; /* marks that are left: versions, holes, creations and punches */
+    uint64_t since_ns; /* monotonic: committable since; else prepared, or loaded */
+};
+
+/** What is known of it. Does not yield. Errors: NONEXIST nothing; TX_UNCERTAIN nothing, and it may have been forgotten. */
+CAIRN_MUST_CHECK int vos_dtx_lookup(
+    const struct vos_cont *cont, const struct vos_dtx_id *id, struct vos_dtx_info *ret_info);
+/** The blob of an active one. Errors: NONEXIST; OVERFLOW it is longer than buf; CSUM; NVME_IO. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_dtx_blob(
+    struct vos_cont *cont, const struct vos_dtx_id *id, void *buf, size_t buf_len, size_t *ret_len);
+/** All have prepared: it is decided, and visible from now on. Does not yield. Errors: NONEXIST it is not active, or aborted. Committed already: 0. */
+CAIRN_MUST_CHECK int vos_dtx_committable(struct vos_cont *cont, const struct vos_dtx_id *id);
+/**
+ * Commit or abort these. Durable on return; repeating it changes nothing. One with few marks is settled together with others in a transaction of the store; one with many is
+ * decided in one, seen or gone as a whole, and settled in further ones of bounded size before this returns (a restart amid them goes on when the container is opened). All are
+ * looked at whatever happens to some. Errors: NONEXIST (commit) one is not known, or was aborted; EXIST (abort) one is committed or committable; NOSPACE; NVME_IO. An id that is
+ * not known counts as aborted.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_dtx_commit(struct vos_cont *cont, const struct vos_dtx_id *ids, uint32_t nr);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_dtx_abort(struct vos_cont *cont, const struct vos_dtx_id *ids, uint32_t nr);
+/** Active ones, at most nr, from lid *pos on (0: the first), which moves on; UINT32_MAX at the end. For resync. Does not yield. */
+void vos_dtx_list(struct vos_cont *cont, uint32_t *pos, struct vos_dtx_info *infos, uint32_t nr,
+    uint32_t *ret_nr);
+/** Committable ones, longest since first, at most nr. Does not yield. */
+void vos_dtx_committables(
+    struct vos_cont *cont, struct vos_dtx_info *infos, uint32_t nr, uint32_t *ret_nr);
+/** The oldest epoch of anything that is not settled; VOS_EPOCH_MAX: there is none. Nothing at it or above is stable. Does not yield. */
+uint64_t vos_dtx_oldest(const struct vos_cont *cont);
+
+struct vos_dtx_counts {
+    uint32_t active_nr, committable_nr, done_nr;
+    uint64_t horizon; /* ids with an hlc at or below it may have been forgotten */
+};
+void vos_dtx_count(const struct vos_cont *cont, struct vos_dtx_counts *ret_counts);
+/**
+ * Forget outcomes, those decided first first: of ids with an hlc below `hlc`, and beyond `nr_max`, until one is met that is to stay. In steps of bounded size; durable
+ * on return. Errors: NVME_IO; DF_INVAL.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_dtx_aggregate(struct vos_cont *cont, uint64_t hlc, uint32_t nr_max, uint32_t *ret_gone_nr);
+
 /* ---- old versions --------------------------------------------------------------------------------------------------- */
 
 enum { VOS_AGG_SNAPS_NR_MAX = 65536 };
@@ -526,7 +645,7 @@ struct vos_agg_args {
      * 0 is always right, also after snapshots were deleted. 1: everything is looked at.
      */
     uint64_t lo;
-    uint64_t hi; /* stable: nothing at or below it is undecided or still to come, and nobody reads below it but at snapshots */
+    uint64_t hi; /* stable: nothing at or below it is still to come, and nobody reads below it but at snapshots; lowered below vos_dtx_oldest() */
     const uint64_t *snaps; /* epochs that are read, ascending, without duplicates; those above hi do not matter */
     uint32_t snap_nr; /* at most VOS_AGG_SNAPS_NR_MAX */
     uint32_t flags; /* enum vos_agg_flags */
@@ -562,7 +681,8 @@ bool vos_cont_agg_is_needed(const struct vos_cont *cont, uint64_t hi);
 /**
  * Remove every version with an epoch in [lo, hi], values, punches and creations, as if they had never been; keys and objects of which nothing is left go, too. What an earlier
  * aggregation took away does not come back: nothing in the range may have been aggregated. Reads meanwhile see all, some or nothing of them. pace() as above, only it and its
- * argument are taken from `args` (may be NULL). Errors: INVAL lo is 0 or above hi; BUSY; NVME_IO; DF_INVAL; NOMEM; NOSYS.
+ * argument are taken from `args` (may be NULL). Errors: INVAL lo is 0 or above hi; BUSY, also when a transaction in the range is not
+ * settled; NVME_IO; DF_INVAL; NOMEM; NOSYS.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_cont_discard(struct vos_cont *cont, uint64_t lo, uint64_t hi,
     const struct vos_agg_args *args, struct vos_agg_stat *ret_stat);

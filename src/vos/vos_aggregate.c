@@ -349,8 +349,9 @@ vos_cont_aggregate(
     if (ret_stat != NULL)
         *ret_stat = (struct vos_agg_stat){0};
     if (rc == 0) {
+        /* Nothing that is not settled is in reach (DTX-1). */
         rc = pass_make(cont, args, false, args->lo == 1 ? 0 : args->lo,
-            MIN(args->hi, vos_epoch_now(cont->tgt)), &a);
+            MIN(MIN(args->hi, vos_epoch_now(cont->tgt)), vos_dtx_oldest(cont) - 1), &a);
     }
     if (rc != 0)
         return rc;
@@ -381,7 +382,7 @@ vos_cont_aggregate(
 bool
 vos_cont_agg_is_needed(const struct vos_cont *cont, uint64_t hi)
 {
-    return cont->agg_work_lo != 0 && cont->agg_work_lo <= hi;
+    return cont->agg_work_lo != 0 && cont->agg_work_lo <= MIN(hi, vos_dtx_oldest(cont) - 1);
 }
 
 int
@@ -393,6 +394,8 @@ vos_cont_discard(struct vos_cont *cont, uint64_t lo, uint64_t hi, const struct v
     struct vos_agg *a;
     int rc = lo == 0 || lo > hi ? CAIRN_ERR(INVAL) : 0;
 
+    if (rc == 0 && vos_dtx_is_between(cont, lo, hi))
+        rc = CAIRN_ERR(BUSY);
     if (ret_stat != NULL)
         *ret_stat = (struct vos_agg_stat){0};
     if (args == NULL)

@@ -45,6 +45,9 @@ struct apply {
     struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
     uint32_t undecided; /* modification for which one is */
     uint64_t bound; /* of the clock, moved by the transaction */
+    struct vos_dtx_look look; /* what others did not decide yet */
+    struct vos_dtx_prep prep; /* args->dtx */
+    bool no_history;
     bool has_old, mod_has_old; /* it left something to aggregate; the modification at hand did */
 };
 
@@ -83,6 +86,7 @@ ver_create(struct apply *a, struct vos_op *op, struct vos_ver *ver, const uint8_
     ver->epoch = op->epoch;
     ver->minor = op->minor;
     ver->pm_ver = op->pm_ver;
+    ver->dtx = op->lid;
     ver->csum = a->bigs->csum;
     ver->stored_len = ver->logical_len = (uint32_t)len;
     if (len == 0) {
@@ -153,7 +157,9 @@ single_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const stru
     if (!vos_btr_is_empty(&w->akey->tree) || iod->size == 0 || will_move(a, iod->size))
         a->mod_has_old = true;
     rc = exact ? CAIRN_ERR(TX_RESTART) : vos_btr_insert(&t, &ent);
-    if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+    if (rc == 0 && op->lid != 0)
+        rc = vos_dtx_ref(op, VOS_DTX_REF_VALUE, ent.off, w->a.off, w->o.off);
+    if (rc == 0 && a->no_history)
         rc = single_trim(a, op, w, &at);
     return rc;
 }
@@ -205,7 +211,10 @@ part_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct
         return rc;
     if (!vos_btr_is_empty(&w->akey->tree) || size == 0 || will_move(a, recx->nr * size))
         a->mod_has_old = true;
-    return vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
+    rc = vos_evt_insert(op, &w->akey->tree, vos_key_tree_off(w->a.off), off);
+    if (rc == 0 && op->lid != 0)
+        rc = vos_dtx_ref(op, VOS_DTX_REF_EXT, off, w->a.off, w->o.off);
+    return rc;
 }
 
 static int
@@ -226,6 +235,23 @@ parts_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struc
     return rc;
 }
 
+/*
+ * The akey holds something else. If it has changes that are not decided, it may be made anew without them, and then hold anything.
+ */
+static int
+mismatch(struct apply *a, struct vos_op *op, struct vos_walk *w, int rc)
+{
+    bool was_passing = a->look.is_passing;
+    struct vos_ilog_info info;
+    int rc2;
+
+    a->look.is_passing = false;
+    rc2 = vos_ilog_read(op, &w->akey->ilog, vos_key_ilog_off(w->a.off), UINT64_MAX,
+        (struct vos_epoch){0, 0}, &info);
+    a->look.is_passing = was_passing;
+    return rc2 != 0 ? rc2 : rc;
+}
+
 static int
 array_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_iod *iod)
 {
@@ -239,7 +265,7 @@ array_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struc
         w->akey->rec_size = (uint32_t)iod->size;
     }
     if (iod->size != 0 && w->akey->rec_size != iod->size)
-        return CAIRN_ERR(REC_SIZE);
+        return mismatch(a, op, w, CAIRN_ERR(REC_SIZE));
     if (iod->recx_nr >= BULK_RECXS_NR)
         rc = parts_insert(a, op, w, iod);
     for (uint32_t i = 0; rc == 0 && iod->recx_nr < BULK_RECXS_NR && i < iod->recx_nr; i++) {
@@ -279,7 +305,7 @@ iod_update(struct apply *a, struct vos_op *op, struct vos_walk *w, uint32_t cond
         return 0; /* nothing to punch */
     type = vos_akey_type(w->akey);
     if (type != 0 && type != iod->type)
-        return CAIRN_ERR(INVAL);
+        return mismatch(a, op, w, CAIRN_ERR(INVAL));
     rc = vos_walk_akey_touch(op, w);
     if (rc != 0)
         return rc;
@@ -310,8 +336,8 @@ obj_note(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct v
     int rc;
 
     dirty_note(a, op, mod, w);
-    if (w->obj->epoch_max >= op->epoch)
-        return 0;
+    if (w->obj->epoch_max >= op->epoch || op->lid != 0)
+        return 0; /* what is not decided is no change yet */
     rc = vos_range(op, w->o.off + offsetof(struct vos_obj_df, epoch_max), sizeof(uint64_t));
     if (rc == 0)
         w->obj->epoch_max = op->epoch;
@@ -343,13 +369,13 @@ mod_update(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct
 
 /* Punch what is visible; what is not needs no punch. */
 static int
-level_punch(struct apply *a, struct vos_op *op, const struct vos_level_pos *pos,
-    struct vos_ilog_df *ilog, uint64_t ilog_off, uint32_t cond)
+level_punch(struct apply *a, struct vos_op *op, struct vos_walk *w, const struct vos_level_pos *pos,
+    int (*log)(struct vos_op *op, struct vos_walk *w, bool is_punch), uint32_t cond)
 {
     if (!pos->info.is_visible)
         return (cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
     a->mod_has_old = true;
-    return vos_ilog_add(op, ilog, ilog_off, true);
+    return log(op, w, true);
 }
 
 /* Take a dkey or akey out of its tree and free it, when it may be (VOS_APPLY_NO_HISTORY). */
@@ -397,8 +423,7 @@ mod_punch_obj(struct apply *a, struct vos_op *op, const struct vos_mod *mod, str
     int rc = vos_walk_obj(op, a->cont, &mod->oid, false, w);
 
     if (rc == 0) {
-        rc = level_punch(a, op, &w->o, w->obj == NULL ? NULL : &w->obj->ilog,
-            vos_obj_ilog_off(w->o.off), mod->cond);
+        rc = level_punch(a, op, w, &w->o, vos_walk_obj_log, mod->cond);
     }
     return rc != 0 || w->obj == NULL ? rc : obj_note(a, op, mod, w);
 }
@@ -414,8 +439,8 @@ mod_punch_dkey(struct apply *a, struct vos_op *op, const struct vos_mod *mod, st
     if (rc == 0 && w->dkey == NULL) {
         rc = (mod->cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
     } else if (rc == 0)
-        rc = level_punch(a, op, &w->d, &w->dkey->ilog, vos_key_ilog_off(w->d.off), mod->cond);
-    if (rc == 0 && w->dkey != NULL && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+        rc = level_punch(a, op, w, &w->d, vos_walk_dkey_log, mod->cond);
+    if (rc == 0 && w->dkey != NULL && a->no_history)
         rc = dkey_drop(a, op, mod, w, &dropped);
     return rc != 0 || w->obj == NULL ? rc : obj_note(a, op, mod, w);
 }
@@ -431,10 +456,17 @@ akey_punch(struct apply *a, struct vos_op *op, const struct vos_mod *mod, const 
         return rc;
     if (w->akey == NULL)
         return (mod->cond & VOS_COND_PUNCH) != 0 ? CAIRN_ERR(NONEXIST) : 0;
-    rc = level_punch(a, op, &w->a, &w->akey->ilog, vos_key_ilog_off(w->a.off), mod->cond);
-    if (rc == 0 && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+    rc = level_punch(a, op, w, &w->a, vos_walk_akey_log, mod->cond);
+    if (rc == 0 && a->no_history)
         rc = akey_drop(a, op, akey, w, &dropped);
     return rc;
+}
+
+/* The epoch is not a fresh one. */
+static bool
+is_given(const struct apply *a)
+{
+    return a->args->epoch != 0 || a->prep.act != NULL;
 }
 
 static int
@@ -458,14 +490,27 @@ mod_punch_akeys(struct apply *a, struct vos_op *op, const struct vos_mod *mod, s
     if (rc == -DER_INPROGRESS)
         a->undecided = at;
     /* That is a punch of the dkey (TS-2): what was changed in it since does not make it anew. */
-    if (rc == 0 && is_empty && a->args->epoch != 0 &&
+    if (rc == 0 && is_empty && is_given(a) &&
         vos_ts_refuses(&a->tgt->ts, VOS_TS_DKEY, w->h_dkey, op->epoch, true, a->args->tx))
         rc = CAIRN_ERR(TX_RESTART);
     if (rc == 0 && is_empty)
-        rc = vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), true);
-    if (rc == 0 && is_empty && (a->args->flags & VOS_APPLY_NO_HISTORY) != 0)
+        rc = vos_walk_dkey_log(op, w, true);
+    if (rc == 0 && is_empty && a->no_history)
         rc = dkey_drop(a, op, mod, w, &dropped);
     return rc != 0 || w->obj == NULL ? rc : obj_note(a, op, mod, w);
+}
+
+/* What it does does not depend on what is there: nor does it on what others may commit or abort (DTX-5). */
+static bool
+is_blind(const struct vos_mod *mod)
+{
+    if (mod->op != VOS_MOD_UPDATE || mod->cond != 0)
+        return false;
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
+        if (mod->iods[i].size == 0)
+            return false;
+    }
+    return true;
 }
 
 static int
@@ -476,6 +521,8 @@ mod_apply(struct apply *a, struct vos_op *op, const struct vos_mod *mod)
 
     if (rc != 0)
         return rc;
+    if (CAIRN_UNLIKELY(a->cont->dtxs != NULL))
+        a->look.is_passing = is_blind(mod);
     switch (mod->op) {
     case VOS_MOD_UPDATE:
         return mod_update(a, op, mod, w);
@@ -495,8 +542,15 @@ static int
 level_conflict(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off)
 {
     uint16_t create, punch;
+    uint32_t lid = 0;
+    bool exists;
     int rc = vos_ilog_at(op, ilog, ilog_off, op->epoch, &create, &punch);
 
+    if (rc == 0 && punch != 0 && op->lid != 0) {
+        rc = vos_ilog_mark(op, ilog, ilog_off, op->epoch, &exists, &lid);
+        if (rc == 0 && lid == op->lid)
+            return 0; /* an earlier part */
+    }
     return rc != 0 ? rc : punch != 0 ? CAIRN_ERR(TX_RESTART) : 0;
 }
 
@@ -519,7 +573,8 @@ value_conflict(struct apply *a, struct vos_op *op, const struct vos_walk *w, con
             rc = vos_ver_get(op, vos_btr_rec(&t), &ver);
         if (rc != 0)
             return rc == -DER_NONEXIST ? 0 : rc;
-        return ver.epoch == op->epoch ? CAIRN_ERR(TX_RESTART) : 0;
+        return ver.epoch == op->epoch && (op->lid == 0 || ver.dtx != op->lid) ? CAIRN_ERR(TX_RESTART)
+                                                                              : 0;
     }
     rc = 0;
     for (uint32_t i = 0; rc == 0 && type == iod->type && i < iod->recx_nr && !found; i++) {
@@ -583,6 +638,7 @@ conflicts_check(struct apply *a, struct vos_op *op)
     struct vos_walk w;
     int rc = 0;
 
+    a->look.is_passing = true;
     for (uint32_t i = 0; rc == 0 && i < a->args->mod_nr; i++) {
         const struct vos_mod *mod = &a->args->mods[i];
 
@@ -594,6 +650,7 @@ conflicts_check(struct apply *a, struct vos_op *op)
         if (rc == 0 && a->args->epoch_bound > op->epoch)
             rc = vos_uncertain_mod(op, a->cont, mod, a->args->epoch_bound);
     }
+    a->look.is_passing = false;
     return rc;
 }
 
@@ -663,7 +720,7 @@ cont_account(struct apply *a, struct vos_op *op, int64_t meta_delta)
     }
     if (rc != 0)
         return rc;
-    rec->epoch_max = MAX(rec->epoch_max, op->epoch);
+    rec->epoch_max = MAX(rec->epoch_max, op->lid != 0 ? 0 : op->epoch);
     rec->obj_nr += (uint64_t)op->obj_delta;
     rec->meta_used += (uint64_t)meta_delta;
     rec->data_used += (uint64_t)op->data_delta;
@@ -676,27 +733,49 @@ cont_account(struct apply *a, struct vos_op *op, int64_t meta_delta)
     return rc;
 }
 
+/* Whatever came out depends on what is not decided. */
+static int
+asks_rc(const struct apply *a, int rc)
+{
+    return a->look.nr > 0 && rc != -DER_AGAIN && rc != -DER_TX_RESTART ? -DER_TX_BUSY : rc;
+}
+
 static int
 apply_body(struct vos_op *op, void *arg)
 {
     struct apply *a = arg;
     struct vos_pool *pool = a->cont->pool;
     int64_t meta_delta;
-    int rc;
+    int rc = 0;
 
     a->big_next = 0;
     a->has_old = false;
-    rc = vos_epoch_take(a->tgt, op, &a->bound);
-    if (rc == 0 && a->args->epoch != 0)
+    /* What is not settled must stay where it is (DTX-1). */
+    a->no_history = (a->args->flags & VOS_APPLY_NO_HISTORY) != 0 &&
+        (a->cont->dtxs == NULL || a->cont->dtxs->act_nr == 0);
+    a->look.nr = 0;
+    if (a->look.asks != NULL)
+        a->look.asks->nr = 0;
+    op->look = &a->look;
+    if (a->args->dtx != NULL)
+        rc = vos_dtx_begin(op, &a->prep);
+    if (rc == 0)
+        rc = vos_epoch_take(a->tgt, op, &a->bound);
+    if (rc == 0 && is_given(a))
         rc = conflicts_check(a, op);
     for (uint32_t i = 0; rc == 0 && i < a->args->mod_nr; i++) {
-        op->minor = (uint16_t)(i + 1);
+        op->minor = (uint16_t)(a->prep.minor + i + 1);
         a->mod_has_old = false;
         rc = mod_apply(a, op, &a->args->mods[i]);
         a->has_old = a->has_old || a->mod_has_old;
     }
+    rc = asks_rc(a, rc);
     if (rc == 0)
         rc = vos_bigs_publish(a->bigs, op);
+    if (rc == 0 && a->args->dtx != NULL) {
+        a->prep.minor = (uint16_t)(a->prep.minor + a->args->mod_nr);
+        rc = vos_dtx_store(op, &a->prep);
+    }
     meta_delta = op->meta_delta;
     if (rc == 0)
         rc = vos_req_store(op, pool, &a->req, op->epoch, &a->args->result);
@@ -719,7 +798,9 @@ apply_committed(struct apply *a, const struct vos_op *op, uint64_t lsn)
     pool->data_used += (uint64_t)op->data_delta;
     vos_bound_moved(a->tgt, a->bound, lsn);
     vos_req_stored(pool, &a->req);
-    a->cont->trim_nr += (a->args->flags & VOS_APPLY_NO_HISTORY) != 0;
+    if (a->args->dtx != NULL)
+        vos_dtx_stored(&a->prep, op, lsn);
+    a->cont->trim_nr += a->no_history;
     if (a->has_old)
         vos_agg_note(a->cont, op->epoch);
     a->cont->lsn_last = lsn;
@@ -740,6 +821,8 @@ revealed_lsn(const struct apply *a, int rc)
     for (uint32_t i = 0; i < a->args->mod_nr; i++) {
         lsn = MAX(lsn, *vos_obj_lsn(a->tgt, vos_obj_hash(a->cont, &a->args->mods[i].oid)));
     }
+    if (a->args->dtx != NULL)
+        lsn = MAX(lsn, a->cont->dtxs->lsn);
     return MAX(lsn, a->tgt->bound_lsn);
 }
 
@@ -753,7 +836,9 @@ undecided_scan(struct apply *a)
             return CAIRN_ERR(NOMEM);
         memset(a->empties, 0, a->args->mod_nr * sizeof(*a->empties));
     }
-    return vos_empty_scan(a->cont, a->args, &a->args->mods[a->undecided], &a->empties[a->undecided]);
+    a->look.is_passing = false;
+    return vos_empty_scan(
+        a->cont, a->args, &a->args->mods[a->undecided], &a->look, &a->empties[a->undecided]);
 }
 
 static void
@@ -808,13 +893,33 @@ apply_run(struct apply *a, uint64_t *ret_epoch)
         lsn = revealed_lsn(a, rc);
     }
     /* Not at an epoch that was refused for being too far ahead. */
-    if (is_written && op.epoch != 0 && op.epoch <= a->tgt->clock.last)
+    if (is_written && op.epoch != 0 && op.epoch <= a->tgt->clock.last && !a->prep.is_replay)
         stamp(a, &op);
     vos_bigs_cancel(a->bigs);
     wait_rc = vos_wait(a->tgt, lsn);
     if (rc == 0)
         *ret_epoch = op.epoch;
+    if (rc == -DER_TX_BUSY)
+        rc = CAIRN_ERR(INPROGRESS);
     return wait_rc != 0 ? wait_rc : rc;
+}
+
+/* Before anything is done for a transaction that is decided later. */
+static int
+dtx_open(struct apply *a)
+{
+    int rc = vos_dtx_args_check(a->args);
+
+    if (rc != 0)
+        return rc;
+    if (a->cont->dtxs == NULL)
+        a->cont->dtxs = vos_dtxs_create();
+    if (a->cont->dtxs == NULL)
+        return CAIRN_ERR(NOMEM);
+    a->prep.args = a->args->dtx;
+    a->prep.cont = a->cont;
+    a->look.own = a->args->dtx->id;
+    return 0;
 }
 
 int
@@ -824,6 +929,11 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
     struct vos_apply_ret answer = {0};
     int rc = vos_args_check(args, args->ahead == NULL, &a.inline_max);
 
+    if (rc != 0)
+        return rc;
+    a.look.asks = args->asks;
+    if (args->dtx != NULL)
+        rc = dtx_open(&a);
     if (rc != 0)
         return rc;
     a.own_bigs = (struct vos_bigs){.cont = cont,
@@ -842,6 +952,11 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
             rc = vos_bigs_init(a.bigs, args);
         if (rc == 0)
             rc = apply_run(&a, &answer.epoch);
+        if (a.prep.is_replay && rc == -DER_EXIST) {
+            rc = 0;
+            answer.is_replay = true;
+            answer.epoch = a.prep.epoch;
+        }
         vos_req_end(cont->pool, &a.req, rc);
         answer.result_len = (uint32_t)args->result.len;
         if (args->result.len > 0)
@@ -852,6 +967,8 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
     while (a.sorted_nr > 0) {
         free(a.sorted[--a.sorted_nr].parts);
     }
+    if (args->dtx != NULL)
+        vos_dtx_prep_fini(&a.prep);
     if (rc == 0 && ret != NULL)
         *ret = answer;
     return rc;

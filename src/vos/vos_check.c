@@ -37,6 +37,7 @@ struct check {
     bool cont_is_bad, pool_is_bad; /* something is missing from what was counted */
     uint64_t bad_nr;
     int bad_rc; /* the first */
+    struct vos_dtx_check dtx; /* of the container at hand */
 };
 
 union key_mem {
@@ -158,7 +159,18 @@ check_version(struct check *c, struct vos_op *op, uint64_t rec)
         return CAIRN_ERR(CSUM);
     }
     c->data += (int64_t)vos_ver_ext_bytes(&ver);
-    return 0;
+    return vos_dtx_check_mark(&c->dtx, ver.dtx, rec);
+}
+
+/* A log: its only entry is here, or its tree is looked at. */
+static int
+check_log(struct check *c, const struct vos_ilog_df *ilog, uint64_t ilog_off)
+{
+    if (vos_ilog_depth(ilog) > 0) {
+        push(c, &vos_kind_ilog, ilog_off, 0);
+        return 0;
+    }
+    return vos_dtx_check_mark(&c->dtx, (uint32_t)(ilog->ent >> 32), ilog_off);
 }
 
 /* A dkey's block, and whether its room is free or holds an akey; an akey inside has no block. */
@@ -200,9 +212,7 @@ check_key(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, u
         return vos_bad(rec, "tree of a key");
     if (sub != NULL)
         push(c, sub, vos_key_tree_off(rec), 0);
-    if (vos_ilog_depth(&key->ilog) > 0)
-        push(c, &vos_kind_ilog, vos_key_ilog_off(rec), 0);
-    return 0;
+    return check_log(c, &key->ilog, vos_key_ilog_off(rec));
 }
 
 static int
@@ -220,9 +230,7 @@ check_obj(struct check *c, struct vos_op *op, uint64_t rec)
         return rc;
     c->objs++;
     push(c, kind, vos_obj_tree_off(rec), 0);
-    if (vos_ilog_depth(&obj->ilog) > 0)
-        push(c, &vos_kind_ilog, vos_obj_ilog_off(rec), 0);
-    return 0;
+    return check_log(c, &obj->ilog, vos_obj_ilog_off(rec));
 }
 
 static int
@@ -244,14 +252,19 @@ check_client(struct check *c, struct vos_op *op, uint64_t rec)
     return rc;
 }
 
+/* The table of transactions comes before the objects with their marks. */
 static void
-cont_begin(struct check *c, uint64_t rec)
+cont_begin(struct check *c, uint64_t rec, const struct vos_cont_df *cont)
 {
     c->in_cont = true;
     c->cont_is_bad = false;
     c->meta = sizeof(struct vos_cont_df);
     c->data = c->objs = 0;
+    vos_dtx_check_fini(&c->dtx);
+    c->dtx = (struct vos_dtx_check){.heap = &c->tgt->heap, .with_marks = !c->gc_started};
     push(c, &vos_kind_obj, rec + offsetof(struct vos_cont_df, objs), rec);
+    if (cont->dtx != 0)
+        push(c, NULL, cont->dtx, rec);
 }
 
 static int
@@ -276,7 +289,7 @@ check_record(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind
     case VOS_TREE_CONT:
         rc = vos_cont_get(op, rec, &cont);
         if (rc == 0)
-            cont_begin(c, rec);
+            cont_begin(c, rec, cont);
         return rc;
     case VOS_TREE_OBJ:
         return check_obj(c, op, rec);
@@ -286,7 +299,7 @@ check_record(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind
     case VOS_TREE_CLIENT:
         return check_client(c, op, rec);
     case VOS_TREE_ILOG:
-        return 0;
+        return vos_dtx_check_mark(&c->dtx, (uint32_t)(rec >> 32), rec);
     default:
         return check_key(c, op, kind, rec);
     }
@@ -306,6 +319,8 @@ check_end(struct check *c, struct vos_op *op, const struct frame *f)
         return rc;
     c->in_cont = false;
     c->data_total += c->data;
+    if (c->dtx.with_marks && c->dtx.left != 0 && !c->cont_is_bad)
+        return vos_bad(f->owner, "marks of transactions");
     if (c->skip_counters || c->cont_is_bad)
         return 0;
     if ((uint64_t)c->meta != cont->meta_used || (uint64_t)c->data != cont->data_used ||
@@ -346,6 +361,20 @@ check_order(struct vos_btr *t, const struct vos_btr_key *before)
     return hkey > before->hkey || cmp < 0 ? 0 : vos_bad(t->df_off, "order of a tree");
 }
 
+static int
+check_dtx(struct check *c, struct vos_op *op, const struct frame *f)
+{
+    uint64_t off;
+    uint32_t bytes;
+    int rc = vos_dtx_check_step(op, &c->dtx, f->df_off, &off, &bytes);
+
+    if (rc == -DER_NONEXIST) {
+        c->frame_nr--;
+        return 0;
+    }
+    return rc != 0 || bytes == 0 ? rc : charge(c, op, off, bytes);
+}
+
 /* One record of the topmost tree. */
 static int
 check_step(struct check *c, struct vos_op *op)
@@ -357,8 +386,11 @@ check_step(struct check *c, struct vos_op *op)
     union key_mem mem;
     struct vos_btr t;
     bool exact = true;
-    int rc = vos_ptr(op, f->df_off, sizeof(*df), &df);
+    int rc;
 
+    if (f->kind == NULL)
+        return check_dtx(c, op, f);
+    rc = vos_ptr(op, f->df_off, sizeof(*df), &df);
     if (rc == 0)
         rc = vos_btr_init(&t, op, f->kind, df, f->df_off);
     if (rc == 0 && !f->started) {
@@ -398,6 +430,7 @@ check_gc_next(struct check *c, struct vos_op *op)
 {
     struct umem_stats stats;
     struct vos_root_df *root;
+    struct vos_cont_df *cont;
     struct vos_gc_df *gc;
     int rc = vos_root(op, c->tgt, &root);
 
@@ -420,13 +453,16 @@ check_gc_next(struct check *c, struct vos_op *op)
         return vos_bad(c->gc_next, "collector's queue");
     c->skip_counters = gc->id == VOS_TREE_POOL;
     if (gc->id == VOS_TREE_CONT) {
-        cont_begin(c, gc->rec);
+        rc = vos_cont_get(op, gc->rec, &cont);
+        if (rc == 0)
+            cont_begin(c, gc->rec, cont);
     } else if (gc->id == VOS_TREE_POOL) {
         rc = check_pool(c, op, gc->rec);
     } else {
         rc = vos_bad(c->gc_next, "collector's queue");
     }
-    c->gc_next = gc->next;
+    if (rc == 0)
+        c->gc_next = gc->next;
     return rc;
 }
 
@@ -498,6 +534,7 @@ check_run(struct check *c)
     while ((rc = vos_read_run(tgt, &op, check_body, c)) != 0 && may_pass(c, rc)) {
         tree_leave(c); /* a page that cannot be had */
     }
+    vos_dtx_check_fini(&c->dtx);
     if (--tgt->checks_nr == 0)
         ult_cond_broadcast(&tgt->gc_wake);
     if (rc != 0)

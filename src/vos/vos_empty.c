@@ -69,6 +69,16 @@ is_named(const struct vos_empty *e, const struct iov *key)
     return bsearch(&key, e->names, e->name_nr, sizeof(struct iov *), name_cmp) != NULL;
 }
 
+/* What was asked on the way to an akey that is there in any case does not matter. */
+static void
+asks_forget(struct vos_op *op, uint32_t nr, uint32_t told_nr)
+{
+    op->look->nr = nr;
+    if (op->look->asks != NULL)
+        op->look->asks->nr = told_nr;
+}
+
+/* Visible whatever becomes of others' transactions; asks when that is not sure. */
 static int
 akey_is_visible(struct vos_op *op, uint64_t rec, struct vos_epoch punch,
     struct vos_key_df **ret_akey, bool *ret_visible)
@@ -79,7 +89,7 @@ akey_is_visible(struct vos_op *op, uint64_t rec, struct vos_epoch punch,
     if (rc == 0)
         rc = vos_ilog_read(op, &(*ret_akey)->ilog, vos_key_ilog_off(rec), op->epoch, punch, &info);
     if (rc == 0)
-        *ret_visible = info.is_visible;
+        *ret_visible = info.is_sure;
     return rc;
 }
 
@@ -90,6 +100,7 @@ look_near(struct vos_op *op, struct vos_walk *w, const struct iov *akey, bool *r
 {
     struct vos_btr_key key = vos_key_bytes(op, w->akey_kind, akey);
     struct vos_key_df *rec;
+    uint32_t asked = op->look->nr, told = op->look->asks != NULL ? op->look->asks->nr : 0;
     uint64_t first = 0;
     struct vos_btr t;
     bool visible = false, exact;
@@ -119,6 +130,7 @@ look_near(struct vos_op *op, struct vos_walk *w, const struct iov *akey, bool *r
         if (rc != 0)
             return rc;
         if (visible) {
+            asks_forget(op, asked, told);
             *ret_decided = true;
             return 0;
         }
@@ -137,7 +149,7 @@ look_at_named(struct vos_op *op, const struct vos_empty *e, struct vos_walk *w, 
     *ret_empty = true;
     for (uint32_t i = 0; rc == 0 && i < e->name_nr && *ret_empty; i++) {
         rc = vos_walk_akey(op, e->names[i], false, &at);
-        *ret_empty = !at.a.info.is_visible;
+        *ret_empty = !at.a.info.is_sure;
     }
     return rc;
 }
@@ -195,6 +207,7 @@ scan_body(struct vos_op *op, void *arg)
             return rc;
         name = vos_key_iov(rec);
         if (visible && !is_named(e, &name)) {
+            asks_forget(op, 0, 0);
             e->has_other = true;
             return 0;
         }
@@ -202,12 +215,12 @@ scan_body(struct vos_op *op, void *arg)
         e->after_len = name.len;
         rc = vos_btr_next(&t);
     }
-    return rc == -DER_NONEXIST ? 0 : rc;
+    return op->look->nr > 0 && rc == -DER_NONEXIST ? -DER_TX_BUSY : rc == -DER_NONEXIST ? 0 : rc;
 }
 
 int
 vos_empty_scan(struct vos_cont *cont, const struct vos_apply_args *args, const struct vos_mod *mod,
-    struct vos_empty *e)
+    struct vos_dtx_look *look, struct vos_empty *e)
 {
     struct vos_tgt *tgt = cont->tgt;
     struct vos_op op;
@@ -224,6 +237,7 @@ vos_empty_scan(struct vos_cont *cont, const struct vos_apply_args *args, const s
     if (rc == 0) {
         vos_op_init(&op, tgt);
         op.epoch = args->epoch == 0 ? UINT64_MAX : args->epoch;
+        op.look = look;
         rc = vos_read_run(tgt, &op, scan_body, e);
     }
     vos_heap_free(e->after);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 #include "vos/vos_evtree.h"
 
+#include "vos/vos_dtx.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,6 +323,19 @@ extent_show(struct vos_evt_search *s, const struct vos_evt_item *item)
     return rc;
 }
 
+/* An extent with a mark. All that is newer was shown before it, but for its own epoch: what is hidden already is not asked about. */
+static int
+mark_shows(struct vos_op *op, const struct vos_evt_search *s, const struct vos_evt_item *item,
+    uint32_t lid, bool *ret_shows)
+{
+    if (s->is_any) { /* conflicts with others: whatever becomes of them */
+        *ret_shows = op->lid == 0 || lid != op->lid;
+        return 0;
+    }
+    *ret_shows = false;
+    return is_open(s, item->lo, item->hi) ? vos_dtx_sees(op, lid, ret_shows) : 0;
+}
+
 /* The top is an extent: read its version; show it when nothing that waits can be newer. */
 static int
 extent_take(struct vos_op *op, struct vos_evt_search *s)
@@ -342,6 +357,16 @@ extent_take(struct vos_op *op, struct vos_evt_search *s)
         if (!vos_epoch_gt(item.bound, s->punch)) {
             queue_pop(s);
             return 0;
+        }
+        if (CAIRN_UNLIKELY(ext.dtx != 0)) {
+            bool shows;
+
+            rc = mark_shows(op, s, &item, ext.dtx, &shows);
+            if (rc != 0 || !shows) {
+                if (rc == 0)
+                    queue_pop(s);
+                return rc;
+            }
         }
         queue_replace(s, &item);
         return 0;

@@ -25,8 +25,9 @@ struct fetch {
     bool is_now; /* asked for the newest state */
     uint64_t trim_nr;
     struct vos_fetch_mem *mem;
-    struct arena *arena;
-    uint64_t tx; /* of values; NULL: mem */
+    struct arena *arena; /* of values; NULL: mem */
+    uint64_t tx;
+    struct vos_dtx_look look;
     struct vos_walk walk;
     struct vos_btr_key dkey_key;
     uint64_t *akey_hkeys; /* of each iod */
@@ -479,6 +480,7 @@ fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
     int rc = 0, wait_rc;
 
     vos_op_init(&op, tgt);
+    op.look = &f->look;
     f->dkey_key = vos_key_bytes(&op, f->walk.dkey_kind, f->dkey);
     for (uint32_t i = 0; i < f->iod_nr; i++) {
         f->akey_hkeys[i] = vos_key_bytes(&op, f->walk.akey_kind, &f->iods[i].akey).hkey;
@@ -499,6 +501,8 @@ fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
     bio_reader_enter(tgt->bio, &f->mem->reader);
     f->mem->has_reader = true;
     rc = vos_read_run(tgt, &op, fetch_body, f);
+    if (CAIRN_UNLIKELY(f->look.nr > 0))
+        rc = vos_dtx_look_rc(&f->look, rc);
     if (rc != 0 || f->mem->want_nr == 0)
         vos_fetch_leave(tgt, f->mem);
     wait_rc = vos_wait(tgt, MAX(f->lsn, tgt->bound_lsn));
@@ -537,6 +541,7 @@ vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct
     f.flags = args->flags;
     f.arena = args->arena;
     f.tx = args->tx;
+    vos_dtx_look_init(&f.look, args->dtx);
     rc = fetch_check(&f);
     if (rc != 0)
         return rc;

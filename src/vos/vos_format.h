@@ -33,6 +33,11 @@ enum {
     VOS_CLIENT_MAGIC = 0xa8,
     VOS_SLOTS_MAGIC = 0xa9,
     VOS_GC_MAGIC = 0xaa,
+    VOS_DTX_TAB_MAGIC = 0xc1,
+    VOS_DTX_SLOTS_MAGIC = 0xc2,
+    VOS_DTX_MAGIC = 0xc3,
+    VOS_DTX_REFS_MAGIC = 0xc4,
+    VOS_DTX_DONE_MAGIC = 0xc5,
 };
 
 /* Kinds of trees: what the keys are. Stored in roots and nodes. */
@@ -145,8 +150,9 @@ struct vos_cont_df {
     uint64_t agg_epoch; /* everything at or below it was aggregated; 0: nothing */
     uint64_t agg_snaps; /* hash of the snapshots at or below it then */
     uint64_t agg_left; /* not 0: that pass left something that the next one has to look at */
+    uint64_t dtx; /* struct vos_dtx_tab_df; 0: there was no transaction yet */
 };
-CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 96, "format");
+CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 104, "format");
 
 struct vos_obj_df {
     uint8_t magic;
@@ -242,6 +248,101 @@ struct vos_client_df {
     uint64_t groups[VOS_SLOT_GROUPS_NR_MAX];
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_client_df) == 544, "format");
+
+/*
+ * Table of the transactions of a container (docs/decisions/0016-dtx-table.md). What one has prepared is marked with its local id, the number of a slot, from 1 on; the
+ * slot points to its record, which has a reference to everything that is marked. No mark without a reference, no reference without its mark.
+ */
+enum {
+    VOS_DTX_SLOTS_NR = 126,
+    VOS_DTX_REFS_NR = 42,
+    VOS_DTX_INLINE_REFS_NR_MAX = 32,
+    VOS_DTX_DONES_NR = 31
+};
+
+struct vos_dtx_tab_df {
+    uint8_t magic;
+    uint8_t pad[7];
+    uint64_t slots; /* first struct vos_dtx_slots_df */
+    uint64_t done_head, done_tail; /* outcomes: struct vos_dtx_done_df, oldest first */
+    uint64_t done_nr;
+    uint64_t horizon; /* largest hlc of what was forgotten */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_dtx_tab_df) == 48, "format");
+
+struct vos_dtx_slots_df {
+    uint8_t magic;
+    uint8_t pad[7];
+    uint64_t next;
+    uint64_t slots[VOS_DTX_SLOTS_NR]; /* struct vos_dtx_df; 0: free */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_dtx_slots_df) == 1024, "format");
+
+enum vos_dtx_ref_kind {
+    VOS_DTX_REF_VALUE = 1,
+    VOS_DTX_REF_EXT,
+    VOS_DTX_REF_OBJ, /* an event of its log, at the epoch of the transaction */
+    VOS_DTX_REF_DKEY,
+    VOS_DTX_REF_AKEY,
+};
+
+struct vos_dtx_ref_df {
+    uint64_t rec; /* version, extent, object or key; lowest three bits: enum vos_dtx_ref_kind */
+    uint64_t owner; /* in whose tree it is: akey; container, object, dkey */
+    uint64_t obj; /* object record */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_dtx_ref_df) == 24, "format");
+
+enum vos_dtx_df_state { VOS_DTX_DF_PREPARED = 1, VOS_DTX_DF_COMMITTED, VOS_DTX_DF_ABORTED };
+
+/* The caller's blob follows, filled up to a multiple of 8, then the first references. */
+struct vos_dtx_df {
+    uint8_t magic;
+    uint8_t state;
+    uint16_t blob_len;
+    uint32_t lid;
+    uint8_t uuid[16];
+    uint64_t hlc;
+    uint64_t epoch;
+    uint32_t flags;
+    uint32_t pm_ver;
+    uint32_t part_nr;
+    uint16_t minor; /* last one used */
+    uint16_t inline_cap, inline_nr; /* room for references here, those left */
+    uint16_t pad[3];
+    uint64_t ref_nr; /* left, here and in the chain */
+    uint64_t refs; /* more: struct vos_dtx_refs_df, newest first */
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_dtx_df) == 80, "format");
+
+struct vos_dtx_refs_df {
+    uint8_t magic;
+    uint8_t pad;
+    uint16_t nr;
+    uint32_t pad2;
+    uint64_t next;
+    struct vos_dtx_ref_df refs[VOS_DTX_REFS_NR];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_dtx_refs_df) == 1024, "format");
+
+struct vos_dtx_out_df {
+    uint8_t uuid[16];
+    uint64_t hlc;
+    uint64_t epoch;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_dtx_out_df) == 32, "format");
+
+struct vos_dtx_done_df {
+    uint8_t magic;
+    uint8_t pad[3];
+    uint16_t first, end; /* those forgotten come before, those not yet there from here on */
+    uint32_t aborted; /* bit i: outs[i] was aborted */
+    uint32_t pad2;
+    uint64_t next;
+    uint64_t rsvd;
+    struct vos_dtx_out_df outs[VOS_DTX_DONES_NR];
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_dtx_done_df) == 1024, "format");
 
 /* One thing being destroyed: a pool or container record that is in no tree any more. */
 struct vos_gc_df {

@@ -191,6 +191,13 @@ free_one(struct gc_step *st, struct vos_op *op, uint32_t tree_id, uint64_t rec, 
 
     *ret_done = false;
     for (uint32_t level = 0; level < GC_LEVELS_NR; level++) {
+        if (tree_id == VOS_TREE_CONT) {
+            bool none;
+
+            rc = vos_dtx_drop_one(op, rec, &none);
+            if (rc != 0 || !none)
+                return rc;
+        }
         rc = owned_of(op, tree_id, rec, &o);
         if (rc != 0)
             return rc;

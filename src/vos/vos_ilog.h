@@ -28,15 +28,26 @@ struct vos_ilog_info {
     bool is_visible;
     struct vos_epoch create; /* newest creation, 0: none */
     struct vos_epoch punch; /* newest punch, the ancestors' included */
+    /* The undecided: what they would punch counts here; is_sure: visible whatever becomes of them. */
+    bool has_open, is_sure;
+    struct vos_epoch punch_any;
 };
 
-/** The state at `epoch`, all minors included, below ancestors whose newest punch is `parent`. Errors: AGAIN, DF_INVAL. */
+/** The state at `epoch`, all minors included, below ancestors whose newest punch is `parent`, as op->look sees it; asks when it depends on others (DTX-2). Errors: AGAIN, DF_INVAL. */
 CAIRN_MUST_CHECK int vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
     uint64_t epoch, struct vos_epoch parent, struct vos_ilog_info *ret_info);
 
-/** Add a creation or punch at op->epoch, op->minor. Errors: AGAIN, DF_INVAL, NOSPACE. */
+/** Add a creation or punch at op->epoch, op->minor, marked with op->lid. Errors: AGAIN, DF_INVAL, NOSPACE; TX_RESTART one of another transaction is there at this epoch. */
 CAIRN_MUST_CHECK int
 vos_ilog_add(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, bool is_punch);
+
+/** Whether there is an entry of `epoch`, and its mark. */
+CAIRN_MUST_CHECK int vos_ilog_mark(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
+    uint64_t epoch, bool *ret_exists, uint32_t *ret_lid);
+/** The entry of `epoch`, which has this mark: it loses it, or goes. Errors: AGAIN, DF_INVAL. */
+CAIRN_MUST_CHECK int vos_ilog_decide(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
+    uint64_t epoch, uint32_t lid, bool is_commit);
+bool vos_ilog_is_empty(const struct vos_ilog_df *ilog);
 
 /** Creation and punch minors logged at exactly `epoch` (0: none). */
 CAIRN_MUST_CHECK int vos_ilog_at(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
@@ -47,6 +58,7 @@ struct vos_ilog_ent {
     uint64_t epoch;
     uint16_t create, punch; /* minor epochs, 0: none */
     bool is_open; /* of a transaction that is not decided */
+    uint32_t lid;
 };
 
 /** The first entry above `after` (0: the first of all). Errors: NONEXIST there is none; AGAIN, DF_INVAL. */

@@ -197,6 +197,7 @@ list_tree(struct list *l, struct vos_op *op, const struct vos_btr_kind **ret_kin
         rc = vos_cont_get(op, l->cont->off, &cont);
         if (rc != 0)
             return rc;
+        op->dtxs = l->cont->dtxs;
         *ret_kind = &vos_kind_obj;
         *ret_df = &cont->objs;
         *ret_off = l->cont->off + offsetof(struct vos_cont_df, objs);
@@ -385,6 +386,7 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
     struct list l = {
         .cont = cont, .args = args, .nr_max = args->nr_max == 0 ? LIST_NR_DEFAULT : args->nr_max};
     struct vos_tgt *tgt = cont->tgt;
+    struct vos_dtx_look look;
     struct vos_op op;
     int rc;
 
@@ -392,6 +394,8 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
         return 0;
     rc = list_check(&l, anchor);
     vos_op_init(&op, tgt);
+    vos_dtx_look_init(&look, args->dtx);
+    op.look = &look;
     if (rc == 0)
         rc = vos_epoch_read(tgt, args->epoch, &op.epoch);
     if (rc != 0)
@@ -407,6 +411,7 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
     }
     if (rc == 0)
         rc = vos_wait(tgt, MAX(l.lsn, tgt->bound_lsn));
+    rc = vos_dtx_look_rc(&look, rc);
     if (rc != 0)
         return rc;
     anchor_store(anchor, &l.a, args);
@@ -479,15 +484,18 @@ vos_obj_look(struct vos_cont *cont, uint64_t epoch, const struct vos_oid *oids, 
 {
     struct look l = {.cont = cont, .oids = oids, .is_there = ret_is_there, .nr = nr};
     struct vos_tgt *tgt = cont->tgt;
+    struct vos_dtx_look look;
     struct vos_op op;
     int rc;
 
     vos_op_init(&op, tgt);
+    vos_dtx_look_init(&look, NULL);
+    op.look = &look;
     rc = vos_epoch_read(tgt, epoch, &op.epoch);
     if (rc != 0)
         return rc;
     vos_ts_raise(&cont->read_epoch, &cont->read_tx, op.epoch, 0); /* TS-1 */
-    rc = vos_read_run(tgt, &op, look_body, &l);
+    rc = vos_dtx_look_rc(&look, vos_read_run(tgt, &op, look_body, &l));
     return rc != 0 ? rc : vos_wait(tgt, MAX(l.lsn, tgt->bound_lsn));
 }
 
@@ -719,11 +727,16 @@ vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, 
     struct vos_query_ret ret = {.dkey = int_of(dkey), .akey = int_of(akey)};
     struct vos_tgt *tgt = cont->tgt;
     uint64_t h_obj = vos_obj_hash(cont, oid);
+    struct vos_dtx_look look;
     struct vos_op op;
     int rc, wait_rc;
 
     rc = query_check(&q, flags, dkey, akey);
     vos_op_init(&op, tgt);
+    vos_dtx_look_init(&look, NULL);
+    look.asks = &ret_query->asks;
+    look.asks->nr = 0;
+    op.look = &look;
     if (rc == 0)
         rc = vos_epoch_read(tgt, epoch, &op.epoch);
     if (rc != 0)
@@ -734,6 +747,7 @@ vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, 
     vos_ts_lo(&tgt->ts, VOS_TS_OBJ, h_obj, op.epoch, 0);
     rc = query_run(&q, &op, flags, &ret);
     wait_rc = vos_wait(tgt, MAX(*vos_obj_lsn(tgt, h_obj), tgt->bound_lsn));
+    rc = vos_dtx_look_rc(&look, rc);
     if (rc == 0 || rc == -DER_NONEXIST)
         rc = wait_rc != 0 ? wait_rc : rc;
     ret_query->epoch_max = rc == -DER_NONEXIST ? q.epoch_max : ret_query->epoch_max;

@@ -19,6 +19,10 @@ struct vos_op {
     uint64_t epoch; /* of the modification, or read at */
     uint16_t minor; /* of the modification */
     uint32_t pm_ver;
+    uint32_t lid; /* marks what is changed: of a transaction that is decided later; 0: done at once */
+    struct vos_dtxs *dtxs; /* of the container at hand; NULL: it has none (vos_dtx.h) */
+    struct vos_dtx_look *look; /* what of others' to see; NULL: nothing that is not decided */
+    struct vos_dtx_prep *prep; /* of the transaction with `lid` */
     int64_t meta_delta; /* bytes allocated less freed */
     int64_t data_delta;
     int64_t obj_delta;

@@ -816,10 +816,18 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     cont->refs = 1;
     cont->read_epoch = tgt->read_epoch; /* perhaps its own, from before (TS-1) */
     cont->agg_work_lo = 1; /* it may have been left from before */
+    rc = vos_dtx_load(cont);
+    if (rc != 0) {
+        free(cont);
+        return rc;
+    }
     vos_dirty_init(&cont->dirty, a->agg_epoch);
     cont->pool->open_nr++;
     list_add_tail(&cont->link, &tgt->conts);
     *ret_cont = cont;
+    if (vos_dtx_settle_all(cont) != 0) {
+        /* They hold back aggregation until somebody opens it again; what is seen is right all the same. */
+    }
     return 0;
 }
 
@@ -854,6 +862,7 @@ vos_cont_close(struct vos_cont *cont)
     cont->pool->open_nr--;
     list_del(&cont->link);
     vos_dirty_fini(&cont->dirty);
+    vos_dtxs_free(cont->dtxs);
     free(cont);
 }
 

@@ -9,6 +9,7 @@
 #include "vos/vos.h"
 #include "vos/vos_csum.h"
 #include "vos/vos_dirty.h"
+#include "vos/vos_dtx.h"
 #include "vos/vos_heap.h"
 #include "vos/vos_ilog.h"
 #include "vos/vos_rec.h"
@@ -52,6 +53,7 @@ struct vos_cont {
     uint64_t trim_nr; /* times old versions were dropped (VOS_APPLY_NO_HISTORY, aggregation) */
     uint64_t agg_hi; /* largest one of a pass that began: reads below it begin anew */
     bool is_agg; /* a pass is under way */
+    struct vos_dtxs *dtxs; /* transactions that are decided later; NULL: there was none yet */
     /* Changes that leave something to aggregate: the oldest and newest since the last pass that finished; lo 0: none. */
     uint64_t agg_work_lo, agg_work_hi;
     struct vos_dirty dirty;
@@ -185,6 +187,7 @@ struct vos_walk {
     struct vos_level_pos o, d, a;
     uint64_t h_obj, h_dkey, h_akey; /* for vos_ts.h */
     uint64_t dkey_hkey;
+    uint64_t cont_off;
     const struct vos_btr_kind *dkey_kind, *akey_kind;
     size_t akey_len; /* of the akey that a new dkey is made for; 0: none that gets room in it */
 };
@@ -208,6 +211,10 @@ vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
 CAIRN_MUST_CHECK int vos_walk_obj_touch(struct vos_op *op, struct vos_walk *w);
 CAIRN_MUST_CHECK int vos_walk_dkey_touch(struct vos_op *op, struct vos_walk *w);
 CAIRN_MUST_CHECK int vos_walk_akey_touch(struct vos_op *op, struct vos_walk *w);
+/* Log a creation or a punch of a level, with a reference when it is marked. Errors: those of vos_ilog_add(); NOMEM. */
+CAIRN_MUST_CHECK int vos_walk_obj_log(struct vos_op *op, struct vos_walk *w, bool is_punch);
+CAIRN_MUST_CHECK int vos_walk_dkey_log(struct vos_op *op, struct vos_walk *w, bool is_punch);
+CAIRN_MUST_CHECK int vos_walk_akey_log(struct vos_op *op, struct vos_walk *w, bool is_punch);
 /** What an akey holds: 0 nothing yet, VOS_IOD_SINGLE or VOS_IOD_ARRAY. */
 uint32_t vos_akey_type(const struct vos_key_df *akey);
 /** The single value visible at op->epoch above `punch`. *ret_off 0: none. */
@@ -323,8 +330,9 @@ struct vos_empty {
 CAIRN_MUST_CHECK int vos_empty_check(struct vos_op *op, struct vos_tgt *tgt,
     const struct vos_mod *mod, struct vos_walk *w, const struct vos_empty *e, bool *ret_empty);
 /** Look at all akeys of the dkey of `mod`, for which vos_empty_check() answered INPROGRESS. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_empty_scan(struct vos_cont *cont,
-    const struct vos_apply_args *args, const struct vos_mod *mod, struct vos_empty *e);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_empty_scan(struct vos_cont *cont, const struct vos_apply_args *args, const struct vos_mod *mod,
+    struct vos_dtx_look *look, struct vos_empty *e);
 void vos_empty_fini(struct vos_empty *e);
 
 /* ---- reading extents in order (vos_recx.c) -------------------------------------------------------------------------- */

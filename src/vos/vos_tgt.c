@@ -403,6 +403,7 @@ vos_tgt_abandon(struct vos_tgt *tgt)
     LIST_FOREACH_SAFE(cont, tmp, &tgt->conts, struct vos_cont, link) {
         list_del(&cont->link);
         vos_dirty_fini(&cont->dirty);
+        vos_dtxs_free(cont->dtxs);
         free(cont);
     }
     vos_pools_unload(tgt);

@@ -14,6 +14,7 @@ vos_walk_init(struct vos_walk *w, const struct vos_cont *cont, const struct vos_
     if (rc == 0)
         rc = vos_kind_of_akey(oid->oid, &w->akey_kind);
     w->h_obj = vos_obj_hash(cont, oid);
+    w->cont_off = cont->off;
     return rc;
 }
 
@@ -48,6 +49,7 @@ vos_walk_obj(struct vos_op *op, const struct vos_cont *cont, const struct vos_oi
     struct vos_btr t;
     int rc = vos_cont_get(op, cont->off, &rec);
 
+    op->dtxs = cont->dtxs;
     if (rc == 0) {
         rc = vos_btr_init(
             &t, op, &vos_kind_obj, &rec->objs, cont->off + offsetof(struct vos_cont_df, objs));
@@ -122,15 +124,29 @@ akey_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key,
     return key_insert(t, key, rec, *ret_off);
 }
 
+/* What is not decided above counts below, too. */
+static void
+open_inherit(struct vos_ilog_info *info, const struct vos_ilog_info *up)
+{
+    info->has_open = true;
+    if (vos_epoch_gt(up->punch_any, info->punch_any))
+        info->punch_any = up->punch_any;
+    info->is_sure = info->is_sure && vos_epoch_gt(info->create, info->punch_any);
+}
+
 static int
 key_state(struct vos_op *op, struct vos_level_pos *pos, const struct vos_level_pos *up,
     struct vos_key_df **ret_rec)
 {
     int rc = vos_key_get(op, pos->off, ret_rec);
 
-    return rc != 0 ? rc
-                   : vos_ilog_read(op, &(*ret_rec)->ilog, vos_key_ilog_off(pos->off), op->epoch,
-                         up->info.punch, &pos->info);
+    if (rc == 0) {
+        rc = vos_ilog_read(op, &(*ret_rec)->ilog, vos_key_ilog_off(pos->off), op->epoch,
+            up->info.punch, &pos->info);
+    }
+    if (rc == 0 && CAIRN_UNLIKELY(up->info.has_open))
+        open_inherit(&pos->info, &up->info);
+    return rc;
 }
 
 int
@@ -149,7 +165,9 @@ vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
 
     w->h_dkey = vos_ts_hash(w->h_obj, k->hkey);
     w->dkey_hkey = k->hkey;
-    w->d = (struct vos_level_pos){.info.punch = w->o.info.punch};
+    w->d = (struct vos_level_pos){.info = {.punch = w->o.info.punch,
+                                      .punch_any = w->o.info.punch_any,
+                                      .has_open = w->o.info.has_open}};
     w->dkey = NULL;
     if (w->o.off == 0)
         return 0;
@@ -176,7 +194,9 @@ vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
     int rc;
 
     w->h_akey = vos_ts_hash(w->h_dkey, k->hkey);
-    w->a = (struct vos_level_pos){.info.punch = w->d.info.punch};
+    w->a = (struct vos_level_pos){.info = {.punch = w->d.info.punch,
+                                      .punch_any = w->d.info.punch_any,
+                                      .has_open = w->d.info.has_open}};
     w->akey = NULL;
     if (w->d.off == 0)
         return 0;
@@ -188,37 +208,96 @@ vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
     return rc != 0 || w->a.off == 0 ? rc : key_state(op, &w->a, &w->d, &w->akey);
 }
 
+/* An event with a mark: one reference for all of this transaction at this record. */
 static int
-level_touch(struct vos_op *op, struct vos_level_pos *pos, struct vos_ilog_df *ilog, uint64_t ilog_off)
+marked_log(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, bool is_punch,
+    const struct vos_dtx_ref_df *ref, enum vos_dtx_ref_kind kind)
 {
-    int rc;
+    uint32_t lid;
+    bool exists;
+    int rc = vos_ilog_mark(op, ilog, ilog_off, op->epoch, &exists, &lid);
 
-    if (pos->info.is_visible)
-        return 0;
-    rc = vos_ilog_add(op, ilog, ilog_off, false);
-    if (rc != 0)
-        return rc;
-    pos->info.create = (struct vos_epoch){op->epoch, op->minor};
-    pos->info.is_visible = true;
-    return 0;
+    if (rc == 0)
+        rc = vos_ilog_add(op, ilog, ilog_off, is_punch);
+    return rc != 0 || exists ? rc : vos_dtx_ref(op, kind, ref->rec, ref->owner, ref->obj);
+}
+
+int
+vos_walk_obj_log(struct vos_op *op, struct vos_walk *w, bool is_punch)
+{
+    const struct vos_dtx_ref_df ref = {w->o.off, w->cont_off, w->o.off};
+
+    if (CAIRN_LIKELY(op->lid == 0))
+        return vos_ilog_add(op, &w->obj->ilog, vos_obj_ilog_off(w->o.off), is_punch);
+    return marked_log(op, &w->obj->ilog, vos_obj_ilog_off(w->o.off), is_punch, &ref, VOS_DTX_REF_OBJ);
+}
+
+int
+vos_walk_dkey_log(struct vos_op *op, struct vos_walk *w, bool is_punch)
+{
+    const struct vos_dtx_ref_df ref = {w->d.off, w->o.off, w->o.off};
+
+    if (CAIRN_LIKELY(op->lid == 0))
+        return vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), is_punch);
+    return marked_log(
+        op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), is_punch, &ref, VOS_DTX_REF_DKEY);
+}
+
+int
+vos_walk_akey_log(struct vos_op *op, struct vos_walk *w, bool is_punch)
+{
+    const struct vos_dtx_ref_df ref = {w->a.off, w->d.off, w->o.off};
+
+    if (CAIRN_LIKELY(op->lid == 0))
+        return vos_ilog_add(op, &w->akey->ilog, vos_key_ilog_off(w->a.off), is_punch);
+    return marked_log(
+        op, &w->akey->ilog, vos_key_ilog_off(w->a.off), is_punch, &ref, VOS_DTX_REF_AKEY);
+}
+
+static void
+touched(const struct vos_op *op, struct vos_ilog_info *info)
+{
+    info->create = (struct vos_epoch){op->epoch, op->minor};
+    info->is_visible = info->is_sure = true;
 }
 
 int
 vos_walk_obj_touch(struct vos_op *op, struct vos_walk *w)
 {
-    return level_touch(op, &w->o, &w->obj->ilog, vos_obj_ilog_off(w->o.off));
+    int rc;
+
+    if (w->o.info.is_sure)
+        return 0;
+    rc = vos_walk_obj_log(op, w, false);
+    if (rc == 0)
+        touched(op, &w->o.info);
+    return rc;
 }
 
 int
 vos_walk_dkey_touch(struct vos_op *op, struct vos_walk *w)
 {
-    return level_touch(op, &w->d, &w->dkey->ilog, vos_key_ilog_off(w->d.off));
+    int rc;
+
+    if (w->d.info.is_sure)
+        return 0;
+    rc = vos_walk_dkey_log(op, w, false);
+    if (rc == 0)
+        touched(op, &w->d.info);
+    return rc;
 }
 
 int
 vos_walk_akey_touch(struct vos_op *op, struct vos_walk *w)
 {
-    return level_touch(op, &w->a, &w->akey->ilog, vos_key_ilog_off(w->a.off));
+    int rc;
+
+    if (w->a.info.is_sure)
+        return 0;
+    rc = vos_walk_akey_log(op, w, false);
+    if (rc == 0)
+        touched(op, &w->a.info);
+    return rc;
 }
 
 uint32_t
@@ -227,6 +306,36 @@ vos_akey_type(const struct vos_key_df *akey)
     return akey->tree.id == VOS_TREE_SINGLE ? VOS_IOD_SINGLE
         : akey->tree.id == VOS_TREE_EXT     ? VOS_IOD_ARRAY
                                             : 0;
+}
+
+/* The newest version is marked: the newest that is seen. */
+static int
+single_find_marked(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
+    struct vos_epoch punch, uint64_t *ret_off, struct vos_ver *ret_ver)
+{
+    struct vos_epoch newest = {op->epoch, UINT16_MAX};
+    struct vos_btr_key key = vos_key_epoch(&newest);
+    struct vos_btr t;
+    bool sees = true;
+    int rc = vos_btr_init(&t, op, &vos_kind_single, &akey->tree, vos_key_tree_off(akey_off));
+
+    if (rc == 0)
+        rc = vos_btr_search_le(&t, &key);
+    while (rc == 0) {
+        rc = vos_ver_get(op, vos_btr_rec(&t), ret_ver);
+        if (rc == 0 && !vos_epoch_gt(vos_ver_epoch(ret_ver), punch))
+            return -DER_NONEXIST;
+        if (rc == 0 && ret_ver->dtx != 0)
+            rc = vos_dtx_sees(op, ret_ver->dtx, &sees);
+        if (rc != 0)
+            return rc;
+        if (sees || ret_ver->dtx == 0) {
+            *ret_off = vos_btr_rec(&t);
+            return 0;
+        }
+        rc = vos_btr_prev(&t);
+    }
+    return rc;
 }
 
 int
@@ -252,6 +361,11 @@ vos_single_find(struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off,
         rc = vos_ver_get(op, rec, ret_ver);
     if (rc != 0)
         return rc;
+    if (CAIRN_UNLIKELY(ret_ver->dtx != 0) && ret_ver->epoch <= op->epoch) {
+        rc = single_find_marked(op, akey, akey_off, punch, &rec, ret_ver);
+        if (rc != 0)
+            return rc == -DER_NONEXIST ? 0 : rc;
+    }
     if (ret_ver->epoch > op->epoch || (ret_ver->flags & VOS_VER_HOLE) != 0 ||
         !vos_epoch_gt(vos_ver_epoch(ret_ver), punch))
         return 0;

@@ -20,6 +20,7 @@ struct calls {
     uint64_t before, after; /* what can be read */
     struct sweep sweep;
     uint64_t epoch; /* of prepare() */
+    uint64_t dtx_nr; /* ids used */
     bool is_formatted;
     uint8_t data[3 * BIG];
 };
@@ -718,6 +719,96 @@ run_discard(struct fix *f)
     return rc == -DER_NOSYS ? 0 : rc;
 }
 
+/* Transactions that are decided later, in a container of their own; what failures left of them is aborted. */
+static void
+prepare_dtx(struct fix *f)
+{
+    struct vos_dtx_info infos[4];
+    struct vos_cont *cont = NULL;
+    uint32_t pos = 0, nr = 0;
+
+    prepare_cont(f);
+    if (!EXPECT_OK(vos_cont_open(f->tgt, f->pool, some_id(0x61, 0), &cont)))
+        return;
+    while (pos != UINT32_MAX) {
+        vos_dtx_list(cont, &pos, infos, 4, &nr);
+        for (uint32_t i = 0; i < nr; i++) {
+            EXPECT_OK(vos_dtx_abort(cont, &infos[i].id, 1));
+        }
+    }
+    EXPECT_OK(vos_dtx_aggregate(cont, 0, 0, &nr)); /* else there is ever more to load */
+    vos_cont_close(cont);
+}
+
+static int
+prepare_tx(struct fix *f, struct vos_cont *cont, uint8_t nr)
+{
+    struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7, nr}}, .hlc = 1000 + calls_of(f)->dtx_nr},
+        .blob = {"members", 7}};
+    struct recx recx = {10, BIG};
+    struct vos_iod iods[2] = {
+        {.akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 3, .data = {"new", 3}},
+        {.akey = IOV("arr"),
+            .type = VOS_IOD_ARRAY,
+            .size = 1,
+            .recx_nr = 1,
+            .recxs = &recx,
+            .data = {calls_of(f)->data, BIG}}};
+    struct vos_mod mods[2] = {
+        {.op = VOS_MOD_UPDATE, .oid = fix_oid(nr), .dkey = {"dkey", 4}, .iod_nr = 2, .iods = iods},
+        {.op = VOS_MOD_PUNCH_DKEY, .oid = fix_oid(nr), .dkey = {"gone", 4}}};
+    struct vos_apply_args args = {.mods = mods, .mod_nr = 2, .dtx = &dtx};
+
+    return vos_apply(cont, &args, NULL);
+}
+
+static int
+use_dtx(struct fix *f, struct vos_cont *cont, const struct vos_dtx_id *id, bool is_commit)
+{
+    struct vos_dtx_info infos[4];
+    struct vos_dtx_counts counts;
+    uint32_t pos = 0, nr = 0;
+    char blob[16];
+    size_t len = 0;
+    int rc = prepare_tx(f, cont, id->uuid.b[1]);
+
+    if (rc == 0)
+        rc = vos_dtx_blob(cont, id, blob, sizeof(blob), &len);
+    if (rc != 0)
+        return rc;
+    EXPECT_EQ(len, 7);
+    EXPECT_OK(vos_dtx_lookup(cont, id, &infos[0]));
+    EXPECT_EQ(vos_dtx_oldest(cont), infos[0].epoch);
+    vos_dtx_list(cont, &pos, infos, 4, &nr);
+    EXPECT_GE(nr, 1);
+    if (is_commit)
+        EXPECT_OK(vos_dtx_committable(cont, id));
+    vos_dtx_committables(cont, infos, 4, &nr);
+    vos_dtx_count(cont, &counts);
+    EXPECT_EQ(nr, counts.committable_nr);
+    return is_commit ? vos_dtx_commit(cont, id, 1) : vos_dtx_abort(cont, id, 1);
+}
+
+static int
+run_dtx(struct fix *f)
+{
+    struct vos_dtx_id ids[2] = {{.uuid = {.b = {0xd7, 1}}}, {.uuid = {.b = {0xd7, 2}}}};
+    struct vos_cont *cont = NULL;
+    uint32_t gone;
+    int rc = vos_cont_open(f->tgt, f->pool, some_id(0x61, 0), &cont);
+
+    if (rc != 0)
+        return rc;
+    ids[0].hlc = ids[1].hlc = 1000 + ++calls_of(f)->dtx_nr;
+    rc = use_dtx(f, cont, &ids[0], true);
+    if (rc == 0)
+        rc = use_dtx(f, cont, &ids[1], false);
+    if (rc == 0)
+        rc = vos_dtx_aggregate(cont, 0, 1, &gone);
+    vos_cont_close(cont);
+    return rc;
+}
+
 static int
 run_scrub(struct fix *f)
 {
@@ -768,6 +859,10 @@ static const struct call calls[] = {
     {"vos_tgt_open vos_tgt_close vos_tgt_abandon", prepare_nothing, run_reopen},
     {"vos_cont_aggregate vos_cont_agg_is_needed", prepare_old, run_aggregate},
     {"vos_cont_discard", prepare_newest, run_discard},
+    {"vos_dtx_lookup vos_dtx_blob vos_dtx_list vos_dtx_committable vos_dtx_committables",
+        prepare_dtx, run_dtx},
+    {"vos_dtx_oldest vos_dtx_count vos_dtx_commit vos_dtx_abort vos_dtx_aggregate", prepare_dtx,
+        run_dtx},
     {"vos_scrub_create vos_scrub_step vos_scrub_save vos_scrub_stats vos_scrub_free",
         prepare_nothing, run_scrub},
 };
@@ -869,6 +964,7 @@ one_failure(struct fix *f)
     c->call->prepare(f);
     cool(f);
     rc = sweep_run(&c->sweep, call_run, f);
+    ult_sleep(UINT64_C(100000000)); /* what is written in the background may have failed */
     if (bio_status(f->bio) == 0)
         look_after(f, rc);
 }
