@@ -570,7 +570,7 @@ key_remove(struct vos_op *op, const struct vos_key_df *rec, uint64_t off, struct
     rc = vos_btr_init(&t, op, kind, df, df_off);
     if (rc == 0)
         rc = tree_remove(&t, &key, off);
-    return rc != 0 ? rc : vos_free(op, off, vos_key_bytes_total(rec));
+    return rc != 0 ? rc : vos_key_free(op, off);
 }
 
 static int

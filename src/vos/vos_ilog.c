@@ -239,14 +239,17 @@ int
 vos_ilog_add(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, bool is_punch)
 {
     struct vos_btr_key key = {.hkey = op->epoch};
-    struct vos_ent_df ent = {.hkey = op->epoch, .off = ent_with(0, op->minor, is_punch) | (uint64_t)op->lid << 32};
+    struct vos_ent_df ent = {
+        .hkey = op->epoch, .off = ent_with(0, op->minor, is_punch) | (uint64_t)op->lid << 32};
     struct vos_btr t;
     bool exact;
     int rc;
 
     if (!ilog_is_tree(ilog)) {
-        if (vos_ilog_is_empty(ilog) || ilog->epoch == op->epoch)
-            return ent_is_foreign(op, ilog->ent) ? CAIRN_ERR(TX_RESTART) : add_embedded(op, ilog, ilog_off, is_punch);
+        if (vos_ilog_is_empty(ilog) || ilog->epoch == op->epoch) {
+            return ent_is_foreign(op, ilog->ent) ? CAIRN_ERR(TX_RESTART)
+                                                 : add_embedded(op, ilog, ilog_off, is_punch);
+        }
         rc = spill(op, ilog, ilog_off);
         if (rc != 0)
             return rc;
@@ -335,8 +338,11 @@ vos_ilog_next(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, ui
     } else if (ent == 0 || epoch <= after) {
         return -DER_NONEXIST;
     }
-    *ret_ent = (struct vos_ilog_ent){
-        .epoch = epoch, .create = ent_create(ent), .punch = ent_punch(ent), .is_open = ent_lid(ent) != 0, .lid = ent_lid(ent)};
+    *ret_ent = (struct vos_ilog_ent){.epoch = epoch,
+        .create = ent_create(ent),
+        .punch = ent_punch(ent),
+        .is_open = ent_lid(ent) != 0,
+        .lid = ent_lid(ent)};
     return 0;
 }
 
