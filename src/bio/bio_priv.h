@@ -33,6 +33,8 @@ enum {
     BIO_CKPT_BATCH_NR = 64, /* page images in flight */
     BIO_LOAD_BATCH_NR = 64,
     BIO_EXT_STREAM_NR = 16,
+    BIO_EXT_SIZE_NR = 13, /* 2^12 blocks are the largest extent */
+    BIO_EXT_LARGE_BLKS = 64, /* from here on extents come from the other end */
     BIO_EXT_TX_NR_MAX = 65536, /* extents freed or published by one transaction */
     BIO_BUF_BUDGET_BYTES = 64 << 20,
     BIO_BUF_MORE_BYTES = 32 << 20, /* besides, for who holds one already */
@@ -275,6 +277,7 @@ struct bio_ext_chunk {
     uint64_t *busy; /* allocated, reserved or waiting; NULL: all free */
     uint32_t free_nr;
     uint32_t run_max; /* no free run is longer */
+    uint32_t low; /* all below are busy */
 };
 
 struct bio_ext_wait {
@@ -291,8 +294,11 @@ struct bio_space_map {
     uint32_t resv_nr;
     struct bio_resv *resv_free, *resv_all;
     struct {
-        uint32_t chunk, bit;
+        uint32_t chunk[2]; /* where it found space last, for small and for large ones */
+        bool is_used[2];
     } streams[BIO_EXT_STREAM_NR];
+    /* By floor(log2()) of a request: no chunk below hint_lo, or above hint_hi, has a run of 2^i blocks. */
+    uint32_t hint_lo[BIO_EXT_SIZE_NR], hint_hi[BIO_EXT_SIZE_NR];
     /* freed by committed transactions, in commit order: a ring */
     struct bio_ext_wait *waits;
     uint64_t wait_head, wait_tail, wait_cap;
