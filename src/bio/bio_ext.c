@@ -580,10 +580,51 @@ chunk_load(struct bio_tgt *tgt, uint32_t chunk)
     return 0;
 }
 
+/*
+ * Read the pages with the bitmaps of `chunk` and those after it together, as many as are read at a time; returns the first chunk that has to wait for the next
+ * round. What cannot be had is left to chunk_load(), which says so.
+ */
+static uint32_t
+chunks_read_ahead(struct bio_tgt *tgt, uint32_t chunk)
+{
+    struct umem *um = tgt->um;
+    uint64_t nr_max = MIN((uint64_t)BIO_LOAD_BATCH_NR, um->limit_nr / 4);
+    uint32_t pages[BIO_LOAD_BATCH_NR], nr = 0, begin = chunk;
+
+    for (; chunk < tgt->space.chunk_nr && nr < nr_max; chunk++) {
+        uint64_t off = 0, page;
+
+        if (chunk_find(um, chunk, &off) != 0)
+            break; /* the directory block comes first */
+        page = off >> UMEM_PAGE_BITS;
+        if (off == 0 || page >= um->pub.page_nr || (nr > 0 && pages[nr - 1] == page) ||
+            (um->pub.pages[page].flags & (UMEM_PF_LOAD | UMEM_PF_RES | UMEM_PF_SLOT)) != UMEM_PF_SLOT)
+            continue;
+        um->pub.pages[page].flags |= UMEM_PF_LOAD; /* listed */
+        pages[nr++] = (uint32_t)page;
+    }
+    for (uint32_t i = 0; i < nr; i++) {
+        um->pub.pages[pages[i]].flags &= ~(uint32_t)UMEM_PF_LOAD;
+    }
+    CAIRN_IGNORE(bio_ckpt_batch_load(tgt, pages, nr));
+    for (uint32_t i = 0; i < nr; i++) {
+        if ((um->pub.pages[pages[i]].flags & UMEM_PF_RES) == 0)
+            continue;
+        if (umem_image_fits(um, pages[i], umem_page_peek(um, pages[i]))) {
+            umem_page_room(um, pages[i], true);
+            um->loads_nr++;
+        } else {
+            umem_page_drop(um, pages[i]);
+        }
+    }
+    return MAX(chunk, begin + 1);
+}
+
 int
 bio_ext_init(struct bio_tgt *tgt)
 {
     struct bio_space_map *sp = &tgt->space;
+    uint32_t ahead = 0;
     int rc = 0;
 
     memset(sp, 0, sizeof(*sp));
@@ -600,6 +641,8 @@ bio_ext_init(struct bio_tgt *tgt)
     if (sp->chunks == NULL)
         return CAIRN_ERR(NOMEM);
     for (uint32_t chunk = 0; rc == 0 && chunk < sp->chunk_nr; chunk++) {
+        if (chunk >= ahead)
+            ahead = chunks_read_ahead(tgt, chunk);
         while ((rc = chunk_load(tgt, chunk)) == -DER_AGAIN) {
             rc = umem_fault(tgt->um);
             if (rc != 0)

@@ -236,3 +236,73 @@ TEST_ON(bio_frag, extents, BACKEND_SIM)
     }
     fix_fini(&f);
 }
+
+/* ---- opening -------------------------------------------------------------------------------------------------------- */
+
+enum { OPEN_CHUNKS = 2000, OPEN_LAT_NS = 100000 };
+
+static void
+body_many_bitmaps(struct fix *f)
+{
+    struct bio_resv *resv = NULL;
+    struct umem_tx tx;
+    uint64_t lsn = 0;
+
+    if (!fix_tgt_new(f))
+        return;
+    for (uint32_t i = 0; i < OPEN_CHUNKS * 7 && !test_failed();
+         i++) { /* an extent of 16 MiB fits seven times */
+        EXPECT_OK(bio_ext_reserve(f->tgt, UINT64_C(16) << 20, 0, &resv));
+        EXPECT_OK(umem_tx_admit(bio_umem(f->tgt)));
+        EXPECT_OK(umem_tx_begin(bio_umem(f->tgt), 0, 0, &tx));
+        EXPECT_OK(bio_ext_publish(&tx, f->tgt, resv));
+        umem_tx_commit(&tx, &lsn);
+        bio_ext_published(f->tgt, resv);
+    }
+    EXPECT_OK(bio_wal_wait(f->tgt, lsn));
+    fix_tgt_close(f);
+}
+
+static void
+body_open_many(struct fix *f)
+{
+    struct bio_space space;
+    struct umem_stats st;
+    uint64_t start_ns = plat_mono_ns(f->plat);
+
+    if (!EXPECT_OK(bio_open(f->xs, &f->cfg, &f->tgt)))
+        return;
+    *(uint64_t *)f->arg = plat_mono_ns(f->plat) - start_ns;
+    umem_stats_get(bio_umem(f->tgt), &st);
+    EXPECT_GE(st.loads_nr, OPEN_CHUNKS / 4);
+    EXPECT_LE(st.resident_pages_nr, st.limit_pages_nr == 0 ? 1000 : st.limit_pages_nr);
+    bio_space_get(f->tgt, &space);
+    EXPECT_EQ(
+        space.data_total - space.data_free, (UINT64_C(16) << 20) * OPEN_CHUNKS * 7 + BIO_BLK_BYTES);
+    EXPECT_OK(bio_check(f->tgt));
+    fix_tgt_close(f);
+}
+
+/* Goal: a large store is opened in the time that its bitmaps take when many are read at a time, not one by one; also with memory for few pages. */
+TEST_ON(bio_frag, open_reads_bitmaps_together, BACKEND_SIM)
+{
+    uint64_t took_ns = 0, pages_nr = OPEN_CHUNKS / 4;
+    struct fix f;
+
+    if (fix_init_opts(&f, &quick)) {
+        struct sim_opts opts = quick;
+
+        f.arg = &took_ns;
+        f.cfg.data_bytes = (UINT64_C(255) << 19) * OPEN_CHUNKS + (UINT64_C(16) << 20);
+        f.cfg.meta_bytes = 64 << 20;
+        fix_run(&f, body_many_bitmaps);
+        opts.disk_lat_lo_ns = opts.disk_lat_hi_ns = OPEN_LAT_NS;
+        EXPECT_OK(sim_opts_set(f.sim, &opts));
+        fix_run(&f, body_open_many);
+        EXPECT_LT(took_ns, OPEN_LAT_NS * pages_nr / 5);
+        f.cfg.mem_bytes = 1;
+        fix_run(&f, body_open_many);
+        EXPECT_LT(took_ns, OPEN_LAT_NS * pages_nr / 2);
+    }
+    fix_fini(&f);
+}
