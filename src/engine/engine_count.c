@@ -21,6 +21,9 @@ enum count {
     COUNT_DATA_USED,
     COUNT_WAL_BLOCKS,
     COUNT_CKPTS, /* since the start */
+    COUNT_STORE_STATE, /* of its devices: 0 well, 1 slow, 2 stalled, 3 stopped (bio_health_get()) */
+    COUNT_SLOW_OPS, /* disk operations that took half a second or more, since the start */
+    COUNT_STALLS, /* times that one was not answered for 4 s, since the start */
     COUNT_SERVED, /* requests, since the start */
     COUNT_NR
 };
@@ -45,6 +48,9 @@ engine_count_name(uint32_t i)
         [COUNT_DATA_USED] = "data_used",
         [COUNT_WAL_BLOCKS] = "wal_blocks",
         [COUNT_CKPTS] = "ckpts",
+        [COUNT_STORE_STATE] = "store_state",
+        [COUNT_SLOW_OPS] = "slow_ops",
+        [COUNT_STALLS] = "stalls",
         [COUNT_SERVED] = "served",
     };
 
@@ -57,6 +63,7 @@ engine_xs_count(void *arg)
     struct engine_xs *xs = arg;
     struct bio_space space = {0};
     struct bio_stats bio = {0};
+    struct bio_health health = {0};
     struct rpc_stats rpc = {0};
     struct tgt_stats tgt = {0};
     struct ult_stats ult;
@@ -68,6 +75,7 @@ engine_xs_count(void *arg)
         tgt_stats_get(xs->tgt, &tgt);
     if (xs->bio != NULL) {
         bio_stats_get(xs->bio, &bio);
+        bio_health_get(xs->bio, &health);
         bio_space_get(xs->bio, &space);
     }
     xs->counts[COUNT_ULTS] = ult.live_nr;
@@ -85,5 +93,8 @@ engine_xs_count(void *arg)
     xs->counts[COUNT_DATA_USED] = space.data_total - space.data_free;
     xs->counts[COUNT_WAL_BLOCKS] = bio.wal_blocks_used;
     xs->counts[COUNT_CKPTS] = bio.ckpt_nr;
+    xs->counts[COUNT_STORE_STATE] = (uint64_t)health.state;
+    xs->counts[COUNT_SLOW_OPS] = health.slow_nr;
+    xs->counts[COUNT_STALLS] = health.stalls_nr;
     xs->counts[COUNT_SERVED] = rpc.requests_nr;
 }

@@ -63,7 +63,7 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int engine_group_set(struct engine *engine, struct
 
 /* ---- xstreams (engine_xs.c) ----------------------------------------------------------------- */
 
-enum { ENGINE_COUNTS_NR = 16 };
+enum { ENGINE_COUNTS_NR = 19 };
 
 struct engine_xs {
     struct engine *engine;

@@ -171,9 +171,10 @@ counters_look(struct env *env)
             idle_nr += strcmp(c->name, "1.requests") == 0 && c->value == 0;
             idle_nr += strcmp(c->name, "1.reservations") == 0 && c->value == 0;
             idle_nr += strcmp(c->name, "1.meta_used") == 0 && c->value > 0;
+            idle_nr += strcmp(c->name, "1.store_state") == 0 && c->value == 0; /* well */
         }
         EXPECT_EQ(ults_nr, 1);
-        EXPECT_EQ(idle_nr, 3);
+        EXPECT_EQ(idle_nr, 4);
         cairn__ctl__engine_counters_rep__free_unpacked(counters, NULL);
     }
     cairn__ctl__envelope__free_unpacked(rep, NULL);
