@@ -23,6 +23,7 @@ struct fetch {
     uint32_t iod_nr;
     uint32_t flags;
     bool is_now; /* asked for the newest state */
+    bool must_stamp; /* before this step ends */
     uint64_t trim_nr;
     struct vos_fetch_mem *mem;
     struct arena *arena; /* of values; NULL: mem */
@@ -189,7 +190,6 @@ value_add(struct fetch *f, const struct vos_ver *ver, uint64_t rec, uint64_t idx
         return rc != 0 ? rc : seg_add(f, &seg);
     }
     data = ver->data;
-    vos_prefetch(data, ver->stored_len);
     if (!vos_csum_part(
             ver->csum.type, ver->csums, data, ver->stored_len, (size_t)off, (size_t)len, &seg.crc))
         return vos_fetch_csum_bad(f->oid->oid, "metadata", rec);
@@ -201,12 +201,21 @@ value_add(struct fetch *f, const struct vos_ver *ver, uint64_t rec, uint64_t idx
 static int
 single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
 {
+    const struct vos_tree_df *tree = &f->walk.akey->tree;
+    uint32_t *guess = &f->cont->single_bytes;
+    const void *rec;
     struct vos_ver ver;
     uint64_t off;
-    int rc = vos_single_find(op, f->walk.akey, f->walk.a.off, f->walk.a.info.punch, &off, &ver);
+    int rc;
 
+    /* The only version: all of it, if it is as long as the one before, while its first line is on its way. */
+    rec = tree->depth == 0 && tree->root != 0 ? umem_ptr(op->um, tree->root) : NULL;
+    if (rec != NULL)
+        vos_prefetch(rec, *guess);
+    rc = vos_single_find(op, f->walk.akey, f->walk.a.off, f->walk.a.info.punch, &off, &ver);
     if (rc != 0 || off == 0)
         return rc;
+    *guess = ver.bytes;
     rc = value_add(f, &ver, off, 0, 1, 0, ver.stored_len);
     if (rc == 0)
         out->size = ver.logical_len;
@@ -336,7 +345,22 @@ iod_fetch(struct fetch *f, struct vos_op *op)
     return 0;
 }
 
-/* TS-1, before anything is read at this epoch. */
+/* The stamps lie far apart; they are wanted at the end of the step. */
+static void
+stamps_prefetch(const struct fetch *f)
+{
+    struct vos_ts *ts = &f->cont->tgt->ts;
+    uint64_t h = vos_ts_hash(f->walk.h_obj, f->dkey_key.hkey);
+
+    __builtin_prefetch(vos_ts_at(ts, VOS_TS_OBJ, f->walk.h_obj), 1);
+    __builtin_prefetch(vos_ts_at(ts, VOS_TS_DKEY, h), 1);
+    for (uint32_t i = 0; i < f->iod_nr; i++) {
+        __builtin_prefetch(vos_ts_at(ts, VOS_TS_AKEY, vos_ts_hash(h, f->akey_hkeys[i])), 1);
+    }
+    __builtin_prefetch(vos_obj_lsn(f->cont->tgt, f->walk.h_obj));
+}
+
+/* TS-1, before anything that was read at this epoch is shown: without a yield in between. */
 static void
 fetch_stamp(struct fetch *f, const struct vos_op *op)
 {
@@ -374,7 +398,8 @@ now_begin(struct fetch *f, struct vos_op *op)
     f->mem->want_bytes = f->mem->pub.data_bytes = 0;
     op->epoch = vos_epoch_now(f->cont->tgt);
     f->mem->pub.epoch = op->epoch;
-    fetch_stamp(f, op);
+    f->must_stamp = true;
+    stamps_prefetch(f);
 }
 
 static int
@@ -397,6 +422,9 @@ fetch_body(struct vos_op *op, void *arg)
         if (rc != 0)
             break;
     }
+    if (f->must_stamp)
+        fetch_stamp(f, op);
+    f->must_stamp = false;
     f->lsn = *vos_obj_lsn(f->cont->tgt, f->walk.h_obj);
     return rc;
 }

@@ -54,6 +54,7 @@ struct vos_cont {
     uint64_t agg_hi; /* largest one of a pass that began: reads below it begin anew */
     bool is_agg; /* a pass is under way */
     struct vos_dtxs *dtxs; /* transactions that are decided later; NULL: there was none yet */
+    uint32_t single_bytes; /* of the record of the single value that was fetched last */
     /* Changes that leave something to aggregate: the oldest and newest since the last pass that finished; lo 0: none. */
     uint64_t agg_work_lo, agg_work_hi;
     struct vos_dirty dirty;

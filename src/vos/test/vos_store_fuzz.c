@@ -550,6 +550,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (sim_create(&opts, &st.sim) != 0 || sim_node_start(st.sim, "h", "n", &st.plat) != 0)
         abort();
     st.ops = *st.plat->ops;
+    st.ops.disk_is_memory = NULL; /* these are none */
     st.ops.disk_open = mdisk_open;
     st.ops.disk_close = mdisk_close;
     st.ops.disk_size = mdisk_size;
