@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "base/crc.h"
+#include "vos/vos_dtx.h"
 
 #include <string.h>
 
@@ -391,6 +392,7 @@ tree_above(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct vos_t
         return rc;
     default:
         it->lsn = it->args->cont->lsn_last;
+        op->dtxs = it->args->cont->dtxs;
         tr->kind = &vos_kind_obj;
         *ret_off = it->args->cont->off + offsetof(struct vos_cont_df, objs);
         rc = vos_cont_get(op, it->args->cont->off, &crec);
@@ -539,21 +541,30 @@ vos_iter_version(struct vos_iter *it, struct vos_op *op, uint64_t off, bool is_e
     return 0;
 }
 
-/* The newest version at or below hi. *ret_top 0: none. */
+/* The newest version at or below hi that is decided. *ret_top 0: none. */
 static int
 single_top(struct vos_iter *it, struct vos_btr *t, struct vos_epoch *ret_top)
 {
     const struct vos_epoch newest = {it->hi, UINT16_MAX};
     struct vos_btr_key key = vos_key_epoch(&newest);
+    bool sees = true;
     int rc = vos_btr_search_le(t, &key);
 
     *ret_top = (struct vos_epoch){0, 0};
-    if (rc != 0)
-        return rc == -DER_NONEXIST ? 0 : rc;
-    rc = vos_iter_version(it, t->op, vos_btr_rec(t), false);
-    if (rc == 0 && it->ent.epoch <= it->hi)
-        *ret_top = (struct vos_epoch){it->ent.epoch, it->ent.minor};
-    return rc;
+    while (rc == 0) {
+        rc = vos_iter_version(it, t->op, vos_btr_rec(t), false);
+        if (rc == 0 && it->ent.dtx != 0)
+            rc = vos_dtx_sees(t->op, it->ent.dtx, &sees);
+        if (rc != 0)
+            return rc;
+        if (sees || it->ent.dtx == 0) {
+            if (it->ent.epoch <= it->hi)
+                *ret_top = (struct vos_epoch){it->ent.epoch, it->ent.minor};
+            return 0;
+        }
+        rc = vos_btr_prev(t);
+    }
+    return rc == -DER_NONEXIST ? 0 : rc;
 }
 
 static int
@@ -681,7 +692,7 @@ log_body(struct vos_op *op, void *arg)
         it->ent.epoch = e.epoch;
         it->ent.create_minor = e.create;
         it->ent.punch_minor = e.punch;
-        it->ent.dtx = e.is_open;
+        it->ent.dtx = e.lid;
         if (!vos_iter_give(it))
             return 0;
         after = e.epoch;

@@ -743,6 +743,46 @@ leaves_no_trace_body(struct fix *f)
 }
 ITER_TEST(leaves_no_trace)
 
+/* ---- what is not decided -------------------------------------------------------------------------------------------- */
+
+static void
+undecided_body(struct fix *f)
+{
+    const struct vos_dtx_args dtx = {.id = {.uuid = {.b = {3}}, .hlc = 5}};
+    struct vos_iod iod = {.akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 3, .data = IOV("new")};
+    struct vos_mod mods[2] = {
+        {.op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod},
+        {.op = VOS_MOD_UPDATE, .oid = fix_oid(2), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod}};
+    struct vos_apply_args args = {.mods = mods, .mod_nr = 2, .dtx = &dtx};
+    const struct got *g = got_of(f);
+    struct vos_iter_args it;
+
+    if (!fix_format(f))
+        return;
+    EXPECT_OK(fix_put(f, 1, "d", "a", "old", 3, 0));
+    EXPECT_OK(vos_epoch_next(f->tgt, &args.epoch));
+    EXPECT_OK(vos_apply(f->cont, &args, NULL));
+    for (int decided = 0; decided < 2; decided++) {
+        it = args_of(f, VOS_ITER_OBJ, VOS_ITER_VISIBLE | VOS_ITER_PUNCHED, 0, NULL, NULL);
+        EXPECT_OK(take(f, &it, 1));
+        EXPECT_EQ(g->nr, 1 + decided);
+        it = args_of(f, VOS_ITER_SINGLE, VOS_ITER_VISIBLE | VOS_ITER_COVERED, 1, "d", "a");
+        EXPECT_OK(take(f, &it, 1));
+        if (EXPECT_EQ(g->nr, 2)) {
+            EXPECT_EQ(g->ents[0].state, decided ? VOS_ITER_COVERED : VOS_ITER_VISIBLE);
+            EXPECT_EQ(g->ents[1].state, decided ? VOS_ITER_VISIBLE : VOS_ITER_COVERED);
+            EXPECT(g->ents[1].epoch == args.epoch && (g->ents[1].dtx == 0) == decided);
+        }
+        it = args_of(f, VOS_ITER_LOG, 0, 2, NULL, NULL);
+        EXPECT_OK(take(f, &it, 1));
+        EXPECT(g->nr == 1 && (g->ents[0].dtx == 0) == decided);
+        if (!decided)
+            EXPECT_OK(vos_dtx_commit(f->cont, &dtx.id, 1));
+    }
+    fix_close(f);
+}
+ITER_TEST(undecided)
+
 /* ---- arguments and anchors ------------------------------------------------------------------------------------------ */
 
 static bool
