@@ -35,7 +35,8 @@ ENGINE_STAGES = [
     ("log: write", "group_write"), ("vos: look up a value", "vos_fetch_begin"), ("checkpoints", "bio_ckpt_run")]
 
 KERNEL_STAGES = [
-    ("system call: send", "__libc_sendmsg"), ("system call: receive", "__GI___readv"), ("system calls: wait", "epoll_pwait2"), ("system calls: look", "epoll_wait"),
+    ("system call: send", "__libc_sendmsg"), ("the same, one piece", "__send"), ("system call: receive", "__GI___readv"),
+    ("the same, polling", "__libc_recv"), ("system calls: wait", "epoll_pwait2"), ("system calls: look", "epoll_wait"),
     ("system call: write", "pwritev64"), ("first touch of memory", "asm_exc_page_fault")]
 
 
