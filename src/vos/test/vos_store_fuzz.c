@@ -556,6 +556,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     st.ops.disk_size = mdisk_size;
     st.ops.disk_submit = mdisk_submit;
     st.ops.disk_volatile = mdisk_volatile;
+    st.ops.disk_is_memory = NULL;
     st.ops.disk_map = mdisk_map;
     st.ops.disk_map_fill = mdisk_map_fill;
     st.ops.file_read = mfile_read;
