@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,10 +131,12 @@ void
 bench_store_run(struct bench_store *st, void (*body)(struct bench_store *st))
 {
     struct xstream_opts opts = {.cpu = UINT32_MAX, .stack_bytes = st->stack_bytes};
-    char cmd[sizeof(st->dir) + 16];
+    char cmd[sizeof(st->dir) + 16], path[PATH_MAX];
+    const char *base = "/dev/shm";
 
-    snprintf(
-        st->dir, sizeof(st->dir), "%s/cairn-bench-XXXXXX", st->on_disk ? bench_dir() : "/dev/shm");
+    if (st->on_disk)
+        base = realpath(bench_dir(), path); /* stores take absolute paths alone */
+    snprintf(st->dir, sizeof(st->dir), "%.100s/cairn-bench-XXXXXX", base != NULL ? base : "");
     if (mkdtemp(st->dir) == NULL) {
         bench_fail("no folder can be made in /dev/shm, or in that of --dir");
         return;
