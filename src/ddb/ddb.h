@@ -131,6 +131,7 @@ CAIRN_YIELDS int ddb_cmd_stat(struct ddb *d, uint32_t nr, char **words); /* ddb_
 CAIRN_YIELDS int ddb_cmd_reqs(struct ddb *d, uint32_t nr, char **words);
 CAIRN_YIELDS int ddb_cmd_gc(struct ddb *d, uint32_t nr, char **words);
 CAIRN_YIELDS int ddb_cmd_ls(struct ddb *d, uint32_t nr, char **words); /* ddb_ls.c */
+CAIRN_YIELDS int ddb_cmd_dtx(struct ddb *d, uint32_t nr, char **words);
 CAIRN_YIELDS int ddb_cmd_ilog(struct ddb *d, uint32_t nr, char **words);
 CAIRN_YIELDS int ddb_cmd_value(struct ddb *d, uint32_t nr, char **words); /* ddb_value.c */
 CAIRN_YIELDS int ddb_cmd_check(struct ddb *d, uint32_t nr, char **words); /* ddb_check.c */

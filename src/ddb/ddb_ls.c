@@ -395,3 +395,47 @@ ddb_cmd_ilog(struct ddb *d, uint32_t nr, char **words)
     free(p);
     return rc;
 }
+
+/* ---- transactions --------------------------------------------------------------------------------------------------- */
+
+static void
+dtx_tell(struct ddb *d, const struct vos_dtx_info *info)
+{
+    static const char *const states[] = {"", "prepared", "committable", "committed", "aborted"};
+    const char *state = (uint32_t)info->state < ARRAY_SIZE(states) ? states[info->state] : "unknown";
+    char id[CUUID_TEXT_BYTES];
+
+    (void)cuuid_format(&info->id.uuid, id);
+    ddb_row(d, "transactions",
+        json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "uuid", id, "hlc", ddb_u64(info->id.hlc),
+            "state", state, "epoch", ddb_u64(info->epoch), "lid", ddb_u64(info->lid), "marks",
+            ddb_u64(info->ref_nr), "parts", ddb_u64(info->part_nr)));
+    ddb_say(d, "%u: %s.%lu %s @%lu, %lu marks\n", info->lid, id, (unsigned long)info->id.hlc, state,
+        (unsigned long)info->epoch, (unsigned long)info->ref_nr);
+}
+
+int
+ddb_cmd_dtx(struct ddb *d, uint32_t nr, char **words)
+{
+    struct ddb_place *p = malloc(sizeof(*p));
+    int rc = p == NULL ? -DER_NOMEM : ddb_place_find(d, words[1], p);
+
+    (void)nr;
+    if (p == NULL)
+        return rc;
+    if (rc == 0 && p->level != DDB_CONT)
+        rc = ddb_fail(d, -DER_INVAL, "%s is not a container", words[1]);
+    ddb_set(d, "transactions", json_array());
+    for (uint32_t pos = 0; rc == 0 && pos != UINT32_MAX;) {
+        struct vos_dtx_info infos[16];
+        uint32_t got = 0;
+
+        vos_dtx_list(p->cont, &pos, infos, ARRAY_SIZE(infos), &got);
+        for (uint32_t i = 0; i < got; i++) {
+            dtx_tell(d, &infos[i]);
+        }
+    }
+    ddb_place_end(p);
+    free(p);
+    return rc;
+}

@@ -2,9 +2,9 @@
 /*
  * Makes a target with known contents for ddb_test.py, which knows them, too; prints the epochs of what it wrote, one "name epoch" a line.
  *
- * usage: ddb_make DIR closed|killed [ROLES=DEVICE_FILE ...]     ROLES: letters of w m d
+ * usage: ddb_make DIR closed|killed|prepared [ROLES=DEVICE_FILE ...]     ROLES: letters of w m d
  *
- * closed: with a checkpoint, nothing to replay. killed: half of it lies in the log alone.
+ * closed: with a checkpoint, nothing to replay. killed: half of it lies in the log alone. prepared: killed, with a transaction that is not decided.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ struct make {
     struct vos_tgt *vos;
     struct vos_cont *cont;
     struct uuid pool, pool2, cont_id, cont2_id;
-    bool is_killed;
+    bool is_killed, is_prepared;
     char **devs;
     int dev_nr;
     uint64_t seq;
@@ -134,6 +134,21 @@ half_two(struct make *m)
     }
 }
 
+/* A transaction that nobody decides. */
+static void
+prepare(struct make *m)
+{
+    struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7}}, .hlc = 1001}};
+    struct vos_iod iod = {.akey = text("v"), .type = VOS_IOD_SINGLE, .size = 4, .data = text("open")};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE, .dkey = text("t"), .iod_nr = 1, .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1, .dtx = &dtx};
+    struct vos_apply_ret ret;
+
+    mod.oid.oid.lo = 9;
+    must(vos_apply(m->cont, &args, &ret), "prepare");
+    printf("prepare %lu\n", (unsigned long)ret.epoch);
+}
+
 /* Devices: "wmd=FILE". */
 static void
 devs_take(struct make *m)
@@ -181,6 +196,8 @@ make_ult(void *arg)
     if (m->is_killed)
         must(bio_checkpoint(m->bio), "checkpoint");
     half_two(m);
+    if (m->is_prepared)
+        prepare(m);
     fflush(stdout);
     if (m->is_killed)
         _exit(0);
@@ -198,7 +215,8 @@ main(int argc, char **argv)
 
     if (argc < 3 || m.dev_nr > DEV_NR_MAX)
         return 2;
-    m.is_killed = strcmp(argv[2], "killed") == 0;
+    m.is_prepared = strcmp(argv[2], "prepared") == 0;
+    m.is_killed = strcmp(argv[2], "closed") != 0;
     snprintf(m.cfg.dir, sizeof(m.cfg.dir), "%s", argv[1]);
     m.cfg.wal_bytes = 16 << 20;
     m.cfg.meta_bytes = 16 << 20;

@@ -255,6 +255,19 @@ def check_devices(top):
     expect(any('label (offset 0)' in line for line in rep['damage']), 'damaged label: %r' % rep)
 
 
+def check_transactions(top):
+    path = os.path.join(top, 'prepared')
+    epochs = make(path, 'prepared')
+    before = images(path)
+    rep = response(path, 'dtx_dump', BASE)['transactions']
+    equal([(t['uuid'][:4], t['hlc'], t['state'], t['epoch']) for t in rep], [('d700', 1001, 'prepared', epochs['prepare'])], 'transaction')
+    version = response(path, 'ls', BASE + '/0.9.0.0/t/v')['entries'][0]
+    equal((version['dtx'], version['epoch']), (rep[0]['lid'], epochs['prepare']), 'mark of its version')
+    equal(response(path, 'dtx_dump', '/[0]/[1]')['transactions'], [], 'none')
+    equal(ask(path, 'check')['response']['verdict'], 'sound', 'verdict')
+    expect(images(path) == before, 'something was written')
+
+
 # ---- running engines, usage ------------------------------------------------------------------------------------------
 
 def check_running(top):
@@ -549,7 +562,7 @@ def check_flips(top):
         expect(everything(path) == want, 'all was put right')
 
 
-CHECKS = [('files', check_files), ('killed', check_killed), ('tmpfs', check_tmpfs), ('devices', check_devices), ('running', check_running),
+CHECKS = [('files', check_files), ('killed', check_killed), ('tmpfs', check_tmpfs), ('devices', check_devices), ('transactions', check_transactions), ('running', check_running),
           ('usage', check_usage), ('damage', check_damage), ('deep_damage', check_deep_damage), ('log_damage', check_log_damage), ('flips', check_flips)]
 
 
