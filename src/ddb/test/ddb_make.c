@@ -139,12 +139,13 @@ static void
 prepare(struct make *m)
 {
     struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7}}, .hlc = 1001}};
-    struct vos_iod iod = {.akey = text("v"), .type = VOS_IOD_SINGLE, .size = 4, .data = text("open")};
-    struct vos_mod mod = {.op = VOS_MOD_UPDATE, .dkey = text("t"), .iod_nr = 1, .iods = &iod};
+    struct vos_iod iod = {
+        .akey = text("one"), .type = VOS_IOD_SINGLE, .size = 4, .data = text("open")};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE, .dkey = text("alpha"), .iod_nr = 1, .iods = &iod};
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 1, .dtx = &dtx};
     struct vos_apply_ret ret;
 
-    mod.oid.oid.lo = 9;
+    mod.oid.oid.lo = 1;
     must(vos_apply(m->cont, &args, &ret), "prepare");
     printf("prepare %lu\n", (unsigned long)ret.epoch);
 }

@@ -261,7 +261,7 @@ def check_transactions(top):
     before = images(path)
     rep = response(path, 'dtx_dump', BASE)['transactions']
     equal([(t['uuid'][:4], t['hlc'], t['state'], t['epoch']) for t in rep], [('d700', 1001, 'prepared', epochs['prepare'])], 'transaction')
-    version = response(path, 'ls', BASE + '/0.9.0.0/t/v')['entries'][0]
+    version = response(path, 'ls', BASE + '/0.1.0.0/alpha/one')['entries'][-1]
     equal((version['dtx'], version['epoch']), (rep[0]['lid'], epochs['prepare']), 'mark of its version')
     equal(response(path, 'dtx_dump', '/[0]/[1]')['transactions'], [], 'none')
     equal(ask(path, 'check')['response']['verdict'], 'sound', 'verdict')
