@@ -235,7 +235,18 @@ cells_expect(struct iter *it)
     }
 }
 
-/* One cell was told: it is taken off the first version of that epoch that misses it. */
+/* Does a single value that was told hold the bytes of a version? One without bytes may be any. */
+static bool
+bytes_match(const struct vos_iter_ent *e, const struct ver *ver)
+{
+    for (uint32_t i = 0; e->type == VOS_ITER_SINGLE && e->data != NULL && i < e->size; i++) {
+        if (e->data[i] != ref_byte(ver->seed, i))
+            return false;
+    }
+    return true;
+}
+
+/* One cell was told: it is taken off the first version of that epoch that misses it. One request may bring several, of the same size, too. */
 static void
 cell_told(struct iter *it, const struct vos_iter_ent *e, uint32_t cell)
 {
@@ -244,14 +255,10 @@ cell_told(struct iter *it, const struct vos_iter_ent *e, uint32_t cell)
     for (uint32_t v = 0; v < it->ver_nr; v++) {
         const struct ver *ver = &it->vers[v];
 
-        if (ver->epoch != e->epoch || it->cells[v][cell][s] == 0 ||
-            (ver->size == 0) != e->is_hole || (e->type == VOS_ITER_SINGLE && ver->size != e->size))
+        if (ver->epoch != e->epoch || it->cells[v][cell][s] == 0 || (ver->size == 0) != e->is_hole ||
+            (e->type == VOS_ITER_SINGLE && ver->size != e->size) || !bytes_match(e, ver))
             continue;
         it->cells[v][cell][s]--;
-        for (uint32_t i = 0; e->type == VOS_ITER_SINGLE && e->data != NULL && i < e->size; i++) {
-            if (!REF_CHECK(it->run, e->data[i] == ref_byte(ver->seed, i)))
-                break;
-        }
         return;
     }
     ref_say(it->run, "    epoch %#llx cell %u state %u hole %u", (unsigned long long)e->epoch, cell,
