@@ -165,26 +165,32 @@ vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, ui
     struct vos_epoch parent, struct vos_ilog_info *ret_info)
 {
     struct vos_ilog_info info = {.punch = parent};
-    bool marked = false;
+    bool marked = true;
     int rc = 0;
 
-    if (CAIRN_LIKELY(!ilog_is_tree(ilog))) {
-        if (ilog->ent != 0 && ilog->epoch <= epoch) {
-            marked = ent_lid(ilog->ent) != 0;
-            info_take(&info, ilog->epoch, ilog->ent);
-        }
-    } else {
-        rc = read_tree(op, ilog, ilog_off, epoch, &info, &marked);
+    if (CAIRN_LIKELY(!ilog_is_tree(ilog) && ent_lid(ilog->ent) == 0)) {
+        ret_info->create = (struct vos_epoch){0, 0};
+        ret_info->punch = parent;
+        ret_info->has_open = false;
+        if (ilog->ent != 0 && ilog->epoch <= epoch)
+            info_take(ret_info, ilog->epoch, ilog->ent);
+        ret_info->is_visible =
+            ret_info->create.minor != 0 && vos_epoch_gt(ret_info->create, ret_info->punch);
+        ret_info->is_sure = ret_info->is_visible;
+        return 0;
     }
-    if (CAIRN_UNLIKELY(marked)) {
+    if (ilog_is_tree(ilog)) {
+        marked = false;
+        rc = read_tree(op, ilog, ilog_off, epoch, &info, &marked);
+    } else if (ilog->epoch > epoch) {
+        marked = false;
+    }
+    if (marked) {
         info = (struct vos_ilog_info){.punch = parent};
         rc = read_marked(op, ilog, ilog_off, epoch, &info);
-        info.is_visible = info.create.minor != 0 && vos_epoch_gt(info.create, info.punch);
-    } else {
-        info.is_visible = info.create.minor != 0 && vos_epoch_gt(info.create, info.punch);
-        info.is_sure = info.is_visible;
-        info.punch_any = info.punch;
     }
+    info.is_visible = info.create.minor != 0 && vos_epoch_gt(info.create, info.punch);
+    info.is_sure = info.has_open ? info.is_sure : info.is_visible;
     if (rc == 0)
         *ret_info = info;
     return rc;

@@ -30,7 +30,7 @@ struct vos_ilog_info {
     struct vos_epoch punch; /* newest punch, the ancestors' included */
     /* The undecided: what they would punch counts here; is_sure: visible whatever becomes of them. */
     bool has_open, is_sure;
-    struct vos_epoch punch_any;
+    struct vos_epoch punch_any; /* only with has_open */
 };
 
 /** The state at `epoch`, all minors included, below ancestors whose newest punch is `parent`, as op->look sees it; asks when it depends on others (DTX-2). Errors: AGAIN, DF_INVAL. */

@@ -128,6 +128,8 @@ akey_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key,
 static void
 open_inherit(struct vos_ilog_info *info, const struct vos_ilog_info *up)
 {
+    if (!info->has_open)
+        info->punch_any = info->punch;
     info->has_open = true;
     if (vos_epoch_gt(up->punch_any, info->punch_any))
         info->punch_any = up->punch_any;
