@@ -119,7 +119,8 @@ shrink(struct round *rd, uint32_t *ops, uint32_t nr)
 
 struct sums {
     uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr;
+        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, commit_nr, abort_nr, tx_replay_nr,
+        asked_nr, passed_nr, waited_nr;
 };
 
 static bool
@@ -146,6 +147,13 @@ one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct sums *sums)
     sums->agg_merge_nr += rd->run.agg_merge_nr;
     sums->iter_nr += rd->run.iter_nr;
     sums->iter_hidden_nr += rd->run.iter_hidden_nr;
+    sums->tx_nr += rd->run.tx_nr;
+    sums->commit_nr += rd->run.commit_nr;
+    sums->abort_nr += rd->run.abort_nr;
+    sums->tx_replay_nr += rd->run.tx_replay_nr;
+    sums->asked_nr += rd->run.asked_nr;
+    sums->passed_nr += rd->run.passed_nr;
+    sums->waited_nr += rd->run.waited_nr;
     ok = rd->run.fail[0] == 0;
     if (!ok)
         fprintf(stderr, "    %s\n", rd->run.fail);
@@ -178,6 +186,13 @@ rounds(uint64_t total, uint32_t each)
         (unsigned long long)sums.agg_merge_nr);
     fprintf(stderr, "    %llu iterations: %llu things that are hidden or gone\n",
         (unsigned long long)sums.iter_nr, (unsigned long long)sums.iter_hidden_nr);
+    fprintf(stderr,
+        "    %llu transactions prepared, %llu committed, %llu aborted, %llu sent again; %llu "
+        "changes and %llu reads told to ask, %llu reads that pass\n",
+        (unsigned long long)sums.tx_nr, (unsigned long long)sums.commit_nr,
+        (unsigned long long)sums.abort_nr, (unsigned long long)sums.tx_replay_nr,
+        (unsigned long long)sums.waited_nr, (unsigned long long)(sums.asked_nr - sums.waited_nr),
+        (unsigned long long)sums.passed_nr);
     /* The mix must be one in which something happens. */
     EXPECT_GT(sums.given_done_nr, total / 100);
     EXPECT_LT(sums.spurious_nr, sums.given_nr / 3);
@@ -185,7 +200,14 @@ rounds(uint64_t total, uint32_t each)
     EXPECT_GT(sums.list_nr, total / 100);
     EXPECT_GT(sums.agg_del_nr, total / 500);
     EXPECT_GT(sums.iter_nr, total / 200);
+    if (total < 10000)
+        return; /* too few to tell */
     EXPECT_GT(sums.iter_hidden_nr, total / 1000);
+    EXPECT_GT(sums.commit_nr, total / 500);
+    EXPECT_GT(sums.abort_nr, total / 500);
+    EXPECT_GT(sums.waited_nr, total / 500);
+    EXPECT_GT(sums.asked_nr - sums.waited_nr, total / 500);
+    EXPECT_GT(sums.passed_nr, total / 200);
 }
 
 TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)

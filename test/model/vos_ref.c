@@ -171,6 +171,13 @@ ref_obj_step(struct ref_obj_state *o, const struct ref_event *e)
     }
 }
 
+/* In the world at hand. */
+static bool
+event_counts(const struct ref_cont *c, const struct ref_event *e)
+{
+    return e->tx == 0 || (c->world & e->tx) != 0;
+}
+
 void
 ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoch,
     struct ref_dkey_state *ret_state)
@@ -179,7 +186,8 @@ ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoc
 
     memset(ret_state, 0, sizeof(*ret_state));
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
-        ref_dkey_step(ret_state, log->events[i]);
+        if (event_counts(c, log->events[i]))
+            ref_dkey_step(ret_state, log->events[i]);
     }
 }
 
@@ -190,7 +198,8 @@ ref_obj_at(const struct ref_cont *c, uint32_t obj, uint64_t epoch, struct ref_ob
     struct ref_obj_state s = {0};
 
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
-        ref_obj_step(&s, log->events[i]);
+        if (event_counts(c, log->events[i]))
+            ref_obj_step(&s, log->events[i]);
     }
     *ret_state = s;
 }
@@ -419,15 +428,28 @@ event_add(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
     }
 }
 
+static void
+max_raise(struct ref_obj *o, const struct ref_mod *mod, uint64_t epoch)
+{
+    if (!o->has_record && o->tx_writers == 0)
+        return;
+    if (mod_writes(mod) && epoch > o->epoch_max)
+        o->is_max_loose = false;
+    o->epoch_max = MAX(o->epoch_max, epoch);
+}
+
 /* It was done: what stays beside its events. */
 static void
-mod_done(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+mod_done(struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch, uint32_t tx)
 {
     struct ref_obj *o = &c->objs[mod->obj];
 
-    o->has_record = o->has_record || mod_writes(mod);
-    if (o->has_record)
-        o->epoch_max = MAX(o->epoch_max, epoch);
+    if (tx != 0) {
+        o->tx_writers |= mod_writes(mod) ? tx : 0;
+    } else {
+        o->has_record = o->has_record || mod_writes(mod);
+        max_raise(o, mod, epoch);
+    }
     for (uint32_t i = 0; mod->op == VOS_MOD_UPDATE && i < mod->iod_nr; i++) {
         const struct ref_iod *iod = &mod->iods[i];
 
@@ -443,32 +465,30 @@ static void
 undo(struct ref_cont *c, const struct ref_obj *kept)
 {
     cont_remove(c, c->req_nr, UINT64_MAX);
+    while (c->events != NULL && c->events->req == c->req_nr) {
+        struct ref_event *e = c->events;
+
+        c->events = e->next;
+        c->event_nr--;
+        free(e);
+    }
     for (uint32_t o = 0; o < REF_OBJ_NR; o++) {
         c->objs[o].has_record = kept[o].has_record;
+        c->objs[o].tx_writers = kept[o].tx_writers;
+        c->objs[o].is_max_loose = kept[o].is_max_loose;
         c->objs[o].epoch_max = kept[o].epoch_max;
         memcpy(c->objs[o].fixed, kept[o].fixed, sizeof(kept[o].fixed));
     }
 }
 
-int
-ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
-    uint64_t newest, int got, bool *ret_spurious)
+/* All of it in the world at hand, or nothing; is_try: nothing in any case. */
+static int
+req_do(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given, uint32_t tx,
+    bool is_try, int got)
 {
     struct ref_obj kept[REF_OBJ_NR];
-    bool seen = false;
     int rc = 0;
 
-    *ret_spurious = false;
-    for (uint32_t i = 0; is_given && i < req->mod_nr; i++) {
-        seen = seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch);
-    }
-    if (seen)
-        return -DER_TX_RESTART;
-    if (is_given && epoch <= newest && got == -DER_TX_RESTART) {
-        *ret_spurious = true;
-        return got;
-    }
-    c->req_nr++;
     memcpy(kept, c->objs, sizeof(kept));
     for (uint32_t i = 0; rc == 0 && i < req->mod_nr; i++) {
         const struct ref_mod *mod = &req->mods[i];
@@ -479,18 +499,174 @@ ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is
             rc = -DER_TX_RESTART;
         if (rc == 0) {
             event_add(c, mod, epoch);
-            mod_done(c, mod, epoch);
+            mod_done(c, mod, epoch, is_try ? 0 : tx);
         }
     }
-    if (rc != 0)
+    if (rc != 0 || is_try)
         undo(c, kept);
-    for (uint32_t i = 0;
-         i < req->mod_nr && rc != -DER_TX_RESTART && (rc == 0 || req->mods[i].cond != 0); i++) {
+    for (struct ref_event *e = c->events; e != NULL && e->req == c->req_nr; e = e->next) {
+        e->tx = tx; /* its own counted so far */
+    }
+    return rc;
+}
+
+/* The undecided that a request may have to wait for. */
+static bool
+is_touched(const struct ref_cont *c, const struct ref_req *req, uint64_t epoch)
+{
+    bool touched = false;
+
+    for (uint32_t i = 0; i < req->mod_nr; i++) {
+        touched = touched || ref_txs_touch(c, req->mods[i].obj, epoch) != 0;
+    }
+    return touched;
+}
+
+/* What it answers in all worlds; where they differ, INPROGRESS. */
+static int
+req_in_worlds(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
+    uint32_t tx, int got)
+{
+    uint32_t mask = ref_txs_open(c);
+    int rc = 0, first = 1;
+
+    c->world = 0;
+    while (mask != 0) {
+        rc = req_do(c, req, epoch, is_given, tx, true, got);
+        if (first == 1)
+            first = rc;
+        if (rc != first)
+            break;
+        if (!ref_world_next(c, mask))
+            break;
+    }
+    c->world = 0;
+    if (mask != 0 && rc != first)
+        return -DER_INPROGRESS;
+    return req_do(c, req, epoch, is_given, tx, false, got);
+}
+
+static int
+req_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given, uint32_t tx,
+    int got)
+{
+    int rc;
+
+    c->req_nr++;
+    rc = req_in_worlds(c, req, epoch, is_given, tx, got);
+    for (uint32_t i = 0; i < req->mod_nr && rc != -DER_TX_RESTART && rc != -DER_INPROGRESS &&
+         (rc == 0 || req->mods[i].cond != 0);
+         i++) {
         mod_stamp(c, &req->mods[i], epoch);
     }
-    if (rc == 0)
-        c->epoch_max = MAX(c->epoch_max, epoch);
     return rc;
+}
+
+int
+ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
+    uint64_t newest, int got, bool *ret_spurious)
+{
+    bool seen = false;
+    int rc;
+
+    *ret_spurious = false;
+    if (got == -DER_INPROGRESS && is_touched(c, req, epoch))
+        return got;
+    for (uint32_t i = 0; is_given && i < req->mod_nr; i++) {
+        seen = seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch);
+    }
+    if (seen)
+        return -DER_TX_RESTART;
+    if (is_given && epoch <= newest && got == -DER_TX_RESTART) {
+        *ret_spurious = true;
+        return got;
+    }
+    rc = req_apply(c, req, epoch, is_given, 0, got);
+    if (rc == 0) {
+        c->is_max_loose = c->is_max_loose && c->epoch_max >= epoch;
+        c->epoch_max = MAX(c->epoch_max, epoch);
+    }
+    return rc;
+}
+
+/* ---- transactions that are decided later ---------------------------------------------------------------------------- */
+
+uint32_t
+ref_txs_open(const struct ref_cont *c)
+{
+    return ref_txs_touch(c, REF_OBJ_NR, UINT64_MAX);
+}
+
+uint32_t
+ref_txs_touch(const struct ref_cont *c, uint32_t obj, uint64_t epoch)
+{
+    uint32_t mask = 0;
+
+    for (uint32_t t = 0; t < REF_TX_NR; t++) {
+        const struct ref_tx *tx = &c->txs[t];
+
+        for (uint32_t i = 0; tx->is_open && tx->epoch <= epoch && i < tx->what.mod_nr; i++) {
+            if (obj == REF_OBJ_NR || tx->what.mods[i].obj == obj)
+                mask |= UINT32_C(1) << t;
+        }
+    }
+    return mask;
+}
+
+bool
+ref_world_next(struct ref_cont *c, uint32_t mask)
+{
+    uint32_t in = ((c->world & mask) - mask) & mask; /* one more, counted in the bits of the mask */
+
+    c->world = (c->world & ~mask) | in;
+    return in != 0;
+}
+
+int
+ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
+    const struct ref_req *req, uint64_t epoch, int got)
+{
+    int rc;
+
+    if (got == -DER_INPROGRESS && is_touched(c, req, epoch))
+        return got;
+    c->is_loose = true; /* an akey that is taken back forgets its kind */
+    rc = req_apply(c, req, epoch, false, UINT32_C(1) << at, got);
+    if (rc != 0)
+        return rc;
+    c->txs[at] =
+        (struct ref_tx){.is_open = true, .epoch = epoch, .req = c->req_nr, .id = *id, .what = *req};
+    return 0;
+}
+
+void
+ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit)
+{
+    struct ref_tx *tx = &c->txs[at];
+    uint32_t bit = UINT32_C(1) << at;
+
+    tx->is_open = false;
+    if (!is_commit)
+        cont_remove(c, tx->req, UINT64_MAX);
+    for (struct ref_event *e = c->events; e != NULL; e = e->next) {
+        if (e->tx == bit && e->req == tx->req)
+            e->tx = 0;
+    }
+    for (uint32_t i = 0; is_commit && i < tx->what.mod_nr; i++) {
+        struct ref_obj *o = &c->objs[tx->what.mods[i].obj];
+
+        o->has_record = o->has_record || (o->tx_writers & bit) != 0;
+        o->is_max_loose = o->is_max_loose || !mod_writes(&tx->what.mods[i]);
+        c->is_max_loose = c->is_max_loose || !mod_writes(&tx->what.mods[i]);
+        max_raise(o, &tx->what.mods[i], tx->epoch);
+    }
+    if (is_commit)
+        c->epoch_max = MAX(c->epoch_max, tx->epoch);
+    for (uint32_t o = 0; o < REF_OBJ_NR; o++) {
+        c->objs[o].tx_writers &= ~bit;
+        if (!c->objs[o].has_record && c->objs[o].tx_writers == 0)
+            c->objs[o].epoch_max = 0;
+    }
 }
 
 /* ---- chance --------------------------------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ enum {
     REF_CELL_NR = 160,
     REF_MODS_NR_MAX = 4,
     REF_RECX_NR_MAX = 4,
+    REF_TX_NR = 2, /* transactions of a container that may be undecided at a time */
     REF_HOT_OBJ = 5, /* is changed more often, and never punched as a whole, nor are its dkeys */
 };
 
@@ -48,6 +49,7 @@ struct ref_mod {
 struct ref_event {
     uint64_t epoch;
     uint64_t req; /* number of the request that brought it */
+    uint32_t tx; /* bit of the transaction that is not decided; 0: done */
     struct ref_mod mod;
     struct ref_event *next; /* of the container */
 };
@@ -66,6 +68,8 @@ struct ref_obj {
     struct ref_log log; /* all of this object */
     struct ref_log dkeys[REF_DKEY_NR]; /* all that concern one dkey: punches of the object, too */
     bool has_record;
+    uint32_t tx_writers; /* undecided ones that need the record, too */
+    bool is_max_loose; /* epoch_max: an undecided punch may have found nothing */
     uint64_t epoch_max;
     struct ref_stamp stamp, dkey_stamps[REF_DKEY_NR], akey_stamps[REF_DKEY_NR][REF_AKEY_NR];
     struct {
@@ -73,8 +77,24 @@ struct ref_obj {
     } fixed[REF_DKEY_NR][REF_AKEY_NR];
 };
 
+struct ref_req {
+    uint32_t mod_nr;
+    struct ref_mod mods[REF_MODS_NR_MAX];
+};
+
+/* A transaction that is not decided. */
+struct ref_tx {
+    bool is_open;
+    uint64_t epoch, req;
+    struct vos_dtx_id id;
+    struct ref_req what;
+};
+
 struct ref_cont {
     struct ref_obj objs[REF_OBJ_NR];
+    struct ref_tx txs[REF_TX_NR];
+    uint32_t world; /* bits of the undecided that count as done; the others as if they had never been */
+    bool is_max_loose;
     struct ref_event *events; /* all there ever were, to be freed */
     uint32_t event_nr;
     uint64_t req_nr;
@@ -130,17 +150,28 @@ ref_byte(uint64_t seed, uint64_t i)
 
 /* ---- modifications -------------------------------------------------------------------------------------------------- */
 
-struct ref_req {
-    uint32_t mod_nr;
-    struct ref_mod mods[REF_MODS_NR_MAX];
-};
-
 /**
  * What a request at `epoch` must answer; when 0, it is done. `got` is what the store answered, which decides where more than one answer is right. `is_given`: the
  * epoch was chosen by the caller, and not fresh; `newest` is the newest that the store has used. *ret_spurious: refused though nobody has seen anything.
  */
 int ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
     uint64_t newest, int got, bool *ret_spurious);
+
+/* ---- transactions that are decided later ---------------------------------------------------------------------------- */
+
+/*
+ * With n of them undecided there are 2^n worlds, one for each way in which they may end. An answer must be right in all of them, else it is INPROGRESS; it may be that, too,
+ * where an undecided one has to do with the object asked about.
+ */
+uint32_t ref_txs_open(const struct ref_cont *c);
+/** Those that are part of what is asked about at `epoch`; obj REF_OBJ_NR: any object. */
+uint32_t ref_txs_touch(const struct ref_cont *c, uint32_t obj, uint64_t epoch);
+/** The next world after `world` of those that differ in the bits of `mask`; false: that was the last. */
+bool ref_world_next(struct ref_cont *c, uint32_t mask);
+/** As ref_apply() at a fresh epoch, for a transaction that is prepared in slot `at`. */
+int ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
+    const struct ref_req *req, uint64_t epoch, int got);
+void ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit);
 
 /* Stamps of reads. */
 void ref_saw_objs(struct ref_cont *c, uint64_t epoch);

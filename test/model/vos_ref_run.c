@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "base/codec.h"
+#include "vos/vos_dtx.h"
 
 /* ---- saying what happens -------------------------------------------------------------------------------------------- */
 
@@ -563,11 +564,21 @@ send_ahead(struct ref_run *run, struct ref_place *p, struct vos_apply_args *args
 }
 
 static void
+apply_asked(struct ref_run *run, const struct ref_place *p, int rc, const struct vos_dtx_asks *asks)
+{
+    if (rc != -DER_INPROGRESS)
+        return;
+    ref_asked(run, p, REF_OBJ_NR, VOS_EPOCH_MAX, asks);
+    run->waited_nr++;
+}
+
+static void
 send(struct ref_run *run, struct ref_place *p, const struct ref_req *req,
     struct vos_apply_args *args, struct ref_slot *slot)
 {
     struct ref_built b;
     struct vos_apply_ret ret = {.epoch = 0};
+    struct vos_dtx_asks asks = {.nr = 0};
     int rc, want = slot == NULL ? 1 : slot_judge(slot, args->req.seq);
 
     ref_build(req, &b);
@@ -583,8 +594,10 @@ send(struct ref_run *run, struct ref_place *p, const struct ref_req *req,
     if (req->mod_nr == 1 && req->mods[0].op == VOS_MOD_UPDATE && req->mods[0].iod_nr == 1 &&
         req->mods[0].iods[0].size > VOS_INLINE_BYTES_MAX && rng_chance(&run->r, 1, 2))
         send_ahead(run, p, args);
+    args->asks = &asks;
     rc = vos_apply(p->h, args, &ret);
     vos_ahead_free(args->ahead);
+    apply_asked(run, p, rc, &asks);
     if (want == 1) {
         check_applied(run, p, args, rc, req, &ret);
         if (slot != NULL)
@@ -655,10 +668,19 @@ op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
     uint8_t result[VOS_RESULT_BYTES_MAX];
     struct vos_apply_args args = {.pm_ver = (uint32_t)run->op};
     struct ref_slot *slot = NULL;
+    const struct ref_tx *tx;
     struct ref_req req;
     uint64_t e;
 
     ref_random_req(&run->r, &req);
+    /* Often about what is not decided. */
+    tx = &p->ref->txs[rng_below(&run->r, REF_TX_NR)];
+    if (tx->is_open && rng_chance(&run->r, 1, 3)) {
+        for (uint32_t i = 0; i < req.mod_nr; i++) {
+            req.mods[i].obj = tx->what.mods[0].obj;
+            req.mods[i].dkey = rng_chance(&run->r, 1, 2) ? tx->what.mods[0].dkey : req.mods[i].dkey;
+        }
+    }
     if (rng_chance(&run->r, 1, 4)) {
         slot = slot_pick(run, pool, &args.req);
         rng_bytes(&run->r, result, sizeof(result));
@@ -697,6 +719,162 @@ op_request(struct ref_run *run, struct ref_place *p, uint32_t pool)
     rc = vos_req_lookup(p->h, &id, &ret);
     if (ref_rc(run, "look-up", rc, want == 1 ? -DER_NONEXIST : want) && rc == 0)
         check_replay(run, s, &ret);
+}
+
+/* ---- transactions that are decided later ---------------------------------------------------------------------------- */
+
+static int
+tx_send(struct ref_place *p, const struct ref_req *req, const struct vos_dtx_args *dtx,
+    uint32_t pm_ver, struct vos_dtx_asks *asks, struct vos_apply_ret *ret)
+{
+    struct vos_apply_args args = {.pm_ver = pm_ver, .dtx = dtx, .asks = asks};
+    struct ref_built b;
+    int rc;
+
+    ref_build(req, &b);
+    args.mods = b.mods;
+    args.mod_nr = req->mod_nr;
+    rc = vos_apply(p->h, &args, ret);
+    ref_built_free(req, &b);
+    return rc;
+}
+
+static void
+tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
+{
+    struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7}}, .hlc = 1000 + run->op}};
+    struct vos_dtx_asks asks = {.nr = 0};
+    struct vos_apply_ret ret = {.epoch = 0};
+    struct ref_req req;
+    int rc;
+
+    le64_put(&dtx.id.uuid.b[1], ++run->tx_seq);
+    ref_random_req(&run->r, &req);
+    ref_say(run, "prepare transaction %u of container %d of pool %d", at,
+        (int)(p - run->pools[p >= run->pools[1].conts].conts), p >= run->pools[1].conts);
+    for (uint32_t i = 0; i < req.mod_nr; i++) {
+        mod_say(run, &req.mods[i]);
+    }
+    ref_lists_drop(run, p);
+    rc = tx_send(p, &req, &dtx, (uint32_t)run->op, &asks, &ret);
+    apply_asked(run, p, rc, &asks);
+    if (rc == 0)
+        REF_CHECK(run, !ret.is_replay && ret.epoch > run->epoch_last);
+    ref_rc(run, "prepare", rc,
+        ref_tx_prepare(p->ref, at, &dtx.id, &req, rc == 0 ? ret.epoch : run->epoch_last + 1, rc));
+    run->tx_nr += rc == 0;
+    run->epoch_last = MAX(run->epoch_last, run->f->tgt->clock.last);
+    if (rng_chance(&run->r, 1, 2))
+        ref_fetch_whole(run, p, req.mods[0].obj, req.mods[0].dkey, VOS_EPOCH_MAX);
+}
+
+/* One, or all that there are. */
+static void
+tx_decide(struct ref_run *run, struct ref_place *p, uint32_t at, bool is_commit)
+{
+    bool is_all = rng_chance(&run->r, 1, 3);
+    struct vos_dtx_id ids[REF_TX_NR];
+    struct ref_mod mod = p->ref->txs[at].what.mods[0];
+    uint32_t nr = 0;
+    int rc;
+
+    for (uint32_t t = 0; t < REF_TX_NR; t++) {
+        if (p->ref->txs[t].is_open && (t == at || is_all))
+            ids[nr++] = p->ref->txs[t].id;
+    }
+    ref_say(run, "%s transaction %u of container %d of pool %d, %u at once",
+        is_commit ? "commit" : "abort", at, (int)(p - run->pools[p >= run->pools[1].conts].conts),
+        p >= run->pools[1].conts, nr);
+    ref_lists_drop(run, p);
+    rc = is_commit ? vos_dtx_commit(p->h, ids, nr) : vos_dtx_abort(p->h, ids, nr);
+    ref_rc(run, is_commit ? "commit" : "abort", rc, 0);
+    for (uint32_t t = 0; t < REF_TX_NR; t++) {
+        if (p->ref->txs[t].is_open && (t == at || is_all)) {
+            ref_tx_decide(p->ref, t, is_commit);
+            p->done.id = p->ref->txs[t].id;
+            p->done.epoch = p->ref->txs[t].epoch;
+            p->done.is_aborted = !is_commit;
+            run->commit_nr += is_commit;
+            run->abort_nr += !is_commit;
+        }
+    }
+    if (rng_chance(&run->r, 1, 2)) {
+        for (uint32_t d = 0; d < REF_DKEY_NR; d++) {
+            ref_fetch_whole(run, p, mod.obj, d, VOS_EPOCH_MAX);
+        }
+    }
+}
+
+/* A decision is for ever, and comes again. */
+static void
+tx_again(struct ref_run *run, struct ref_place *p)
+{
+    struct vos_dtx_info info;
+
+    if (p->done.epoch == 0)
+        return;
+    ref_say(run, "ask about a transaction that was %s", p->done.is_aborted ? "aborted" : "committed");
+    if (ref_rc(run, "look-up", vos_dtx_lookup(p->h, &p->done.id, &info), 0))
+        REF_CHECK(run, info.state == (p->done.is_aborted ? VOS_DTX_ABORTED : VOS_DTX_COMMITTED));
+    REF_CHECK(run, info.epoch == p->done.epoch && !info.is_active);
+    ref_rc(run, "commit", vos_dtx_commit(p->h, &p->done.id, 1),
+        p->done.is_aborted ? -DER_NONEXIST : 0);
+    ref_rc(run, "abort", vos_dtx_abort(p->h, &p->done.id, 1), p->done.is_aborted ? 0 : -DER_EXIST);
+}
+
+/* What the table tells of those that are open. */
+void
+ref_txs_compare(struct ref_run *run, struct ref_place *p)
+{
+    struct vos_dtx_counts counts;
+    uint64_t oldest = VOS_EPOCH_MAX;
+    uint32_t nr = 0;
+
+    for (uint32_t t = 0; t < REF_TX_NR; t++) {
+        const struct ref_tx *tx = &p->ref->txs[t];
+        struct vos_dtx_info info = {.epoch = 0};
+
+        if (!tx->is_open)
+            continue;
+        nr++;
+        oldest = MIN(oldest, tx->epoch);
+        if (ref_rc(run, "look-up", vos_dtx_lookup(p->h, &tx->id, &info), 0))
+            REF_CHECK(run, info.state == VOS_DTX_PREPARED && info.epoch == tx->epoch);
+    }
+    vos_dtx_count(p->h, &counts);
+    REF_CHECK(run, counts.active_nr == nr && counts.committable_nr == 0);
+    REF_CHECK(run, vos_dtx_oldest(p->h) == oldest);
+}
+
+static void
+op_tx(struct ref_run *run, struct ref_place *p)
+{
+    uint32_t at = (uint32_t)rng_below(&run->r, REF_TX_NR);
+    const struct ref_tx *tx = &p->ref->txs[at];
+    struct vos_apply_ret ret = {.epoch = 0};
+    uint64_t what = rng_below(&run->r, 10);
+
+    if (p->ref->is_no_history)
+        return;
+    if (!tx->is_open) {
+        if (what < 8) {
+            tx_prepare(run, p, at);
+        } else {
+            tx_again(run, p);
+        }
+    } else if (what < 4) {
+        tx_decide(run, p, at, true);
+    } else if (what < 8) {
+        tx_decide(run, p, at, false);
+    } else {
+        struct vos_dtx_args dtx = {.id = tx->id};
+
+        ref_say(run, "prepare transaction %u again", at);
+        if (ref_rc(run, "prepare", tx_send(p, &tx->what, &dtx, 0, NULL, &ret), 0))
+            REF_CHECK(run, ret.is_replay && ret.epoch == tx->epoch);
+        run->tx_replay_nr++;
+    }
+    ref_txs_compare(run, p);
 }
 
 /* Requests that are wrong in one way change nothing. */
@@ -807,6 +985,8 @@ pace_fn(void *arg, const struct vos_agg_stat *stat)
         ref_op_list(pc->run, pc->p);
     } else if (rng_chance(r, 1, 3)) {
         ref_op_iter(pc->run, pc->p);
+    } else if (rng_chance(r, 1, 3)) {
+        op_tx(pc->run, pc->p);
     } else if (rng_chance(r, 1, 3))
         umem_evict(pc->run->f->tgt->um, 1 + (uint32_t)rng_below(r, 30), rng_u64(r));
     return 0;
@@ -859,7 +1039,7 @@ op_discard(struct ref_run *run, struct ref_place *p)
     struct vos_agg_stat stat;
     int rc;
 
-    if (p->ref->is_no_history)
+    if (p->ref->is_no_history || ref_txs_open(p->ref) != 0)
         return;
     lo = ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR));
     if (lo <= p->agg_hi || lo > hi)
@@ -935,7 +1115,9 @@ ref_run_op(struct ref_run *run, uint64_t seed, uint64_t op)
     p = place_pick(run, &pool);
     if (p == NULL || run->fail[0] != 0)
         return REF_GO_ON;
-    if (what < 400) {
+    if (what < 70) {
+        op_tx(run, p);
+    } else if (what < 400) {
         op_apply(run, p, pool, false);
     } else if (what < 410 && !p->ref->is_no_history) {
         op_last_akeys(run, p);

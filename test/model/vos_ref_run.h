@@ -19,6 +19,12 @@ enum {
     REF_EVENTS_NR_MAX = 1200, /* then the container is destroyed */
 };
 
+/* How a read looks at what is not decided. */
+struct ref_view {
+    struct vos_dtx_view mem, *dtx; /* dtx NULL: without one */
+    uint32_t own, mask; /* bits that count as done; bits in which the worlds differ */
+};
+
 struct ref_place {
     bool exists;
     struct vos_cont *h; /* NULL: not open */
@@ -26,6 +32,11 @@ struct ref_place {
     uint64_t agg_hi, snaps[REF_SNAP_NR]; /* readable: above agg_hi, at it and at the snapshots */
     uint32_t snap_nr;
     bool was_aggregated;
+    struct {
+        struct vos_dtx_id id;
+        uint64_t epoch; /* 0: there was none */
+        bool is_aborted;
+    } done; /* a transaction that was decided */
 };
 
 struct ref_slot {
@@ -41,6 +52,7 @@ struct ref_slot {
 struct ref_list {
     bool is_open, is_now;
     struct ref_place *place;
+    struct ref_view view;
     uint32_t obj, dkey, akey;
     struct vos_list_args args;
     struct vos_anchor anchor;
@@ -68,9 +80,11 @@ struct ref_run {
     } pools[REF_POOL_NR];
     struct ref_list lists[REF_LIST_NR];
     uint64_t epoch_last; /* newest used by the store */
+    uint64_t tx_seq; /* of the transaction begun last */
     /* what happened, to be sure that it did */
     uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr;
+        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, commit_nr, abort_nr, tx_replay_nr,
+        asked_nr, passed_nr, waited_nr;
 };
 
 /** Bodies of ULTs: after opening the store; before closing it. */
@@ -116,6 +130,14 @@ bool ref_is_readable(const struct ref_place *p, uint64_t epoch);
 void ref_compare_place(struct ref_run *run, struct ref_place *p, uint64_t epoch);
 void ref_fetch_whole(
     struct ref_run *run, struct ref_place *p, uint32_t obj, uint32_t dkey, uint64_t epoch);
+
+/** A way to look; counts with those there are. */
+void ref_view_pick(struct ref_run *run, const struct ref_place *p, struct ref_view *ret_view);
+/** A read answered INPROGRESS: is that right, and does it say whom to ask? obj REF_OBJ_NR: it was about all. */
+void ref_asked(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t epoch,
+    const struct vos_dtx_asks *asks);
+
+void ref_txs_compare(struct ref_run *run, struct ref_place *p);
 
 /* vos_ref_iter.c */
 void ref_op_iter(struct ref_run *run, struct ref_place *p);
