@@ -250,7 +250,7 @@ static void
 files_body(struct bench_store *st)
 {
     struct world *w = st->arg;
-    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX};
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .flags = VOS_AGG_COOL};
     uint64_t used = bench_store_umem(st).used_bytes, start;
     struct vos_agg_stat stat;
     double nr = (double)w->keys;

@@ -680,6 +680,12 @@ umem_stats_get(const struct umem *um, struct umem_stats *ret_stats)
     };
 }
 
+bool
+umem_is_short(const struct umem *um)
+{
+    return um->used_bytes >> UMEM_PAGE_BITS > MIN(um->limit_nr, um->pub.page_nr) / 2;
+}
+
 CAIRN_STATIC_ASSERT((int)UMEM_CLS_NR <= (int)UMEM_CLS_NR_MAX, "umem_cls_stats_get");
 
 uint32_t

@@ -128,6 +128,8 @@ struct umem_stats {
     uint64_t table_bytes; /* memory of the tables about pages, besides the pages */
 };
 void umem_stats_get(const struct umem *um, struct umem_stats *ret_stats);
+/** More than half of the arena is used, or what is used needs more than half of the memory it may have. */
+bool umem_is_short(const struct umem *um);
 
 enum { UMEM_CLS_NR_MAX = 32 };
 struct umem_cls_stats {

@@ -660,6 +660,11 @@ struct vos_agg_args {
 enum vos_agg_flags {
     VOS_AGG_NO_MERGE =
         1 << 0, /* only give back: under space pressure; the next pass without it merges what this one passed */
+    /*
+     * What has cooled moves to the data role, however much room the metadata have. Without it, only when more than half of the arena, of its memory or of the
+     * shard's quota is used: where they lie with the metadata, values cost no read.
+     */
+    VOS_AGG_COOL = 1 << 1,
 };
 
 /**

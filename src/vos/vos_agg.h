@@ -94,6 +94,8 @@ struct vos_agg {
         has_lost; /* something is looked at again by the next pass; that could not be remembered */
     uint64_t *wants, want_obj;
     uint32_t want_nr;
+    bool cools; /* the metadata are short of room: what has cooled moves */
+    bool has_uncooled, had_uncooled; /* something would have moved; so it was in passes before */
     struct vos_agg_moves *moves; /* what is to be moved to the data role; NULL: nothing so far */
     uint32_t start_move_nr; /* when the transaction at hand began */
     uint32_t budget;
@@ -127,7 +129,14 @@ CAIRN_YIELDS void vos_agg_let_read(struct vos_agg *a);
 /** Write runs of small or partly hidden extents of the array at pos anew. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_merge(struct vos_agg *a, bool *ret_stop);
 /** Whether a version that stays is one that moves to the data role. */
-bool vos_agg_moves(const struct vos_agg *a, const struct vos_ver *ver);
+bool vos_agg_moves(struct vos_agg *a, const struct vos_ver *ver);
+/** Something has cooled and belongs into the data role: does it move now? */
+static inline bool
+vos_agg_cools(struct vos_agg *a)
+{
+    a->has_uncooled = a->has_uncooled || !a->cools;
+    return a->cools;
+}
 /** Collect it; the akey at pos is its. *ret_full: no room, vos_agg_move() first. Errors: NOMEM. */
 CAIRN_MUST_CHECK int
 vos_agg_move_add(struct vos_agg *a, const struct vos_ver *ver, uint64_t off, bool *ret_full);

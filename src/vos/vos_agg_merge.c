@@ -185,7 +185,8 @@ run_is_good(const struct merge *m, uint32_t from, uint32_t to)
     bool is_small = m->small_nr >= SMALL_NR && m->small_bytes >= len / 2;
     bool is_cool = moves(m, len) && m->inline_bytes > 0 && m->inline_bytes >= len / 2;
 
-    if (!is_small && !is_cool && (m->held <= room || m->held - room <= len / 4))
+    if (!is_small && (m->held <= room || m->held - room <= len / 4) &&
+        !(is_cool && vos_agg_cools(m->a)))
         return false;
     for (uint32_t i = 0; i < m->search.piece_nr; i++) {
         if ((i < from || i > to) && is_in_run(m, m->search.pieces[i].rec))

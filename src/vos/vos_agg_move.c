@@ -7,7 +7,7 @@
  *   write     into one reservation; durable before the index (ST-3)
  *   change    in one transaction: of each that is still there a record with an address takes the place of the one with the value; its checksum stays
  *
- * Not where the data role is memory, too.
+ * Not where the data role is memory, too, nor while the metadata have room (VOS_AGG_COOL): where they are, reads find them without a device.
  */
 #include "vos/vos_agg.h"
 #include "vos/vos_evtree.h"
@@ -41,12 +41,12 @@ struct vos_agg_moves {
 };
 
 bool
-vos_agg_moves(const struct vos_agg *a, const struct vos_ver *ver)
+vos_agg_moves(struct vos_agg *a, const struct vos_ver *ver)
 {
     return !a->is_discard && (a->args->flags & VOS_AGG_NO_MERGE) == 0 &&
         (ver->flags & VOS_VER_INLINE) != 0 && ver->dtx == 0 &&
         ver->stored_len >= VOS_AGG_MOVE_BYTES && ver->stored_len <= BIO_BLK_BYTES &&
-        !bio_data_is_mapped(a->cont->tgt->bio);
+        !bio_data_is_mapped(a->cont->tgt->bio) && vos_agg_cools(a);
 }
 
 static uint32_t

@@ -23,6 +23,15 @@ snaps_hash(const struct vos_agg_args *args, uint64_t hi)
     return nr == 0 ? 0 : hash_bytes64(args->snaps, nr * sizeof(uint64_t), 0x5aab);
 }
 
+static bool
+quota_is_short(const struct vos_cont *cont)
+{
+    struct vos_pool_info info;
+
+    vos_cont_space(cont, &info);
+    return info.meta_used > info.meta_quota / 2;
+}
+
 static int
 memory_load(struct vos_op *op, void *arg)
 {
@@ -30,9 +39,12 @@ memory_load(struct vos_op *op, void *arg)
     struct vos_cont_df *rec;
     int rc = vos_cont_get(op, a->cont->off, &rec);
 
-    if (rc != 0 || rec->agg_snaps != snaps_hash(a->args, rec->agg_epoch) ||
-        (rec->agg_left != 0 && !a->cont->is_left_known))
+    if (rc != 0)
         return rc;
+    a->had_uncooled = (rec->agg_left & VOS_AGG_LEFT_COOL) != 0;
+    if (rec->agg_snaps != snaps_hash(a->args, rec->agg_epoch) || (a->cools && a->had_uncooled) ||
+        ((rec->agg_left & VOS_AGG_LEFT_WORK) != 0 && !a->cont->is_left_known))
+        return 0;
     a->lo = rec->agg_epoch;
     a->uses_dirty = true;
     return 0;
@@ -44,15 +56,17 @@ memory_store(struct vos_op *op, void *arg)
     struct vos_agg *a = arg;
     struct vos_cont_df *rec;
     int rc = vos_cont_get(op, a->cont->off, &rec);
+    uint64_t left = (a->has_again ? VOS_AGG_LEFT_WORK : 0) |
+        (a->has_uncooled || (a->had_uncooled && a->lo != 0) ? VOS_AGG_LEFT_COOL : 0);
 
-    if (rc != 0 || rec->agg_epoch >= a->hi)
+    if (rc != 0 || rec->agg_epoch > a->hi || (rec->agg_epoch == a->hi && rec->agg_left == left))
         return rc;
     rc = vos_range(op, a->cont->off + offsetof(struct vos_cont_df, agg_epoch), 3 * sizeof(uint64_t));
     if (rc != 0)
         return rc;
     rec->agg_epoch = a->hi;
     rec->agg_snaps = snaps_hash(a->args, a->hi);
-    rec->agg_left = a->has_again;
+    rec->agg_left = left;
     return 0;
 }
 
@@ -359,6 +373,8 @@ vos_cont_aggregate(
     cont->agg_work_lo = work_hi > a->hi ? a->hi + 1 : 0;
     rc = views_make(a);
     vos_op_init(&op, cont->tgt);
+    a->cools =
+        (args->flags & VOS_AGG_COOL) != 0 || umem_is_short(cont->tgt->um) || quota_is_short(cont);
     if (rc == 0 && args->lo == 0)
         rc = vos_read_run(cont->tgt, &op, memory_load, a);
     if (rc == 0)
@@ -370,6 +386,7 @@ vos_cont_aggregate(
         if (rc == 0) {
             vos_dirty_done(&cont->dirty, a->hi);
             cont->is_left_known = !a->has_lost;
+            cont->has_uncooled = a->has_uncooled || (a->had_uncooled && a->lo != 0);
         }
     }
     if ((rc != 0 || !a->stat.is_finished) && work_lo != 0) {
@@ -382,6 +399,8 @@ vos_cont_aggregate(
 bool
 vos_cont_agg_is_needed(const struct vos_cont *cont, uint64_t hi)
 {
+    if (cont->has_uncooled && umem_is_short(cont->tgt->um) && !bio_data_is_mapped(cont->tgt->bio))
+        return true;
     return cont->agg_work_lo != 0 && cont->agg_work_lo <= MIN(hi, vos_dtx_oldest(cont) - 1);
 }
 

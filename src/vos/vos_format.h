@@ -135,6 +135,13 @@ struct vos_pool_df {
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_pool_df) == 104, "format");
 
+/* What the last pass of aggregation left. */
+enum vos_agg_left {
+    VOS_AGG_LEFT_WORK = 1 << 0, /* something that the next one has to look at */
+    VOS_AGG_LEFT_COOL =
+        1 << 1, /* values that move to the data role when the metadata become short of room */
+};
+
 struct vos_cont_df {
     uint8_t magic;
     uint8_t pad[7];
@@ -149,7 +156,7 @@ struct vos_cont_df {
     /* The next three change together. */
     uint64_t agg_epoch; /* everything at or below it was aggregated; 0: nothing */
     uint64_t agg_snaps; /* hash of the snapshots at or below it then */
-    uint64_t agg_left; /* not 0: that pass left something that the next one has to look at */
+    uint64_t agg_left; /* enum vos_agg_left */
     uint64_t dtx; /* struct vos_dtx_tab_df; 0: there was no transaction yet */
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_cont_df) == 104, "format");

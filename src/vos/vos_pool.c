@@ -816,6 +816,7 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     cont->refs = 1;
     cont->read_epoch = tgt->read_epoch; /* perhaps its own, from before (TS-1) */
     cont->agg_work_lo = 1; /* it may have been left from before */
+    cont->has_uncooled = true; /* so may this */
     rc = vos_dtx_load(cont);
     if (rc != 0) {
         free(cont);

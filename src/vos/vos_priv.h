@@ -59,6 +59,7 @@ struct vos_cont {
     uint64_t agg_work_lo, agg_work_hi;
     struct vos_dirty dirty;
     bool is_left_known; /* `dirty` has what passes left, of all of them that did */
+    bool has_uncooled; /* a pass may have left values with the metadata since these had room */
 };
 
 struct vos_tgt {

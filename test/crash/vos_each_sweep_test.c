@@ -201,7 +201,7 @@ last(struct fix *f)
     e->acked = true;
     /* In some sequences old versions go: then only the newest state can be read. */
     if (e->aggregates) {
-        struct vos_agg_args args = {.lo = 1, .hi = e->newest};
+        struct vos_agg_args args = {.lo = 1, .hi = e->newest, .flags = VOS_AGG_COOL};
 
         e->epoch_nr = 0;
         e->place.was_aggregated = e->place.ref->is_loose = true;

@@ -336,7 +336,8 @@ static void
 agg_main(void *arg)
 {
     struct sweep *s = arg;
-    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .pace = agg_pace, .arg = s, .snaps = &s->snap};
+    struct vos_agg_args args = {
+        .hi = VOS_EPOCH_MAX, .flags = VOS_AGG_COOL, .pace = agg_pace, .arg = s, .snaps = &s->snap};
     uint8_t round = 0;
     int rc = 0;
 

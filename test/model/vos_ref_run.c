@@ -1012,6 +1012,7 @@ op_aggregate(struct ref_run *run, struct ref_place *p, uint32_t pool)
     args.hi = hi;
     args.snap_nr = p->snap_nr;
     args.flags = rng_chance(&run->r, 1, 4) ? VOS_AGG_NO_MERGE : 0;
+    args.flags |= run->op % 2 == 0 ? VOS_AGG_COOL : 0;
     ref_say(run, "aggregate to %#llx, %u snapshots, lo %llu, flags %u", (unsigned long long)hi,
         args.snap_nr, (unsigned long long)args.lo, args.flags);
     args.pace = rng_chance(&run->r, 2, 3) ? pace_fn : NULL;

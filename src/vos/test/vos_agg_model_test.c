@@ -113,6 +113,7 @@ pass(struct model *m, uint64_t hi)
         .hi = hi,
         .snaps = m->snaps,
         .snap_nr = m->snap_nr,
+        .flags = hi % 2 == 0 ? VOS_AGG_COOL : 0,
         .pace = pace,
         .arg = m};
     struct vos_agg_stat stat;
@@ -131,7 +132,8 @@ pass(struct model *m, uint64_t hi)
     if (!stat.is_finished)
         return;
     /* It left nothing that a look at all would find. */
-    args = (struct vos_agg_args){.lo = 1, .hi = hi, .snaps = m->snaps, .snap_nr = m->snap_nr};
+    args = (struct vos_agg_args){
+        .lo = 1, .hi = hi, .snaps = m->snaps, .snap_nr = m->snap_nr, .flags = args.flags};
     EXPECT_OK(vos_cont_aggregate(m->f->cont, &args, &stat));
     EXPECT_EQ(stat.ver_del_nr, 0);
     EXPECT_EQ(stat.key_del_nr, 0);

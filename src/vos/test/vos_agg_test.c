@@ -26,7 +26,7 @@ run(void (*fn)(struct fix *f), bool small)
 static struct vos_agg_stat
 pass(struct fix *f, uint64_t hi, const uint64_t *snaps, uint32_t snap_nr)
 {
-    struct vos_agg_args args = {.hi = hi, .snaps = snaps, .snap_nr = snap_nr};
+    struct vos_agg_args args = {.hi = hi, .snaps = snaps, .snap_nr = snap_nr, .flags = VOS_AGG_COOL};
     struct vos_agg_stat stat = {0};
 
     EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
@@ -433,12 +433,56 @@ TEST_ON(vos_agg, single_values_that_cooled_leave_the_metadata, BACKEND_SIM)
     run(move_singles_body, false);
 }
 
+static uint64_t
+aggregate(struct fix *f)
+{
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX};
+    struct vos_agg_stat stat = {0};
+
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT(stat.is_finished);
+    return stat.move_nr;
+}
+
+static void
+room_body(struct fix *f)
+{
+    static uint8_t data[4096];
+    uint32_t nr = 0;
+    char key[16];
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t i = 0; i < 50; i++, nr++) {
+        snprintf(key, sizeof(key), "k%u", i);
+        EXPECT_OK(fix_put(f, 1, key, "a", data, sizeof(data), 0));
+    }
+    EXPECT_EQ(aggregate(f), 0);
+    EXPECT(!vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX));
+    EXPECT_EQ(info_of(f).data_used, 0);
+    /* Until more than half of the arena is used. */
+    do {
+        snprintf(key, sizeof(key), "k%u", nr++);
+        EXPECT_OK(fix_put(f, 2, key, "a", data, 1000, 0));
+    } while (!umem_is_short(f->tgt->um) && !test_failed());
+    EXPECT(vos_cont_agg_is_needed(f->cont, VOS_EPOCH_MAX)); /* also without these */
+    EXPECT_EQ(aggregate(f), 50); /* what earlier passes left, too */
+    EXPECT_EQ(info_of(f).data_used, 50 * 4096);
+    EXPECT_EQ(aggregate(f), 0);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, what_cooled_stays_while_there_is_room, BACKEND_SIM)
+{
+    run(room_body, false);
+}
+
 /* A value that is not what it was stays where it is, and is never given a checksum of its own. */
 static void
 move_bad_body(struct fix *f)
 {
     static uint8_t data[4096], got[4096];
-    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX};
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .flags = VOS_AGG_COOL};
     struct vos_agg_stat stat;
     uint64_t off = umem_root(f->tgt == NULL ? NULL : f->tgt->um);
     size_t len = 0;

@@ -693,7 +693,7 @@ prepare_old(struct fix *f)
 static int
 run_aggregate(struct fix *f)
 {
-    struct vos_agg_args args = {.lo = 1};
+    struct vos_agg_args args = {.lo = 1, .flags = VOS_AGG_COOL};
     int rc = vos_epoch_next(f->tgt, &args.hi);
 
     CAIRN_IGNORE((int)vos_cont_agg_is_needed(f->cont, args.hi));
