@@ -5,7 +5,8 @@
  *
  *      start: directory, xstreams | stores of all in parallel -> endpoints of all -> services ->
  *      READY
- *      stop:  services -> targets in parallel: drain, endpoint, stores -> system: endpoint, stores
+ *      stop:  services: no new work, what is under way is waited for -> control requests ->
+ *      targets in parallel: drain, endpoint, stores -> system: endpoint, stores -> services are freed
  *      -> STOPPED
  *
  * A store that cannot be opened does not keep the others from it (ENG-6). A failure on the way leaves
@@ -410,6 +411,27 @@ engine_state_get(struct engine *engine, char *err, int *ret_rc)
 
 /* ---- stop ----------------------------------------------------------------------------------- */
 
+/*
+ * No request starts anything in them any more, and nothing of theirs is at work. They are still there: for control requests, and for
+ * handlers, which may be anywhere between two calls to them.
+ */
+static void
+services_stop(struct engine *engine)
+{
+    mgmt_stop(engine->mgmt); /* it calls the other */
+    pool_svcs_stop(engine->pools);
+}
+
+/* When no handler is left. */
+static void
+services_free(struct engine *engine)
+{
+    mgmt_destroy(engine->mgmt);
+    engine->mgmt = NULL;
+    pool_svcs_destroy(engine->pools);
+    engine->pools = NULL;
+}
+
 static void
 stop_ult(void *arg)
 {
@@ -423,15 +445,13 @@ stop_ult(void *arg)
     if (engine->cfg.on_stop != NULL)
         engine->cfg.on_stop(engine->cfg.on_stop_arg);
     state_set(engine, ENGINE_STOPPING);
-    mgmt_stop(engine->mgmt);
-    engine->mgmt = NULL;
-    pool_svcs_destroy(engine->pools);
-    engine->pools = NULL;
+    services_stop(engine);
     while (engine->ctl_nr > 0) {
         ult_cond_wait(&engine->idle, NULL);
     }
     CAIRN_IGNORE(engine_each_tgt(engine, engine_xs_close)); /* closes never fail */
     engine_xs_close(engine_sys(engine));
+    services_free(engine);
     engine_ctl_net_close(engine->ctl_net);
     engine->ctl_net = NULL;
     storage_set(engine, CAIRN__CTL__STORAGE_STATE__STORAGE_STOPPED);

@@ -72,7 +72,13 @@ struct uuid mgmt_svc_uuid(struct uuid system);
  * rsvc; NOMEM.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int mgmt_start(const struct mgmt_env *env, struct mgmt **ret_mgmt);
+/**
+ * Stop: no new calls (SHUTDOWN), those at work and the worker are waited for. What runs in the functions below may go on with `mgmt`. NULL
+ * is fine.
+ */
 CAIRN_YIELDS void mgmt_stop(struct mgmt *mgmt);
+/** Free, after mgmt_stop() and when no request is left. NULL is fine. */
+void mgmt_destroy(struct mgmt *mgmt);
 void mgmt_abandon(struct mgmt *mgmt);
 /** NULL where the service is not. For tests. */
 struct rsvc *mgmt_rsvc(struct mgmt *mgmt);

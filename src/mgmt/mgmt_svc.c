@@ -413,8 +413,9 @@ mgmt_start(const struct mgmt_env *env, struct mgmt **ret_mgmt)
     if (env->self_rank == env->svc_rank)
         rc = svc_start(mgmt);
     if (rc != 0) {
-        *ret_mgmt = NULL;
         mgmt_stop(mgmt);
+        *ret_mgmt = NULL;
+        mgmt_destroy(mgmt);
     }
     return rc;
 }
@@ -430,6 +431,15 @@ mgmt_stop(struct mgmt *mgmt)
         ult_cond_wait(&mgmt->changed, NULL);
     }
     rsvc_stop(mgmt->rsvc);
+    mgmt->rsvc = NULL;
+}
+
+void
+mgmt_destroy(struct mgmt *mgmt)
+{
+    if (mgmt == NULL)
+        return;
+    CAIRN_ASSERT(mgmt->is_stopping && mgmt->calls_nr == 0);
     ult_mutex_fini(&mgmt->lock);
     ult_cond_fini(&mgmt->changed);
     arena_fini(&mgmt->arena);

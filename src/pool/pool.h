@@ -95,23 +95,28 @@ struct pool_hooks {
 struct pool_svcs;
 CAIRN_MUST_CHECK int pool_svcs_create(
     const struct pool_env *env, const struct pool_hooks *hooks, struct pool_svcs **ret_svcs);
-/** Open a service whose database is in the system store. Errors: those of rsvc_start(). */
+/** Open a service whose database is in the system store. Errors: those of rsvc_start(); ALREADY; SHUTDOWN. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_svc_start(struct pool_svcs *svcs, struct uuid pool);
 /** pool_svc_start() failed for good: requests to the service get `rc` until it is destroyed. Errors: NOMEM. */
 CAIRN_MUST_CHECK int pool_svc_damaged(struct pool_svcs *svcs, struct uuid pool, int rc);
-/** Stop all services, free. NULL is fine. */
-CAIRN_YIELDS void pool_svcs_destroy(struct pool_svcs *svcs);
+/**
+ * Stop all services: what starts or ends one is waited for, so are calls; from now on none is started (SHUTDOWN) nor called (NOTREPLICA).
+ * What runs in the functions below may go on with `svcs`. NULL is fine.
+ */
+CAIRN_YIELDS void pool_svcs_stop(struct pool_svcs *svcs);
+/** Free, after pool_svcs_stop() and when no handler is left. NULL is fine. */
+void pool_svcs_destroy(struct pool_svcs *svcs);
 void pool_svcs_abandon(struct pool_svcs *svcs);
 /** NULL: no such service here. For tests. */
 struct rsvc *pool_svc_rsvc(struct pool_svcs *svcs, struct uuid pool);
 
 /**
  * Create the service's database with map and properties, start it. What is there already is
- * completed. Errors: INVAL; NOTSUPPORTED; those of rsvc.
+ * completed. Errors: INVAL; NOTSUPPORTED; BUSY it is being stopped; SHUTDOWN; those of rsvc.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 pool_svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, struct arena *arena);
-/** Stop it and destroy its database. Absent is no error. */
+/** Stop it and destroy its database. Absent is no error. Errors: BUSY it is being started or stopped; SHUTDOWN; those of rsvc. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool);
 
 /* ---- requests to a service ------------------------------------------------------------------ */
@@ -280,7 +285,6 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int pool_epoch_draw(struct pool_call *call, uint64
  */
 struct pool_draw {
     struct list_head link;
-    struct pool_svcs *svcs;
     struct uuid pool;
     uint64_t floor; /* the epoch to be drawn is above */
 };

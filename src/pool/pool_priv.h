@@ -67,6 +67,7 @@ struct pool_svc {
     uint64_t look_ns; /* when the worker looks for holders that have ended; PLAT_NEVER_NS: nothing to look at */
     uint32_t refs; /* calls at work */
     bool is_ready; /* the database has its head row */
+    bool is_starting;
     bool is_stopping;
     bool has_gone; /* rows may be in POOL_TABLE_GONE */
     uint64_t promised; /* no snapshot will be committed at or below it (CON-7) */
@@ -89,8 +90,9 @@ struct pool_svcs {
     struct list_head svcs;
     struct list_head damaged;
     struct list_head draws; /* struct pool_draw */
-    uint32_t draw_nr; /* under way, those that wait for their epoch included */
-    struct ult_cond drawn; /* one less */
+    uint32_t change_nr; /* requests at work that start or end a service */
+    struct ult_cond changed; /* one less */
+    bool is_stopping; /* no more of them */
 };
 
 /* pool_svc.c */

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/hlc.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "pool_priv.h"
 
 /* ---- registry ------------------------------------------------------------------------------- */
@@ -35,7 +36,7 @@ pool_svcs_create(
     list_init(&svcs->svcs);
     list_init(&svcs->damaged);
     list_init(&svcs->draws);
-    ult_cond_init(&svcs->drawn);
+    ult_cond_init(&svcs->changed);
     *ret_svcs = svcs;
     return 0;
 }
@@ -183,6 +184,8 @@ pool_svc_start(struct pool_svcs *svcs, struct uuid pool)
     struct pool_svc *svc;
     int rc;
 
+    if (svcs->is_stopping)
+        return CAIRN_ERR(SHUTDOWN);
     if (pool_svc_find(svcs, &pool) != NULL)
         return CAIRN_ERR(ALREADY);
     svc = calloc(1, sizeof(*svc));
@@ -193,6 +196,7 @@ pool_svc_start(struct pool_svcs *svcs, struct uuid pool)
     svc->look_ns = PLAT_NEVER_NS;
     svc->svcs = svcs;
     svc->pool = pool;
+    svc->is_starting = true;
     ult_mutex_init(&svc->lock);
     ult_cond_init(&svc->changed);
     list_init(&svc->revokes);
@@ -204,6 +208,7 @@ pool_svc_start(struct pool_svcs *svcs, struct uuid pool)
     rc = rsvc_start(svcs->env.sys, &opts, &svc->rsvc);
     if (rc == 0)
         rc = pool_work_start(svc);
+    svc->is_starting = rc != 0;
     if (rc != 0) {
         rsvc_stop(svc->rsvc);
         ult_mutex_fini(&svc->lock);
@@ -228,20 +233,48 @@ svc_stop(struct pool_svc *svc)
     svc_free(svc);
 }
 
+/* A request that starts or ends a service: nobody else stops that service meanwhile. */
+static int
+change_begin(struct pool_svcs *svcs)
+{
+    if (svcs->is_stopping)
+        return CAIRN_ERR(SHUTDOWN);
+    svcs->change_nr++;
+    return 0;
+}
+
+static void
+change_end(struct pool_svcs *svcs)
+{
+    CAIRN_ASSERT(svcs->change_nr > 0);
+    svcs->change_nr--;
+    ult_cond_broadcast(&svcs->changed);
+}
+
 void
-pool_svcs_destroy(struct pool_svcs *svcs)
+pool_svcs_stop(struct pool_svcs *svcs)
 {
     struct pool_svc *svc;
 
     if (svcs == NULL)
         return;
+    svcs->is_stopping = true;
+    while (svcs->change_nr > 0) {
+        CAIRN_PROBE("pool.svcs.stop.waits");
+        ult_cond_wait(&svcs->changed, NULL);
+    }
     while ((svc = LIST_FIRST(&svcs->svcs, struct pool_svc, link)) != NULL) {
         svc_stop(svc);
     }
-    while (svcs->draw_nr > 0) {
-        ult_cond_wait(&svcs->drawn, NULL);
-    }
-    ult_cond_fini(&svcs->drawn);
+}
+
+void
+pool_svcs_destroy(struct pool_svcs *svcs)
+{
+    if (svcs == NULL)
+        return;
+    CAIRN_ASSERT(svcs->is_stopping && list_empty(&svcs->svcs) && list_empty(&svcs->draws));
+    ult_cond_fini(&svcs->changed);
     damaged_free_all(svcs);
     free(svcs);
 }
@@ -589,8 +622,8 @@ create_fill(struct pool_call *call, const struct proto_svc_pool_req *args)
     return pool_call_commit(call, (struct iov){NULL, 0});
 }
 
-int
-pool_svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, struct arena *arena)
+static int
+svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, struct arena *arena)
 {
     struct pool_svc *svc;
     struct pool_call *call;
@@ -621,12 +654,25 @@ pool_svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, s
 }
 
 int
-pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool)
+pool_svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, struct arena *arena)
+{
+    int rc;
+
+    rc = change_begin(svcs);
+    if (rc != 0)
+        return rc;
+    rc = svc_create(svcs, args, arena);
+    change_end(svcs);
+    return rc;
+}
+
+static int
+svc_destroy(struct pool_svcs *svcs, struct uuid pool)
 {
     struct pool_svc *svc = pool_svc_find(svcs, &pool);
     int rc;
 
-    if (svc != NULL && svc->is_stopping)
+    if (svc != NULL && (svc->is_starting || svc->is_stopping))
         return CAIRN_ERR(BUSY);
     if (svc != NULL)
         svc_stop(svc);
@@ -635,6 +681,19 @@ pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool)
         rc = 0;
     if (rc == 0)
         damaged_free(damaged_find(svcs, &pool));
+    return rc;
+}
+
+int
+pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool)
+{
+    int rc;
+
+    rc = change_begin(svcs);
+    if (rc != 0)
+        return rc;
+    rc = svc_destroy(svcs, pool);
+    change_end(svcs);
     return rc;
 }
 

@@ -173,16 +173,10 @@ pool_epoch_draw(struct pool_call *call, uint64_t *ret_epoch)
 int
 pool_draw_begin(struct pool_svcs *svcs, struct uuid pool, struct pool_draw *draw)
 {
-    int rc;
+    int rc = vos_epoch_next(svcs->env.sys, &draw->floor);
 
-    svcs->draw_nr++; /* pool_svcs_destroy() waits from here on */
-    rc = vos_epoch_next(svcs->env.sys, &draw->floor);
-    draw->svcs = svcs;
-    list_init(&draw->link);
-    if (rc != 0) {
-        pool_draw_end(draw);
+    if (rc != 0)
         return rc;
-    }
     draw->pool = pool;
     list_add(&draw->link, &svcs->draws);
     return 0;
@@ -192,8 +186,6 @@ void
 pool_draw_end(struct pool_draw *draw)
 {
     list_del(&draw->link);
-    draw->svcs->draw_nr--;
-    ult_cond_broadcast(&draw->svcs->drawn);
 }
 
 int

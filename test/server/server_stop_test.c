@@ -5,6 +5,8 @@
  */
 #include <stdio.h>
 
+#include "base/hash.h"
+#include "base/probe.h"
 #include "server/server_rig.h"
 
 enum { SENDERS_NR = 6, STOPS_NR = 4 };
@@ -78,6 +80,109 @@ body_stops(struct rig *rig)
         senders[i].is_ending = true;
         ult_join(senders[i].ult);
     }
+}
+
+/* ---- services that are being changed -------------------------------------------------------- */
+
+enum { MOMENTS_NR = 24, ROUNDS_NR = 2 * MOMENTS_NR, ASKS_NR_MAX = 20 };
+#define ASK_NS UINT64_C(1000000000)
+
+struct change {
+    struct rig *rig;
+    struct uuid pool;
+    char label[16];
+    int rc;
+    bool is_destroy;
+};
+
+static void
+change_ask(struct change *c)
+{
+    struct proto_sys_pool_destroy_req req = {.pool = c->pool};
+    struct proto_empty rep;
+
+    if (c->is_destroy) {
+        c->rc = rig_call(c->rig, 0, 0, PROTO_SYS_POOL_DESTROY, &req, &rep, NULL);
+        if (c->rc == -DER_NONEXIST)
+            c->rc = 0; /* a first request failed, and was done later */
+    } else {
+        c->rc = rig_pool_create(c->rig, c->pool, c->label);
+    }
+}
+
+static void
+change_ult(void *arg)
+{
+    change_ask(arg);
+}
+
+/* The change undisturbed, or `stop_ns` after its begin the engine of the pool's service stops; some are killed while they stop. */
+static uint64_t
+change_run(struct rig *rig, struct change *c, uint64_t stop_ns, uint64_t kill_ns)
+{
+    uint64_t begun_ns = ult_now_ns(), ns;
+    struct ult *ult;
+
+    if (!EXPECT_OK(ult_create(rig->xs, ULT_SERVICE, change_ult, c, &ult)))
+        return 0;
+    if (stop_ns > 0) {
+        ult_sleep(stop_ns);
+        engine_stop_begin(rig->engines[1].engine);
+        if (kill_ns > 0) {
+            ult_sleep(kill_ns);
+        } else {
+            engine_wait_stopped(rig->engines[1].engine);
+        }
+        rig_engine_kill(rig, 1);
+        EXPECT_OK(rig_engine_start(rig, 1));
+        EXPECT_OK(rig_group_push(rig));
+    }
+    ult_join(ult);
+    ns = ult_now_ns() - begun_ns;
+    for (uint32_t i = 0; i < ASKS_NR_MAX && c->rc != 0;
+         i++) { /* a target was not there; it is undone first */
+        ult_sleep(ASK_NS);
+        change_ask(c);
+    }
+    EXPECT_OK(c->rc);
+    return ns;
+}
+
+static void
+body_changes(struct rig *rig)
+{
+    struct change c = {.rig = rig};
+    uint64_t create_ns = 0, destroy_ns = 0;
+
+    for (uint32_t i = 0; i <= ROUNDS_NR; i++) {
+        uint32_t moment = i % MOMENTS_NR;
+        uint64_t kill_ns = i % 3 == 2 ? 200000 * (1 + moment) : 0;
+
+        do {
+            c.pool = rig_uuid(rig);
+        } while (hash_bytes64(c.pool.b, sizeof(c.pool.b), 0) % 2 != 1); /* its service is on rank 1 */
+        snprintf(c.label, sizeof(c.label), "pool%u", i);
+        c.is_destroy = false;
+        if (i == 0) {
+            create_ns = change_run(rig, &c, 0, 0);
+            c.is_destroy = true;
+            destroy_ns = change_run(rig, &c, 0, 0);
+            continue;
+        }
+        change_run(rig, &c, i <= MOMENTS_NR ? 1 + create_ns * moment / MOMENTS_NR : 0, kill_ns);
+        c.is_destroy = true;
+        change_run(rig, &c, i > MOMENTS_NR ? 1 + destroy_ns * moment / MOMENTS_NR : 0, kill_ns);
+    }
+    EXPECT_GT(probe_hits("pool.svcs.stop.waits"), 0);
+}
+
+/*
+ * A request that starts or ends a service runs on the engine of the service while that engine stops: the stop waits for it, and what it
+ * asks for is done in the end.
+ */
+TEST_ON(server_stop, services_that_are_being_changed, BACKEND_SIM)
+{
+    rig_run(2, body_changes);
 }
 
 TEST_ON(server_stop, the_next_start_does_not_wait_and_time_goes_on, BACKEND_SIM)
