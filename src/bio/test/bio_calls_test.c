@@ -375,6 +375,7 @@ run_statistics(struct fix *f)
     }
     umem_stats_get(bio_umem(f->tgt), &us);
     EXPECT_EQ(used, us.used_bytes);
+    EXPECT_EQ(umem_is_short(bio_umem(f->tgt)), us.used_bytes > us.arena_bytes / 2);
     bio_ext_stats_get(f->tgt, &ext);
     EXPECT_GE(ext.alloc_bytes, EXT_BYTES);
     EXPECT_GT(ext.free_runs_nr, 0);
@@ -441,7 +442,7 @@ static const struct call calls[] = {
     {"bio_check umem_check bio_space_get bio_stats_get bio_health_get bio_umem bio_xstream bio_cfg "
      "bio_status",
         prepare_nothing, run_check},
-    {"umem_cls_stats_get bio_ext_stats_get", prepare_extent, run_statistics},
+    {"umem_cls_stats_get umem_is_short bio_ext_stats_get", prepare_extent, run_statistics},
     {"bio_open bio_close bio_abandon", prepare_nothing, run_reopen},
     {"bio_format bio_formatted bio_is_formatted", prepare_nothing, run_format},
 };

@@ -92,7 +92,7 @@ server_ult(void *arg)
     struct env *env = arg;
     struct bio_cfg cfg = {.wal_bytes = 16 << 20,
         .meta_bytes = 64 << 20,
-        .data_bytes = 256 << 20,
+        .data_bytes = 120 << 20, /* one chunk of the allocator: the first extent lies at its beginning */
         .system = sys_id,
         .device = {{2}}};
     struct tgt_opts topts = {.hdl_lookup = lookup, .arg = env};
@@ -112,7 +112,7 @@ server_ult(void *arg)
     topts.bio = env->bio;
     topts.vos = env->vos;
     EXPECT_OK(tgt_create(&topts, &env->tgt));
-    EXPECT_OK(tgt_pool_create(env->tgt, pool, 48 << 20, 200 << 20));
+    EXPECT_OK(tgt_pool_create(env->tgt, pool, 48 << 20, 100 << 20));
     EXPECT_OK(rpc_ctx_create(&ropts, &env->srpc));
     env->info = (struct tgt_hdl_info){.pool_flags = TGT_PC_RW,
         .cont = {{9}},

@@ -19,7 +19,8 @@ def main():
     prefix = re.match(r'[a-z]+', os.path.basename(header)).group(0) + '_'
     public = set(re.findall(r'\b(%s[a-z0-9_]+)\s*\(' % prefix, text))
     swept = set()
-    for names in re.findall(r'^    \{"([a-z0-9_ ]+)"', open(sweep).read(), flags=re.M):
+    table = re.sub(r'"\s*\n\s*"', '', open(sweep).read())  # strings in pieces
+    for names in re.findall(r'^    \{"([a-z0-9_ ]+)"', table, flags=re.M):
         swept |= set(x for x in names.split() if x.startswith(prefix))
     missing = sorted(public - swept - left_out)
     stale = sorted((swept | left_out) - public)
