@@ -509,7 +509,7 @@ struct vos_iter_ent {
     uint64_t epoch;
     uint16_t minor;
     uint16_t create_minor, punch_minor; /* LOG: 0: none */
-    uint32_t dtx; /* 0: committed; else the mark (lid) of a transaction that is not settled. What is not decided counts as not there: told of values only, as COVERED */
+    uint32_t dtx; /* 0: committed; else the mark (lid) of a transaction that is not settled. What is not decided counts as not there: told of values only, as COVERED, below a punch as PUNCHED */
     /* EXTENT: `recx` is a part of the extent `ext`, all of it in one state: an extent comes in parts, in their order, where not all of it is visible or hidden; neighbours may be in one state. */
     struct recx recx, ext;
     /* SINGLE, EXTENT */

@@ -119,8 +119,8 @@ shrink(struct round *rd, uint32_t *ops, uint32_t nr)
 
 struct sums {
     uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, commit_nr, abort_nr, tx_replay_nr,
-        asked_nr, passed_nr, waited_nr;
+        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, part_nr, commit_nr, abort_nr,
+        tx_replay_nr, asked_nr, passed_nr, waited_nr;
 };
 
 static bool
@@ -148,6 +148,7 @@ one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct sums *sums)
     sums->iter_nr += rd->run.iter_nr;
     sums->iter_hidden_nr += rd->run.iter_hidden_nr;
     sums->tx_nr += rd->run.tx_nr;
+    sums->part_nr += rd->run.part_nr;
     sums->commit_nr += rd->run.commit_nr;
     sums->abort_nr += rd->run.abort_nr;
     sums->tx_replay_nr += rd->run.tx_replay_nr;
@@ -187,12 +188,13 @@ rounds(uint64_t total, uint32_t each)
     fprintf(stderr, "    %llu iterations: %llu things that are hidden or gone\n",
         (unsigned long long)sums.iter_nr, (unsigned long long)sums.iter_hidden_nr);
     fprintf(stderr,
-        "    %llu transactions prepared, %llu committed, %llu aborted, %llu sent again; %llu "
+        "    %llu transactions prepared, %llu further parts, %llu committed, %llu aborted, %llu "
+        "sent again; %llu "
         "changes and %llu reads told to ask, %llu reads that pass\n",
-        (unsigned long long)sums.tx_nr, (unsigned long long)sums.commit_nr,
-        (unsigned long long)sums.abort_nr, (unsigned long long)sums.tx_replay_nr,
-        (unsigned long long)sums.waited_nr, (unsigned long long)(sums.asked_nr - sums.waited_nr),
-        (unsigned long long)sums.passed_nr);
+        (unsigned long long)sums.tx_nr, (unsigned long long)sums.part_nr,
+        (unsigned long long)sums.commit_nr, (unsigned long long)sums.abort_nr,
+        (unsigned long long)sums.tx_replay_nr, (unsigned long long)sums.waited_nr,
+        (unsigned long long)(sums.asked_nr - sums.waited_nr), (unsigned long long)sums.passed_nr);
     /* The mix must be one in which something happens. */
     EXPECT_GT(sums.given_done_nr, total / 100);
     EXPECT_LT(sums.spurious_nr, sums.given_nr / 3);
@@ -205,6 +207,7 @@ rounds(uint64_t total, uint32_t each)
     EXPECT_GT(sums.iter_hidden_nr, total / 1000);
     EXPECT_GT(sums.commit_nr, total / 500);
     EXPECT_GT(sums.abort_nr, total / 500);
+    EXPECT_GT(sums.part_nr, total / 1000);
     EXPECT_GT(sums.waited_nr, total / 500);
     EXPECT_GT(sums.asked_nr - sums.waited_nr, total / 500);
     EXPECT_GT(sums.passed_nr, total / 200);

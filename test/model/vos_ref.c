@@ -310,16 +310,18 @@ overlaps(const struct ref_iod *a, const struct ref_iod *b)
     return false;
 }
 
-/* Another request wrote a value of this one at exactly this epoch. */
+/* Another request, not one of this transaction, wrote a value of this one at exactly this epoch. */
 static bool
-is_written_at(const struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+is_written_at(const struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch, uint32_t tx)
 {
     const struct ref_log *log = &c->objs[mod->obj].dkeys[mod->dkey];
 
     for (uint32_t e = 0; mod->op == VOS_MOD_UPDATE && e < log->nr; e++) {
         const struct ref_mod *other = &log->events[e]->mod;
 
-        for (uint32_t i = 0; log->events[e]->epoch == epoch && i < mod->iod_nr; i++) {
+        for (uint32_t i = 0; log->events[e]->epoch == epoch &&
+             (tx == 0 || log->events[e]->tx != tx) && i < mod->iod_nr;
+             i++) {
             for (uint32_t k = 0; other->op == VOS_MOD_UPDATE && k < other->iod_nr; k++) {
                 if (other->iods[k].akey == mod->iods[i].akey && other->iods[k].size != 0 &&
                     (other->iods[k].type == VOS_IOD_SINGLE ||
@@ -512,12 +514,12 @@ req_do(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_gi
 
 /* The undecided that a request may have to wait for. */
 static bool
-is_touched(const struct ref_cont *c, const struct ref_req *req, uint64_t epoch)
+is_touched(const struct ref_cont *c, const struct ref_req *req, uint64_t epoch, uint32_t tx)
 {
     bool touched = false;
 
     for (uint32_t i = 0; i < req->mod_nr; i++) {
-        touched = touched || ref_txs_touch(c, req->mods[i].obj, epoch) != 0;
+        touched = touched || (ref_txs_touch(c, req->mods[i].obj, epoch) & ~tx) != 0;
     }
     return touched;
 }
@@ -527,10 +529,10 @@ static int
 req_in_worlds(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
     uint32_t tx, int got)
 {
-    uint32_t mask = ref_txs_open(c);
+    uint32_t mask = ref_txs_open(c) & ~tx;
     int rc = 0, first = 1;
 
-    c->world = 0;
+    c->world = tx; /* a further part knows what came before it */
     while (mask != 0) {
         rc = req_do(c, req, epoch, is_given, tx, true, got);
         if (first == 1)
@@ -540,10 +542,14 @@ req_in_worlds(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, boo
         if (!ref_world_next(c, mask))
             break;
     }
+    c->world = tx;
+    if (mask == 0 || rc == first) {
+        rc = req_do(c, req, epoch, is_given, tx, false, got);
+    } else {
+        rc = -DER_INPROGRESS;
+    }
     c->world = 0;
-    if (mask != 0 && rc != first)
-        return -DER_INPROGRESS;
-    return req_do(c, req, epoch, is_given, tx, false, got);
+    return rc;
 }
 
 static int
@@ -570,10 +576,10 @@ ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is
     int rc;
 
     *ret_spurious = false;
-    if (got == -DER_INPROGRESS && is_touched(c, req, epoch))
+    if (got == -DER_INPROGRESS && is_touched(c, req, epoch, 0))
         return got;
     for (uint32_t i = 0; is_given && i < req->mod_nr; i++) {
-        seen = seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch);
+        seen = seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch, 0);
     }
     if (seen)
         return -DER_TX_RESTART;
@@ -605,9 +611,11 @@ ref_txs_touch(const struct ref_cont *c, uint32_t obj, uint64_t epoch)
     for (uint32_t t = 0; t < REF_TX_NR; t++) {
         const struct ref_tx *tx = &c->txs[t];
 
-        for (uint32_t i = 0; tx->is_open && tx->epoch <= epoch && i < tx->what.mod_nr; i++) {
-            if (obj == REF_OBJ_NR || tx->what.mods[i].obj == obj)
-                mask |= UINT32_C(1) << t;
+        for (uint32_t k = 0; tx->is_open && tx->epoch <= epoch && k < tx->part_nr; k++) {
+            for (uint32_t i = 0; i < tx->parts[k].mod_nr; i++) {
+                if (obj == REF_OBJ_NR || tx->parts[k].mods[i].obj == obj)
+                    mask |= UINT32_C(1) << t;
+            }
         }
     }
     return mask;
@@ -626,17 +634,44 @@ int
 ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
     const struct ref_req *req, uint64_t epoch, int got)
 {
+    struct ref_tx *tx = &c->txs[at];
+    uint32_t bit = UINT32_C(1) << at;
+    bool seen = false;
     int rc;
 
-    if (got == -DER_INPROGRESS && is_touched(c, req, epoch))
+    if (got == -DER_INPROGRESS && is_touched(c, req, epoch, bit))
         return got;
+    for (uint32_t i = 0; tx->is_open && i < req->mod_nr; i++) {
+        seen =
+            seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch, bit);
+    }
+    if (seen || (tx->is_open && got == -DER_TX_RESTART))
+        return -DER_TX_RESTART;
     c->is_loose = true; /* an akey that is taken back forgets its kind */
-    rc = req_apply(c, req, epoch, false, UINT32_C(1) << at, got);
+    rc = req_apply(c, req, epoch, tx->is_open, bit, got);
     if (rc != 0)
         return rc;
-    c->txs[at] =
-        (struct ref_tx){.is_open = true, .epoch = epoch, .req = c->req_nr, .id = *id, .what = *req};
+    if (!tx->is_open)
+        *tx = (struct ref_tx){.is_open = true, .epoch = epoch, .req = c->req_nr, .id = *id};
+    for (struct ref_event *e = c->events; e != NULL && e->req == c->req_nr; e = e->next) {
+        e->req = tx->req;
+    }
+    tx->parts[tx->part_nr++] = *req;
     return 0;
+}
+
+/* Of a part that was committed. */
+static void
+part_done(struct ref_cont *c, const struct ref_tx *tx, const struct ref_req *part, uint32_t bit)
+{
+    for (uint32_t i = 0; i < part->mod_nr; i++) {
+        struct ref_obj *o = &c->objs[part->mods[i].obj];
+
+        o->has_record = o->has_record || (o->tx_writers & bit) != 0;
+        o->is_max_loose = o->is_max_loose || !mod_writes(&part->mods[i]);
+        c->is_max_loose = c->is_max_loose || !mod_writes(&part->mods[i]);
+        max_raise(o, &part->mods[i], tx->epoch);
+    }
 }
 
 void
@@ -652,13 +687,8 @@ ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit)
         if (e->tx == bit && e->req == tx->req)
             e->tx = 0;
     }
-    for (uint32_t i = 0; is_commit && i < tx->what.mod_nr; i++) {
-        struct ref_obj *o = &c->objs[tx->what.mods[i].obj];
-
-        o->has_record = o->has_record || (o->tx_writers & bit) != 0;
-        o->is_max_loose = o->is_max_loose || !mod_writes(&tx->what.mods[i]);
-        c->is_max_loose = c->is_max_loose || !mod_writes(&tx->what.mods[i]);
-        max_raise(o, &tx->what.mods[i], tx->epoch);
+    for (uint32_t k = 0; is_commit && k < tx->part_nr; k++) {
+        part_done(c, tx, &tx->parts[k], bit);
     }
     if (is_commit)
         c->epoch_max = MAX(c->epoch_max, tx->epoch);

@@ -23,6 +23,7 @@ enum {
     REF_CELL_NR = 160,
     REF_MODS_NR_MAX = 4,
     REF_RECX_NR_MAX = 4,
+    REF_PARTS_NR = 3, /* of a transaction */
     REF_TX_NR = 2, /* transactions of a container that may be undecided at a time */
     REF_HOT_OBJ = 5, /* is changed more often, and never punched as a whole, nor are its dkeys */
 };
@@ -87,7 +88,8 @@ struct ref_tx {
     bool is_open;
     uint64_t epoch, req;
     struct vos_dtx_id id;
-    struct ref_req what;
+    uint32_t part_nr;
+    struct ref_req parts[REF_PARTS_NR];
 };
 
 struct ref_cont {
@@ -168,7 +170,7 @@ uint32_t ref_txs_open(const struct ref_cont *c);
 uint32_t ref_txs_touch(const struct ref_cont *c, uint32_t obj, uint64_t epoch);
 /** The next world after `world` of those that differ in the bits of `mask`; false: that was the last. */
 bool ref_world_next(struct ref_cont *c, uint32_t mask);
-/** As ref_apply() at a fresh epoch, for a transaction that is prepared in slot `at`. */
+/** As ref_apply(), for a transaction that is prepared in slot `at`: at a fresh epoch, or a further part of it at its own. */
 int ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
     const struct ref_req *req, uint64_t epoch, int got);
 void ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit);

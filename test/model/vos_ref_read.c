@@ -304,8 +304,8 @@ ref_op_fetch(struct ref_run *run, struct ref_place *p)
     const struct ref_tx *tx = &p->ref->txs[rng_below(r, REF_TX_NR)];
 
     if (tx->is_open && rng_chance(r, 1, 2)) {
-        fa.obj = tx->what.mods[0].obj;
-        fa.dkey = tx->what.mods[0].dkey;
+        fa.obj = tx->parts[0].mods[0].obj;
+        fa.dkey = tx->parts[0].mods[0].dkey;
     }
     fa.epoch = ref_epoch_pick(run, p, fa.obj);
     if (rng_chance(r, 1, 6))

@@ -677,8 +677,9 @@ op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
     tx = &p->ref->txs[rng_below(&run->r, REF_TX_NR)];
     if (tx->is_open && rng_chance(&run->r, 1, 3)) {
         for (uint32_t i = 0; i < req.mod_nr; i++) {
-            req.mods[i].obj = tx->what.mods[0].obj;
-            req.mods[i].dkey = rng_chance(&run->r, 1, 2) ? tx->what.mods[0].dkey : req.mods[i].dkey;
+            req.mods[i].obj = tx->parts[0].mods[0].obj;
+            req.mods[i].dkey =
+                rng_chance(&run->r, 1, 2) ? tx->parts[0].mods[0].dkey : req.mods[i].dkey;
         }
     }
     if (rng_chance(&run->r, 1, 4)) {
@@ -742,15 +743,24 @@ tx_send(struct ref_place *p, const struct ref_req *req, const struct vos_dtx_arg
 static void
 tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
 {
+    const struct ref_tx *tx = &p->ref->txs[at];
     struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7}}, .hlc = 1000 + run->op}};
+    bool is_more = tx->is_open;
     struct vos_dtx_asks asks = {.nr = 0};
     struct vos_apply_ret ret = {.epoch = 0};
     struct ref_req req;
+    uint64_t epoch;
     int rc;
 
     le64_put(&dtx.id.uuid.b[1], ++run->tx_seq);
     ref_random_req(&run->r, &req);
-    ref_say(run, "prepare transaction %u of container %d of pool %d", at,
+    if (is_more) {
+        dtx.id = tx->id;
+        dtx.part = tx->part_nr;
+        req.mods[0].obj = tx->parts[0].mods[0].obj;
+        req.mods[0].dkey = rng_chance(&run->r, 1, 2) ? tx->parts[0].mods[0].dkey : req.mods[0].dkey;
+    }
+    ref_say(run, "prepare part %u of transaction %u of container %d of pool %d", dtx.part, at,
         (int)(p - run->pools[p >= run->pools[1].conts].conts), p >= run->pools[1].conts);
     for (uint32_t i = 0; i < req.mod_nr; i++) {
         mod_say(run, &req.mods[i]);
@@ -759,11 +769,19 @@ tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
     rc = tx_send(p, &req, &dtx, (uint32_t)run->op, &asks, &ret);
     apply_asked(run, p, rc, &asks);
     if (rc == 0)
-        REF_CHECK(run, !ret.is_replay && ret.epoch > run->epoch_last);
-    ref_rc(run, "prepare", rc,
-        ref_tx_prepare(p->ref, at, &dtx.id, &req, rc == 0 ? ret.epoch : run->epoch_last + 1, rc));
-    run->tx_nr += rc == 0;
+        REF_CHECK(run, !ret.is_replay);
+    if (rc == 0)
+        REF_CHECK(run, is_more ? ret.epoch == tx->epoch : ret.epoch > run->epoch_last);
+    epoch = is_more ? tx->epoch : rc == 0 ? ret.epoch : run->epoch_last + 1;
+    ref_rc(run, "prepare", rc, ref_tx_prepare(p->ref, at, &dtx.id, &req, epoch, rc));
+    run->tx_nr += rc == 0 && !is_more;
+    run->part_nr += rc == 0 && is_more;
     run->epoch_last = MAX(run->epoch_last, run->f->tgt->clock.last);
+    /* Often at once: what is read in between stands in the way. */
+    if (rc == 0 && run->fail[0] == 0 && tx->part_nr < REF_PARTS_NR && rng_chance(&run->r, 1, 2)) {
+        tx_prepare(run, p, at);
+        return;
+    }
     if (rng_chance(&run->r, 1, 2))
         ref_fetch_whole(run, p, req.mods[0].obj, req.mods[0].dkey, VOS_EPOCH_MAX);
 }
@@ -774,7 +792,7 @@ tx_decide(struct ref_run *run, struct ref_place *p, uint32_t at, bool is_commit)
 {
     bool is_all = rng_chance(&run->r, 1, 3);
     struct vos_dtx_id ids[REF_TX_NR];
-    struct ref_mod mod = p->ref->txs[at].what.mods[0];
+    struct ref_mod mod = p->ref->txs[at].parts[0].mods[0];
     uint32_t nr = 0;
     int rc;
 
@@ -862,15 +880,17 @@ op_tx(struct ref_run *run, struct ref_place *p)
         } else {
             tx_again(run, p);
         }
-    } else if (what < 4) {
+    } else if (what < 3) {
         tx_decide(run, p, at, true);
-    } else if (what < 8) {
+    } else if (what < 6) {
         tx_decide(run, p, at, false);
+    } else if (what < 9 && tx->part_nr < REF_PARTS_NR) {
+        tx_prepare(run, p, at);
     } else {
-        struct vos_dtx_args dtx = {.id = tx->id};
+        struct vos_dtx_args dtx = {.id = tx->id, .part = (uint32_t)rng_below(&run->r, tx->part_nr)};
 
-        ref_say(run, "prepare transaction %u again", at);
-        if (ref_rc(run, "prepare", tx_send(p, &tx->what, &dtx, 0, NULL, &ret), 0))
+        ref_say(run, "prepare part %u of transaction %u again", dtx.part, at);
+        if (ref_rc(run, "prepare", tx_send(p, &tx->parts[dtx.part], &dtx, 0, NULL, &ret), 0))
             REF_CHECK(run, ret.is_replay && ret.epoch == tx->epoch);
         run->tx_replay_nr++;
     }

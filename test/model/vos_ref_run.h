@@ -83,8 +83,8 @@ struct ref_run {
     uint64_t tx_seq; /* of the transaction begun last */
     /* what happened, to be sure that it did */
     uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, commit_nr, abort_nr, tx_replay_nr,
-        asked_nr, passed_nr, waited_nr;
+        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, part_nr, commit_nr, abort_nr,
+        tx_replay_nr, asked_nr, passed_nr, waited_nr;
 };
 
 /** Bodies of ULTs: after opening the store; before closing it. */
