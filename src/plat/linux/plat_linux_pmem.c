@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -164,10 +166,26 @@ pmem_lib_destroy(struct pmem_lib *lib)
 
 /* ---- maps ----------------------------------------------------------------------------------------------------------- */
 
+/* Asked before blocks are taken: a file system gives all it has before it refuses, and takes them from everybody else meanwhile. */
+static bool
+has_room(int fd, uint64_t len)
+{
+    struct statvfs vfs;
+    struct stat st;
+    uint64_t held;
+
+    if (fstatvfs(fd, &vfs) != 0 || fstat(fd, &st) != 0)
+        return true;
+    held = (uint64_t)st.st_blocks * 512;
+    return len <= held || len - held <= (uint64_t)vfs.f_bavail * vfs.f_frsize;
+}
+
 /* PMEM-2. What is allocated already is left as it is. */
 static int
 blocks_get(int fd, const char *path, uint64_t len)
 {
+    if (!has_room(fd, len))
+        return CAIRN_ERR(NOSPACE);
     while (fallocate(fd, 0, 0, (off_t)len) != 0) {
         switch (errno) {
         case EINTR:
