@@ -254,7 +254,7 @@ static void *
 list_send(void *arg)
 {
     struct sender *sender = arg;
-    Cairn__Ctl__Envelope env;
+    Cairn__Ctl__Envelope env, *asked = NULL;
     struct ctl_chan *chan;
     uint8_t *body = malloc(sender->body_bytes + 1);
 
@@ -264,6 +264,9 @@ list_send(void *arg)
     }
     env.body = (ProtobufCBinaryData){.len = sender->body_bytes, .data = body};
     if (EXPECT_OK(ctl_chan_wrap(sender->fd, &chan))) {
+        /* Who answers before he was asked, and closes, makes the question fail. */
+        if (EXPECT_OK(ctl_chan_recv(chan, 10000, &asked)))
+            cairn__ctl__envelope__free_unpacked(asked, NULL);
         sender->rc = ctl_chan_reply(chan, &env);
         ctl_chan_close(chan);
     }
