@@ -135,7 +135,11 @@ int
 objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep)
 {
     const struct proto_obj_query_req *in = req->body;
-    struct vos_oid oid = objsrv_oid(in->oid, in->shard, in->layout_ver);
+    const struct vos_query_args args = {.oid = objsrv_oid(in->oid, in->shard, in->layout_ver),
+        .epoch = in->epoch,
+        .flags = in->flags,
+        .dkey = in->dkey,
+        .akey = in->akey};
     struct proto_obj_query_rep *out = rep;
     struct vos_query_ret found = {.epoch_max = 0};
     struct tgt_op op;
@@ -146,7 +150,7 @@ objsrv_query(struct tgt *tgt, struct rpc_req *req, void *rep)
         return rc;
     rc = tgt_op_read(&op, in->epoch);
     if (rc == 0)
-        rc = vos_query_key(op.vos, &oid, in->epoch, in->flags, &in->dkey, &in->akey, &found);
+        rc = vos_query_key(op.vos, &args, &found);
     if (rc == 0) {
         out->dkey = found.dkey;
         out->akey = found.akey;

@@ -430,19 +430,27 @@ enum vos_query {
     VOS_GET_RECX = 16
 };
 
+struct vos_query_args {
+    struct vos_oid oid;
+    uint64_t epoch; /* VOS_EPOCH_MAX: now */
+    uint64_t epoch_bound,
+        tx; /* as of a fetch; a query for nothing but the newest epoch is uncertain when that lies in between */
+    uint32_t flags; /* enum vos_query; 0: the newest epoch only */
+    struct iov dkey, akey; /* those not asked for, as far as they are needed */
+    struct vos_dtx_view *dtx; /* may be NULL */
+};
+
 struct vos_query_ret {
     uint64_t dkey, akey; /* integer keys found (or those given) */
     struct recx recx; /* nr 0: empty */
     uint64_t rec_size;
-    uint64_t epoch_max; /* newest change of the object */
-    struct vos_dtx_asks asks; /* with INPROGRESS */
+    uint64_t epoch_max; /* newest change of the object that was decided, whatever its epoch */
 };
 
-/** Largest or smallest visible integer dkey, akey, extent. dkey/akey given when not asked for. Errors: NONEXIST none
- * (ret_query->epoch_max is set all the same); INVAL flags or key kinds; INPROGRESS (ret_query->asks is set). */
-CAIRN_YIELDS CAIRN_MUST_CHECK int
-vos_query_key(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
-    const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query);
+/** Largest or smallest visible integer dkey, akey, extent. Errors: NONEXIST none (ret_query->epoch_max is set all the same); INVAL flags or key kinds; TX_RESTART epoch_bound;
+ * INPROGRESS the answer depends on transactions that are not decided (args->dtx). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_query_key(
+    struct vos_cont *cont, const struct vos_query_args *args, struct vos_query_ret *ret_query);
 
 /* ---- iterating over versions ---------------------------------------------------------------------------------------- */
 

@@ -591,6 +591,15 @@ vos_dtx_is_between(const struct vos_cont *cont, uint64_t lo, uint64_t hi)
     return false;
 }
 
+bool
+vos_dtx_is_after(const struct vos_cont *cont, uint64_t epoch)
+{
+    const struct vos_dtxs *d = cont->dtxs;
+
+    return d != NULL && !list_empty(&d->order) &&
+        CAIRN_CONTAINER_OF(d->order.prev, struct vos_dtx_act, order)->epoch > epoch;
+}
+
 void
 vos_dtx_count(const struct vos_cont *cont, struct vos_dtx_counts *ret_counts)
 {

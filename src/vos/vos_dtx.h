@@ -138,6 +138,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int vos_dtx_settle_all(struct vos_cont *cont);
 
 /** Whether something that is not settled has an epoch in [lo, hi]. */
 bool vos_dtx_is_between(const struct vos_cont *cont, uint64_t lo, uint64_t hi);
+/** Whether something that is not settled has an epoch above `epoch`. The newest epochs of containers and objects know of it only when it is decided. */
+bool vos_dtx_is_after(const struct vos_cont *cont, uint64_t epoch);
 
 /* Checked records. Errors: AGAIN; DF_INVAL. */
 CAIRN_MUST_CHECK int vos_dtx_tab_get(struct vos_op *op, uint64_t off, struct vos_dtx_tab_df **ret);

@@ -259,11 +259,15 @@ struct vos_uncertain {
     const struct vos_iod *iods; /* of another type than the array: all of it */
     uint32_t iod_nr;
     bool exists; /* whether the dkey is there matters */
-    uint64_t from; /* progress of a listing */
+    uint32_t query; /* of a query: its flags; iods: the akey */
+    const struct vos_btr_kind *akey_kind; /* the same, set on the way */
+    uint64_t from, akey_from; /* progress of a listing or query */
 };
 
 /** Body for vos_read_run(); arg: a struct vos_uncertain. Errors: TX_RESTART it is not certain; AGAIN, DF_INVAL. */
 CAIRN_MUST_CHECK int vos_uncertain_read(struct vos_op *op, void *arg);
+/** The same for a query: everything is looked at that may have been an answer, beyond the outermost, too. */
+CAIRN_MUST_CHECK int vos_uncertain_query(struct vos_op *op, void *arg);
 /** In a transaction: a modification at op->epoch. Errors: as above. */
 CAIRN_MUST_CHECK int vos_uncertain_mod(
     struct vos_op *op, const struct vos_cont *cont, const struct vos_mod *mod, uint64_t bound);

@@ -9,6 +9,7 @@
  *
  * Punches need no look: TS-2 refuses them when anything below was changed at their epoch or later. Tested by the matrix, test/vos_matrix_test.c.
  */
+#include "vos/vos_dtx.h"
 #include "vos/vos_priv.h"
 
 enum { VOS_UNCERTAIN_LOOKS_NR = 512 };
@@ -16,9 +17,26 @@ enum { VOS_UNCERTAIN_LOOKS_NR = 512 };
 /* What is looked for. */
 struct span {
     uint64_t lo, hi; /* epochs above lo, up to hi */
+    bool is_open; /* something undecided is above lo: the newest epochs of what holds it do not tell */
     uint32_t looks_left;
     bool is_found;
 };
+
+/* Whether something whose newest decided change is this may have been changed above lo. */
+static bool
+may_be_newer(const struct span *s, uint64_t epoch_max)
+{
+    return s->is_open || epoch_max > s->lo;
+}
+
+static struct span
+span_of(const struct vos_uncertain *u)
+{
+    return (struct span){.lo = u->epoch,
+        .hi = u->bound,
+        .is_open = vos_dtx_is_after(u->cont, u->epoch),
+        .looks_left = VOS_UNCERTAIN_LOOKS_NR};
+}
 
 /* One more record. False: enough. */
 static bool
@@ -149,7 +167,7 @@ above_look(struct vos_op *op, struct span *s, const struct vos_cont *cont,
 
     if (rc == 0)
         rc = vos_walk_obj(op, cont, oid, false, w);
-    if (rc != 0 || w->o.off == 0 || w->obj->epoch_max <= s->lo)
+    if (rc != 0 || w->o.off == 0 || !may_be_newer(s, w->obj->epoch_max))
         return rc;
     rc = log_look(op, s, &w->obj->ilog, vos_obj_ilog_off(w->o.off), true);
     if (rc == 0 && dkey != NULL)
@@ -159,18 +177,23 @@ above_look(struct vos_op *op, struct span *s, const struct vos_cont *cont,
     return rc;
 }
 
+typedef int (*rec_look_fn)(struct vos_op *op, struct span *s, struct vos_uncertain *u,
+    const struct vos_btr_kind *kind, uint64_t rec);
+
 /* One record of a listing: whether what it names is there. */
 static int
-rec_look(struct vos_op *op, struct span *s, const struct vos_btr_kind *kind, uint64_t rec)
+rec_look(struct vos_op *op, struct span *s, struct vos_uncertain *u,
+    const struct vos_btr_kind *kind, uint64_t rec)
 {
     struct vos_obj_df *obj;
     struct vos_key_df *key;
     int rc;
 
+    (void)u;
     s->looks_left = VOS_UNCERTAIN_LOOKS_NR;
     if (kind == &vos_kind_obj) {
         rc = vos_obj_get(op, rec, &obj);
-        return rc != 0 || obj->epoch_max <= s->lo
+        return rc != 0 || !may_be_newer(s, obj->epoch_max)
             ? rc
             : log_look(op, s, &obj->ilog, vos_obj_ilog_off(rec), false);
     }
@@ -180,16 +203,16 @@ rec_look(struct vos_op *op, struct span *s, const struct vos_btr_kind *kind, uin
 
 /* All records of a tree, in steps: those with the prefix at which a step ended are looked at again. */
 static int
-tree_look(struct vos_op *op, struct span *s, struct vos_uncertain *u,
-    const struct vos_btr_kind *kind, struct vos_tree_df *df, uint64_t df_off)
+tree_look(struct vos_op *op, struct span *s, struct vos_uncertain *u, const struct vos_btr_kind *kind,
+    struct vos_tree_df *df, uint64_t df_off, uint64_t *from, rec_look_fn look)
 {
     static const struct vos_oid_bytes none;
-    struct vos_btr_key key = {.hkey = u->from, .buf = &none, .len = 0};
+    struct vos_btr_key key = {.hkey = *from, .buf = &none, .len = 0};
     struct vos_btr t;
     bool exact;
     int rc = vos_btr_init(&t, op, kind, df, df_off);
 
-    if (rc == 0 && u->from == 0) {
+    if (rc == 0 && *from == 0) {
         rc = vos_btr_first(&t);
     } else if (rc == 0) {
         rc = vos_btr_search(&t, &key, &exact);
@@ -197,12 +220,14 @@ tree_look(struct vos_op *op, struct span *s, struct vos_uncertain *u,
             rc = vos_btr_settle(&t);
     }
     while (rc == 0 && !s->is_found) {
-        if (op->steps_left == 0 && t.depth > 0 && vos_btr_hkey(&t) > u->from) {
-            u->from = vos_btr_hkey(&t);
+        if (op->steps_left == 0 && t.depth > 0 && vos_btr_hkey(&t) > *from) {
+            *from = vos_btr_hkey(&t);
             return -DER_INPROGRESS;
         }
         op->steps_left -= op->steps_left > 0;
-        rc = rec_look(op, s, kind, vos_btr_rec(&t));
+        rc = look(op, s, u, kind, vos_btr_rec(&t));
+        if (rc == -DER_INPROGRESS && t.depth > 0)
+            *from = vos_btr_hkey(&t); /* amid it */
         if (rc == 0)
             rc = vos_btr_next(&t);
     }
@@ -215,10 +240,10 @@ objs_look(struct vos_op *op, struct span *s, struct vos_uncertain *u)
     struct vos_cont_df *rec;
     int rc = vos_cont_get(op, u->cont->off, &rec);
 
-    if (rc != 0 || rec->epoch_max <= s->lo)
+    if (rc != 0 || !may_be_newer(s, rec->epoch_max))
         return rc;
-    return tree_look(
-        op, s, u, &vos_kind_obj, &rec->objs, u->cont->off + offsetof(struct vos_cont_df, objs));
+    return tree_look(op, s, u, &vos_kind_obj, &rec->objs,
+        u->cont->off + offsetof(struct vos_cont_df, objs), &u->from, rec_look);
 }
 
 static int
@@ -232,7 +257,10 @@ vos_uncertain_mod(
     struct vos_op *op, const struct vos_cont *cont, const struct vos_mod *mod, uint64_t bound)
 {
     const uint32_t conds = VOS_COND_DKEY_INSERT | VOS_COND_DKEY_UPDATE;
-    struct span s = {.lo = op->epoch, .hi = bound, .looks_left = VOS_UNCERTAIN_LOOKS_NR};
+    struct span s = {.lo = op->epoch,
+        .hi = bound,
+        .is_open = vos_dtx_is_after(cont, op->epoch),
+        .looks_left = VOS_UNCERTAIN_LOOKS_NR};
     struct vos_walk w;
     int rc;
 
@@ -249,7 +277,7 @@ int
 vos_uncertain_read(struct vos_op *op, void *arg)
 {
     struct vos_uncertain *u = arg;
-    struct span s = {.lo = u->epoch, .hi = u->bound, .looks_left = VOS_UNCERTAIN_LOOKS_NR};
+    struct span s = span_of(u);
     bool exists = u->level == VOS_LEVEL_AKEY || u->exists;
     struct vos_walk w = {.obj = NULL};
     int rc;
@@ -258,12 +286,85 @@ vos_uncertain_read(struct vos_op *op, void *arg)
     if (u->level == VOS_LEVEL_OBJ)
         return answer(objs_look(op, &s, u), &s);
     rc = above_look(op, &s, u->cont, u->oid, u->level == VOS_LEVEL_DKEY ? NULL : u->dkey, exists, &w);
-    if (rc == 0 && u->level == VOS_LEVEL_DKEY && w.o.off != 0 && w.obj->epoch_max > s.lo)
-        rc = tree_look(op, &s, u, w.dkey_kind, &w.obj->dkeys, vos_obj_tree_off(w.o.off));
-    if (rc == 0 && u->level == VOS_LEVEL_AKEY && w.d.off != 0)
-        rc = tree_look(op, &s, u, w.akey_kind, &w.dkey->tree, vos_key_tree_off(w.d.off));
+    if (rc == 0 && u->level == VOS_LEVEL_DKEY && w.o.off != 0 && may_be_newer(&s, w.obj->epoch_max)) {
+        rc = tree_look(
+            op, &s, u, w.dkey_kind, &w.obj->dkeys, vos_obj_tree_off(w.o.off), &u->from, rec_look);
+    }
+    if (rc == 0 && u->level == VOS_LEVEL_AKEY && w.d.off != 0) {
+        rc = tree_look(
+            op, &s, u, w.akey_kind, &w.dkey->tree, vos_key_tree_off(w.d.off), &u->from, rec_look);
+    }
     for (uint32_t i = 0; rc == 0 && w.d.off != 0 && i < u->iod_nr && look_more(&s); i++) {
         rc = akey_look(op, &s, &w, &u->iods[i]);
+    }
+    return answer(rc, &s);
+}
+
+/* ---- queries -------------------------------------------------------------------------------------------------------- */
+
+/* An akey among those that a query goes through. */
+static int
+query_akey_look(struct vos_op *op, struct span *s, struct vos_uncertain *u,
+    const struct vos_btr_kind *kind, uint64_t rec)
+{
+    struct vos_key_df *akey;
+    int rc = rec_look(op, s, u, kind, rec);
+
+    if (rc == 0)
+        rc = vos_key_get(op, rec, &akey);
+    if (rc != 0 || (u->query & VOS_GET_RECX) == 0 || vos_akey_type(akey) != VOS_IOD_ARRAY)
+        return rc;
+    return ext_look(op, s, akey, rec, 0, UINT64_MAX);
+}
+
+/* A dkey: whether it is there, and what is asked for below it. */
+static int
+query_dkey_look(struct vos_op *op, struct span *s, struct vos_uncertain *u,
+    const struct vos_btr_kind *kind, uint64_t rec)
+{
+    struct vos_walk w = {.d.off = rec, .akey_kind = u->akey_kind};
+    int rc = rec_look(op, s, u, kind, rec);
+
+    if (rc == 0)
+        rc = vos_key_get(op, rec, &w.dkey);
+    if (rc == 0 && (u->query & VOS_GET_AKEY) != 0) {
+        rc = tree_look(op, s, u, u->akey_kind, &w.dkey->tree, vos_key_tree_off(rec), &u->akey_from,
+            query_akey_look);
+    } else if (rc == 0 && (u->query & VOS_GET_RECX) != 0) {
+        rc = akey_look(op, s, &w, u->iods);
+    }
+    if (rc == 0)
+        u->akey_from = 0;
+    return rc;
+}
+
+int
+vos_uncertain_query(struct vos_op *op, void *arg)
+{
+    struct vos_uncertain *u = arg;
+    const uint32_t what = VOS_GET_DKEY | VOS_GET_AKEY | VOS_GET_RECX;
+    bool has_dkey = (u->query & what) != 0 && (u->query & VOS_GET_DKEY) == 0;
+    struct span s = span_of(u);
+    struct vos_walk w = {.obj = NULL};
+    int rc;
+
+    op->epoch = u->epoch;
+    rc = above_look(op, &s, u->cont, u->oid, has_dkey ? u->dkey : NULL, false, &w);
+    if (rc != 0 || w.o.off == 0)
+        return rc;
+    u->akey_kind = w.akey_kind;
+    if ((u->query & what) == 0) {
+        s.is_found = w.obj->epoch_max > s.lo && w.obj->epoch_max <= s.hi;
+    } else if (!may_be_newer(&s, w.obj->epoch_max)) {
+        return answer(rc, &s);
+    } else if (!has_dkey) {
+        rc = tree_look(op, &s, u, w.dkey_kind, &w.obj->dkeys, vos_obj_tree_off(w.o.off), &u->from,
+            query_dkey_look);
+    } else if (w.d.off != 0 && (u->query & VOS_GET_AKEY) != 0) {
+        rc = tree_look(op, &s, u, w.akey_kind, &w.dkey->tree, vos_key_tree_off(w.d.off),
+            &u->akey_from, query_akey_look);
+    } else if (w.d.off != 0) {
+        rc = akey_look(op, &s, &w, u->iods);
     }
     return answer(rc, &s);
 }

@@ -821,10 +821,13 @@ ref_op_query(struct ref_run *run, struct ref_place *p)
                           .lo = 1},
                       first;
     uint32_t flags = rng_chance(r, 1, 2) ? VOS_GET_MAX : VOS_GET_MIN;
-    struct iov dkey = ref_key(obj, true, w.dkey), akey = ref_key(obj, false, w.akey);
-    struct vos_oid oid = ref_oid(obj);
     uint64_t epoch = ref_epoch_pick(run, p, obj);
+    struct vos_query_args args = {.oid = ref_oid(obj),
+        .epoch = epoch,
+        .dkey = ref_key(obj, true, w.dkey),
+        .akey = ref_key(obj, false, w.akey)};
     struct vos_query_ret q = {0};
+    struct ref_view v;
     int rc, want;
 
     flags |= (uint32_t)rng_below(r, 8) * VOS_GET_DKEY;
@@ -834,9 +837,12 @@ ref_op_query(struct ref_run *run, struct ref_place *p)
         : 0;
     ref_say(run, "query obj %u dkey %u akey %u epoch %#llx flags %#x", obj, w.dkey, w.akey,
         (unsigned long long)epoch, flags);
-    rc = vos_query_key(p->h, &oid, epoch, flags, &dkey, &akey, &q);
+    ref_view_pick(run, p, &v);
+    args.flags = flags;
+    args.dtx = v.dtx;
+    rc = vos_query_key(p->h, &args, &q);
     if (want == 0 && rc == -DER_INPROGRESS) {
-        ref_asked(run, p, obj, now_of(run, epoch), &q.asks);
+        read_asked(run, p, &v, obj, now_of(run, epoch));
         return;
     }
     if (want == -DER_INVAL) {
@@ -845,13 +851,15 @@ ref_op_query(struct ref_run *run, struct ref_place *p)
     }
     ref_saw_obj(p->ref, obj, now_of(run, epoch));
     first = w;
+    p->ref->world = v.own;
     do {
         w = first;
         query_want(p->ref, obj, epoch, flags, &w);
         want = !w.found && (flags & (VOS_GET_DKEY | VOS_GET_AKEY)) != 0 ? -DER_NONEXIST : 0;
         if (ref_rc(run, "query", rc, want) && rc == 0)
             query_compare(run, p, obj, flags, &w, &q);
-    } while (ref_world_next(p->ref, ref_txs_open(p->ref)));
+    } while (ref_world_next(p->ref, v.mask));
+    p->ref->world = 0;
     if (!p->was_aggregated && !p->ref->objs[obj].is_max_loose)
         REF_CHECK(run, q.epoch_max == p->ref->objs[obj].epoch_max);
 }

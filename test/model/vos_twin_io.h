@@ -266,7 +266,7 @@ twin_compare_query(struct fix *f, const struct twin_state *s, uint64_t epoch, bo
     struct iov akey = IOV(twin_akeys[2]);
     struct vos_query_ret q;
     int64_t want_d = -1, want_i = -1;
-    int rc = vos_query_key(f->cont, &oid, epoch,
+    int rc = fix_query(f, &oid, epoch,
         VOS_GET_DKEY | VOS_GET_RECX | (is_max ? VOS_GET_MAX : VOS_GET_MIN), NULL, &akey, &q);
 
     for (int32_t d = 0; d < TWIN_DKEY_NR; d++) {

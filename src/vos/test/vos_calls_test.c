@@ -608,7 +608,7 @@ run_query(struct fix *f)
 {
     struct vos_oid oid = fix_oid_type(4, 2);
     struct vos_query_ret q;
-    int rc = vos_query_key(f->cont, &oid, VOS_EPOCH_MAX,
+    int rc = fix_query(f, &oid, VOS_EPOCH_MAX,
         VOS_GET_MAX | VOS_GET_DKEY | VOS_GET_AKEY | VOS_GET_RECX, NULL, NULL, &q);
 
     if (rc == 0)

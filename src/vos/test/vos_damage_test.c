@@ -254,8 +254,8 @@ try_everything(struct fix *f)
     try_list(f, VOS_LEVEL_OBJ, "k1", false);
     try_list(f, VOS_LEVEL_DKEY, "k1", false);
     try_list(f, VOS_LEVEL_AKEY, "k1", false);
-    CAIRN_IGNORE(vos_query_key(
-        f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dk, &ak, &q)); /* likewise */
+    CAIRN_IGNORE(
+        fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dk, &ak, &q)); /* likewise */
     CAIRN_IGNORE(vos_tgt_check(f->tgt)); /* likewise */
     try_apply(f, 0);
     try_apply(f, VOS_APPLY_NO_HISTORY);

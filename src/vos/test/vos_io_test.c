@@ -96,7 +96,7 @@ arrays(struct fix *f)
     }
     EXPECT_OK(fix_read(f, 5, "d", "a", VOS_EPOCH_MAX, 0, sizeof(model), 0, back));
     EXPECT_MEM_EQ(back, model, sizeof(model));
-    EXPECT_OK(vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dk, &ak, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dk, &ak, &q));
     uint64_t last = sizeof(model) - 1;
 
     while (last > 0 && model[last] == 0) {

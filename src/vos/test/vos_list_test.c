@@ -331,58 +331,49 @@ queries(struct fix *f)
 
     if (!fix_format(f))
         return;
-    EXPECT_ERR(
-        vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | all, NULL, NULL, &q), NONEXIST);
+    EXPECT_ERR(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | all, NULL, NULL, &q), NONEXIST);
     EXPECT_EQ(q.epoch_max, 0);
     EXPECT_OK(put_int(f, oid, 3, 5, 100, false));
     EXPECT_OK(put_int(f, oid, 7, 5, 40, false));
     EXPECT_OK(put_int(f, oid, 7, 9, 10, false));
     EXPECT_OK(put_int(f, oid, UINT64_MAX, 0, 0, false));
     EXPECT_OK(put_int(f, oid, 0, UINT64_MAX, UINT64_C(1) << 62, false));
-    EXPECT_OK(vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | all, NULL, NULL, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | all, NULL, NULL, &q));
     EXPECT_EQ(q.dkey, UINT64_MAX);
     EXPECT_EQ(q.akey, 0);
     EXPECT_EQ(q.recx.nr, 4);
     EXPECT_EQ(q.rec_size, 2);
     EXPECT_GT(q.epoch_max, 0);
-    EXPECT_OK(vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MIN | all, NULL, NULL, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MIN | all, NULL, NULL, &q));
     EXPECT_EQ(q.dkey, 0);
     EXPECT_EQ(q.akey, UINT64_MAX);
     EXPECT_EQ(q.recx.idx, UINT64_C(1) << 62);
     /* What is punched away is passed over: the range, then the dkey. */
     EXPECT_OK(put_int(f, oid, UINT64_MAX, 0, 0, true));
-    EXPECT_OK(vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | all, NULL, NULL, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | all, NULL, NULL, &q));
     EXPECT_EQ(q.dkey, 7);
     EXPECT_EQ(q.akey, 9);
-    EXPECT_OK(
-        vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_DKEY, NULL, NULL, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_DKEY, NULL, NULL, &q));
     EXPECT_EQ(q.dkey, UINT64_MAX);
-    EXPECT_OK(vos_query_key(
-        f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_DKEY | VOS_GET_RECX, NULL, &akey, &q));
+    EXPECT_OK(fix_query(
+        f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_DKEY | VOS_GET_RECX, NULL, &akey, &q));
     EXPECT_EQ(q.dkey, 7);
     EXPECT_EQ(q.recx.idx, 40);
-    EXPECT_OK(
-        vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MIN | VOS_GET_AKEY, &dkey, NULL, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MIN | VOS_GET_AKEY, &dkey, NULL, &q));
     EXPECT_EQ(q.akey, 5);
     EXPECT_OK(put_int(f, oid, 7, 5, 0, true));
     EXPECT_OK(put_int(f, oid, 7, 5, 40, true));
-    EXPECT_OK(
-        vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dkey, &akey, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, &dkey, &akey, &q));
     EXPECT_EQ(q.recx.nr, 0); /* empty is an answer */
-    EXPECT_OK(vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, 0, NULL, NULL, &q));
+    EXPECT_OK(fix_query(f, &oid, VOS_EPOCH_MAX, 0, NULL, NULL, &q));
     EXPECT_GT(q.epoch_max, 0);
     /* Wrong flags and kinds. */
-    EXPECT_ERR(vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, all, NULL, NULL, &q), INVAL);
+    EXPECT_ERR(fix_query(f, &oid, VOS_EPOCH_MAX, all, NULL, NULL, &q), INVAL);
     EXPECT_ERR(
-        vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, all | VOS_GET_MAX | VOS_GET_MIN, NULL, NULL, &q),
-        INVAL);
-    EXPECT_ERR(
-        vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, NULL, &akey, &q),
-        INVAL);
+        fix_query(f, &oid, VOS_EPOCH_MAX, all | VOS_GET_MAX | VOS_GET_MIN, NULL, NULL, &q), INVAL);
+    EXPECT_ERR(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_RECX, NULL, &akey, &q), INVAL);
     oid = fix_oid(1);
-    EXPECT_ERR(
-        vos_query_key(f->cont, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_DKEY, NULL, NULL, &q),
-        INVAL);
+    EXPECT_ERR(fix_query(f, &oid, VOS_EPOCH_MAX, VOS_GET_MAX | VOS_GET_DKEY, NULL, NULL, &q), INVAL);
     fix_close(f);
 }
 

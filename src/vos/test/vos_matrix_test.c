@@ -11,6 +11,8 @@
  *   R5  Nothing else is refused; what is at a later epoch than all that was done never is.
  *   R6  After a restart no change is made at an epoch that may have been read at; R4 holds as before.
  *
+ *   R7  All of this holds as well when what was done first is prepared and not decided.
+ *
  * Changes are refused in more cases where entities share a stamp, and R4 where keys above something are concerned (may_restart()).
  */
 #include "base/codec.h"
@@ -96,7 +98,15 @@ static const struct op {
     {"list_extents", LIST, DKEY(D), NOWHERE, .sees = LO | HI, .level = VOS_LEVEL_RECX},
     {"list_value", LIST, DKEY(D), NOWHERE, .sees = VA, .level = VOS_LEVEL_SINGLE},
     {"query_dkey", QUERY, OBJ, NOWHERE, .sees = XD | XE | XN, .query = VOS_GET_MAX | VOS_GET_DKEY},
+    {"query_akey", QUERY, OBJ, NOWHERE, .sees = XA | XB | XARR, .query = VOS_GET_MIN | VOS_GET_AKEY},
     {"query_recx", QUERY, OBJ, NOWHERE, .sees = LO | HI, .query = VOS_GET_MAX | VOS_GET_RECX},
+    {"query_dkey_recx", QUERY, OBJ, NOWHERE, .sees = XD | XE | XN | XARR | LO | HI,
+        .query = VOS_GET_MIN | VOS_GET_DKEY | VOS_GET_RECX},
+    {"query_dkey_akey", QUERY, OBJ, NOWHERE, .sees = XD | XE | XN | XA | XB | XARR,
+        .query = VOS_GET_MAX | VOS_GET_DKEY | VOS_GET_AKEY},
+    {"query_all", QUERY, OBJ, NOWHERE, .sees = XD | XE | XN | XA | XB | XARR | LO | HI,
+        .query = VOS_GET_MAX | VOS_GET_DKEY | VOS_GET_AKEY | VOS_GET_RECX},
+    {"query_epoch", QUERY, OBJ, NOWHERE, .sees = ~(uint32_t)(XOTHER | VOTHER), .query = 0},
     {"update_a", UPDATE, NOWHERE, AKEY(D, A), VA, VA, VA, .size = 1},
     {"update_new_akey", UPDATE, NOWHERE, AKEY(D, B), VB, VB | XB, VB, .size = 1},
     {"update_e", UPDATE, NOWHERE, AKEY(E, A), VE, VE, VE, .size = 1},
@@ -126,7 +136,7 @@ static const struct op {
         VA | VE | LO | HI | XA | XARR | XD | XE | XO, .size = 0},
     {"punch_if_akey", PUNCH, DKEY(D), AKEY(D, A), VA | XA, VA | XA, .cond = VOS_COND_PUNCH},
 };
-enum { OPS_NR = ARRAY_SIZE(ops) };
+enum { OPS_NR = ARRAY_SIZE(ops), UPDATE_A = 18 };
 
 /* ---- the rules ------------------------------------------------------------------------------------------------------ */
 
@@ -173,12 +183,10 @@ must_restart(const struct op *x, const struct op *y, struct setting s)
 
     if (s.order == AFTER)
         return false; /* R5 */
-    r4 = s.sure == BOUND_ABOVE && s.order == BEFORE && y->kind != QUERY &&
-        (x->changes & y->sees) != 0;
+    r4 = s.sure == BOUND_ABOVE && s.order == BEFORE && (x->changes & y->sees) != 0;
     if (!is_change(y))
         return r4;
-    r1 = on_one_path(&x->covers, &y->target) &&
-        !(s.one_tx && s.order == SAME && (x->kind == FETCH || x->kind == LIST));
+    r1 = on_one_path(&x->covers, &y->target) && !(s.one_tx && s.order == SAME && !is_change(x));
     r2 = s.order == SAME && (x->writes & y->writes) != 0;
     /* What fails at last was tried to be written. */
     r2 = r2 || (s.order == SAME && y->fails && (x->writes & y->sees) != 0);
@@ -190,7 +198,7 @@ must_restart(const struct op *x, const struct op *y, struct setting s)
 static bool
 may_restart(const struct op *x, const struct op *y, struct setting s)
 {
-    return s.sure == BOUND_ABOVE && s.order == BEFORE && y->kind != QUERY && x->changes != 0 &&
+    return s.sure == BOUND_ABOVE && s.order == BEFORE && x->changes != 0 &&
         (on_one_path(&x->target, &y->covers) || on_one_path(&x->target, &y->target));
 }
 
@@ -279,14 +287,19 @@ list_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound,
 }
 
 static int
-query_do(const struct run *r, const struct op *x, uint64_t epoch)
+query_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound, uint64_t tx)
 {
-    struct vos_oid oid = oid_of(r, 0);
-    struct vos_query_ret ret;
     uint64_t dmem, amem;
-    struct iov dkey = key_of(&dmem, D), akey = key_of(&amem, ARR);
+    const struct vos_query_args args = {.oid = oid_of(r, 0),
+        .epoch = epoch,
+        .epoch_bound = bound,
+        .tx = tx,
+        .flags = x->query,
+        .dkey = key_of(&dmem, D),
+        .akey = key_of(&amem, ARR)};
+    struct vos_query_ret ret;
 
-    return vos_query_key(r->f->cont, &oid, epoch, x->query, &dkey, &akey, &ret);
+    return vos_query_key(r->f->cont, &args, &ret);
 }
 
 static int
@@ -313,23 +326,32 @@ fetch_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound
     return rc;
 }
 
+/* A change; dtx NULL: at once. */
+static int
+change_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound, uint64_t tx,
+    const struct vos_dtx_args *dtx)
+{
+    struct vos_apply_args args = {
+        .mod_nr = 1, .epoch = epoch, .epoch_bound = bound, .tx = tx, .dtx = dtx};
+    struct built b;
+
+    build(r, x, &b);
+    args.mods = &b.mod;
+    return vos_apply(r->f->cont, &args, NULL);
+}
+
 static int
 op_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound, uint64_t tx)
 {
-    struct vos_apply_args args = {.mod_nr = 1, .epoch = epoch, .epoch_bound = bound, .tx = tx};
-    struct built b;
-
     switch (x->kind) {
     case FETCH:
         return fetch_do(r, x, epoch, bound, tx);
     case LIST:
         return list_do(r, x, epoch, bound, tx);
     case QUERY:
-        return query_do(r, x, epoch);
+        return query_do(r, x, epoch, bound, tx);
     default:
-        build(r, x, &b);
-        args.mods = &b.mod;
-        return vos_apply(r->f->cont, &args, NULL);
+        return change_do(r, x, epoch, bound, tx, NULL);
     }
 }
 
@@ -381,11 +403,14 @@ struct pair {
     const struct op *x, *y;
     struct setting s;
     uint64_t ex, ey, bound;
+    const struct vos_dtx_args *dtx; /* not NULL: the first one is prepared */
 };
 
 static void
 pair_first(struct fix *f, struct matrix *m, struct pair *p)
 {
+    int rc;
+
     uint64_t e[6] = {0};
 
     p->r = (struct run){f, m->obj_nr};
@@ -397,7 +422,9 @@ pair_first(struct fix *f, struct matrix *m, struct pair *p)
     p->ey = p->s.order == BEFORE ? e[1] : p->s.order == SAME ? e[3] : e[4];
     p->bound = p->s.sure == CERTAIN ? 0 : p->s.sure == BOUND_BELOW ? e[2] : e[5];
     obj_make(&p->r, e[0]);
-    EXPECT(is_done(p->x, op_do(&p->r, p->x, p->ex, 0, 77)));
+    rc = p->dtx == NULL ? op_do(&p->r, p->x, p->ex, 0, 77)
+                        : change_do(&p->r, p->x, p->ex, 0, 77, p->dtx);
+    EXPECT(is_done(p->x, rc));
 }
 
 /* Refused where it need not: two keys of this object share a stamp, if the same pair passes with others. */
@@ -469,7 +496,7 @@ every_pair_body(struct fix *f)
     if (!fix_format(f))
         return;
     matrix_run(f, pair_both, &m, true, true);
-    /* 33 by 33 operations, 3 orders, 3 bounds, 2 kinds of transactions. */
+    /* 38 by 38 operations, 3 orders, 3 bounds, 2 kinds of transactions. */
     EXPECT_EQ(m.restart_nr + m.pass_nr, OPS_NR * OPS_NR * 18);
     EXPECT_GT(m.restart_nr, 1000);
     EXPECT_GT(m.pass_nr, 10000);
@@ -477,6 +504,40 @@ every_pair_body(struct fix *f)
     fprintf(stderr, "    %llu pairs: %llu begin anew, %llu of them need not\n",
         (unsigned long long)(m.restart_nr + m.pass_nr), (unsigned long long)m.restart_nr,
         (unsigned long long)m.extra_nr);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+/* What is prepared stands in the way as if it were done, and no less: its outcome may be known elsewhere. */
+static void
+pair_prepared(struct fix *f, struct matrix *m, struct pair *p)
+{
+    struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7}}, .hlc = 1 + m->obj_nr}};
+
+    /* Newest epochs of objects tell of what was decided. */
+    if (p->x->changes == 0 || (p->y->kind == QUERY && p->y->query == 0))
+        return;
+    le64_put(&dtx.id.uuid.b[1], m->obj_nr);
+    p->dtx = &dtx;
+    pair_both(f, m, p);
+    p->dtx = NULL;
+    if (m->obj_nr % 4 == 1) {
+        EXPECT_OK(vos_dtx_commit(f->cont, &dtx.id, 1));
+    } else {
+        EXPECT_OK(vos_dtx_abort(f->cont, &dtx.id, 1));
+    }
+}
+
+static void
+prepared_body(struct fix *f)
+{
+    struct matrix m = {.obj_nr = 1};
+
+    if (!fix_format(f))
+        return;
+    matrix_run(f, pair_prepared, &m, false, true);
+    EXPECT_GT(m.restart_nr, 1000);
+    EXPECT_GT(m.pass_nr, 1000);
     EXPECT_OK(vos_tgt_check(f->tgt));
     fix_close(f);
 }
@@ -603,7 +664,7 @@ restart_body(struct fix *f)
 static void
 two_readers_body(struct fix *f)
 {
-    const struct op *fetch_a = &ops[0], *update_a = &ops[13], *list_akeys = &ops[8];
+    const struct op *fetch_a = &ops[0], *update_a = &ops[UPDATE_A], *list_akeys = &ops[8];
     uint64_t e[4] = {0};
 
     if (!fix_format(f))
@@ -639,9 +700,9 @@ comes_to_an_end_body(struct fix *f)
     obj_make(&r, e);
     bound = e + 1000;
     for (uint32_t i = 1; i <= 5; i++) {
-        EXPECT_OK(op_do(&r, &ops[13], e + i * 100, 0, 0));
+        EXPECT_OK(op_do(&r, &ops[UPDATE_A], e + i * 100, 0, 0));
     }
-    EXPECT_STR_EQ(ops[13].name, "update_a");
+    EXPECT_STR_EQ(ops[UPDATE_A].name, "update_a");
     for (at = e + 50; op_do(&r, &ops[0], at, bound, 9) == -DER_TX_RESTART; at += 100) {
         EXPECT_LE(at, e + 450);
     }
@@ -650,6 +711,41 @@ comes_to_an_end_body(struct fix *f)
     EXPECT_OK(op_do(&r, &ops[0], e + 50, e + 99, 9));
     EXPECT_ERR(op_do(&r, &ops[0], e + 50, e + 100, 9), TX_RESTART);
     EXPECT_OK(op_do(&r, &ops[0], VOS_EPOCH_MAX, bound, 9)); /* now is certain */
+    fix_close(f);
+}
+
+/* A query looks for changes of everything that may have been its answer, in steps. */
+static void
+many_keys_body(struct fix *f)
+{
+    const uint32_t flags = VOS_GET_MAX | VOS_GET_DKEY | VOS_GET_AKEY | VOS_GET_RECX;
+    enum { KEYS_NR = 3 * VOS_STEPS_NR / 2 };
+    struct op put = {.kind = UPDATE, .target = AKEY(1, 1), .size = 1, .nr = 1};
+    struct op query = {.kind = QUERY, .covers = OBJ, .query = flags};
+    struct run r = {f, 1};
+    uint64_t e[6] = {0};
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t i = 1; i <= KEYS_NR; i++) {
+        put.target.dkey = i;
+        EXPECT_OK(op_do(&r, &put, 0, 0, 0));
+        put.target.dkey = KEYS_NR;
+        put.target.akey = i + 1;
+        EXPECT_OK(op_do(&r, &put, 0, 0, 0));
+        put.target.akey = 1;
+    }
+    for (uint32_t i = 0; i < 6; i++) {
+        EXPECT_OK(vos_epoch_next(f->tgt, &e[i]));
+    }
+    EXPECT_OK(op_do(&r, &query, e[0], e[5], 5));
+    for (uint32_t i = 0; i < 4; i++) { /* the smallest and the largest */
+        put.target = (struct path)AKEY(i < 2 ? 1 : KEYS_NR, i < 3 ? 1 : KEYS_NR);
+        put.lo = i % 2;
+        EXPECT_OK(op_do(&r, &put, e[5 - i], 0, 0));
+        EXPECT_ERR(op_do(&r, &query, e[0], e[5 - i], 5), TX_RESTART);
+        EXPECT_OK(op_do(&r, &query, e[0], e[5 - i] - 1, 5));
+    }
     fix_close(f);
 }
 
@@ -674,8 +770,10 @@ run_body(void (*fn)(struct fix *f))
     }
 
 MATRIX_TEST(every_pair)
+MATRIX_TEST(prepared)
 MATRIX_TEST(one_request)
 MATRIX_TEST(crowded)
 MATRIX_TEST(restart)
 MATRIX_TEST(two_readers)
 MATRIX_TEST(comes_to_an_end)
+MATRIX_TEST(many_keys)

@@ -358,6 +358,20 @@ struct fix_keys {
     char keys[512][40];
 };
 
+/* Keys that are not needed: NULL. */
+static inline int
+fix_query(struct fix *f, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
+    const struct iov *dkey, const struct iov *akey, struct vos_query_ret *ret_query)
+{
+    struct vos_query_args args = {.oid = *oid, .epoch = epoch, .flags = flags};
+
+    if (dkey != NULL)
+        args.dkey = *dkey;
+    if (akey != NULL)
+        args.akey = *akey;
+    return vos_query_key(f->cont, &args, ret_query);
+}
+
 static inline bool
 fix_keys_fn(void *arg, const struct vos_entry *entry)
 {
