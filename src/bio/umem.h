@@ -67,6 +67,18 @@ umem_ptr(struct umem *um, uint64_t off)
     return umem_ptr_miss(um, off);
 }
 
+/** The same for who can do without: NULL is no miss, and a hidden page stays hidden. */
+static inline void *
+umem_peek(const struct umem *um, uint64_t off)
+{
+    const struct umem_pub *pub = (const struct umem_pub *)(const void *)um;
+    uint64_t page = off >> UMEM_PAGE_BITS;
+
+    if (page < pub->page_nr && pub->pages[page].mem != NULL)
+        return pub->pages[page].mem + (off & (UMEM_PAGE_BYTES - 1));
+    return NULL;
+}
+
 /**
  * After an operation backed out with -DER_AGAIN: load the page it missed. Errors: CSUM, NVME_IO the page can't be read; DF_INVAL the
  * offset was outside the arena (a corrupt pointer), or the page makes no sense; NOMEM. However small the memory limit is, and however many operations

@@ -382,7 +382,7 @@ struct vos_entry {
     struct iov key; /* DKEY, AKEY */
     struct recx recx; /* RECX: visible extents, merged when contiguous with equal epoch */
     uint64_t size; /* RECX: record size; SINGLE: value size */
-    uint64_t epoch; /* of the version */
+    uint64_t epoch; /* RECX, SINGLE: of the version */
 };
 
 struct vos_list_args {

@@ -520,6 +520,15 @@ dead_free(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, c
     return vos_btr_delete(&c->t[level]);
 }
 
+/* The log at hand of the level is about to change: its entry above does not count on it any more. */
+static int
+log_plain_end(struct vos_op *op, const struct cur *c, uint32_t level, const struct rec *r)
+{
+    if (level == VOS_AGG_OBJ || !vos_ilog_is_plain(r->ilog))
+        return 0;
+    return vos_key_plain_set(op, c->kind[level], c->df[level], c->df_off[level], r->off, false);
+}
+
 /*
  * A long log first loses what is useless by itself: what comes before a punch of the same interval, and what a punch above hides. So the look at all of it is short. The
  * last old entry stays until all below was worked on (see log_trim()).
@@ -573,11 +582,14 @@ log_shorten(struct vos_agg *a, struct vos_op *op, uint32_t level, const struct r
  * a part was worked on must see that there is something old.
  */
 static int
-log_trim(struct vos_agg *a, struct vos_op *op, uint32_t level, const struct rec *r)
+log_trim(
+    struct vos_agg *a, struct vos_op *op, const struct cur *c, uint32_t level, const struct rec *r)
 {
     struct vos_ilog_ent e;
-    int rc = vos_ilog_next(op, r->ilog, r->ilog_off, 0, &e);
+    int rc = log_plain_end(op, c, level, r);
 
+    if (rc == 0)
+        rc = vos_ilog_next(op, r->ilog, r->ilog_off, 0, &e);
     while (rc == 0 && e.epoch <= a->hi) {
         bool is_seen, hides;
 
@@ -591,7 +603,11 @@ log_trim(struct vos_agg *a, struct vos_op *op, uint32_t level, const struct rec 
         if (rc == 0)
             rc = vos_ilog_next(op, r->ilog, r->ilog_off, e.epoch, &e);
     }
-    return rc == -DER_NONEXIST ? 0 : rc;
+    if (rc != 0 && rc != -DER_NONEXIST)
+        return rc;
+    if (level == VOS_AGG_OBJ || !vos_ilog_is_plain(r->ilog))
+        return 0;
+    return vos_key_plain_set(op, c->kind[level], c->df[level], c->df_off[level], r->off, true);
 }
 
 /* ---- single values -------------------------------------------------------------------------------------------------- */
@@ -739,11 +755,14 @@ log_has_range(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool ha
 
 /* Creations stay as long as something newer counts on them. */
 static int
-log_cut(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool has_newer)
+log_cut(struct vos_agg *a, struct vos_op *op, const struct cur *c, uint32_t level,
+    const struct rec *r, bool has_newer)
 {
     struct vos_ilog_ent e;
-    int rc = vos_ilog_next(op, r->ilog, r->ilog_off, a->lo, &e);
+    int rc = log_plain_end(op, c, level, r);
 
+    if (rc == 0)
+        rc = vos_ilog_next(op, r->ilog, r->ilog_off, a->lo, &e);
     while (rc == 0 && e.epoch <= a->hi) {
         if (e.punch != 0 || !has_newer) {
             rc = vos_ilog_put(op, r->ilog, r->ilog_off, e.epoch, has_newer ? e.create : 0, 0);
@@ -775,7 +794,7 @@ discard_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level,
         return 0;
     }
     vos_agg_touch(a);
-    rc = log_cut(a, op, r, newer);
+    rc = log_cut(a, op, c, level, r, newer);
     if (rc == 0)
         rc = vos_ilog_next(op, r->ilog, r->ilog_off, 0, &e);
     if (rc != -DER_NONEXIST || !vos_btr_is_empty(r->tree))
@@ -874,7 +893,7 @@ level_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level)
             return 0;
         }
         vos_agg_touch(a);
-        rc = log_trim(a, op, level, &r);
+        rc = log_trim(a, op, c, level, &r);
         if (rc != 0)
             return rc;
     } else if (log.has_useless && !(level == VOS_AGG_OBJ && a->pos.is_wanted))
@@ -911,7 +930,8 @@ array_has_work(struct vos_agg *a, struct vos_op *op, const struct rec *r, bool *
 }
 
 static int
-akey_visit(struct vos_agg *a, struct vos_op *op, const struct rec *r, const struct vos_agg_log *log)
+akey_visit(struct vos_agg *a, struct vos_op *op, const struct cur *c, const struct rec *r,
+    const struct vos_agg_log *log)
 {
     bool has = false;
     int rc = 0;
@@ -929,7 +949,7 @@ akey_visit(struct vos_agg *a, struct vos_op *op, const struct rec *r, const stru
     if (log->has_useless && a->pos.is_clean[VOS_AGG_AKEY]) {
         if (!may_work(a, op, VOS_AGG_AKEY))
             return 0;
-        rc = log_trim(a, op, VOS_AGG_AKEY, r);
+        rc = log_trim(a, op, c, VOS_AGG_AKEY, r);
     }
     if (!a->pos.is_clean[VOS_AGG_AKEY]) {
         a->pos.is_clean[VOS_AGG_OBJ] = a->pos.is_clean[VOS_AGG_DKEY] = false;
@@ -1004,7 +1024,7 @@ visit(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, uint6
     if (!log.is_seen && !log.has_new)
         return dead_free(a, op, c, level, &r);
     if (level == VOS_AGG_AKEY)
-        return akey_visit(a, op, &r, &log);
+        return akey_visit(a, op, c, &r, &log);
     enter(a, c, level, &r);
     return 0;
 }

@@ -374,6 +374,21 @@ vos_btr_next(struct vos_btr *t)
     return -DER_NONEXIST;
 }
 
+void
+vos_btr_ahead(const struct vos_btr *t)
+{
+    const struct vos_btr_pos *up;
+    const void *node = NULL;
+
+    if (t->depth < 2)
+        return;
+    up = &t->path[t->depth - 2];
+    if (up->idx + 1u < up->node->nr)
+        node = umem_peek(t->op->um, vos_btr_ent(t, up->node, up->idx + 1)->off);
+    if (node != NULL)
+        node_ahead(node);
+}
+
 int
 vos_btr_prev(struct vos_btr *t)
 {
@@ -412,7 +427,16 @@ vos_btr_rec(const struct vos_btr *t)
     const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
 
     CAIRN_ASSERT(leaf->idx < leaf->node->nr);
-    return vos_btr_ent(t, leaf->node, leaf->idx)->off;
+    return vos_btr_ent_rec(t->kind, vos_btr_ent(t, leaf->node, leaf->idx));
+}
+
+bool
+vos_btr_is_plain(const struct vos_btr *t)
+{
+    const struct vos_btr_pos *leaf = &t->path[t->depth == 0 ? 0 : t->depth - 1];
+
+    return t->depth > 0 && vos_btr_has_plain(t->kind) &&
+        (vos_btr_ent(t, leaf->node, leaf->idx)->off & VOS_ENT_PLAIN) != 0;
 }
 
 uint64_t
@@ -815,7 +839,7 @@ root_lower(struct vos_btr *t)
 
         if (node->nr > 1 || (node->nr == 1 && keep_leaf))
             break;
-        root = node->nr == 0 ? 0 : vos_btr_ent(t, node, 0)->off;
+        root = node->nr == 0 ? 0 : vos_btr_ent(t, node, 0)->off & ~VOS_ENT_PLAIN;
         rc = node_free(t, off, node);
         if (rc != 0)
             return rc;
@@ -879,9 +903,11 @@ vos_btr_check_at(struct vos_btr *t)
     e = vos_btr_ent(t, t->path[t->depth - 1].node, t->path[t->depth - 1].idx);
     true_ent.hkey = e->hkey;
     if (!t->kind->is_inline) {
-        rc = t->kind->ent(t->op, e->off, &true_ent);
+        rc = t->kind->ent(t->op, vos_btr_ent_rec(t->kind, e), &true_ent);
         if (rc != 0)
             return rc;
+        if (vos_btr_is_plain(t))
+            true_ent.off |= VOS_ENT_PLAIN; /* whether it is: vos_check.c */
         if (memcmp(e, &true_ent, t->kind->ent_bytes) != 0)
             return vos_bad(e->off, "entry of a record");
     }

@@ -83,6 +83,12 @@ CAIRN_MUST_CHECK int vos_btr_last(struct vos_btr *t);
 /** One on, one back; -DER_NONEXIST at the end (the cursor is then invalid). */
 CAIRN_MUST_CHECK int vos_btr_next(struct vos_btr *t);
 CAIRN_MUST_CHECK int vos_btr_prev(struct vos_btr *t);
+/** The entries of the leaf at the cursor from there on, *ret_nr of them; at least one. Depth > 0 only. */
+static inline const struct vos_ent_df *vos_btr_run(const struct vos_btr *t, uint32_t *ret_nr);
+/** Go on by `nr` entries of the same leaf. */
+static inline void vos_btr_skip(struct vos_btr *t, uint32_t nr);
+/** The next leaf will be looked at soon: it comes to the processor meanwhile, if it is in memory. */
+void vos_btr_ahead(const struct vos_btr *t);
 /** After vos_btr_search(): step over the end of a leaf to a real record; -DER_NONEXIST when there is none. */
 CAIRN_MUST_CHECK int vos_btr_settle(struct vos_btr *t);
 /** The record (or value) at the cursor, which must be at one. */
@@ -91,7 +97,7 @@ uint64_t vos_btr_hkey(const struct vos_btr *t); /* depth > 0 only */
 
 /** Insert where vos_btr_search() found no exact match. Needs a transaction. */
 CAIRN_MUST_CHECK int vos_btr_insert(struct vos_btr *t, const struct vos_ent_df *ent);
-/** Replace the value at the cursor (inline kinds). */
+/** Replace the value at the cursor (inline kinds), or VOS_ENT_PLAIN beside the record. */
 CAIRN_MUST_CHECK int vos_btr_set(struct vos_btr *t, uint64_t value);
 /** Take out the entry at the cursor; the record is the caller's to free. */
 CAIRN_MUST_CHECK int vos_btr_delete(struct vos_btr *t);
@@ -104,6 +110,38 @@ static inline struct vos_ent_df *
 vos_btr_ent(const struct vos_btr *t, struct vos_node_df *node, uint32_t idx)
 {
     return (struct vos_ent_df *)(void *)((uint8_t *)(node + 1) + (size_t)idx * t->kind->ent_bytes);
+}
+
+/** Leaf entries of this kind may have VOS_ENT_PLAIN. */
+static inline bool
+vos_btr_has_plain(const struct vos_btr_kind *kind)
+{
+    return kind->is_exact && !kind->is_inline;
+}
+
+/** The record of a leaf's entry (or the value). */
+static inline uint64_t
+vos_btr_ent_rec(const struct vos_btr_kind *kind, const struct vos_ent_df *ent)
+{
+    return vos_btr_has_plain(kind) ? ent->off & ~VOS_ENT_PLAIN : ent->off;
+}
+
+/** Whether the entry at the cursor says VOS_ENT_PLAIN. */
+bool vos_btr_is_plain(const struct vos_btr *t);
+
+static inline const struct vos_ent_df *
+vos_btr_run(const struct vos_btr *t, uint32_t *ret_nr)
+{
+    const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+
+    *ret_nr = leaf->node->nr - leaf->idx;
+    return vos_btr_ent(t, leaf->node, leaf->idx);
+}
+
+static inline void
+vos_btr_skip(struct vos_btr *t, uint32_t nr)
+{
+    t->path[t->depth - 1].idx += nr;
 }
 
 static inline bool

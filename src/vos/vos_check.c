@@ -20,6 +20,7 @@ struct frame {
     uint64_t last; /* record (hkey in a log) looked at last */
     bool started;
     uint64_t owner; /* the container of a tree of objects, the pool of a tree of containers */
+    uint64_t epoch_max; /* below objects: of the object */
 };
 
 struct check {
@@ -107,7 +108,10 @@ static void
 push(struct check *c, const struct vos_btr_kind *kind, uint64_t df_off, uint64_t owner)
 {
     CAIRN_ASSERT(c->frame_nr < FRAMES_NR);
-    c->frames[c->frame_nr++] = (struct frame){.kind = kind, .df_off = df_off, .owner = owner};
+    c->frames[c->frame_nr] = (struct frame){.kind = kind, .df_off = df_off, .owner = owner};
+    if (c->frame_nr > 0)
+        c->frames[c->frame_nr].epoch_max = c->frames[c->frame_nr - 1].epoch_max;
+    c->frame_nr++;
 }
 
 /* A block of len bytes that the record at hand owns. */
@@ -215,6 +219,21 @@ check_key(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, u
     return check_log(c, &key->ilog, vos_key_ilog_off(rec));
 }
 
+/* VOS_ENT_PLAIN says what the log says. */
+static int
+check_plain(const struct frame *f, struct vos_btr *t)
+{
+    struct vos_key_df *key;
+    int rc;
+
+    if (!vos_btr_is_plain(t))
+        return 0;
+    rc = vos_key_get(t->op, vos_btr_rec(t), &key);
+    if (rc == 0 && (!vos_ilog_is_plain(&key->ilog) || key->ilog.epoch > f->epoch_max))
+        rc = vos_bad(vos_btr_rec(t), "plain entry of a key");
+    return rc;
+}
+
 static int
 check_obj(struct check *c, struct vos_op *op, uint64_t rec)
 {
@@ -230,6 +249,7 @@ check_obj(struct check *c, struct vos_op *op, uint64_t rec)
         return rc;
     c->objs++;
     push(c, kind, vos_obj_tree_off(rec), 0);
+    c->frames[c->frame_nr - 1].epoch_max = obj->epoch_max;
     return check_log(c, &obj->ilog, vos_obj_ilog_off(rec));
 }
 
@@ -416,6 +436,8 @@ check_step(struct check *c, struct vos_op *op)
         rc = vos_btr_check_at(&t);
         if (rc == 0)
             rc = charge_nodes(c, &t);
+        if (rc == 0)
+            rc = check_plain(f, &t);
         if (rc == 0)
             rc = check_record(c, op, f->kind, vos_btr_rec(&t));
     }

@@ -588,6 +588,22 @@ log_settle_obj(struct decide *s, struct vos_op *op, const struct vos_dtx_act *ac
     return obj_remove(op, obj, off, s->cont->off);
 }
 
+/* What was marked is plain now, or again. */
+static int
+key_settled(struct vos_op *op, const struct vos_key_df *key, uint64_t off, struct vos_tree_df *df,
+    uint64_t df_off)
+{
+    const struct vos_btr_kind *kind;
+    int rc;
+
+    if (vos_ilog_is_empty(&key->ilog) && vos_btr_is_empty(&key->tree))
+        return key_remove(op, key, off, df, df_off);
+    if (!vos_ilog_is_plain(&key->ilog) || df->id != VOS_TREE_KEY_UINT)
+        return 0;
+    rc = tree_kind(df, &kind);
+    return rc != 0 ? rc : vos_key_plain_set(op, kind, df, df_off, off, true);
+}
+
 static int
 log_settle_key(struct decide *s, struct vos_op *op, const struct vos_dtx_act *act,
     const struct vos_dtx_ref_df *ref, uint64_t off)
@@ -600,14 +616,14 @@ log_settle_key(struct decide *s, struct vos_op *op, const struct vos_dtx_act *ac
         rc = vos_ilog_decide(
             op, &key->ilog, vos_key_ilog_off(off), act->epoch, act->lid, s->is_commit);
     }
-    if (rc != 0 || s->is_commit || !vos_ilog_is_empty(&key->ilog) || !vos_btr_is_empty(&key->tree))
+    if (rc != 0)
         return rc;
     if ((ref->rec & REF_KIND_MASK) == VOS_DTX_REF_DKEY) {
         rc = vos_obj_get(op, ref->owner, &obj);
-        return rc != 0 ? rc : key_remove(op, key, off, &obj->dkeys, vos_obj_tree_off(ref->owner));
+        return rc != 0 ? rc : key_settled(op, key, off, &obj->dkeys, vos_obj_tree_off(ref->owner));
     }
     rc = vos_key_get(op, ref->owner, &dkey);
-    return rc != 0 ? rc : key_remove(op, key, off, &dkey->tree, vos_key_tree_off(ref->owner));
+    return rc != 0 ? rc : key_settled(op, key, off, &dkey->tree, vos_key_tree_off(ref->owner));
 }
 
 /* The object of a reference changes. */

@@ -83,6 +83,11 @@ struct vos_ent_df {
     uint64_t epoch_max; /* largest epoch below here */
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_ent_df) == 40, "format");
+/*
+ * In `off` of a leaf of integer keys: the log of the record is one creation and nothing else, decided, at or below the object's epoch_max. Such an entry tells all that a listing of the
+ * newest state needs. Without it the record tells; it may be missing where it could be.
+ */
+#define VOS_ENT_PLAIN (UINT64_C(1) << 63)
 
 /*
  * Incarnation log: creations and punches. One entry is embedded: its epoch, and `ent` the rest (both zero: empty log). More: `ent` is

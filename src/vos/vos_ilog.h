@@ -49,6 +49,13 @@ CAIRN_MUST_CHECK int vos_ilog_decide(struct vos_op *op, struct vos_ilog_df *ilog
     uint64_t epoch, uint32_t lid, bool is_commit);
 bool vos_ilog_is_empty(const struct vos_ilog_df *ilog);
 
+/** One creation that is decided, and nothing else. */
+static inline bool
+vos_ilog_is_plain(const struct vos_ilog_df *ilog)
+{
+    return ilog->ent != 0 && ilog->ent <= UINT16_MAX;
+}
+
 /** Creation and punch minors logged at exactly `epoch` (0: none). */
 CAIRN_MUST_CHECK int vos_ilog_at(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
     uint64_t epoch, uint16_t *ret_create, uint16_t *ret_punch);

@@ -114,6 +114,7 @@ struct tree {
     struct vos_epoch punch; /* newest of what is above, at hi */
     struct vos_epoch punch_before; /* right before lo */
     bool has_before; /* that is asked for */
+    bool believes_plain; /* ITR-5 */
 };
 
 bool
@@ -258,6 +259,14 @@ look_cont(struct vos_iter *it, struct vos_op *op, uint64_t rec, bool *ret_is_wan
     return 0;
 }
 
+static struct vos_oid
+obj_oid(const struct vos_obj_df *obj)
+{
+    return (struct vos_oid){.oid = {.lo = obj->oid_lo, .hi = obj->oid_hi},
+        .shard = obj->shard,
+        .layout_ver = obj->layout_ver};
+}
+
 static int
 look_obj(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t rec,
     bool *ret_is_wanted)
@@ -268,9 +277,7 @@ look_obj(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t
     *ret_is_wanted = false;
     if (rc != 0 || obj->epoch_max < it->args->lo)
         return rc;
-    it->ent.oid = (struct vos_oid){.oid = {.lo = obj->oid_lo, .hi = obj->oid_hi},
-        .shard = obj->shard,
-        .layout_ver = obj->layout_ver};
+    it->ent.oid = obj_oid(obj);
     it->ent.epoch_max = obj->epoch_max;
     return log_judge(it, op, tr, &obj->ilog, vos_obj_ilog_off(rec), ret_is_wanted);
 }
@@ -292,53 +299,52 @@ look_key(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t
     return log_judge(it, op, tr, &key->ilog, vos_key_ilog_off(rec), ret_is_wanted);
 }
 
-/* The record becomes the place. */
+/* A record that was looked at, with its hkey, becomes the place. */
 static int
-place_take(struct vos_iter *it, const struct tree *tr, uint64_t rec)
+place_take(struct vos_iter *it, const struct tree *tr, uint64_t rec, uint64_t hkey)
 {
     struct vos_op *op = tr->t.op;
-    union {
-        struct vos_pool_df *pool;
-        struct vos_cont_df *cont;
-        struct vos_obj_df *obj;
-        struct vos_key_df *key;
-    } r;
     struct vos_oid_bytes bytes;
-    struct vos_btr_key k = {0};
+    struct vos_key_df *key;
+    struct vos_pool_df *pool;
+    struct vos_cont_df *cont;
+    struct vos_obj_df *obj;
     struct vos_oid oid;
-    struct uuid id;
-    struct iov iov;
     int rc;
 
     switch (it->args->type) {
     case VOS_ITER_POOL:
+        rc = vos_pool_get(op, rec, &pool);
+        if (rc == 0)
+            vos_place_set(&it->place, hkey, pool->uuid, sizeof(pool->uuid));
+        return rc;
     case VOS_ITER_CONT:
-        rc = it->args->type == VOS_ITER_POOL ? vos_pool_get(op, rec, &r.pool)
-                                             : vos_cont_get(op, rec, &r.cont);
-        if (rc != 0)
-            return rc;
-        memcpy(&id, it->args->type == VOS_ITER_POOL ? r.pool->uuid : r.cont->uuid, sizeof(id));
-        k = vos_key_uuid(&id);
-        break;
+        rc = vos_cont_get(op, rec, &cont);
+        if (rc == 0)
+            vos_place_set(&it->place, hkey, cont->uuid, sizeof(cont->uuid));
+        return rc;
     case VOS_ITER_OBJ:
-        rc = vos_obj_get(op, rec, &r.obj);
+        rc = vos_obj_get(op, rec, &obj);
         if (rc != 0)
             return rc;
-        oid = (struct vos_oid){.oid = {.lo = r.obj->oid_lo, .hi = r.obj->oid_hi},
-            .shard = r.obj->shard,
-            .layout_ver = r.obj->layout_ver};
-        k = vos_key_oid(op, &oid, &bytes);
-        break;
+        oid = obj_oid(obj);
+        (void)vos_key_oid(op, &oid, &bytes);
+        vos_place_set(&it->place, hkey, &bytes, sizeof(bytes));
+        return 0;
     default:
-        rc = vos_key_get(op, rec, &r.key);
-        if (rc != 0)
-            return rc;
-        iov = vos_key_iov(r.key);
-        k = vos_key_bytes(op, tr->kind, &iov);
         break;
     }
-    vos_place_set(&it->place, k.hkey, k.buf, k.len);
-    return 0;
+    if (tr->kind == &vos_kind_key_uint) { /* the record may not have been looked at */
+        uint8_t b[8];
+
+        le64_put(b, hkey);
+        vos_place_set(&it->place, hkey, b, sizeof(b));
+        return 0;
+    }
+    rc = vos_key_get(op, rec, &key);
+    if (rc == 0)
+        vos_place_set(&it->place, hkey, key + 1, key->key_len);
+    return rc;
 }
 
 /* ---- the tree of a level -------------------------------------------------------------------------------------------- */
@@ -430,6 +436,8 @@ tree_find(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct vos_tr
         op->epoch = it->hi;
     }
     tr->kind = is_dkey ? w->dkey_kind : w->akey_kind;
+    tr->believes_plain = it->list != NULL && vos_btr_has_plain(tr->kind) && tr->punch.epoch == 0 &&
+        w->obj->epoch_max <= it->hi;
     *ret_df = is_dkey ? &w->obj->dkeys : &w->dkey->tree;
     *ret_off = is_dkey ? vos_obj_tree_off(pos->off) : vos_key_tree_off(pos->off);
     return 0;
@@ -460,13 +468,169 @@ tree_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_
     return rc;
 }
 
+/* ---- listings: visible records, told by key alone ------------------------------------------------------------------- */
+
+static bool
+list_give(struct vos_iter *it, const struct vos_entry *entry)
+{
+    if (!it->list->fn(it->list->arg, entry)) {
+        it->is_stopped = true;
+        return false;
+    }
+    it->nr++;
+    return true;
+}
+
+static int
+list_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t rec)
+{
+    struct vos_entry entry = {0};
+    struct vos_ilog_info info;
+    struct vos_key_df *key;
+    struct vos_obj_df *obj;
+    int rc;
+
+    if (it->args->type == VOS_ITER_OBJ) {
+        rc = vos_obj_get(op, rec, &obj);
+        if (rc == 0)
+            rc = vos_ilog_read(op, &obj->ilog, vos_obj_ilog_off(rec), it->hi, tr->punch, &info);
+        if (rc != 0 || !info.is_visible)
+            return rc;
+        entry.oid = obj_oid(obj);
+    } else {
+        rc = vos_key_get(op, rec, &key);
+        if (rc == 0)
+            rc = vos_ilog_read(op, &key->ilog, vos_key_ilog_off(rec), it->hi, tr->punch, &info);
+        if (rc != 0 || !info.is_visible)
+            return rc;
+        entry.key = vos_key_iov(key);
+    }
+    (void)list_give(it, &entry);
+    return 0;
+}
+
+/* Plain entries at the head of a run: their keys lie in the leaf. Returns how many were told; *hkey is the last of them. */
+static uint32_t
+list_plain(struct vos_iter *it, const struct vos_ent_df *ents, uint32_t ent_bytes, uint32_t nr,
+    uint64_t *hkey)
+{
+    bool (*fn)(void *arg, const struct vos_entry *entry) = it->list->fn;
+    const uint8_t *at = (const uint8_t *)ents;
+    struct vos_entry entry = {.key = {.len = sizeof(ents->hkey)}};
+    void *arg = it->list->arg;
+    uint64_t last = *hkey;
+    uint32_t i;
+
+    for (i = 0; i < nr; i++, at += ent_bytes) {
+        const struct vos_ent_df *e = (const void *)at;
+
+        if ((e->off & VOS_ENT_PLAIN) == 0 || e->hkey < last)
+            break;
+        entry.key.buf = (void *)(uintptr_t)&e->hkey;
+        if (!fn(arg, &entry)) {
+            it->is_stopped = true;
+            break;
+        }
+        last = e->hkey;
+    }
+    it->nr += i;
+    *hkey = last;
+    return i;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------- */
+
+/* Where a walk stands within one run of its body. */
+struct stand {
+    uint64_t hkey; /* of what was looked at last, or the place */
+    uint64_t last; /* record looked at last; 0: none */
+};
+
+enum { AHEAD_BYTES = 64 }; /* of a record: log and a short key */
+
+static void
+run_ahead(const struct tree *tr, const struct vos_ent_df *ents, uint32_t nr)
+{
+    const uint8_t *at = (const uint8_t *)ents;
+
+    for (uint32_t i = 0; i < nr; i++, at += tr->kind->ent_bytes) {
+        const uint8_t *rec = umem_peek(tr->t.op->um, vos_btr_ent_rec(tr->kind, (const void *)at));
+
+        if (rec != NULL) {
+            __builtin_prefetch(rec);
+            __builtin_prefetch(rec + AHEAD_BYTES - 1);
+        }
+    }
+}
+
+static int
+one_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t rec)
+{
+    return it->list != NULL ? list_look(it, op, tr, rec) : tree_look(it, op, tr, rec);
+}
+
+/* Entries of one leaf, as many as may be looked at now; the cursor goes behind the last one but one. */
+static int
+leaf_look(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct stand *st)
+{
+    uint32_t nr, at = 0, ent_bytes = tr->kind->ent_bytes;
+    const struct vos_ent_df *ents = vos_btr_run(&tr->t, &nr);
+    int rc = 0;
+
+    nr = MIN(nr, MIN(op->steps_left, it->nr_max - it->nr));
+    vos_btr_ahead(&tr->t);
+    if (!tr->believes_plain)
+        run_ahead(tr, ents, nr);
+    while (rc == 0 && at < nr && !it->is_stopped) {
+        const struct vos_ent_df *e = (const void *)((const uint8_t *)ents + (size_t)at * ent_bytes);
+
+        if (tr->believes_plain && (e->off & VOS_ENT_PLAIN) != 0 && e->hkey >= st->hkey) {
+            at += list_plain(it, e, ent_bytes, nr - at, &st->hkey);
+            continue;
+        }
+        if (e->hkey < st->hkey) {
+            rc = vos_bad(tr->t.df_off, "order of a tree"); /* ITR-4 */
+            break;
+        }
+        rc = one_look(it, op, tr, vos_btr_ent_rec(tr->kind, e));
+        if (rc == 0 && !it->is_stopped) {
+            st->hkey = e->hkey;
+            at++;
+        }
+    }
+    op->steps_left -= at;
+    if (at > 0) {
+        vos_btr_skip(&tr->t, at - 1);
+        st->last = vos_btr_rec(&tr->t);
+    }
+    return rc;
+}
+
+/* The only record of its tree. */
+static int
+single_rec_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, struct stand *st)
+{
+    uint64_t rec = vos_btr_rec(&tr->t);
+    struct vos_ent_df ent;
+    int rc = tr->kind->ent(op, rec, &ent);
+
+    if (rc == 0)
+        rc = one_look(it, op, tr, rec);
+    if (rc != 0 || it->is_stopped)
+        return rc;
+    op->steps_left--;
+    *st = (struct stand){.hkey = ent.hkey, .last = rec};
+    return 0;
+}
+
 int
 vos_iter_tree(struct vos_op *op, void *arg)
 {
     struct vos_iter *it = arg;
+    struct stand st = {.hkey = it->place.type == 0 ? 0 : it->place.hkey};
     struct tree tr = {.kind = NULL};
     struct vos_tree_df *df;
-    uint64_t df_off = 0, last = 0, hkey = it->place.type == 0 ? 0 : it->place.hkey;
+    uint64_t df_off = 0;
     int rc = tree_find(it, op, &tr, &df, &df_off), rc2;
 
     if (rc != 0)
@@ -483,22 +647,13 @@ vos_iter_tree(struct vos_op *op, void *arg)
             rc = -DER_INPROGRESS;
             break;
         }
-        op->steps_left--;
-        if (tr.t.depth > 0) {
-            if (vos_btr_hkey(&tr.t) < hkey) {
-                rc = vos_bad(df_off, "order of a tree"); /* ITR-4 */
-                break;
-            }
-            hkey = vos_btr_hkey(&tr.t);
-        }
-        rc = tree_look(it, op, &tr, vos_btr_rec(&tr.t));
+        rc = tr.t.depth > 0 ? leaf_look(it, op, &tr, &st) : single_rec_look(it, op, &tr, &st);
         if (rc != 0 || it->is_stopped)
             break;
-        last = vos_btr_rec(&tr.t);
         rc = vos_btr_next(&tr.t);
     }
-    if (last != 0) {
-        rc2 = place_take(it, &tr, last); /* it was looked at: no page is missing */
+    if (st.last != 0) {
+        rc2 = place_take(it, &tr, st.last, st.hkey); /* it was looked at: no page is missing */
         rc = rc2 != 0 ? rc2 : rc;
     }
     it->is_eof = rc == -DER_NONEXIST;

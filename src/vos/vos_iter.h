@@ -6,6 +6,7 @@
  *   ITR-2  Between two yields at most VOS_STEPS_NR records are looked at. A page that is missing costs no entry: the place is behind what was told.
  *   ITR-3  Records and cursors live within one run of the body; entries point into the arena and are good for the call that is told of them.
  *   ITR-4  In damaged trees, too, a walk has an end: keys grow.
+ *   ITR-5  A listing of integer keys believes VOS_ENT_PLAIN only where nothing above is punched and the object has no change above the epoch that is read.
  *
  * Tested by test/vos_iter_test.c, test/vos_list_test.c and test/model.
  */
@@ -36,6 +37,8 @@ CAIRN_STATIC_ASSERT(sizeof(struct vos_place) == VOS_ANCHOR_BYTES, "anchor");
 struct vos_iter {
     struct vos_tgt *tgt;
     const struct vos_iter_args *args; /* checked */
+    const struct vos_list_args
+        *list; /* a listing of a tree (VISIBLE): its function is told, args->fn is not; NULL: vos_iter() */
     uint64_t hi; /* epoch */
     uint32_t states; /* VOS_ITER_VISIBLE, COVERED, PUNCHED: asked for */
     uint32_t nr_max;

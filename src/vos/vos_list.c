@@ -3,262 +3,76 @@
  * Listings. An anchor holds the last key that was listed (or passed over), so that it survives whatever happens to the
  * tree: the next call goes on with the next larger key in the order of the tree.
  */
-#include "base/crc.h"
 #include "vos/vos_evtree.h"
-#include "vos/vos_priv.h"
+#include "vos/vos_iter.h"
 
 #include <string.h>
 
-enum { ANCHOR_KEY_BYTES = 80, LIST_NR_DEFAULT = 1024 };
-enum { ANCHOR_DESCENDING = 1, ANCHOR_AT = 2 /* the key itself is still to come */ };
-
-/* The bytes of a vos_anchor; all zero at the start. */
-struct anchor {
-    uint8_t level; /* enum vos_level + 1 */
-    uint8_t flags;
-    uint16_t key_len;
-    uint32_t csum; /* of all else */
-    uint64_t hkey; /* extents: the index to go on with */
-    uint64_t hash; /* of a key that is longer than what fits */
-    uint8_t key[ANCHOR_KEY_BYTES]; /* its beginning; an object id */
-};
-CAIRN_STATIC_ASSERT(sizeof(struct anchor) == VOS_ANCHOR_BYTES, "anchor");
-
-static uint32_t
-anchor_csum(struct anchor a)
-{
-    a.csum = 0;
-    return crc32c(0x5a, &a, sizeof(a));
-}
+enum { LIST_NR_DEFAULT = 1024 };
 
 static int
-anchor_load(const struct vos_anchor *from, const struct vos_list_args *args, struct anchor *ret_a)
+anchor_load(const struct vos_anchor *from, const struct vos_list_args *args, struct vos_place *ret_p)
 {
-    uint8_t flags = args->descending ? ANCHOR_DESCENDING : 0;
+    uint8_t flags = args->descending ? VOS_PLACE_DESCENDING : 0;
 
-    memcpy(ret_a, from->bytes, sizeof(*ret_a));
-    if (ret_a->level == 0) {
-        *ret_a = (struct anchor){.flags = flags};
+    memcpy(ret_p, from->bytes, sizeof(*ret_p));
+    if (ret_p->type == 0) {
+        *ret_p = (struct vos_place){.flags = flags};
         return 0;
     }
-    if (ret_a->csum != anchor_csum(*ret_a) || ret_a->level != (uint8_t)args->level + 1 ||
-        (ret_a->flags & (uint8_t)~ANCHOR_AT) != flags || ret_a->key_len > VOS_KEY_BYTES_MAX)
+    if (ret_p->csum != vos_place_csum(*ret_p) || ret_p->type != (uint8_t)args->level + 1 ||
+        (ret_p->flags & (uint8_t)~VOS_PLACE_AT) != flags || ret_p->key_len > VOS_KEY_BYTES_MAX)
         return CAIRN_ERR(INVAL);
     return 0;
 }
 
 static void
-anchor_store(struct vos_anchor *to, struct anchor *a, const struct vos_list_args *args)
+anchor_store(struct vos_anchor *to, struct vos_place *p, enum vos_level level)
 {
-    if (a->level != 0)
-        a->level = (uint8_t)args->level + 1;
-    a->csum = anchor_csum(*a);
-    if (a->level != 0)
-        memcpy(to->bytes, a, sizeof(*a));
+    if (p->type == 0)
+        return;
+    p->type = (uint8_t)level + 1;
+    p->csum = vos_place_csum(*p);
+    memcpy(to->bytes, p, sizeof(*p));
 }
-
-static void
-anchor_set_key(struct anchor *a, uint64_t hkey, const void *key, uint32_t len)
-{
-    a->level = 1; /* in use */
-    a->flags &= (uint8_t)~ANCHOR_AT;
-    a->hkey = hkey;
-    a->key_len = (uint16_t)len;
-    memset(a->key, 0, sizeof(a->key));
-    memcpy(a->key, key, MIN(len, (uint32_t)ANCHOR_KEY_BYTES));
-    a->hash = len > ANCHOR_KEY_BYTES ? hash_bytes64(key, len, 1) : 0;
-}
-
-/* ---- objects and keys ----------------------------------------------------------------------------------------------- */
 
 struct list {
     struct vos_cont *cont;
     const struct vos_list_args *args;
-    struct anchor a;
+    struct vos_place place;
     struct vos_walk walk;
-    uint32_t nr, nr_max;
-    bool is_eof, is_stopped;
+    uint32_t nr_max;
+    bool is_eof;
     uint64_t lsn;
 };
 
-/* A long key whose beginning ties with others: find it among those, and go behind it. */
-static int
-skip_long(struct list *l, struct vos_btr *t)
-{
-    struct vos_btr start = *t;
-    struct vos_key_df *rec;
-    int rc = vos_btr_settle(t);
+/* ---- objects and keys ----------------------------------------------------------------------------------------------- */
 
-    while (rc == 0) {
-        rc = vos_key_get(t->op, vos_btr_rec(t), &rec);
-        if (rc != 0)
-            return rc;
-        if (rec->key_len < ANCHOR_KEY_BYTES || memcmp(rec + 1, l->a.key, ANCHOR_KEY_BYTES) != 0)
-            break;
-        if (rec->key_len == l->a.key_len && hash_bytes64(rec + 1, rec->key_len, 1) == l->a.hash)
-            return (l->a.flags & ANCHOR_AT) != 0 ? 0 : vos_btr_next(t);
-        rc = vos_btr_next(t);
-    }
-    if (rc != 0 && rc != -DER_NONEXIST)
-        return rc;
-    *t = start; /* it is gone */
-    return vos_btr_settle(t);
-}
-
-/* To the first record behind the anchor. */
+/* By the walker of iterations. */
 static int
-list_seek(struct list *l, struct vos_btr *t)
+list_tree(struct list *l, struct vos_op *op)
 {
-    struct vos_btr_key key = {.hkey = l->a.hkey, .buf = l->a.key, .len = l->a.key_len};
-    bool exact;
+    struct vos_iter_args args = {.cont = l->cont,
+        .oid = l->args->oid,
+        .type = l->args->level == VOS_LEVEL_OBJ ? VOS_ITER_OBJ
+            : l->args->level == VOS_LEVEL_DKEY  ? VOS_ITER_DKEY
+                                                : VOS_ITER_AKEY};
+    struct vos_iter it = {.tgt = l->cont->tgt,
+        .args = &args,
+        .list = l->args,
+        .hi = op->epoch,
+        .states = VOS_ITER_VISIBLE,
+        .nr_max = l->nr_max,
+        .place = l->place,
+        .walk = l->walk};
     int rc;
 
-    if (l->a.level == 0)
-        return vos_btr_first(t);
-    key.len = MIN(key.len, (uint32_t)ANCHOR_KEY_BYTES);
-    rc = vos_btr_search(t, &key, &exact);
-    if (rc != 0)
-        return rc;
-    if (l->a.key_len > ANCHOR_KEY_BYTES)
-        return skip_long(l, t);
-    return exact && (l->a.flags & ANCHOR_AT) == 0 ? vos_btr_next(t) : vos_btr_settle(t);
-}
-
-/* Hand over a record when it is visible, and move the anchor behind it. False: refused. */
-static bool
-list_give(struct list *l, const struct vos_ilog_info *info, struct vos_entry *entry, uint64_t hkey,
-    const void *key, uint32_t len)
-{
-    entry->epoch = info->create.epoch;
-    if (info->is_visible) {
-        if (!l->args->fn(l->args->arg, entry)) {
-            l->is_stopped = true;
-            return false;
-        }
-        l->nr++;
-    }
-    anchor_set_key(&l->a, hkey, key, len);
-    return true;
-}
-
-static int
-list_obj(struct list *l, struct vos_op *op, uint64_t rec)
-{
-    const struct vos_epoch none = {0, 0};
-    struct vos_ilog_info info;
-    struct vos_oid_bytes bytes;
-    struct vos_entry entry = {0};
-    struct vos_obj_df *obj;
-    int rc = vos_obj_get(op, rec, &obj);
-
-    if (rc == 0)
-        rc = vos_ilog_read(op, &obj->ilog, vos_obj_ilog_off(rec), op->epoch, none, &info);
-    if (rc != 0)
-        return rc;
-    entry.oid = (struct vos_oid){.oid = {.lo = obj->oid_lo, .hi = obj->oid_hi},
-        .shard = obj->shard,
-        .layout_ver = obj->layout_ver};
-    (void)list_give(
-        l, &info, &entry, vos_key_oid(op, &entry.oid, &bytes).hkey, &bytes, sizeof(bytes));
-    return 0;
-}
-
-static int
-list_key(struct list *l, struct vos_op *op, const struct vos_btr_kind *kind, struct vos_epoch punch,
-    uint64_t rec)
-{
-    struct vos_ilog_info info;
-    struct vos_entry entry = {0};
-    struct vos_key_df *key;
-    int rc = vos_key_get(op, rec, &key);
-
-    if (rc == 0)
-        rc = vos_ilog_read(op, &key->ilog, vos_key_ilog_off(rec), op->epoch, punch, &info);
-    if (rc != 0)
-        return rc;
-    entry.key = vos_key_iov(key);
-    (void)list_give(l, &info, &entry, vos_key_bytes(op, kind, &entry.key).hkey, entry.key.buf,
-        (uint32_t)entry.key.len);
-    return 0;
-}
-
-/* The tree of the level; *ret_df NULL when there is none. */
-static int
-list_tree(struct list *l, struct vos_op *op, const struct vos_btr_kind **ret_kind,
-    struct vos_tree_df **ret_df, uint64_t *ret_off, struct vos_epoch *ret_punch)
-{
-    struct vos_walk *w = &l->walk;
-    struct vos_cont_df *cont;
-    int rc;
-
-    *ret_df = NULL;
-    if (l->args->level == VOS_LEVEL_OBJ) {
-        rc = vos_cont_get(op, l->cont->off, &cont);
-        if (rc != 0)
-            return rc;
-        op->dtxs = l->cont->dtxs;
-        *ret_kind = &vos_kind_obj;
-        *ret_df = &cont->objs;
-        *ret_off = l->cont->off + offsetof(struct vos_cont_df, objs);
-        return 0;
-    }
-    rc = vos_walk_obj(op, l->cont, &l->args->oid, false, w);
-    if (rc == 0 && l->args->level == VOS_LEVEL_AKEY)
-        rc = vos_walk_dkey(op, &l->args->dkey, false, w);
-    if (rc != 0)
-        return rc;
-    if (l->args->level == VOS_LEVEL_DKEY && w->o.info.is_visible) {
-        *ret_kind = w->dkey_kind;
-        *ret_df = &w->obj->dkeys;
-        *ret_off = vos_obj_tree_off(w->o.off);
-        *ret_punch = w->o.info.punch;
-    }
-    if (l->args->level == VOS_LEVEL_AKEY && w->d.info.is_visible) {
-        *ret_kind = w->akey_kind;
-        *ret_df = &w->dkey->tree;
-        *ret_off = vos_key_tree_off(w->d.off);
-        *ret_punch = w->d.info.punch;
-    }
-    return 0;
-}
-
-static int
-list_body(struct vos_op *op, void *arg)
-{
-    struct list *l = arg;
-    const struct vos_btr_kind *kind = NULL;
-    struct vos_tree_df *df;
-    struct vos_epoch punch = {0, 0};
-    uint64_t df_off = 0;
-    struct vos_btr t;
-    int rc = list_tree(l, op, &kind, &df, &df_off, &punch);
-
-    l->lsn = l->args->level == VOS_LEVEL_OBJ ? l->cont->lsn_last
-                                             : *vos_obj_lsn(l->cont->tgt, l->walk.h_obj);
-    if (rc != 0)
-        return rc;
-    if (df == NULL) {
-        l->is_eof = true;
-        return 0;
-    }
-    rc = vos_btr_init(&t, op, kind, df, df_off);
-    if (rc == 0)
-        rc = list_seek(l, &t);
-    while (rc == 0 && l->nr < l->nr_max) {
-        if (op->steps_left == 0)
-            return -DER_INPROGRESS;
-        op->steps_left--;
-        rc = kind == &vos_kind_obj ? list_obj(l, op, vos_btr_rec(&t))
-                                   : list_key(l, op, kind, punch, vos_btr_rec(&t));
-        if (rc == 0 && l->is_stopped)
-            return 0;
-        if (rc == 0)
-            rc = vos_btr_next(&t);
-    }
-    if (rc == -DER_NONEXIST) {
-        l->is_eof = true;
-        rc = 0;
-    }
+    if (l->args->level == VOS_LEVEL_AKEY)
+        args.dkey = l->args->dkey;
+    rc = vos_read_run(it.tgt, op, vos_iter_tree, &it);
+    l->place = it.place;
+    l->is_eof = it.is_eof;
+    l->lsn = it.lsn;
     return rc;
 }
 
@@ -284,12 +98,12 @@ single_body(struct vos_op *op, void *arg)
         return rc;
     l->lsn = *vos_obj_lsn(l->cont->tgt, w->h_obj);
     l->is_eof = true;
-    if (off == 0 || l->a.level != 0)
+    if (off == 0 || l->place.type != 0)
         return 0;
     entry = (struct vos_entry){.size = ver.logical_len, .epoch = ver.epoch};
     l->is_eof = l->args->fn(l->args->arg, &entry);
     if (l->is_eof)
-        anchor_set_key(&l->a, 0, "", 0);
+        vos_place_set(&l->place, 0, "", 0);
     return 0;
 }
 
@@ -301,8 +115,8 @@ list_recx(struct list *l, struct vos_op *op)
         .dkey = &l->args->dkey,
         .akey = &l->args->akey,
         .is_descending = l->args->descending,
-        .has_pos = l->a.level != 0,
-        .pos = l->a.hkey,
+        .has_pos = l->place.type != 0,
+        .pos = l->place.hkey,
         .nr_max = l->nr_max,
         .fn = l->args->fn,
         .arg = l->args->arg};
@@ -312,7 +126,7 @@ list_recx(struct list *l, struct vos_op *op)
     if (rc != 0)
         return rc;
     l->is_eof = r.is_eof;
-    anchor_set_key(&l->a, r.pos, "", 0);
+    vos_place_set(&l->place, r.pos, "", 0);
     return 0;
 }
 
@@ -325,7 +139,7 @@ list_check(struct list *l, struct vos_anchor *anchor)
     if ((uint32_t)args->level > VOS_LEVEL_SINGLE || args->fn == NULL ||
         (args->descending && args->level != VOS_LEVEL_RECX))
         return CAIRN_ERR(INVAL);
-    rc = anchor_load(anchor, args, &l->a);
+    rc = anchor_load(anchor, args, &l->place);
     if (rc == 0 && args->level != VOS_LEVEL_OBJ)
         rc = vos_walk_init(&l->walk, l->cont, &args->oid);
     if (rc == 0 && args->level > VOS_LEVEL_DKEY)
@@ -405,15 +219,17 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
         return rc;
     if (args->level == VOS_LEVEL_RECX) {
         rc = list_recx(&l, &op);
+    } else if (args->level == VOS_LEVEL_SINGLE) {
+        rc = vos_read_run(tgt, &op, single_body, &l);
     } else {
-        rc = vos_read_run(tgt, &op, args->level == VOS_LEVEL_SINGLE ? single_body : list_body, &l);
+        rc = list_tree(&l, &op);
     }
     if (rc == 0)
         rc = vos_wait(tgt, MAX(l.lsn, tgt->bound_lsn));
     rc = vos_dtx_look_rc(&look, rc);
     if (rc != 0)
         return rc;
-    anchor_store(anchor, &l.a, args);
+    anchor_store(anchor, &l.place, args->level);
     anchor->eof = l.is_eof;
     return 0;
 }
@@ -422,8 +238,7 @@ int
 vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid, enum vos_level level,
     const struct iov *key, bool is_at, struct vos_anchor *ret_anchor)
 {
-    struct vos_list_args args = {.level = level};
-    struct anchor a = {0};
+    struct vos_place p = {.type = 0};
     struct vos_walk w;
     struct vos_op op;
     int rc = vos_walk_init(&w, cont, oid);
@@ -435,13 +250,13 @@ vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid, enum vos_l
     if (rc != 0)
         return rc;
     vos_op_init(&op, cont->tgt);
-    anchor_set_key(&a,
+    vos_place_set(&p,
         vos_key_bytes(&op, level == VOS_LEVEL_DKEY ? w.dkey_kind : w.akey_kind, key).hkey, key->buf,
         (uint32_t)key->len);
     if (is_at)
-        a.flags |= ANCHOR_AT;
+        p.flags |= VOS_PLACE_AT;
     *ret_anchor = (struct vos_anchor){.eof = false};
-    anchor_store(ret_anchor, &a, &args);
+    anchor_store(ret_anchor, &p, level);
     return 0;
 }
 

@@ -444,6 +444,34 @@ vos_rec_find(struct vos_btr *t, const struct vos_btr_key *key, uint64_t *ret_off
     return rc;
 }
 
+int
+vos_key_plain_set(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree_df *df,
+    uint64_t df_off, uint64_t rec, bool is_plain)
+{
+    struct vos_btr_key k;
+    struct vos_key_df *key;
+    struct vos_btr t;
+    struct iov iov;
+    bool exact;
+    int rc;
+
+    if (!vos_btr_has_plain(kind) || df->depth == 0)
+        return 0;
+    rc = vos_key_get(op, rec, &key);
+    if (rc != 0)
+        return rc;
+    iov = vos_key_iov(key);
+    k = vos_key_bytes(op, kind, &iov);
+    rc = vos_btr_init(&t, op, kind, df, df_off);
+    if (rc == 0)
+        rc = vos_btr_search(&t, &k, &exact);
+    if (rc == 0 && (!exact || vos_btr_rec(&t) != rec))
+        rc = vos_bad(rec, "entry of a key");
+    if (rc != 0 || vos_btr_is_plain(&t) == is_plain)
+        return rc;
+    return vos_btr_set(&t, is_plain ? rec | VOS_ENT_PLAIN : rec);
+}
+
 /* ---- kinds ---------------------------------------------------------------------------------------------------------- */
 
 static int

@@ -135,6 +135,12 @@ vos_key_iov(const struct vos_key_df *rec)
     return (struct iov){.buf = (void *)(uintptr_t)(rec + 1), .len = rec->key_len};
 }
 
+/**
+ * Say of the key's entry in the tree at `df` whether its log is plain (VOS_ENT_PLAIN). Cheap when it does so already, or has no room to say it. Errors: AGAIN; DF_INVAL; OVERFLOW.
+ */
+CAIRN_MUST_CHECK int vos_key_plain_set(struct vos_op *op, const struct vos_btr_kind *kind,
+    struct vos_tree_df *df, uint64_t df_off, uint64_t rec, bool is_plain);
+
 /** Look up a record by key: *ret_off 0 when there is none. */
 CAIRN_MUST_CHECK int
 vos_rec_find(struct vos_btr *t, const struct vos_btr_key *key, uint64_t *ret_off);

@@ -71,11 +71,14 @@ vos_walk_obj(struct vos_op *op, const struct vos_cont *cont, const struct vos_oi
     return rc;
 }
 
+/* A creation comes into its log in the same transaction. */
 static int
 key_insert(struct vos_btr *t, const struct vos_btr_key *key, struct vos_key_df *rec, uint64_t off)
 {
     struct vos_ent_df ent = {.hkey = key->hkey, .off = off};
 
+    if (vos_btr_has_plain(t->kind) && t->op->lid == 0)
+        ent.off |= VOS_ENT_PLAIN;
     rec->key_len = (uint16_t)key->len;
     memcpy(rec + 1, key->buf, key->len);
     return vos_btr_insert(t, &ent);
@@ -239,6 +242,13 @@ vos_walk_dkey_log(struct vos_op *op, struct vos_walk *w, bool is_punch)
 {
     const struct vos_dtx_ref_df ref = {w->d.off, w->o.off, w->o.off};
 
+    if (vos_ilog_is_plain(&w->dkey->ilog)) {
+        int rc = vos_key_plain_set(
+            op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off), w->d.off, false);
+
+        if (rc != 0)
+            return rc;
+    }
     if (CAIRN_LIKELY(op->lid == 0))
         return vos_ilog_add(op, &w->dkey->ilog, vos_key_ilog_off(w->d.off), is_punch);
     return marked_log(
@@ -250,6 +260,13 @@ vos_walk_akey_log(struct vos_op *op, struct vos_walk *w, bool is_punch)
 {
     const struct vos_dtx_ref_df ref = {w->a.off, w->d.off, w->o.off};
 
+    if (vos_ilog_is_plain(&w->akey->ilog)) {
+        int rc = vos_key_plain_set(
+            op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off), w->a.off, false);
+
+        if (rc != 0)
+            return rc;
+    }
     if (CAIRN_LIKELY(op->lid == 0))
         return vos_ilog_add(op, &w->akey->ilog, vos_key_ilog_off(w->a.off), is_punch);
     return marked_log(

@@ -415,8 +415,8 @@ list_item(struct list_call *c, int64_t item, uint64_t epoch, bool is_ordered)
     if (is_ordered && l->last >= 0)
         REF_CHECK(c->run, l->args.descending ? item < l->last : item > l->last);
     l->last = item;
-    if (!l->is_now && l->args.level != VOS_LEVEL_RECX)
-        REF_CHECK(c->run, epoch >= c->at.since[item] && epoch <= c->at.last[item]);
+    if (l->args.level != VOS_LEVEL_RECX)
+        REF_CHECK(c->run, epoch == 0);
 }
 
 /* Extents are as long as they can be, unless versions were merged. */
