@@ -117,14 +117,8 @@ shrink(struct round *rd, uint32_t *ops, uint32_t nr)
     free(less);
 }
 
-struct sums {
-    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, part_nr, commit_nr, abort_nr,
-        tx_replay_nr, asked_nr, passed_nr, waited_nr;
-};
-
 static bool
-one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct sums *sums)
+one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct ref_sums *sums)
 {
     struct round *rd = calloc(1, sizeof(*rd));
     uint32_t *ops = malloc(op_nr * sizeof(*ops));
@@ -136,25 +130,9 @@ one_round(uint64_t seed, uint32_t op_nr, uint64_t hash_mask, struct sums *sums)
     rd->seed = seed;
     rd->run.hash_mask = hash_mask;
     round_run(rd, ops, op_nr, false);
-    sums->given_nr += rd->run.given_nr;
-    sums->given_done_nr += rd->run.given_done_nr;
-    sums->spurious_nr += rd->run.spurious_nr;
-    sums->restart_nr += rd->run.restart_nr;
-    sums->replay_nr += rd->run.replay_nr;
-    sums->list_nr += rd->run.list_nr;
-    sums->agg_nr += rd->run.agg_nr;
-    sums->agg_del_nr += rd->run.agg_del_nr;
-    sums->agg_merge_nr += rd->run.agg_merge_nr;
-    sums->iter_nr += rd->run.iter_nr;
-    sums->iter_hidden_nr += rd->run.iter_hidden_nr;
-    sums->tx_nr += rd->run.tx_nr;
-    sums->part_nr += rd->run.part_nr;
-    sums->commit_nr += rd->run.commit_nr;
-    sums->abort_nr += rd->run.abort_nr;
-    sums->tx_replay_nr += rd->run.tx_replay_nr;
-    sums->asked_nr += rd->run.asked_nr;
-    sums->passed_nr += rd->run.passed_nr;
-    sums->waited_nr += rd->run.waited_nr;
+    for (uint32_t i = 0; i < sizeof(*sums) / sizeof(uint64_t); i++) {
+        ((uint64_t *)sums)[i] += ((const uint64_t *)&rd->run.sums)[i];
+    }
     ok = rd->run.fail[0] == 0;
     if (!ok)
         fprintf(stderr, "    %s\n", rd->run.fail);
@@ -171,7 +149,7 @@ static void
 rounds(uint64_t total, uint32_t each)
 {
     static const uint64_t masks[] = {UINT64_MAX, UINT64_MAX, 3, UINT64_MAX, UINT64_MAX, 0};
-    struct sums sums = {0};
+    struct ref_sums sums = {0};
 
     for (uint64_t done = 0, i = 0; done < total && !test_failed(); done += each, i++) {
         if (!one_round(test_seed() + i, each, masks[i % ARRAY_SIZE(masks)], &sums))
@@ -188,13 +166,21 @@ rounds(uint64_t total, uint32_t each)
     fprintf(stderr, "    %llu iterations: %llu things that are hidden or gone\n",
         (unsigned long long)sums.iter_nr, (unsigned long long)sums.iter_hidden_nr);
     fprintf(stderr,
-        "    %llu transactions prepared, %llu further parts, %llu committed, %llu aborted, %llu "
-        "sent again; %llu "
-        "changes and %llu reads told to ask, %llu reads that pass\n",
-        (unsigned long long)sums.tx_nr, (unsigned long long)sums.part_nr,
+        "    %llu transactions prepared, %llu of them at given epochs, %llu further parts, %llu "
+        "made committable, %llu committed, %llu aborted, "
+        "%llu alone, %llu sent again, %llu outcomes forgotten; more than two open %llu times\n",
+        (unsigned long long)sums.tx_nr, (unsigned long long)sums.tx_given_nr,
+        (unsigned long long)sums.part_nr, (unsigned long long)sums.ready_nr,
         (unsigned long long)sums.commit_nr, (unsigned long long)sums.abort_nr,
-        (unsigned long long)sums.tx_replay_nr, (unsigned long long)sums.waited_nr,
-        (unsigned long long)(sums.asked_nr - sums.waited_nr), (unsigned long long)sums.passed_nr);
+        (unsigned long long)sums.solo_nr, (unsigned long long)sums.tx_replay_nr,
+        (unsigned long long)sums.forget_nr, (unsigned long long)sums.tx_many_nr);
+    fprintf(stderr,
+        "    %llu changes and %llu reads told to ask, %llu reads that pass; beside open ones %llu "
+        "aggregations and %llu discards; %llu of %llu reads with a bound uncertain\n",
+        (unsigned long long)sums.waited_nr, (unsigned long long)(sums.asked_nr - sums.waited_nr),
+        (unsigned long long)sums.passed_nr, (unsigned long long)sums.agg_beside_nr,
+        (unsigned long long)sums.discard_beside_nr, (unsigned long long)sums.uncertain_nr,
+        (unsigned long long)sums.bound_nr);
     /* The mix must be one in which something happens. */
     EXPECT_GT(sums.given_done_nr, total / 100);
     EXPECT_LT(sums.spurious_nr, sums.given_nr / 3);
@@ -211,6 +197,17 @@ rounds(uint64_t total, uint32_t each)
     EXPECT_GT(sums.waited_nr, total / 500);
     EXPECT_GT(sums.asked_nr - sums.waited_nr, total / 500);
     EXPECT_GT(sums.passed_nr, total / 200);
+    EXPECT_GT(sums.tx_given_nr, total / 1000);
+    EXPECT_GT(sums.tx_many_nr, total / 1000);
+    EXPECT_GT(sums.ready_nr, total / 1000);
+    EXPECT_GT(sums.solo_nr, total / 2000);
+    EXPECT_GT(sums.forget_nr, total / 2000);
+    EXPECT_GT(sums.bound_nr, total / 200);
+    EXPECT_GT(sums.uncertain_nr, total / 1000);
+    if (total < 100000)
+        return;
+    EXPECT_GT(sums.agg_beside_nr, total / 5000);
+    EXPECT_GT(sums.discard_beside_nr, total / 20000);
 }
 
 TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)

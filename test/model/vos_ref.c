@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "vos/vos_dtx.h"
 
 /* ---- logs ----------------------------------------------------------------------------------------------------------- */
 
@@ -73,6 +74,7 @@ ref_cont_free(struct ref_cont **c)
             free((*c)->objs[o].dkeys[d].events);
         }
     }
+    free((*c)->outs);
     free(*c);
     *c = NULL;
 }
@@ -171,11 +173,32 @@ ref_obj_step(struct ref_obj_state *o, const struct ref_event *e)
     }
 }
 
-/* In the world at hand. */
-static bool
-event_counts(const struct ref_cont *c, const struct ref_event *e)
+/* Bits of the open ones: undecided, or what the store has to ask about. */
+static uint32_t
+txs_mask(const struct ref_cont *c, bool is_undecided)
 {
-    return e->tx == 0 || (c->world & e->tx) != 0;
+    uint32_t mask = 0;
+
+    for (uint32_t t = 0; t < REF_TX_NR; t++) {
+        const struct ref_tx *tx = &c->txs[t];
+
+        if (tx->is_open && !(is_undecided ? tx->is_decided : tx->ready != 0))
+            mask |= UINT32_C(1) << t;
+    }
+    return mask;
+}
+
+/* Those that are part of the world at hand. */
+static uint32_t
+txs_in(const struct ref_cont *c)
+{
+    return c->world | ~txs_mask(c, true);
+}
+
+bool
+ref_event_counts(const struct ref_cont *c, const struct ref_event *e)
+{
+    return (e->tx & ~txs_in(c)) == 0;
 }
 
 void
@@ -183,10 +206,11 @@ ref_dkey_at(const struct ref_cont *c, uint32_t obj, uint32_t dkey, uint64_t epoc
     struct ref_dkey_state *ret_state)
 {
     const struct ref_log *log = &c->objs[obj].dkeys[dkey];
+    uint32_t in = txs_in(c);
 
     memset(ret_state, 0, sizeof(*ret_state));
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
-        if (event_counts(c, log->events[i]))
+        if ((log->events[i]->tx & ~in) == 0)
             ref_dkey_step(ret_state, log->events[i]);
     }
 }
@@ -196,9 +220,10 @@ ref_obj_at(const struct ref_cont *c, uint32_t obj, uint64_t epoch, struct ref_ob
 {
     const struct ref_log *log = &c->objs[obj].log;
     struct ref_obj_state s = {0};
+    uint32_t in = txs_in(c);
 
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= epoch; i++) {
-        if (event_counts(c, log->events[i]))
+        if ((log->events[i]->tx & ~in) == 0)
             ref_obj_step(&s, log->events[i]);
     }
     *ret_state = s;
@@ -600,18 +625,19 @@ ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is
 uint32_t
 ref_txs_open(const struct ref_cont *c)
 {
-    return ref_txs_touch(c, REF_OBJ_NR, UINT64_MAX);
+    return txs_mask(c, true);
 }
 
 uint32_t
 ref_txs_touch(const struct ref_cont *c, uint32_t obj, uint64_t epoch)
 {
-    uint32_t mask = 0;
+    uint32_t mask = 0, asked = txs_mask(c, false);
 
     for (uint32_t t = 0; t < REF_TX_NR; t++) {
         const struct ref_tx *tx = &c->txs[t];
 
-        for (uint32_t k = 0; tx->is_open && tx->epoch <= epoch && k < tx->part_nr; k++) {
+        for (uint32_t k = 0;
+             (asked & UINT32_C(1) << t) != 0 && tx->epoch <= epoch && k < tx->part_nr; k++) {
             for (uint32_t i = 0; i < tx->parts[k].mod_nr; i++) {
                 if (obj == REF_OBJ_NR || tx->parts[k].mods[i].obj == obj)
                     mask |= UINT32_C(1) << t;
@@ -631,24 +657,44 @@ ref_world_next(struct ref_cont *c, uint32_t mask)
 }
 
 int
+ref_tx_begin(const struct ref_cont *c, const struct vos_dtx_id *id, uint64_t epoch)
+{
+    const struct ref_out *out = ref_out_find(c, id);
+
+    if (out == NULL)
+        return id->hlc <= c->horizon ? -DER_TX_UNCERTAIN : 0;
+    return out->is_aborted && epoch != 0 && epoch <= out->epoch ? -DER_TX_RESTART : 0;
+}
+
+int
 ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
-    const struct ref_req *req, uint64_t epoch, int got)
+    const struct ref_req *req, uint64_t epoch, bool is_given, uint64_t newest, int got,
+    bool *ret_spurious)
 {
     struct ref_tx *tx = &c->txs[at];
     uint32_t bit = UINT32_C(1) << at;
     bool seen = false;
-    int rc;
+    int rc =
+        tx->is_open ? tx->ready != 0 ? -DER_INVAL : 0 : ref_tx_begin(c, id, is_given ? epoch : 0);
 
+    *ret_spurious = false;
+    if (rc != 0)
+        return rc;
     if (got == -DER_INPROGRESS && is_touched(c, req, epoch, bit))
         return got;
-    for (uint32_t i = 0; tx->is_open && i < req->mod_nr; i++) {
+    is_given = is_given || tx->is_open;
+    for (uint32_t i = 0; is_given && i < req->mod_nr; i++) {
         seen =
             seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch, bit);
     }
-    if (seen || (tx->is_open && got == -DER_TX_RESTART))
+    if (seen)
         return -DER_TX_RESTART;
+    if (is_given && (tx->is_open || epoch <= newest) && got == -DER_TX_RESTART) {
+        *ret_spurious = !tx->is_open;
+        return got;
+    }
     c->is_loose = true; /* an akey that is taken back forgets its kind */
-    rc = req_apply(c, req, epoch, tx->is_open, bit, got);
+    rc = req_apply(c, req, epoch, is_given, bit, got);
     if (rc != 0)
         return rc;
     if (!tx->is_open)
@@ -681,6 +727,7 @@ ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit)
     uint32_t bit = UINT32_C(1) << at;
 
     tx->is_open = false;
+    ref_out_add(c, &tx->id, tx->epoch, !is_commit);
     if (!is_commit)
         cont_remove(c, tx->req, UINT64_MAX);
     for (struct ref_event *e = c->events; e != NULL; e = e->next) {
@@ -697,6 +744,54 @@ ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit)
         if (!c->objs[o].has_record && c->objs[o].tx_writers == 0)
             c->objs[o].epoch_max = 0;
     }
+}
+
+bool
+ref_txs_closed(struct ref_cont *c)
+{
+    bool any = false;
+
+    for (uint32_t t = 0; t < REF_TX_NR; t++) {
+        any = any || (c->txs[t].is_open && c->txs[t].ready != 0);
+        c->txs[t].ready = 0;
+    }
+    return any;
+}
+
+/* ---- outcomes ------------------------------------------------------------------------------------------------------- */
+
+void
+ref_out_add(struct ref_cont *c, const struct vos_dtx_id *id, uint64_t epoch, bool is_aborted)
+{
+    if (c->out_nr == c->out_cap) {
+        c->out_cap = c->out_cap == 0 ? 16 : c->out_cap * 2;
+        c->outs = realloc(c->outs, c->out_cap * sizeof(*c->outs));
+    }
+    c->outs[c->out_nr++] = (struct ref_out){*id, epoch, is_aborted};
+}
+
+const struct ref_out *
+ref_out_find(const struct ref_cont *c, const struct vos_dtx_id *id)
+{
+    for (uint32_t i = c->out_nr; i > 0; i--) {
+        if (vos_dtx_id_eq(&c->outs[i - 1].id, id))
+            return &c->outs[i - 1];
+    }
+    return NULL;
+}
+
+uint32_t
+ref_outs_trim(struct ref_cont *c, uint64_t hlc, uint32_t nr_max)
+{
+    uint32_t gone = 0;
+
+    while (gone < c->out_nr && (c->out_nr - gone > nr_max || c->outs[gone].id.hlc < hlc)) {
+        c->horizon = MAX(c->horizon, c->outs[gone].id.hlc);
+        gone++;
+    }
+    c->out_nr -= gone;
+    memmove(c->outs, c->outs + gone, c->out_nr * sizeof(*c->outs));
+    return gone;
 }
 
 /* ---- chance --------------------------------------------------------------------------------------------------------- */

@@ -24,7 +24,8 @@ enum {
     REF_MODS_NR_MAX = 4,
     REF_RECX_NR_MAX = 4,
     REF_PARTS_NR = 3, /* of a transaction */
-    REF_TX_NR = 2, /* transactions of a container that may be undecided at a time */
+    REF_TX_NR = 4, /* transactions of a container that may be open at a time */
+    REF_BLOB_NR_MAX = 64,
     REF_HOT_OBJ = 5, /* is changed more often, and never punched as a whole, nor are its dkeys */
 };
 
@@ -50,7 +51,7 @@ struct ref_mod {
 struct ref_event {
     uint64_t epoch;
     uint64_t req; /* number of the request that brought it */
-    uint32_t tx; /* bit of the transaction that is not decided; 0: done */
+    uint32_t tx; /* bit of the transaction that is open; 0: done */
     struct ref_mod mod;
     struct ref_event *next; /* of the container */
 };
@@ -83,18 +84,33 @@ struct ref_req {
     struct ref_mod mods[REF_MODS_NR_MAX];
 };
 
-/* A transaction that is not decided. */
+/* A transaction that is open: neither committed nor aborted. */
 struct ref_tx {
     bool is_open;
+    bool is_decided; /* it was committable: never aborted any more */
+    uint64_t ready; /* committable, by this number in time; 0: it is not, or not any more (the container was closed) */
     uint64_t epoch, req;
+    uint32_t lid;
+    uint32_t blob_len;
+    uint8_t blob[REF_BLOB_NR_MAX];
     struct vos_dtx_id id;
     uint32_t part_nr;
     struct ref_req parts[REF_PARTS_NR];
 };
 
+/* What became of one. */
+struct ref_out {
+    struct vos_dtx_id id;
+    uint64_t epoch;
+    bool is_aborted;
+};
+
 struct ref_cont {
     struct ref_obj objs[REF_OBJ_NR];
     struct ref_tx txs[REF_TX_NR];
+    struct ref_out *outs; /* in the order of the decisions */
+    uint32_t out_nr, out_cap;
+    uint64_t horizon, ready_nr;
     uint32_t world; /* bits of the undecided that count as done; the others as if they had never been */
     bool is_max_loose;
     struct ref_event *events; /* all there ever were, to be freed */
@@ -163,17 +179,30 @@ int ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, boo
 
 /*
  * With n of them undecided there are 2^n worlds, one for each way in which they may end. An answer must be right in all of them, else it is INPROGRESS; it may be that, too,
- * where an undecided one has to do with the object asked about.
+ * where one that the store does not know the outcome of has to do with the object asked about. What was committable is committed in all of them, also after a restart, when
+ * the store does not know any more.
  */
 uint32_t ref_txs_open(const struct ref_cont *c);
-/** Those that are part of what is asked about at `epoch`; obj REF_OBJ_NR: any object. */
+/** Those that the store has to ask about, of which something is part of what is asked about at `epoch`; obj REF_OBJ_NR: any object. */
 uint32_t ref_txs_touch(const struct ref_cont *c, uint32_t obj, uint64_t epoch);
+/** Whether it is part of the world at hand. */
+bool ref_event_counts(const struct ref_cont *c, const struct ref_event *e);
 /** The next world after `world` of those that differ in the bits of `mask`; false: that was the last. */
 bool ref_world_next(struct ref_cont *c, uint32_t mask);
-/** As ref_apply(), for a transaction that is prepared in slot `at`: at a fresh epoch, or a further part of it at its own. */
+/** Whether a new one may have this id, at an epoch (0: a fresh one). */
+int ref_tx_begin(const struct ref_cont *c, const struct vos_dtx_id *id, uint64_t epoch);
+/** As ref_apply(), for a transaction that is prepared in slot `at`, or a further part of it at its own epoch. */
 int ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
-    const struct ref_req *req, uint64_t epoch, int got);
+    const struct ref_req *req, uint64_t epoch, bool is_given, uint64_t newest, int got,
+    bool *ret_spurious);
 void ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit);
+/** The container was closed: the store forgets what was committable. False: there was nothing. */
+bool ref_txs_closed(struct ref_cont *c);
+void ref_out_add(struct ref_cont *c, const struct vos_dtx_id *id, uint64_t epoch, bool is_aborted);
+/** The newest outcome of this id; NULL: none is known. */
+const struct ref_out *ref_out_find(const struct ref_cont *c, const struct vos_dtx_id *id);
+/** Forget the oldest ones; how many. */
+uint32_t ref_outs_trim(struct ref_cont *c, uint64_t hlc, uint32_t nr_max);
 
 /* Stamps of reads. */
 void ref_saw_objs(struct ref_cont *c, uint64_t epoch);

@@ -94,7 +94,7 @@ dkey_replay(struct iter *it, uint32_t dkey)
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= it->args.hi; i++) {
         const struct ref_event *e = log->events[i];
 
-        if (e->tx != 0)
+        if (!ref_event_counts(it->p->ref, e))
             continue; /* not decided: as if it were not there */
         if (e->epoch < it->args.lo) {
             it->dkey_ever = false;
@@ -121,7 +121,7 @@ obj_replay(struct iter *it, uint32_t obj)
     for (uint32_t i = 0; i < log->nr && log->events[i]->epoch <= it->args.hi; i++) {
         const struct ref_event *e = log->events[i];
 
-        if (e->tx != 0)
+        if (!ref_event_counts(it->p->ref, e))
             continue; /* not decided: as if it were not there */
         if (e->epoch < it->args.lo)
             it->obj_ever = false;
@@ -155,7 +155,7 @@ key_fn(void *arg, const struct vos_iter_ent *e)
         return true;
     it->count[item]++;
     it->state[item] = e->state;
-    it->run->iter_hidden_nr += e->state != VOS_ITER_VISIBLE;
+    it->run->sums.iter_hidden_nr += e->state != VOS_ITER_VISIBLE;
     if (!it->p->was_aggregated) {
         bool is_new = e->create.epoch >= MAX(e->punch.epoch, e->punch_above.epoch);
 
@@ -280,17 +280,23 @@ value_fn(void *arg, const struct vos_iter_ent *e)
 
     if (it->nr++ == it->refuse_at)
         return false;
-    it->run->iter_hidden_nr += e->state != VOS_ITER_VISIBLE;
+    it->run->sums.iter_hidden_nr += e->state != VOS_ITER_VISIBLE;
     REF_CHECK(it->run, e->epoch >= it->args.lo && e->epoch <= it->args.hi);
     if (e->dtx != 0) {
         const struct ref_cont *ref = it->p->ref;
-        bool known = false;
+        bool known = false, is_ready = false;
 
         for (uint32_t t = 0; t < REF_TX_NR; t++) {
-            known = known || (ref->txs[t].is_open && ref->txs[t].epoch == e->epoch);
+            if (!ref->txs[t].is_open || ref->txs[t].lid != e->dtx)
+                continue;
+            known = ref->txs[t].epoch == e->epoch;
+            is_ready = ref->txs[t].ready != 0;
         }
-        REF_CHECK(it->run, known && e->state != VOS_ITER_VISIBLE);
-        return true;
+        REF_CHECK(it->run, known);
+        if (!is_ready) {
+            REF_CHECK(it->run, e->state != VOS_ITER_VISIBLE);
+            return true;
+        }
     }
     if (!REF_CHECK(it->run, lo < REF_CELL_NR && nr > 0 && nr <= REF_CELL_NR - lo))
         return true;
@@ -367,7 +373,7 @@ iter_one(struct ref_run *run, struct ref_place *p, struct iter it)
     ref_say(run, "iterate type %u obj %u dkey %u akey %u [%#llx, %#llx] flags %#x", it.args.type,
         it.obj, it.dkey, it.akey, (unsigned long long)it.args.lo, (unsigned long long)it.args.hi,
         it.args.flags);
-    run->iter_nr++;
+    run->sums.iter_nr++;
     it.p = p;
     it.d = malloc(sizeof(*it.d));
     if (it.args.type <= VOS_ITER_AKEY) {
@@ -410,7 +416,9 @@ ref_op_iter(struct ref_run *run, struct ref_place *p)
         it.args.lo = MAX(it.args.lo, p->agg_hi + 1);
     if (it.args.lo > it.args.hi)
         it.args.hi = VOS_EPOCH_MAX;
-    if (p->ref->is_no_history)
+    /* What it takes for undecided was decided. */
+    if (p->ref->is_no_history ||
+        (ref_txs_touch(p->ref, REF_OBJ_NR, UINT64_MAX) & ~ref_txs_open(p->ref)) != 0)
         return;
     for (enum vos_iter_type t = VOS_ITER_OBJ; t <= VOS_ITER_EXTENT && run->fail[0] == 0; t++) {
         it.akey = (uint32_t)rng_below(&run->r, 2) + (t == VOS_ITER_EXTENT ? 2 : 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Reads of the store, compared with the reference model: fetches, listings (also interrupted ones), queries. */
+#include "base/hash.h"
 #include "vos/vos_dtx.h"
 #include "vos_ref_run.h"
 
@@ -14,21 +15,25 @@ now_of(const struct ref_run *run, uint64_t epoch)
 void
 ref_view_pick(struct ref_run *run, const struct ref_place *p, struct ref_view *v)
 {
-    uint32_t open = ref_txs_open(p->ref), own = (uint32_t)rng_below(&run->r, REF_TX_NR);
+    uint32_t own = (uint32_t)rng_below(&run->r, REF_TX_NR);
 
     memset(v, 0, sizeof(*v));
-    v->mask = open;
-    if (open == 0 || rng_chance(&run->r, 1, 4))
+    v->mask = ref_txs_open(p->ref);
+    v->asked = ref_txs_touch(p->ref, REF_OBJ_NR, UINT64_MAX);
+    if (v->asked == 0 || rng_chance(&run->r, 1, 4))
         return;
     v->dtx = &v->mem;
-    if ((open & UINT32_C(1) << own) != 0 && rng_chance(&run->r, 1, 2)) {
+    if ((v->asked & UINT32_C(1) << own) != 0 && rng_chance(&run->r, 1, 2)) {
         v->mem.own = p->ref->txs[own].id;
         v->own = UINT32_C(1) << own;
         v->mask &= ~v->own;
+        v->asked &= ~v->own;
     }
-    v->mem.is_passing = rng_chance(&run->r, 1, 2);
+    /* Nobody passes over what was decided, though the store does not know it. */
+    v->mem.is_passing = (v->asked & ~v->mask) == 0 && rng_chance(&run->r, 1, 2);
     v->mask = v->mem.is_passing ? 0 : v->mask;
-    run->passed_nr++;
+    v->asked = v->mem.is_passing ? 0 : v->asked;
+    run->sums.passed_nr++;
 }
 
 void
@@ -37,7 +42,7 @@ ref_asked(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t
 {
     uint32_t touch = ref_txs_touch(p->ref, obj, epoch);
 
-    run->asked_nr++;
+    run->sums.asked_nr++;
     REF_CHECK(run, touch != 0);
     if (asks == NULL)
         return;
@@ -57,15 +62,80 @@ static void
 read_asked(struct ref_run *run, const struct ref_place *p, const struct ref_view *v, uint32_t obj,
     uint64_t epoch)
 {
-    REF_CHECK(run, v->mask != 0);
+    REF_CHECK(run, v->asked != 0);
     ref_asked(run, p, obj, epoch, v->dtx == NULL ? NULL : &v->dtx->asks);
+}
+
+/* ---- clocks that may be behind -------------------------------------------------------------------------------------- */
+
+/* What is asked: its answer as a number, of the world at hand. */
+struct question {
+    uint64_t (*answer)(const struct ref_cont *c, const void *arg, uint64_t epoch);
+    const void *arg;
+    uint32_t obj; /* REF_OBJ_NR: all of them */
+};
+
+static uint64_t
+mix(uint64_t sum, uint64_t more)
+{
+    return hash_mix64(sum ^ hash_mix64(more + UINT64_C(0x9e3779b97f4a7c15)));
+}
+
+/* 0: none. Where versions may have been dropped there is no telling. */
+static uint64_t
+bound_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t epoch)
+{
+    uint64_t bound;
+
+    if (epoch == VOS_EPOCH_MAX || epoch < p->agg_hi || rng_chance(&run->r, 1, 2))
+        return 0;
+    bound = ref_event_epoch(run, p, obj % REF_OBJ_NR);
+    run->sums.bound_nr++;
+    return rng_chance(&run->r, 1, 4) ? epoch + rng_below(&run->r, 3) : bound;
+}
+
+/*
+ * A read is uncertain when the answer changes within (epoch, bound], if everything that is prepared counts; it may be when anything happened there to what was asked about.
+ * True: it answered so.
+ */
+static bool
+is_uncertain(struct ref_run *run, struct ref_place *p, const struct question *q, uint64_t epoch,
+    uint64_t bound, int rc)
+{
+    struct ref_cont *c = p->ref;
+    bool must = false, may = false;
+    uint32_t lo = q->obj == REF_OBJ_NR ? 0 : q->obj, hi = q->obj == REF_OBJ_NR ? q->obj : lo + 1;
+    uint64_t first;
+
+    if (bound <= epoch || epoch == VOS_EPOCH_MAX) {
+        REF_CHECK(run, rc != -DER_TX_RESTART);
+        return false;
+    }
+    c->world = UINT32_MAX;
+    first = q->answer(c, q->arg, epoch);
+    for (uint32_t o = lo; o < hi; o++) {
+        const struct ref_log *log = &c->objs[o].log;
+
+        for (uint32_t i = 0; i < log->nr && !must; i++) {
+            uint64_t at = log->events[i]->epoch;
+
+            if (at <= epoch || at > bound)
+                continue;
+            may = true;
+            must = q->answer(c, q->arg, at) != first;
+        }
+    }
+    c->world = 0;
+    REF_CHECK(run, rc == -DER_TX_RESTART ? may : !must);
+    run->sums.uncertain_nr += rc == -DER_TX_RESTART;
+    return rc == -DER_TX_RESTART;
 }
 
 /* ---- fetches -------------------------------------------------------------------------------------------------------- */
 
 struct fetch_args {
     uint32_t obj, dkey, flags, iod_nr;
-    uint64_t epoch;
+    uint64_t epoch, bound;
     struct ref_iod iods[REF_AKEY_NR];
 };
 
@@ -157,6 +227,34 @@ fetch_want(const struct fetch_args *fa, const struct ref_dkey_state *d)
     return rc;
 }
 
+static uint64_t
+fetch_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
+{
+    const struct fetch_args *fa = arg;
+    struct ref_dkey_state d;
+    uint64_t sum;
+
+    ref_dkey_at(c, fa->obj, fa->dkey, epoch, &d);
+    sum = (uint64_t)fetch_want(fa, &d);
+    for (uint32_t i = 0; i < fa->iod_nr; i++) {
+        const struct ref_iod *iod = &fa->iods[i];
+        const struct ref_akey_state *a = &d.akeys[iod->akey];
+
+        if (c->objs[fa->obj].fixed[fa->dkey][iod->akey].type != iod->type)
+            continue;
+        if (iod->type == VOS_IOD_SINGLE)
+            sum = mix(sum, a->exists && a->has_value ? a->epoch : 0);
+        for (uint32_t r = 0; iod->type == VOS_IOD_ARRAY && r < iod->recx_nr; r++) {
+            for (uint32_t k = 0; k < iod->recxs[r].nr; k++) {
+                const struct ref_cell *cell = &a->cells[iod->recxs[r].lo + k];
+
+                sum = mix(sum, cell->is_there ? cell->epoch : 0);
+            }
+        }
+    }
+    return sum;
+}
+
 struct copy {
     struct vos_fetch *fetch;
     uint8_t *at;
@@ -222,10 +320,11 @@ fetch_send(struct ref_run *run, struct ref_place *p, const struct fetch_args *fa
         fa->obj, fa->dkey, (unsigned long long)fa->epoch, fa->flags, fa->iod_nr, fa->iods[0].akey,
         v->own, v->mask);
     *ret_mem = NULL;
-    if (v->dtx == NULL)
+    if (v->dtx == NULL && fa->bound == 0)
         return vos_fetch(p->h, &oid, fa->epoch, fa->flags, &dkey, iods, fa->iod_nr, ret_fetch);
     args = (struct vos_fetch_args){.oid = oid,
         .epoch = fa->epoch,
+        .epoch_bound = fa->bound,
         .flags = fa->flags,
         .dkey = dkey,
         .iods = iods,
@@ -253,10 +352,12 @@ fetch_judge(struct ref_run *run, struct ref_place *p, const struct fetch_args *f
 static void
 fetch_compare(struct ref_run *run, struct ref_place *p, const struct fetch_args *fa)
 {
+    const struct question q = {fetch_answer, fa, fa->obj};
     uint64_t epoch = now_of(run, fa->epoch);
     struct vos_fetch *fetch = NULL;
     struct ref_view v;
     uint8_t *mem = NULL;
+    bool uncertain;
     int rc;
 
     ref_view_pick(run, p, &v);
@@ -265,9 +366,11 @@ fetch_compare(struct ref_run *run, struct ref_place *p, const struct fetch_args 
         read_asked(run, p, &v, fa->obj, epoch);
         return;
     }
+    uncertain = is_uncertain(run, p, &q, fa->epoch, fa->bound, rc);
     p->ref->world = v.own;
     do {
-        fetch_judge(run, p, fa, rc, epoch, fetch);
+        if (!uncertain)
+            fetch_judge(run, p, fa, rc, epoch, fetch);
     } while (ref_world_next(p->ref, v.mask));
     p->ref->world = 0;
     for (uint32_t i = 0; i < fa->iod_nr; i++) {
@@ -308,6 +411,7 @@ ref_op_fetch(struct ref_run *run, struct ref_place *p)
         fa.dkey = tx->parts[0].mods[0].dkey;
     }
     fa.epoch = ref_epoch_pick(run, p, fa.obj);
+    fa.bound = bound_pick(run, p, fa.obj, fa.epoch);
     if (rng_chance(r, 1, 6))
         fa.flags |= VOS_COND_DKEY_FETCH;
     if (rng_chance(r, 1, 6))
@@ -363,6 +467,21 @@ items_get(const struct ref_list *l, uint64_t epoch, struct items *ret)
             ret->last[i] = l->args.level == VOS_LEVEL_AKEY ? d.akeys[i].last : ret->since[i];
         }
     }
+}
+
+static uint64_t
+list_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
+{
+    const struct ref_list *l = arg;
+    struct items now;
+    uint64_t sum = 0;
+
+    (void)c;
+    items_get(l, epoch, &now);
+    for (uint32_t i = 0; i < l->item_nr; i++) {
+        sum = mix(sum, !now.is_there[i] ? 0 : l->args.level == VOS_LEVEL_RECX ? now.since[i] : 1);
+    }
+    return sum;
 }
 
 static void
@@ -484,7 +603,7 @@ list_end(struct ref_run *run, struct ref_list *l)
         REF_CHECK(run, l->count[i] >= l->always[i]);
     }
     l->is_open = false;
-    run->list_nr++;
+    run->sums.list_nr++;
 }
 
 static void
@@ -505,6 +624,8 @@ list_stamp(struct ref_run *run, struct ref_list *l)
 static void
 list_go_on(struct ref_run *run, struct ref_list *l)
 {
+    uint32_t obj = l->args.level == VOS_LEVEL_OBJ ? REF_OBJ_NR : l->obj;
+    const struct question q = {list_answer, l, obj};
     struct list_call c = {.run = run, .l = l};
     struct ref_cont *ref = l->place->ref;
     int rc;
@@ -526,11 +647,14 @@ list_go_on(struct ref_run *run, struct ref_list *l)
         run->fail[0] = 0; /* what was told is to be forgotten */
         l->is_open = false;
         l->view.dtx = l->args.dtx;
-        read_asked(run, l->place, &l->view, l->args.level == VOS_LEVEL_OBJ ? REF_OBJ_NR : l->obj,
-            now_of(run, l->epoch));
+        read_asked(run, l->place, &l->view, obj, now_of(run, l->epoch));
         return;
     }
     list_stamp(run, l);
+    if (is_uncertain(run, l->place, &q, l->epoch, l->args.epoch_bound, rc)) {
+        l->is_open = false;
+        return;
+    }
     if (!ref_rc(run, "list", rc, 0))
         return;
     if (l->anchor.eof)
@@ -581,6 +705,7 @@ list_begin(struct ref_run *run, struct ref_place *p, struct ref_list *l, enum vo
         .dkey = ref_key(obj, true, dkey),
         .akey = ref_key(obj, false, akey),
         .epoch = epoch,
+        .epoch_bound = bound_pick(run, p, obj, epoch),
         .descending = level == VOS_LEVEL_RECX && rng_chance(&run->r, 1, 2)};
     p->ref->world = view.own;
     items_get(l, epoch, &items);
@@ -598,6 +723,17 @@ single_fn(void *arg, const struct vos_entry *e)
     return true;
 }
 
+static uint64_t
+single_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
+{
+    const struct ref_list *l = arg;
+    struct ref_dkey_state d;
+    const struct ref_akey_state *a = &d.akeys[l->akey];
+
+    ref_dkey_at(c, l->obj, l->dkey, epoch, &d);
+    return a->exists && a->has_value ? a->epoch : 0;
+}
+
 /* The value of an akey that holds single ones. */
 static void
 list_single(struct ref_run *run, struct ref_place *p, uint32_t obj, uint32_t dkey, uint32_t akey,
@@ -609,8 +745,11 @@ list_single(struct ref_run *run, struct ref_place *p, uint32_t obj, uint32_t dke
         .dkey = ref_key(obj, true, dkey),
         .akey = ref_key(obj, false, akey),
         .epoch = epoch,
+        .epoch_bound = bound_pick(run, p, obj, epoch),
         .fn = single_fn,
         .arg = &entry};
+    const struct ref_list l = {.obj = obj, .dkey = dkey, .akey = akey};
+    const struct question q = {single_answer, &l, obj};
     struct vos_anchor anchor = {.eof = false};
     struct ref_view v;
     int rc;
@@ -625,7 +764,7 @@ list_single(struct ref_run *run, struct ref_place *p, uint32_t obj, uint32_t dke
         return;
     }
     ref_saw_dkey(p->ref, obj, dkey, now_of(run, epoch));
-    if (!ref_rc(run, "list", rc, 0))
+    if (is_uncertain(run, p, &q, epoch, args.epoch_bound, rc) || !ref_rc(run, "list", rc, 0))
         return;
     REF_CHECK(run, anchor.eof);
     p->ref->world = v.own;
@@ -811,6 +950,42 @@ query_compare(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint
     REF_CHECK(run, q->rec_size == p->ref->objs[obj].fixed[w->dkey][w->akey].rec_size);
 }
 
+struct query {
+    uint32_t obj, flags;
+    struct query_want from;
+};
+
+static uint64_t
+query_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
+{
+    const struct query *q = arg;
+    struct query_want w = q->from;
+    struct ref_dkey_state d;
+    uint64_t sum;
+
+    if ((q->flags & ~(uint32_t)(VOS_GET_MAX | VOS_GET_MIN)) == 0)
+        return 0; /* of the newest epoch what is decided counts: not told here */
+    query_want(c, q->obj, epoch, q->flags, &w);
+    sum = mix(w.found, w.dkey * 16 + w.akey);
+    if ((q->flags & VOS_GET_RECX) == 0 || !w.found || w.lo > w.hi)
+        return sum;
+    ref_dkey_at(c, q->obj, w.dkey, epoch, &d);
+    return mix(sum, mix(w.lo * 1000 + w.hi, d.akeys[w.akey].cells[w.lo].epoch));
+}
+
+/* Is the newest change in between? */
+static bool
+max_is_uncertain(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t epoch,
+    uint64_t bound, int rc)
+{
+    const struct ref_obj *o = &p->ref->objs[obj];
+    bool is_between = epoch != VOS_EPOCH_MAX && o->epoch_max > epoch && o->epoch_max <= bound;
+
+    if (!p->was_aggregated && !o->is_max_loose)
+        REF_CHECK(run, (rc == -DER_TX_RESTART) == is_between);
+    return rc == -DER_TX_RESTART;
+}
+
 void
 ref_op_query(struct ref_run *run, struct ref_place *p)
 {
@@ -824,9 +999,11 @@ ref_op_query(struct ref_run *run, struct ref_place *p)
     uint64_t epoch = ref_epoch_pick(run, p, obj);
     struct vos_query_args args = {.oid = ref_oid(obj),
         .epoch = epoch,
+        .epoch_bound = bound_pick(run, p, obj, epoch),
         .dkey = ref_key(obj, true, w.dkey),
         .akey = ref_key(obj, false, w.akey)};
     struct vos_query_ret q = {0};
+    struct query asked;
     struct ref_view v;
     int rc, want;
 
@@ -850,6 +1027,12 @@ ref_op_query(struct ref_run *run, struct ref_place *p)
         return;
     }
     ref_saw_obj(p->ref, obj, now_of(run, epoch));
+    asked = (struct query){obj, flags, w};
+    if ((flags & ~(uint32_t)(VOS_GET_MAX | VOS_GET_MIN)) == 0
+            ? max_is_uncertain(run, p, obj, epoch, args.epoch_bound, rc)
+            : is_uncertain(run, p, &(struct question){query_answer, &asked, obj}, epoch,
+                  args.epoch_bound, rc))
+        return;
     first = w;
     p->ref->world = v.own;
     do {

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 
 #include "base/codec.h"
-#include "vos/vos_dtx.h"
 
 /* ---- saying what happens -------------------------------------------------------------------------------------------- */
 
@@ -151,8 +150,8 @@ ref_is_readable(const struct ref_place *p, uint64_t epoch)
     return (epoch >= p->agg_hi || is_snap) && (!p->ref->is_no_history || epoch == VOS_EPOCH_MAX);
 }
 
-static uint64_t
-near_future(struct ref_run *run)
+uint64_t
+ref_near_future(struct ref_run *run)
 {
     uint64_t wall = hlc_from_unix_ns(plat_wall_ns(run->f->plat));
     uint64_t e = hlc_add_ns(wall, rng_below(&run->r, 300000000));
@@ -181,7 +180,7 @@ ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj)
         if (p->snap_nr > 0 && rng_chance(&run->r, 1, 3))
             e = p->snaps[rng_below(&run->r, p->snap_nr)];
     } else if (rng_chance(&run->r, 1, 20))
-        e = near_future(run);
+        e = ref_near_future(run);
     return ref_is_readable(p, e) ? e : VOS_EPOCH_MAX;
 }
 
@@ -190,9 +189,10 @@ ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj)
 static void
 place_close(struct ref_run *run, struct ref_place *p)
 {
-    (void)run;
     vos_cont_close(p->h);
     p->h = NULL;
+    if (p->exists && ref_txs_closed(p->ref))
+        ref_lists_drop(run, p);
 }
 
 static void
@@ -456,8 +456,8 @@ ref_built_free(const struct ref_req *req, struct ref_built *b)
     }
 }
 
-static void
-mod_say(struct ref_run *run, const struct ref_mod *mod)
+void
+ref_mod_say(struct ref_run *run, const struct ref_mod *mod)
 {
     static const char *const names[] = {"", "update", "punch object", "punch dkey", "punch akeys"};
     char text[400];
@@ -518,7 +518,7 @@ check_replay(struct ref_run *run, const struct ref_slot *s, const struct vos_app
 {
     REF_CHECK(run, ret->is_replay && ret->epoch == s->epoch && ret->result_len == s->result_len);
     REF_CHECK(run, memcmp(ret->result, s->result, s->result_len) == 0);
-    run->replay_nr++;
+    run->sums.replay_nr++;
 }
 
 static void
@@ -534,9 +534,9 @@ check_applied(struct ref_run *run, struct ref_place *p, const struct vos_apply_a
         REF_CHECK(run, args->epoch != 0 || ret->epoch > run->epoch_last);
     }
     want = ref_apply(p->ref, req, epoch, args->epoch != 0, run->epoch_last, rc, &spurious);
-    run->given_nr += args->epoch != 0;
-    run->given_done_nr += args->epoch != 0 && rc == 0;
-    run->spurious_nr += spurious;
+    run->sums.given_nr += args->epoch != 0;
+    run->sums.given_done_nr += args->epoch != 0 && rc == 0;
+    run->sums.spurious_nr += spurious;
     ref_rc(run, "apply", rc, want);
 }
 
@@ -563,13 +563,14 @@ send_ahead(struct ref_run *run, struct ref_place *p, struct vos_apply_args *args
     CAIRN_IGNORE((int)vos_ahead_sum(args->ahead));
 }
 
-static void
-apply_asked(struct ref_run *run, const struct ref_place *p, int rc, const struct vos_dtx_asks *asks)
+void
+ref_apply_asked(
+    struct ref_run *run, const struct ref_place *p, int rc, const struct vos_dtx_asks *asks)
 {
     if (rc != -DER_INPROGRESS)
         return;
     ref_asked(run, p, REF_OBJ_NR, VOS_EPOCH_MAX, asks);
-    run->waited_nr++;
+    run->sums.waited_nr++;
 }
 
 static void
@@ -589,7 +590,7 @@ send(struct ref_run *run, struct ref_place *p, const struct ref_req *req,
         (unsigned long long)args->epoch, (int)(p - run->pools[p >= run->pools[1].conts].conts),
         p >= run->pools[1].conts, (unsigned long long)args->req.seq);
     for (uint32_t i = 0; i < req->mod_nr; i++) {
-        mod_say(run, &req->mods[i]);
+        ref_mod_say(run, &req->mods[i]);
     }
     if (req->mod_nr == 1 && req->mods[0].op == VOS_MOD_UPDATE && req->mods[0].iod_nr == 1 &&
         req->mods[0].iods[0].size > VOS_INLINE_BYTES_MAX && rng_chance(&run->r, 1, 2))
@@ -597,7 +598,7 @@ send(struct ref_run *run, struct ref_place *p, const struct ref_req *req,
     args->asks = &asks;
     rc = vos_apply(p->h, args, &ret);
     vos_ahead_free(args->ahead);
-    apply_asked(run, p, rc, &asks);
+    ref_apply_asked(run, p, rc, &asks);
     if (want == 1) {
         check_applied(run, p, args, rc, req, &ret);
         if (slot != NULL)
@@ -688,7 +689,8 @@ op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
         args.result = (struct iov){result, rng_below(&run->r, sizeof(result) + 1)};
     }
     if (is_given && !p->ref->is_no_history) {
-        e = rng_chance(&run->r, 1, 4) ? near_future(run) : ref_event_epoch(run, p, req.mods[0].obj);
+        e = rng_chance(&run->r, 1, 4) ? ref_near_future(run)
+                                      : ref_event_epoch(run, p, req.mods[0].obj);
         if (e > p->agg_hi)
             args.epoch = e;
     }
@@ -722,180 +724,7 @@ op_request(struct ref_run *run, struct ref_place *p, uint32_t pool)
         check_replay(run, s, &ret);
 }
 
-/* ---- transactions that are decided later ---------------------------------------------------------------------------- */
-
-static int
-tx_send(struct ref_place *p, const struct ref_req *req, const struct vos_dtx_args *dtx,
-    uint32_t pm_ver, struct vos_dtx_asks *asks, struct vos_apply_ret *ret)
-{
-    struct vos_apply_args args = {.pm_ver = pm_ver, .dtx = dtx, .asks = asks};
-    struct ref_built b;
-    int rc;
-
-    ref_build(req, &b);
-    args.mods = b.mods;
-    args.mod_nr = req->mod_nr;
-    rc = vos_apply(p->h, &args, ret);
-    ref_built_free(req, &b);
-    return rc;
-}
-
-static void
-tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
-{
-    const struct ref_tx *tx = &p->ref->txs[at];
-    struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7}}, .hlc = 1000 + run->op}};
-    bool is_more = tx->is_open;
-    struct vos_dtx_asks asks = {.nr = 0};
-    struct vos_apply_ret ret = {.epoch = 0};
-    struct ref_req req;
-    uint64_t epoch;
-    int rc;
-
-    le64_put(&dtx.id.uuid.b[1], ++run->tx_seq);
-    ref_random_req(&run->r, &req);
-    if (is_more) {
-        dtx.id = tx->id;
-        dtx.part = tx->part_nr;
-        req.mods[0].obj = tx->parts[0].mods[0].obj;
-        req.mods[0].dkey = rng_chance(&run->r, 1, 2) ? tx->parts[0].mods[0].dkey : req.mods[0].dkey;
-    }
-    ref_say(run, "prepare part %u of transaction %u of container %d of pool %d", dtx.part, at,
-        (int)(p - run->pools[p >= run->pools[1].conts].conts), p >= run->pools[1].conts);
-    for (uint32_t i = 0; i < req.mod_nr; i++) {
-        mod_say(run, &req.mods[i]);
-    }
-    ref_lists_drop(run, p);
-    rc = tx_send(p, &req, &dtx, (uint32_t)run->op, &asks, &ret);
-    apply_asked(run, p, rc, &asks);
-    if (rc == 0)
-        REF_CHECK(run, !ret.is_replay);
-    if (rc == 0)
-        REF_CHECK(run, is_more ? ret.epoch == tx->epoch : ret.epoch > run->epoch_last);
-    epoch = is_more ? tx->epoch : rc == 0 ? ret.epoch : run->epoch_last + 1;
-    ref_rc(run, "prepare", rc, ref_tx_prepare(p->ref, at, &dtx.id, &req, epoch, rc));
-    run->tx_nr += rc == 0 && !is_more;
-    run->part_nr += rc == 0 && is_more;
-    run->epoch_last = MAX(run->epoch_last, run->f->tgt->clock.last);
-    /* Often at once: what is read in between stands in the way. */
-    if (rc == 0 && run->fail[0] == 0 && tx->part_nr < REF_PARTS_NR && rng_chance(&run->r, 1, 2)) {
-        tx_prepare(run, p, at);
-        return;
-    }
-    if (rng_chance(&run->r, 1, 2))
-        ref_fetch_whole(run, p, req.mods[0].obj, req.mods[0].dkey, VOS_EPOCH_MAX);
-}
-
-/* One, or all that there are. */
-static void
-tx_decide(struct ref_run *run, struct ref_place *p, uint32_t at, bool is_commit)
-{
-    bool is_all = rng_chance(&run->r, 1, 3);
-    struct vos_dtx_id ids[REF_TX_NR];
-    struct ref_mod mod = p->ref->txs[at].parts[0].mods[0];
-    uint32_t nr = 0;
-    int rc;
-
-    for (uint32_t t = 0; t < REF_TX_NR; t++) {
-        if (p->ref->txs[t].is_open && (t == at || is_all))
-            ids[nr++] = p->ref->txs[t].id;
-    }
-    ref_say(run, "%s transaction %u of container %d of pool %d, %u at once",
-        is_commit ? "commit" : "abort", at, (int)(p - run->pools[p >= run->pools[1].conts].conts),
-        p >= run->pools[1].conts, nr);
-    ref_lists_drop(run, p);
-    rc = is_commit ? vos_dtx_commit(p->h, ids, nr) : vos_dtx_abort(p->h, ids, nr);
-    ref_rc(run, is_commit ? "commit" : "abort", rc, 0);
-    for (uint32_t t = 0; t < REF_TX_NR; t++) {
-        if (p->ref->txs[t].is_open && (t == at || is_all)) {
-            ref_tx_decide(p->ref, t, is_commit);
-            p->done.id = p->ref->txs[t].id;
-            p->done.epoch = p->ref->txs[t].epoch;
-            p->done.is_aborted = !is_commit;
-            run->commit_nr += is_commit;
-            run->abort_nr += !is_commit;
-        }
-    }
-    if (rng_chance(&run->r, 1, 2)) {
-        for (uint32_t d = 0; d < REF_DKEY_NR; d++) {
-            ref_fetch_whole(run, p, mod.obj, d, VOS_EPOCH_MAX);
-        }
-    }
-}
-
-/* A decision is for ever, and comes again. */
-static void
-tx_again(struct ref_run *run, struct ref_place *p)
-{
-    struct vos_dtx_info info;
-
-    if (p->done.epoch == 0)
-        return;
-    ref_say(run, "ask about a transaction that was %s", p->done.is_aborted ? "aborted" : "committed");
-    if (ref_rc(run, "look-up", vos_dtx_lookup(p->h, &p->done.id, &info), 0))
-        REF_CHECK(run, info.state == (p->done.is_aborted ? VOS_DTX_ABORTED : VOS_DTX_COMMITTED));
-    REF_CHECK(run, info.epoch == p->done.epoch && !info.is_active);
-    ref_rc(run, "commit", vos_dtx_commit(p->h, &p->done.id, 1),
-        p->done.is_aborted ? -DER_NONEXIST : 0);
-    ref_rc(run, "abort", vos_dtx_abort(p->h, &p->done.id, 1), p->done.is_aborted ? 0 : -DER_EXIST);
-}
-
-/* What the table tells of those that are open. */
-void
-ref_txs_compare(struct ref_run *run, struct ref_place *p)
-{
-    struct vos_dtx_counts counts;
-    uint64_t oldest = VOS_EPOCH_MAX;
-    uint32_t nr = 0;
-
-    for (uint32_t t = 0; t < REF_TX_NR; t++) {
-        const struct ref_tx *tx = &p->ref->txs[t];
-        struct vos_dtx_info info = {.epoch = 0};
-
-        if (!tx->is_open)
-            continue;
-        nr++;
-        oldest = MIN(oldest, tx->epoch);
-        if (ref_rc(run, "look-up", vos_dtx_lookup(p->h, &tx->id, &info), 0))
-            REF_CHECK(run, info.state == VOS_DTX_PREPARED && info.epoch == tx->epoch);
-    }
-    vos_dtx_count(p->h, &counts);
-    REF_CHECK(run, counts.active_nr == nr && counts.committable_nr == 0);
-    REF_CHECK(run, vos_dtx_oldest(p->h) == oldest);
-}
-
-static void
-op_tx(struct ref_run *run, struct ref_place *p)
-{
-    uint32_t at = (uint32_t)rng_below(&run->r, REF_TX_NR);
-    const struct ref_tx *tx = &p->ref->txs[at];
-    struct vos_apply_ret ret = {.epoch = 0};
-    uint64_t what = rng_below(&run->r, 10);
-
-    if (p->ref->is_no_history)
-        return;
-    if (!tx->is_open) {
-        if (what < 8) {
-            tx_prepare(run, p, at);
-        } else {
-            tx_again(run, p);
-        }
-    } else if (what < 3) {
-        tx_decide(run, p, at, true);
-    } else if (what < 6) {
-        tx_decide(run, p, at, false);
-    } else if (what < 9 && tx->part_nr < REF_PARTS_NR) {
-        tx_prepare(run, p, at);
-    } else {
-        struct vos_dtx_args dtx = {.id = tx->id, .part = (uint32_t)rng_below(&run->r, tx->part_nr)};
-
-        ref_say(run, "prepare part %u of transaction %u again", dtx.part, at);
-        if (ref_rc(run, "prepare", tx_send(p, &tx->parts[dtx.part], &dtx, 0, NULL, &ret), 0))
-            REF_CHECK(run, ret.is_replay && ret.epoch == tx->epoch);
-        run->tx_replay_nr++;
-    }
-    ref_txs_compare(run, p);
-}
+/* ---- mistakes ------------------------------------------------------------------------------------------------------- */
 
 /* Requests that are wrong in one way change nothing. */
 static void
@@ -1006,7 +835,7 @@ pace_fn(void *arg, const struct vos_agg_stat *stat)
     } else if (rng_chance(r, 1, 3)) {
         ref_op_iter(pc->run, pc->p);
     } else if (rng_chance(r, 1, 3)) {
-        op_tx(pc->run, pc->p);
+        ref_op_tx(pc->run, pc->p);
     } else if (rng_chance(r, 1, 3))
         umem_evict(pc->run->f->tgt->um, 1 + (uint32_t)rng_below(r, 30), rng_u64(r));
     return 0;
@@ -1041,9 +870,10 @@ op_aggregate(struct ref_run *run, struct ref_place *p, uint32_t pool)
     p->was_aggregated = true;
     p->ref->is_loose = true;
     rc = vos_cont_aggregate(p->h, &args, &stat);
-    run->agg_nr++;
-    run->agg_del_nr += stat.ver_del_nr;
-    run->agg_merge_nr += stat.merge_in_nr;
+    run->sums.agg_nr++;
+    run->sums.agg_beside_nr += vos_dtx_oldest(p->h) != VOS_EPOCH_MAX && stat.ver_del_nr > 0;
+    run->sums.agg_del_nr += stat.ver_del_nr;
+    run->sums.agg_merge_nr += stat.merge_in_nr;
     if (ref_rc(run, "aggregate", rc, 0))
         REF_CHECK(run, stat.is_finished == !pc.stopped && stat.csum_bad_nr == 0);
     if (rng_chance(&run->r, 1, 3))
@@ -1058,15 +888,27 @@ op_discard(struct ref_run *run, struct ref_place *p)
 {
     uint64_t lo, hi = run->f->tgt->clock.last;
     struct vos_agg_stat stat;
+    bool is_busy = false, is_beside = false;
     int rc;
 
-    if (p->ref->is_no_history || ref_txs_open(p->ref) != 0)
+    if (p->ref->is_no_history)
         return;
     lo = ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR));
     if (lo <= p->agg_hi || lo > hi)
         return;
     ref_say(run, "discard %#llx to %#llx", (unsigned long long)lo, (unsigned long long)hi);
     rc = vos_cont_discard(p->h, lo, hi, NULL, &stat);
+    for (uint32_t t = 0; t < REF_TX_NR; t++) {
+        const struct ref_tx *tx = &p->ref->txs[t];
+
+        is_busy = is_busy || (tx->is_open && tx->epoch >= lo && tx->epoch <= hi);
+        is_beside = is_beside || tx->is_open;
+    }
+    if (is_busy) {
+        ref_rc(run, "discard", rc, -DER_BUSY);
+        return;
+    }
+    run->sums.discard_beside_nr += is_beside;
     p->was_aggregated = true;
     ref_discard(p->ref, lo);
     ref_rc(run, "discard", rc, 0);
@@ -1106,7 +948,7 @@ op_store(struct ref_run *run, struct ref_place *p)
             REF_CHECK(run, e > run->epoch_last);
     } else {
         ref_say(run, "receive an epoch");
-        ref_rc(run, "epoch", vos_epoch_recv(run->f->tgt, near_future(run)), 0);
+        ref_rc(run, "epoch", vos_epoch_recv(run->f->tgt, ref_near_future(run)), 0);
     }
 }
 
@@ -1117,7 +959,7 @@ op_restart(struct ref_run *run)
     enum ref_next next = REF_CLOSE + (enum ref_next)rng_below(&run->r, 3);
 
     ref_say(run, "%s", names[next]);
-    run->restart_nr++;
+    run->sums.restart_nr++;
     return next;
 }
 
@@ -1136,8 +978,8 @@ ref_run_op(struct ref_run *run, uint64_t seed, uint64_t op)
     p = place_pick(run, &pool);
     if (p == NULL || run->fail[0] != 0)
         return REF_GO_ON;
-    if (what < 70) {
-        op_tx(run, p);
+    if (what < 100) {
+        ref_op_tx(run, p);
     } else if (what < 400) {
         op_apply(run, p, pool, false);
     } else if (what < 410 && !p->ref->is_no_history) {
@@ -1230,7 +1072,11 @@ ref_run_died(struct ref_run *run)
 {
     for (uint32_t i = 0; i < REF_POOL_NR; i++) {
         for (uint32_t c = 0; c < REF_CONT_NR; c++) {
-            run->pools[i].conts[c].h = NULL;
+            struct ref_place *p = &run->pools[i].conts[c];
+
+            p->h = NULL;
+            if (p->exists && ref_txs_closed(p->ref))
+                ref_lists_drop(run, p);
         }
         for (uint32_t c = 0; c < REF_CLIENT_NR; c++) {
             for (uint32_t s = 0; s < REF_SLOT_NR; s++) {

@@ -23,6 +23,7 @@ enum {
 struct ref_view {
     struct vos_dtx_view mem, *dtx; /* dtx NULL: without one */
     uint32_t own, mask; /* bits that count as done; bits in which the worlds differ */
+    uint32_t asked; /* those that it may be told to ask about */
 };
 
 struct ref_place {
@@ -32,11 +33,6 @@ struct ref_place {
     uint64_t agg_hi, snaps[REF_SNAP_NR]; /* readable: above agg_hi, at it and at the snapshots */
     uint32_t snap_nr;
     bool was_aggregated;
-    struct {
-        struct vos_dtx_id id;
-        uint64_t epoch; /* 0: there was none */
-        bool is_aborted;
-    } done; /* a transaction that was decided */
 };
 
 struct ref_slot {
@@ -66,6 +62,14 @@ struct ref_list {
 
 enum ref_next { REF_GO_ON, REF_CLOSE, REF_KILL, REF_POWER };
 
+/* What happened, to be sure that it did. */
+struct ref_sums {
+    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
+        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, part_nr, commit_nr, abort_nr,
+        tx_replay_nr, asked_nr, passed_nr, waited_nr, tx_given_nr, tx_many_nr, ready_nr, solo_nr,
+        forget_nr, discard_beside_nr, agg_beside_nr, bound_nr, uncertain_nr;
+};
+
 struct ref_run {
     struct fix *f;
     struct rng r; /* of the operation at hand */
@@ -81,10 +85,7 @@ struct ref_run {
     struct ref_list lists[REF_LIST_NR];
     uint64_t epoch_last; /* newest used by the store */
     uint64_t tx_seq; /* of the transaction begun last */
-    /* what happened, to be sure that it did */
-    uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, part_nr, commit_nr, abort_nr,
-        tx_replay_nr, asked_nr, passed_nr, waited_nr;
+    struct ref_sums sums;
 };
 
 /** Bodies of ULTs: after opening the store; before closing it. */
@@ -124,6 +125,8 @@ void ref_built_free(const struct ref_req *req, struct ref_built *b);
 
 /** An epoch to read at: VOS_EPOCH_MAX, or one of the past or the near future that can be read. */
 uint64_t ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj);
+/** Of this run: in the near future of the store's clock. */
+uint64_t ref_near_future(struct ref_run *run);
 /** Around something that happened to an object. */
 uint64_t ref_event_epoch(struct ref_run *run, const struct ref_place *p, uint32_t obj);
 bool ref_is_readable(const struct ref_place *p, uint64_t epoch);
@@ -137,6 +140,13 @@ void ref_view_pick(struct ref_run *run, const struct ref_place *p, struct ref_vi
 void ref_asked(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t epoch,
     const struct vos_dtx_asks *asks);
 
+void ref_apply_asked(
+    struct ref_run *run, const struct ref_place *p, int rc, const struct vos_dtx_asks *asks);
+void ref_mod_say(struct ref_run *run, const struct ref_mod *mod);
+
+/* vos_ref_tx.c */
+void ref_op_tx(struct ref_run *run, struct ref_place *p);
+/** What the table tells of those that are open, and of outcomes. */
 void ref_txs_compare(struct ref_run *run, struct ref_place *p);
 
 /* vos_ref_iter.c */
