@@ -4,7 +4,8 @@
 #
 # usage: test/crash/run_bugs.sh [PATCH ...]      default: all of test/crash/bugs/
 #
-# SWEEPS="..." names the sweeps to use. See test/tools/bugs.sh.
+# A patch names the sweep that must catch it (`Sweep: bio_sweep_test` above its first hunk); without that line any may.
+# SWEEPS="..." names the sweeps to build. See test/tools/bugs.sh.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,9 +22,9 @@ checker_build() {
     ninja -C "$build" -j2 $targets
 }
 
-# 0: one fails, and $sweep names it
+# 0: one of the given sweeps fails, and $sweep names it
 some_sweep_fails() {
-    for sweep in $sweeps; do
+    for sweep in "$@"; do
         timeout 600 "$build/test/crash/$sweep" >"$work/run.log" 2>&1 || return 0
     done
     return 1
@@ -31,14 +32,21 @@ some_sweep_fails() {
 
 checker_passes() {
     said=
-    some_sweep_fails || return 0
+    # shellcheck disable=SC2086
+    some_sweep_fails $sweeps || return 0
     said="$sweep fails without any bug"
     return 1
 }
 
-checker_catches() {
-    said="no sweep noticed"
-    some_sweep_fails && said="caught by $sweep"
+checker_catches() { # patch
+    meant=$(sed -n 's/^Sweep: //p' "$1")
+    if [ -n "$meant" ] && [ ! -x "$build/test/crash/$meant" ]; then
+        said="there is no sweep $meant"
+        return 1
+    fi
+    said="${meant:-no sweep} did not notice"
+    # shellcheck disable=SC2086
+    some_sweep_fails ${meant:-$sweeps} && said="caught by $sweep"
 }
 
 bugs_main "$@"
