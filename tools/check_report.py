@@ -9,6 +9,7 @@ skip that the list of skips does not name counts as failed. Prints failures with
 reason, the tests on linux only, the ten slowest, and last: N passed, N failed, N skipped.
 """
 import argparse
+import fnmatch
 import json
 import os
 import re
@@ -21,15 +22,19 @@ DIAGNOSTICS_LINES_MAX = 60
 
 
 def read_skips(path):
-    """Names that may be skipped: one a line, then its reason."""
-    names = set()
+    """Names that may be skipped, or patterns of the shell for them: one a line, then its reason."""
+    names = []
     if os.path.exists(path):
         with open(path, encoding='utf-8') as f:
             for line in f:
                 line = line.split('#')[0].strip()
                 if line:
-                    names.add(line.split()[0])
+                    names.append(line.split()[0])
     return names
+
+
+def is_listed(test, skips):
+    return any(fnmatch.fnmatchcase(name, skip) for skip in skips for name in (test, test.rsplit('/', 1)[0]))
 
 
 def parse(text):
@@ -102,7 +107,7 @@ def main():
     for name, status, test, ms, reason in all_rows:
         if status == 'ok':
             passed += 1
-        elif status == 'skip' and (test in may_skip or test.rsplit('/', 1)[0] in may_skip):
+        elif status == 'skip' and is_listed(test, may_skip):
             skipped.append((name, test, reason or 'no reason given'))
         elif status == 'skip':
             failed.append((name, test, 'skipped, and not listed in %s: %s' % (args.skips, reason)))

@@ -333,6 +333,8 @@ TEST_LINUX(bio_tgt, pmem_gone, "a signal of the kernel")
         TEST_SKIP("files on a disk are mapped, neither devices nor files on tmpfs");
         return;
     }
+    if (!fix_pmem_is_there())
+        return;
     if (fix_init(&f)) {
         f.cfg.is_pmem = true;
         fix_run(&f, body_pmem_gone);
