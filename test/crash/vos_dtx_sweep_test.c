@@ -10,6 +10,7 @@
  */
 #include "vos/test/vos_test_fix.h"
 #include "vos/vos_dtx.h"
+#include "vos_sweep_world.h"
 
 enum { TX_NR = 14, PARTS_NR = 3, KEYS_OF_PART = 60 };
 
@@ -18,13 +19,6 @@ enum state { NONE, PREPARED, COMMITTED, ABORTED };
 struct tx {
     enum state state, next; /* acknowledged; that of the operation in flight */
     uint32_t part_nr, next_part_nr;
-};
-
-struct world {
-    struct fix f;
-    uint64_t seed;
-    bool is_up, is_formatted;
-    uint32_t run_nr;
 };
 
 struct sweep {
@@ -425,37 +419,6 @@ open_only(struct fix *f)
 
 /* ---- runs ----------------------------------------------------------------------------------------------------------- */
 
-static bool
-world_up(struct world *w)
-{
-    struct sim_opts opts = {.seed = w->seed, .disk_lat_lo_ns = 1000, .disk_lat_hi_ns = 30000};
-
-    fix_prepare(&w->f);
-    w->f.cfg.meta_bytes = 8 << 20;
-    w->f.cfg.data_bytes = 8 << 20;
-    w->f.meta_quota = 4 << 20;
-    w->f.data_quota = 6 << 20;
-    w->is_up = fix_up(&w->f, &opts);
-    return w->is_up;
-}
-
-static void
-world_down(struct world *w)
-{
-    if (w->is_up)
-        fix_down(&w->f);
-    w->is_up = false;
-}
-
-static void
-power_off(struct fix *f)
-{
-    sim_host_power_loss_at(f->sim, FIX_HOST, 0);
-    if (f->xs != NULL)
-        sim_host_power_loss(f->sim, FIX_HOST);
-    CAIRN_IGNORE(sim_host_lost_power(f->sim, FIX_HOST)); /* known */
-}
-
 /* False when the power was never cut because the script ended before. */
 static bool
 run_one(struct world *w, uint64_t cut, uint64_t cut2)
@@ -465,19 +428,18 @@ run_one(struct world *w, uint64_t cut, uint64_t cut2)
     bool lost;
 
     w->run_nr++; /* a container of its own */
-    if (!w->is_up && !world_up(w))
+    if (!w->is_up && !world_up(w, w->seed, 8 << 20))
         return false;
     f->arg = &s;
     if (!EXPECT(fix_run(f, setup)) || test_failed())
         return false;
     sim_host_power_loss_at(f->sim, FIX_HOST, cut);
     CAIRN_IGNORE(fix_run(f, work)); /* what happened is in s */
-    lost = sim_host_lost_power(f->sim, FIX_HOST);
-    power_off(f);
+    lost = world_power_off(w);
     if (cut2 != 0 && EXPECT(fix_start(f))) {
         sim_host_power_loss_at(f->sim, FIX_HOST, cut2);
         CAIRN_IGNORE(fix_run(f, open_only)); /* likewise */
-        power_off(f);
+        world_power_off(w);
     }
     if (!EXPECT(fix_start(f)) || !EXPECT(fix_run(f, verify)) || test_failed()) {
         fprintf(stderr, "    cut at write %llu, again at %llu\n", (unsigned long long)cut,

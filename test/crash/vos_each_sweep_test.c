@@ -11,19 +11,13 @@
  * EACH_STRIDE: only each such sequence of three; 1, in the long list: all 13,824.
  */
 #include "../model/vos_ref_run.h"
+#include "vos_sweep_world.h"
 
 #ifndef EACH_STRIDE
 #define EACH_STRIDE 499
 #endif
 
 enum { KIND_NR = 6, OP_NR = KIND_NR * 2 * 2, SEQ_NR_MAX = 3, WORLD_RUNS_NR = 200 };
-
-/* A store that many runs use, each with a container of its own: formatting takes longer than a run. */
-struct world {
-    struct fix f;
-    bool is_up, is_formatted;
-    uint32_t run_nr;
-};
 
 struct each {
     struct world *w;
@@ -272,32 +266,6 @@ verify(struct fix *f)
 }
 
 static bool
-world_up(struct world *w)
-{
-    struct sim_opts opts = {
-        .seed = test_seed() + w->run_nr, .disk_lat_lo_ns = 1000, .disk_lat_hi_ns = 30000};
-
-    w->is_formatted = false;
-    w->run_nr = 0;
-    fix_prepare(&w->f);
-    w->f.cfg.wal_bytes = 16 << 20;
-    w->f.cfg.meta_bytes = 4 << 20;
-    w->f.cfg.data_bytes = 8 << 20;
-    w->f.meta_quota = 2 << 20;
-    w->f.data_quota = 6 << 20;
-    w->is_up = fix_up(&w->f, &opts);
-    return w->is_up;
-}
-
-static void
-world_down(struct world *w)
-{
-    if (w->is_up)
-        fix_down(&w->f);
-    w->is_up = false;
-}
-
-static bool
 cut_and_verify(struct each *e, uint64_t cut)
 {
     struct fix *f = &e->w->f;
@@ -308,10 +276,7 @@ cut_and_verify(struct each *e, uint64_t cut)
         return false;
     sim_host_power_loss_at(f->sim, FIX_HOST, cut);
     CAIRN_IGNORE(fix_run(f, last)); /* what happened is in *e */
-    lost = sim_host_lost_power(f->sim, FIX_HOST);
-    sim_host_power_loss_at(f->sim, FIX_HOST, 0);
-    if (f->xs != NULL)
-        sim_host_power_loss(f->sim, FIX_HOST);
+    lost = world_power_off(e->w);
     if (!EXPECT(fix_start(f)) || !EXPECT(fix_run(f, verify)) || test_failed()) {
         fprintf(stderr,
             "    operations %u %u %u, %u of them, checkpoint before %u, cut at write %llu\n",
@@ -329,9 +294,13 @@ run_one(struct world *w, const uint32_t *ops, uint32_t nr, uint32_t ckpt_at, uin
 
     if (w->is_up && ++w->run_nr == WORLD_RUNS_NR)
         world_down(w);
-    if (!w->is_up && !world_up(w)) {
-        free(e);
-        return false;
+    if (!w->is_up) {
+        w->seed = test_seed() + w->run_nr;
+        w->run_nr = 0;
+        if (!world_up(w, w->seed, 4 << 20)) {
+            free(e);
+            return false;
+        }
     }
     memcpy(e->ops, ops, SEQ_NR_MAX * sizeof(*ops));
     e->w = w;
