@@ -49,11 +49,12 @@ umem_tx_cover(struct umem *um, uint64_t off, uint32_t len, const uint8_t *mem, b
     uint32_t nr = txs->range_nr, h = range_hash(off), cost = len + UMEM_TX_RANGE_BYTES;
     struct umem_range *r;
 
-    for (uint32_t i = nr; i > 0 && i + UMEM_TX_LOOKBACK > nr; i--) {
+    /* Nothing of a fresh block was covered before. */
+    for (uint32_t i = nr; !fresh && i > 0 && i + UMEM_TX_LOOKBACK > nr; i--) {
         if (range_holds(&txs->ranges[i - 1], off, len))
             return 0;
     }
-    if (txs->cache[h] < nr && range_holds(&txs->ranges[txs->cache[h]], off, len))
+    if (!fresh && txs->cache[h] < nr && range_holds(&txs->ranges[txs->cache[h]], off, len))
         return 0;
 
     r = nr > 0 ? &txs->ranges[nr - 1] : NULL;

@@ -288,6 +288,22 @@ cond_check(bool is_visible, uint32_t cond, uint32_t insert, uint32_t update)
     return 0;
 }
 
+/* What the end of the modification needs of memory comes while its middle runs. */
+static inline void
+dkey_ahead(struct apply *a, const struct vos_walk *w)
+{
+    __builtin_prefetch(vos_ts_at(&a->tgt->ts, VOS_TS_DKEY, w->h_dkey), 1);
+    vos_dirty_ahead(&a->cont->dirty, w->h_obj, w->dkey_hkey);
+}
+
+/* The newest version, whose epoch the tree needs, while the next one is made. */
+static inline void
+akey_ahead(struct apply *a, struct vos_op *op, const struct vos_walk *w)
+{
+    __builtin_prefetch(vos_ts_at(&a->tgt->ts, VOS_TS_AKEY, w->h_akey), 1);
+    vos_ahead(op, w->akey->tree.root);
+}
+
 static int
 iod_update(struct apply *a, struct vos_op *op, struct vos_walk *w, uint32_t cond,
     const struct vos_iod *iod)
@@ -303,6 +319,7 @@ iod_update(struct apply *a, struct vos_op *op, struct vos_walk *w, uint32_t cond
         return rc;
     if (iod->size == 0 && !w->a.info.is_visible)
         return 0; /* nothing to punch */
+    akey_ahead(a, op, w);
     type = vos_akey_type(w->akey);
     if (type != 0 && type != iod->type)
         return mismatch(a, op, w, CAIRN_ERR(INVAL));
@@ -355,6 +372,7 @@ mod_update(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct
 
     if (rc == 0)
         rc = vos_walk_dkey(op, &mod->dkey, create, w);
+    dkey_ahead(a, w);
     if (rc == 0)
         rc = cond_check(w->d.info.is_visible, mod->cond, VOS_COND_DKEY_INSERT, VOS_COND_DKEY_UPDATE);
     if (rc == 0 && create)

@@ -180,6 +180,13 @@ vos_dirty_obj_changed(struct vos_dirty *d, uint64_t obj, uint64_t before, uint64
 }
 
 void
+vos_dirty_ahead(const struct vos_dirty *d, uint64_t obj, uint64_t hkey)
+{
+    if (d->dkey_cap > 0)
+        __builtin_prefetch(&d->dkey_slots[dkey_hash(obj, hkey) & (2 * d->dkey_cap - 1)], 1);
+}
+
+void
 vos_dirty_dkey(struct vos_dirty *d, uint64_t obj, uint64_t hkey, uint64_t epoch)
 {
     struct vos_dirty_obj *o = obj_find(d, obj);

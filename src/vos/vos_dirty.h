@@ -37,6 +37,8 @@ void vos_dirty_fini(struct vos_dirty *d);
 
 /** A change of the object (a hash of its id) at `epoch`, the newest one before it was at `before` (0: none). */
 void vos_dirty_obj_changed(struct vos_dirty *d, uint64_t obj, uint64_t before, uint64_t epoch);
+/** The dkey will be told of soon: its place in memory comes meanwhile. */
+void vos_dirty_ahead(const struct vos_dirty *d, uint64_t obj, uint64_t hkey);
 /** After that: something in the dkey became old. */
 void vos_dirty_dkey(struct vos_dirty *d, uint64_t obj, uint64_t hkey, uint64_t epoch);
 /** Anything in the object up to `epoch` may be old. False: no room to remember that. */

@@ -70,6 +70,17 @@ vos_prefetch(const void *p, size_t len)
     }
 }
 
+/** The line at `off`, if it is in memory, which will be looked at soon. No use of its page, and no miss. */
+static inline void
+vos_ahead(struct vos_op *op, uint64_t off)
+{
+    const struct umem_pub *pub = (const struct umem_pub *)(const void *)op->um;
+    uint64_t page = off >> UMEM_PAGE_BITS;
+
+    if (page < pub->page_nr && pub->pages[page].mem != NULL)
+        __builtin_prefetch(pub->pages[page].mem + (off & (UMEM_PAGE_BYTES - 1)));
+}
+
 /** A new block, charged to the operation; zeroed up to `clear_len`, the rest is for the caller to write. */
 CAIRN_MUST_CHECK static inline int
 vos_alloc_part(struct vos_op *op, uint32_t len, uint32_t clear_len, uint64_t *ret_off, void *ret_ptr)

@@ -588,33 +588,45 @@ key_lex_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
     return key_ent(op, &vos_kind_key_lex, rec, ret_ent);
 }
 
+/* What orders versions lies in the part that all have: the rest is checked by who reads it. */
+static int
+ver_head(struct vos_op *op, uint64_t rec, const struct vos_ver_df **ret_df)
+{
+    int rc = vos_ptr(op, rec, sizeof(**ret_df), ret_df);
+
+    if (CAIRN_UNLIKELY(
+            rc == 0 && (*ret_df)->magic != VOS_VAL_MAGIC && (*ret_df)->magic != VOS_EXT_MAGIC))
+        return vos_bad(rec, "version record");
+    return rc;
+}
+
 static int
 ver_cmp(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp)
 {
     const struct vos_epoch *want = key->buf;
-    struct vos_ver ver;
-    int rc = vos_ver_get(op, rec, &ver);
+    const struct vos_ver_df *ver;
+    int rc = ver_head(op, rec, &ver);
 
     if (rc != 0)
         return rc;
     /* Extents with the same first index are ordered by epoch; single values got here with equal epochs. */
-    *ret_cmp = want->epoch != ver.epoch ? (want->epoch < ver.epoch ? -1 : 1)
-        : want->minor != ver.minor      ? (want->minor < ver.minor ? -1 : 1)
-                                        : 0;
+    *ret_cmp = want->epoch != ver->epoch ? (want->epoch < ver->epoch ? -1 : 1)
+        : want->minor != ver->minor      ? (want->minor < ver->minor ? -1 : 1)
+                                         : 0;
     return 0;
 }
 
 static int
 single_ent(struct vos_op *op, uint64_t rec, struct vos_ent_df *ret_ent)
 {
-    struct vos_ver ver;
-    int rc = vos_ver_get(op, rec, &ver);
+    const struct vos_ver_df *ver;
+    int rc = ver_head(op, rec, &ver);
 
     if (rc != 0)
         return rc;
-    if (ver.is_ext)
+    if (ver->magic != VOS_VAL_MAGIC)
         return vos_bad(rec, "single value");
-    *ret_ent = (struct vos_ent_df){.hkey = ver.epoch, .off = rec};
+    *ret_ent = (struct vos_ent_df){.hkey = ver->epoch, .off = rec};
     return 0;
 }
 
