@@ -62,7 +62,9 @@ def peer(figures):
         for phase, text in [("insert", "insert, /s"), ("update", "overwrite, /s"), ("update_singles", "the same, one call each, /s"),
                             ("fetch", "fetch, /s"), ("list", "listed keys, /s"), ("fetch_cold", "cold fetch, one at a time, /s"),
                             ("fetch_cold_16", "the same, 16 in flight, /s"), ("insert_cpu", "processor's time of an insert, ns"),
-                            ("update_cpu", "of an overwrite"), ("fetch_cpu", "of a fetch"), ("insert_space", "space after inserts, MB"),
+                            ("update_cpu", "of an overwrite"), ("fetch_cpu", "of a fetch"), ("insert_written", "bytes written for an insert"),
+                            ("update_written", "for an overwrite"), ("update_later_written", "for it later"), ("fetch_cold_read", "bytes read for a cold fetch"),
+                            ("insert_space", "space after inserts, MB"), ("log_space", "of it the log, which has its blocks from the beginning"),
                             ("insert_memory", "memory of its own, MB"), ("insert_settle", "left for later, inserts, s"),
                             ("update_settle", "the same, overwrites, s")]:
             cells = [figures.text(f"peer.{phase}.{size}.{store}") for store in STORES]

@@ -6,9 +6,15 @@
  * time another one first. Medians of slices; `*_time` is the median of vos' time by that of the faster of the other two in the same slice.
  *
  * What a store leaves for later (compaction; aggregation and checkpoint) is waited for after each of its slices, so that it does not
- * disturb the next store; that time is a figure of its own ("settle"). "cpu" is the processor's time of the process for each operation, what was left for later with it.
+ * disturb the next store; that time is a figure of its own ("settle"). "cpu" is the processor's time of the process for each operation, "written" and "read" are bytes
+ * to and from devices; what was left for later is counted apart ("later_cpu", "later_written").
  *
- * --set keys64=N, keys4k=N (0: not at all), mem=BYTES of caches (4G; vos: as much metadata in memory). --full: 10 million, and 500,000 (LMDB takes 8 KiB for each).
+ * Overwrites are so many that a slice has some 80 groups: the first and last groups of a slice, which begins with the caches of the processor cold, would say
+ * more than those between. Cold fetches: RocksDB and LMDB read through the kernel's cache, which is empty at first and stays warm for the rest of the phase; vos reads past it
+ * (O_DIRECT) into memory of its own, a page of 16 KiB at a time, which stays likewise.
+ *
+ * --set keys64=N, keys4k=N (0: not at all), updates=N, mem=BYTES of caches (4G; vos: as much metadata in memory), alone=1 (vos by itself). --full: 10 million, and
+ * 500,000 (LMDB takes 8 KiB for each).
  */
 #include "bench_peer.h"
 
@@ -19,7 +25,14 @@
 
 #include "base/util.h"
 
-enum { SLICES_NR = 10, PEERS_MAX = 3, RANGE_NR = 1000, COLD_NR = 500, SMALL_BYTES = 64 };
+enum {
+    SLICES_NR = 10,
+    PEERS_MAX = 3,
+    RANGE_NR = 1000,
+    COLD_NR = 500,
+    SMALL_BYTES = 64,
+    UPDATES_NR = 50000
+};
 
 void
 peer_must(bool ok, const char *store, const char *what)
@@ -107,14 +120,41 @@ has_phase(const struct peer_ops *ops, enum phase phase)
     return phase != COLD_MANY || ops == &peer_vos;
 }
 
-/* Of the whole process: what runs in the background counts. */
-static uint64_t
-process_ns(void)
+/* What the process used: with what runs in the background, and what the kernel does in its name (of a write to its cache, when a page becomes dirty; of a read, with what it reads ahead). */
+struct usage {
+    double cpu_ns, read_bytes, write_bytes;
+};
+
+static struct usage
+usage_now(void)
 {
+    FILE *file = fopen("/proc/self/io", "r");
+    struct usage use = {0};
+    unsigned long value;
     struct timespec ts;
+    char line[64];
 
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    use.cpu_ns = (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (sscanf(line, "read_bytes: %lu", &value) == 1) {
+            use.read_bytes = (double)value;
+        } else if (sscanf(line, "write_bytes: %lu", &value) == 1)
+            use.write_bytes = (double)value;
+    }
+    if (file != NULL)
+        fclose(file);
+    return use;
+}
+
+static void
+usage_add(struct usage *sum, const struct usage *from)
+{
+    struct usage now = usage_now();
+
+    sum->cpu_ns += now.cpu_ns - from->cpu_ns;
+    sum->read_bytes += now.read_bytes - from->read_bytes;
+    sum->write_bytes += now.write_bytes - from->write_bytes;
 }
 
 static int
@@ -132,12 +172,64 @@ median_of(double *values)
     return (values[SLICES_NR / 2 - 1] + values[SLICES_NR / 2]) / 2;
 }
 
+/* One store's part of a phase. */
+struct part {
+    double ns[SLICES_NR];
+    struct usage use, later; /* in its slices; for what they left */
+};
+
+static void
+slice_run(struct bench_peers *b, uint32_t i, enum phase phase, const struct peer_run *run,
+    double *ret_ns, struct part *part)
+{
+    const struct peer_ops *ops = b->all[i].ops;
+    struct usage from = usage_now();
+    uint64_t start;
+
+    *ret_ns = run_phase(ops, b->all[i].peer, phase, run);
+    usage_add(&part->use, &from);
+    if (phase > SINGLES)
+        return;
+    from = usage_now();
+    start = bench_now_ns();
+    ops->settle(b->all[i].peer);
+    b->all[i].settle_s += (double)(bench_now_ns() - start) / 1e9;
+    usage_add(&part->later, &from);
+}
+
+static void
+part_put(const struct bench_peers *b, uint32_t i, enum phase phase, const char *name, uint64_t nr,
+    struct part *part)
+{
+    const char *store = b->all[i].ops->name;
+    uint32_t bytes = b->pb.value_bytes;
+
+    bench_put_plain(bench_name("peer.%s.%u.%s", name, bytes, store), "op/s",
+        (double)(nr / SLICES_NR) * 1e9 / median_of(part->ns));
+    if (phase <= FETCH) {
+        bench_put_plain(bench_name("peer.%s_cpu.%u.%s", name, bytes, store), "ns",
+            part->use.cpu_ns / (double)nr);
+    }
+    if (phase <= SINGLES) {
+        bench_put_plain(bench_name("peer.%s_later_cpu.%u.%s", name, bytes, store), "ns",
+            part->later.cpu_ns / (double)nr);
+        bench_put_plain(bench_name("peer.%s_written.%u.%s", name, bytes, store), "B",
+            part->use.write_bytes / (double)nr);
+        bench_put_plain(bench_name("peer.%s_later_written.%u.%s", name, bytes, store), "B",
+            part->later.write_bytes / (double)nr);
+    }
+    if (phase >= COLD) {
+        bench_put_plain(bench_name("peer.%s_read.%u.%s", name, bytes, store), "B",
+            part->use.read_bytes / (double)nr);
+    }
+}
+
 static void
 phase_run(struct bench_peers *b, enum phase phase, const char *name, uint64_t nr, double target)
 {
     static uint64_t salt;
-    double ns[PEERS_MAX][SLICES_NR], share[SLICES_NR], cpu_ns[PEERS_MAX] = {0};
-    bool is_writing = phase <= SINGLES;
+    struct part parts[PEERS_MAX] = {0};
+    double share[SLICES_NR];
 
     for (uint32_t s = 0; s < SLICES_NR; s++) {
         struct peer_run run = {.nr = nr / SLICES_NR, .salt = hash_mix64(++salt)};
@@ -150,27 +242,18 @@ phase_run(struct bench_peers *b, enum phase phase, const char *name, uint64_t nr
         }
         for (uint32_t j = 0; j < b->nr; j++) {
             uint32_t i = (s + j) % b->nr;
-            uint64_t start, cpu = process_ns();
 
             if (!has_phase(b->all[i].ops, phase))
                 continue;
-            ns[i][s] = run_phase(b->all[i].ops, b->all[i].peer, phase, &run);
+            slice_run(b, i, phase, &run, &parts[i].ns[s], &parts[i]);
             if (i > 0)
-                best = best == 0 ? ns[i][s] : MIN(best, ns[i][s]);
-            if (is_writing) {
-                start = bench_now_ns();
-                b->all[i].ops->settle(b->all[i].peer);
-                b->all[i].settle_s += (double)(bench_now_ns() - start) / 1e9;
-            }
-            cpu_ns[i] += (double)(process_ns() - cpu);
+                best = best == 0 ? parts[i].ns[s] : MIN(best, parts[i].ns[s]);
         }
-        share[s] = best == 0 ? 0 : ns[0][s] / best;
+        share[s] = best == 0 ? 0 : parts[0].ns[s] / best;
     }
     for (uint32_t i = 0; i < b->nr; i++) {
-        if (has_phase(b->all[i].ops, phase)) {
-            bench_put_plain(bench_name("peer.%s.%u.%s", name, b->pb.value_bytes, b->all[i].ops->name),
-                "op/s", (double)(nr / SLICES_NR) * 1e9 / median_of(ns[i]));
-        }
+        if (has_phase(b->all[i].ops, phase))
+            part_put(b, i, phase, name, nr, &parts[i]);
     }
     if (b->nr > 1 && phase != SINGLES && phase != COLD_MANY) {
         bench_put(
@@ -222,6 +305,7 @@ peers_body(struct bench_store *st)
 {
     struct bench_peers *b = st->arg;
     uint64_t few = MAX(b->keys / 20, (uint64_t)SLICES_NR);
+    uint64_t updates = bench_opt("updates", MIN(b->keys, MAX(few, (uint64_t)UPDATES_NR)));
 
     for (uint32_t i = 0; i < b->nr; i++) {
         snprintf(b->all[i].dir, sizeof(b->all[i].dir), "%s/%s", st->dir,
@@ -233,8 +317,8 @@ peers_body(struct bench_store *st)
     sizes_put(b, "insert");
     phase_run(b, FETCH, "fetch", MIN(b->keys, (uint64_t)2000000), 1);
     phase_run(b, LIST, "list", MIN(b->keys, (uint64_t)2000000), 1);
-    phase_run(b, UPDATE, "update", few, 0.5);
-    phase_run(b, SINGLES, "update_singles", few, 0);
+    phase_run(b, UPDATE, "update", updates, 0.5);
+    phase_run(b, SINGLES, "update_singles", updates, 0);
     sizes_put(b, "update");
     all_reopen(b);
     phase_run(b, COLD, "fetch_cold", MIN(few, (uint64_t)COLD_NR * SLICES_NR), 1);
@@ -268,7 +352,8 @@ peers_run(uint64_t keys, uint32_t value_bytes)
     b.pb.pool = (const uint8_t *)pool;
     b.pb.st = &st;
     b.all[b.nr++].ops = &peer_vos;
-    if (!bench_is_quick()) { /* ours alone, to see that it still runs: the others sync a lot */
+    if (!bench_is_quick() &&
+        bench_opt("alone", 0) == 0) { /* ours alone, to see that it still runs: the others sync a lot */
 #ifdef BENCH_ROCKSDB
         b.all[b.nr++].ops = &peer_rocksdb;
 #endif

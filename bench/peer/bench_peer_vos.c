@@ -161,6 +161,9 @@ pv_stats(struct peer *p)
 {
     bench_put_plain(bench_name("peer.updates_per_sync.%u.vos", p->pb->value_bytes), "updates",
         (double)p->wal_records_nr / (double)p->wal_groups_nr);
+    /* Written with zeros at format, so that a durable write never has to allocate; part of the space above. */
+    bench_put_plain(bench_name("peer.log_space.%u.vos", p->pb->value_bytes), "MB",
+        (double)p->st->cfg.wal_bytes / 1e6);
 }
 
 const struct peer_ops peer_vos = {.name = "vos",
