@@ -23,7 +23,7 @@ enum { CHUNK_BYTES = 1 << 20, BLOCK_BYTES = 4096, TENTHS = 10, QUARTER = 4, OTYP
 struct world {
     struct bench_store st;
     struct tgt *tgt;
-    uint64_t chunks, nr;
+    uint64_t chunks, nr, seed;
     uint32_t reclaim;
     uint8_t *data;
     /* results */
@@ -124,7 +124,7 @@ over_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
     enum { LOOK_NR = 1024 };
     struct world *w = st->arg;
-    uint64_t block = hash_mix64(i) % (w->chunks * (CHUNK_BYTES / BLOCK_BYTES));
+    uint64_t block = hash_mix64(w->seed + i) % (w->chunks * (CHUNK_BYTES / BLOCK_BYTES));
 
     (void)slot;
     if (i % (w->nr / TENTHS) == 0 && i / (w->nr / TENTHS) < TENTHS) {
@@ -159,7 +159,7 @@ world_body(struct bench_store *st)
 }
 
 static void
-world_run(struct world *w)
+world_run(struct world *w, void (*body)(struct bench_store *st))
 {
     const uint64_t mib = 1 << 20;
     uint64_t bytes = w->chunks * CHUNK_BYTES, written = w->nr * BLOCK_BYTES;
@@ -172,10 +172,71 @@ world_run(struct world *w)
     w->st.on_disk = bench_opt("tmpfs", 0) == 0;
     w->st.flight_nr = (uint32_t)bench_opt("over_flight", 64);
     w->st.cfg.mem_bytes = bench_opt("over_mem_mib", 2048) * mib;
-    w->st.cfg.meta_bytes = 2 * MIN(2 * written, 2 * bytes) + 512 * mib;
+    w->st.cfg.meta_bytes =
+        (w->reclaim == TGT_RECLAIM_DISABLED ? 3 * written : 2 * MIN(2 * written, 2 * bytes)) +
+        2 * bytes + 512 * mib;
     w->st.cfg.data_bytes = 3 * bytes + 512 * mib;
-    bench_store_run(&w->st, world_body);
+    bench_store_run(&w->st, body);
     free(w->data);
+}
+
+/* ---- passes apart ------------------------------------------------------------------------------------------------------ */
+
+enum { ROUNDS_NR = 25, ROUND_PCT = 20 };
+
+/* Rounds of the figure: what one gap writes, then a pass that nobody slows down. */
+static void
+rounds_body(struct bench_store *st)
+{
+    struct world *w = st->arg;
+    struct tgt_opts opts = {.bio = st->bio, .vos = st->tgt, .hdl_lookup = lookup, .arg = w};
+    uint64_t nr = w->chunks * (CHUNK_BYTES / BLOCK_BYTES) * bench_opt("over_pct", ROUND_PCT) / 100;
+    uint64_t rounds = bench_opt("over_rounds", bench_is_quick() ? 2 : ROUNDS_NR);
+    uint64_t begin, write_ns = 0, pass_ns = 0, live, used_max = 0, old_nr = 0;
+
+    bench_must(tgt_create(&opts, &w->tgt));
+    (void)bench_store_rate(st, w->chunks, fill_op);
+    live = space_used(w);
+    for (uint64_t i = 0; i < rounds; i++) {
+        struct vos_agg_args args = {.hi = vos_epoch_last(st->tgt)};
+        struct vos_agg_stat stat;
+
+        w->seed = i * nr;
+        w->nr = nr;
+        begin = bench_cpu_ns();
+        (void)bench_store_rate(st, nr, over_op);
+        write_ns += bench_cpu_ns() - begin;
+        args.hi = vos_epoch_last(st->tgt);
+        begin = bench_cpu_ns();
+        bench_must(vos_cont_aggregate(st->cont, &args, &stat));
+        begin = bench_cpu_ns() - begin;
+        pass_ns += begin;
+        old_nr += stat.ver_del_nr + stat.merge_in_nr;
+        used_max = MAX(used_max, space_used(w));
+        if (bench_opt("over_tell", 0) != 0) {
+            fprintf(
+                stderr, "pass %3lu: %.0f ns each, %.3f of live; versions %lu gone %lu merged %lu -> %lu cut %lu left %lu\n",
+                (unsigned long)i, (double)begin / (double)nr, (double)space_used(w) / (double)live,
+                (unsigned long)stat.ver_nr, (unsigned long)stat.ver_del_nr,
+                (unsigned long)stat.merge_in_nr, (unsigned long)stat.merge_out_nr,
+                (unsigned long)stat.cut_nr, (unsigned long)stat.left_nr);
+        }
+    }
+    bench_put_plain("over.pass.write_cpu", "ns", (double)write_ns / (double)(nr * rounds));
+    bench_put_plain("over.pass.pass_cpu", "ns", (double)pass_ns / (double)(nr * rounds));
+    bench_put_plain(
+        "over.pass.share", "% of cpu", 100 * (double)pass_ns / (double)(write_ns + pass_ns));
+    bench_put_plain("over.pass.space", "of live", (double)used_max / (double)live);
+    tgt_destroy(w->tgt);
+}
+
+BENCH_ONCE(over_pass)
+{
+    struct world w = {.chunks = bench_opt("over_mib", bench_is_quick() ? 4 : 128),
+        .nr = 1,
+        .reclaim = TGT_RECLAIM_DISABLED};
+
+    world_run(&w, rounds_body);
 }
 
 static double
@@ -195,8 +256,8 @@ BENCH_ONCE(over)
     struct world on = {.chunks = chunks, .nr = nr, .reclaim = TGT_RECLAIM_LAZY};
     double live;
 
-    world_run(&off);
-    world_run(&on);
+    world_run(&off, world_body);
+    world_run(&on, world_body);
     live = (double)on.live_bytes;
     bench_put_plain("over.write.off", "op/s", 1e9 / per_op(&off, off.starts_ns, 0, TENTHS));
     bench_put_plain("over.write.first", "op/s", 1e9 / per_op(&on, on.starts_ns, 0, 1));

@@ -637,12 +637,13 @@ struct vos_agg_stat {
         log_del_nr; /* freed: objects, keys, versions (holes, too), entries of incarnation logs */
     uint64_t merge_in_nr, merge_out_nr; /* extents merged, and those that took their place */
     uint64_t merge_bytes; /* read and written for that */
+    uint64_t cut_nr; /* extents of which only the parts that are seen were left */
     uint64_t move_nr, move_bytes; /* values moved from the metadata to the data role */
     uint64_t meta_freed,
         data_freed; /* bytes given back less those taken, over steps that gave back more; reused once nobody reads them (ST-4) */
     uint64_t meta_taken, data_taken; /* the same over steps that took more (merging) */
     uint64_t csum_bad_nr; /* values that do not match their checksum: logged, and left as they are */
-    uint64_t left_nr; /* places that could not be worked on: no space to merge, or too many pieces; looked at again by the next pass */
+    uint64_t left_nr; /* places that were not worked on: no space to merge, too many pieces, or still written over; looked at again by the next pass */
     uint64_t step_nr; /* transactions */
     bool is_finished; /* false: pace() stopped it, or it failed */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Inside aggregation (vos_aggregate.c, vos_agg_walk.c, vos_agg_array.c).
+ * Inside aggregation (vos_aggregate.c, vos_agg_*.c).
  *
  * Views are the epochs that are read: the snapshots up to hi, and hi. View k ends the interval k, which begins behind view k - 1. Of all versions in an interval only what shows
  * at its view is needed by anybody: readers at later views see it or something newer, readers at earlier ones see nothing of it.
@@ -126,8 +126,6 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_tx(struct vos_agg *a, vos_body_fn body
 CAIRN_YIELDS bool vos_agg_pace(struct vos_agg *a);
 /** Before extents of the object at pos go: let reads end that hold some, within limits. */
 CAIRN_YIELDS void vos_agg_let_read(struct vos_agg *a);
-/** Write runs of small or partly hidden extents of the array at pos anew. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_merge(struct vos_agg *a, bool *ret_stop);
 /** Whether a version that stays is one that moves to the data role. */
 bool vos_agg_moves(struct vos_agg *a, const struct vos_ver *ver);
 /** Something has cooled and belongs into the data role: does it move now? */
@@ -144,6 +142,39 @@ uint32_t vos_agg_move_nr(const struct vos_agg *a); /* collected */
 void vos_agg_move_cut(struct vos_agg *a, uint32_t nr); /* forget those behind the first nr */
 /** Move what was collected. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_move(struct vos_agg *a, bool *ret_stop);
+/* What vos_agg_prune() saw of an array. */
+struct vos_agg_pruned {
+    uint64_t kept_nr, gone_nr; /* extents up to hi; about, where steps began anew */
+    uint64_t new_nr; /* of those that were kept: written since the pass before */
+    uint64_t bytes; /* of those that were kept, overlapping ones each */
+    bool is_overlapped; /* some of those that are left may be hidden, all or in part */
+    bool has_holes; /* some may be holes */
+};
+
+/** Take out what was written over as a whole. Of the array at pos. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_agg_prune(struct vos_agg *a, struct vos_agg_pruned *ret_pruned, bool *ret_stop);
+/** Write runs of small or partly hidden extents of the array at pos anew. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_agg_merge(struct vos_agg *a, const struct vos_agg_pruned *pruned, bool *ret_stop);
+
+struct vos_agg_range {
+    uint64_t lo, hi;
+};
+
+/* An extent, the interval that it belongs to, and what is seen of it at the view of that. */
+struct vos_agg_seen {
+    uint64_t lo, hi, off;
+    struct vos_epoch ver;
+    uint32_t k, nr;
+    const struct vos_agg_range *ranges; /* in order */
+};
+
+/**
+ * Give back what is not seen of an extent of the array at pos, where that pays. Errors: as of transactions; what cannot be done now is counted in left_nr.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_agg_cut(struct vos_agg *a, const struct vos_agg_seen *x, bool *ret_stop);
 /** Work on the array at pos. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_array(struct vos_agg *a, bool *ret_stop);
 

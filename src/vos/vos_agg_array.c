@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Aggregation of one array. Its extents are taken in the order of the tree, BATCH_NR at a time; for each interval of which there are some, one search tells what shows at its view.
- * An extent of which nothing shows there goes: whatever hides it stays, or is hidden itself (AGG-2). Extents that reach far beyond the batch are searched for alone. Then holes
- * below which nothing is left go. Between steps the place is the key of an extent; what a search said stays true, since nothing comes at or below hi.
+ * Aggregation of one array. What was written over as a whole goes first (vos_agg_prune.c). Extents that overlap others after that are taken in the order of the tree, BATCH_NR at a time.
+ * Those that overlap each other, or are joined by such, make a cluster; when all of it is in the batch, what shows of each at the view of its interval is told by comparing them, otherwise
+ * by one search for each interval. An extent of which nothing shows there goes: whatever hides it stays, or is hidden itself (AGG-2); of a large one that shows in part the rest goes
+ * (vos_agg_cut.c). Then holes below which nothing is left go. Between steps the place is the key of an extent; what was found stays true, since nothing comes at or below hi.
  */
 #include "vos/vos_agg.h"
+#include "vos/vos_dtx.h"
 #include "vos/vos_evtree.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_NR = 256, HOLE_ROUNDS_NR = 8 };
+enum { BATCH_NR = 320, HOLE_ROUNDS_NR = 8, RANGES_NR = 256 };
 
 struct ext {
     uint64_t lo, hi, off;
     struct vos_epoch ver;
     uint32_t k; /* its interval */
     bool is_hole, is_shown;
+    bool is_big; /* lies in the data role */
 };
 
 struct array {
@@ -29,9 +32,15 @@ struct array {
     uint64_t range_lo, range_hi; /* that searches look at */
     uint32_t k; /* and at which view */
     bool is_searching;
+    /* Extents that overlap none before or behind them are passed over. */
+    bool may_pass, has_hi;
+    uint64_t hi_max; /* of those before */
+    bool is_cut_off; /* the last cluster goes on behind the batch, or its first began before it */
+    bool has_marks; /* of transactions */
     uint32_t nr, drop_at, drop_end;
     uint32_t by_off[BATCH_NR];
     struct ext ext[BATCH_NR];
+    struct vos_agg_range ranges[RANGES_NR];
     struct vos_evt_search search;
 };
 
@@ -53,7 +62,7 @@ ext_take(struct array *y, struct vos_op *op, uint64_t off)
     if (ext.epoch > a->hi)
         return 0;
     if (ext.dtx != 0)
-        y->is_left = true;
+        y->is_left = y->has_marks = true;
     y->has_holes = y->has_holes || (ext.flags & VOS_VER_HOLE) != 0;
     if (y->holes_only && (ext.flags & VOS_VER_HOLE) == 0)
         return 0;
@@ -63,8 +72,85 @@ ext_take(struct array *y, struct vos_op *op, uint64_t off)
         .ver = y->from_ver,
         .k = vos_agg_interval(a, ext.epoch),
         .is_hole = (ext.flags & VOS_VER_HOLE) != 0,
+        .is_big = ext.addr != 0 && ext.dtx == 0,
         .is_shown = ext.dtx != 0 || (a->is_discard && ext.epoch <= a->lo)};
     return 0;
+}
+
+/* Whether the extent at the cursor overlaps none, as far as its leaf tells; then it is seen whole, and nothing is to be done with it. */
+static bool
+is_alone(const struct array *y, const struct vos_btr *t)
+{
+    const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+    const struct vos_ent_df *e = vos_btr_ent(t, leaf->node, leaf->idx);
+
+    return (!y->has_hi || e->hkey > y->hi_max) && leaf->idx + 1u < leaf->node->nr &&
+        vos_btr_ent(t, leaf->node, leaf->idx + 1)->hkey > e->hi;
+}
+
+static void
+ext_pass(struct array *y, const struct vos_btr *t)
+{
+    const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+    const struct vos_ent_df *e = vos_btr_ent(t, leaf->node, leaf->idx);
+
+    y->has_from = true;
+    y->from_lo = e->hkey;
+    y->from_ver = (struct vos_epoch){e->epoch, UINT16_MAX};
+    y->a->stat.ver_nr++;
+}
+
+/* The batch ends before its cluster does: all of that comes with the next one, unless it fills a batch. */
+static void
+batch_end(struct array *y, bool had_hi, uint64_t hi_before)
+{
+    uint64_t hi = hi_before, first_hi = hi_before;
+    uint32_t first = 0;
+
+    for (uint32_t i = 0; i < y->nr; i++) {
+        if (i > 0 && y->ext[i].lo > hi) {
+            first = i;
+            first_hi = hi;
+        }
+        hi = had_hi || i > 0 ? MAX(hi, y->ext[i].hi) : y->ext[i].hi;
+    }
+    y->is_cut_off = first == 0;
+    if (first == 0)
+        return;
+    y->nr = first;
+    y->from_lo = y->ext[first - 1].lo;
+    y->from_ver = y->ext[first - 1].ver;
+    y->hi_max = first_hi;
+}
+
+static int
+batch_take(struct array *y, struct vos_op *op, struct vos_btr *t)
+{
+    enum { PASSED_A_STEP = 16 };
+    uint32_t passed = 0, nr;
+    int rc = 0;
+
+    while (rc == 0 && y->nr < BATCH_NR) {
+        if (op->steps_left == 0)
+            return 0;
+        if (y->may_pass && t->depth > 0 && is_alone(y, t)) {
+            ext_pass(y, t);
+            op->steps_left -= ++passed % PASSED_A_STEP == 0;
+        } else if (y->nr == 0 && passed > 0 && op->steps_left < BATCH_NR) {
+            return 0; /* a batch begins here that may need them all */
+        } else {
+            op->steps_left--;
+            nr = y->nr;
+            rc = ext_take(y, op, vos_btr_rec(t));
+            if (rc == 0 && y->nr > nr) {
+                y->hi_max = y->has_hi ? MAX(y->hi_max, y->ext[nr].hi) : y->ext[nr].hi;
+                y->has_hi = true;
+            }
+        }
+        if (rc == 0)
+            rc = vos_btr_next(t);
+    }
+    return rc;
 }
 
 static int
@@ -75,14 +161,16 @@ batch_body(struct vos_op *op, void *arg)
     struct vos_btr_key key = {.hkey = y->from_lo, .buf = &ver, .len = sizeof(ver)};
     struct vos_key_df *akey;
     struct vos_btr t;
-    uint64_t off;
-    bool exact;
+    uint64_t off, hi_before = y->hi_max;
+    bool exact, had_hi = y->has_hi;
     int rc = vos_agg_akey_get(y->a, op, &akey, &off);
 
     if (rc == 0 && (off == 0 || akey->tree.id != VOS_TREE_EXT)) {
         y->from_end = true;
         return 0;
     }
+    y->may_pass = !y->a->is_discard && !y->holes_only && y->a->levels[VOS_AGG_AKEY].nr == 0 &&
+        vos_dtx_oldest(y->a->cont) > y->a->hi;
     if (rc == 0)
         rc = vos_btr_init(&t, op, &vos_kind_ext, &akey->tree, vos_key_tree_off(off));
     if (rc == 0 && !y->has_from) {
@@ -92,15 +180,12 @@ batch_body(struct vos_op *op, void *arg)
         if (rc == 0)
             rc = exact ? vos_btr_next(&t) : vos_btr_settle(&t);
     }
-    while (rc == 0 && y->nr < BATCH_NR) {
-        if (op->steps_left == 0)
-            return y->nr == 0 ? -DER_INPROGRESS : 0;
-        op->steps_left--;
-        rc = ext_take(y, op, vos_btr_rec(&t));
-        if (rc == 0)
-            rc = vos_btr_next(&t);
-    }
+    if (rc == 0)
+        rc = batch_take(y, op, &t);
     y->from_end = rc == -DER_NONEXIST;
+    if (rc == 0 && y->nr > 0 && !y->a->is_discard && !y->holes_only)
+        batch_end(y, had_hi, hi_before);
+    y->is_cut_off = y->is_cut_off || (y->nr > 0 && had_hi && y->ext[0].lo <= hi_before);
     return y->from_end ? 0 : rc;
 }
 
@@ -208,20 +293,19 @@ mark_all(struct array *y, uint32_t from, uint32_t k)
     return 0;
 }
 
-/* Which extents of the batch show at the views of their intervals. */
+/* Which of [from, end) show at the views of their intervals, by searches. */
 static int
-batch_mark(struct array *y)
+range_mark(struct array *y, uint32_t from, uint32_t end)
 {
-    uint64_t lo = y->ext[0].lo, hi = y->ext[y->nr - 1].hi;
+    uint64_t lo = y->ext[from].lo, hi = y->ext[end - 1].hi;
     uint32_t last = UINT32_MAX;
     int rc = 0;
 
-    offs_sort(y);
-    for (uint32_t i = 0; rc == 0 && i < y->nr; i++) {
+    for (uint32_t i = from; rc == 0 && i < end; i++) {
         uint32_t k = y->ext[i].k;
         bool is_old = k == last;
 
-        for (uint32_t j = 0; j < i && !is_old; j++) {
+        for (uint32_t j = from; j < i && !is_old; j++) {
             is_old = y->ext[j].k == k;
         }
         last = k;
@@ -233,7 +317,7 @@ batch_mark(struct array *y)
         if (rc == -DER_OVERFLOW)
             rc = mark_all(y, 0, k);
     }
-    for (uint32_t i = 0; rc == 0 && i < y->nr; i++) {
+    for (uint32_t i = from; rc == 0 && i < end; i++) {
         if (y->ext[i].is_shown || y->ext[i].hi <= hi)
             continue;
         rc = search_run(y, y->ext[i].k, hi + 1, y->ext[i].hi);
@@ -245,6 +329,111 @@ batch_mark(struct array *y)
         }
     }
     search_end(y);
+    return rc;
+}
+
+/*
+ * What is seen of ext[at] at the view of its interval, when all that overlaps it is in [from, end): at most `max` ranges, in order; the last of so many has the rest. Returns how many.
+ */
+static uint32_t
+seen_get(const struct array *y, uint32_t at, uint32_t from, uint32_t end, struct vos_agg_range *r,
+    uint32_t max)
+{
+    const struct ext *x = &y->ext[at];
+    struct vos_epoch punch = vos_agg_punch_at(&y->a->levels[VOS_AGG_AKEY], x->k);
+    uint64_t next = x->lo;
+    uint32_t nr = 0;
+
+    if (!vos_epoch_gt(x->ver, punch))
+        return 0;
+    while (next <= x->hi) {
+        uint64_t hid_hi = 0, gap_hi = x->hi;
+        bool is_hidden = false;
+
+        for (uint32_t i = from; i < end; i++) {
+            const struct ext *o = &y->ext[i];
+
+            if (o->hi < next || o->lo > x->hi || o->ver.epoch > y->a->views[x->k] ||
+                !vos_epoch_gt(o->ver, x->ver))
+                continue;
+            if (o->lo <= next) {
+                hid_hi = is_hidden ? MAX(hid_hi, o->hi) : o->hi;
+                is_hidden = true;
+            } else {
+                gap_hi = MIN(gap_hi, o->lo - 1);
+            }
+        }
+        if (is_hidden) {
+            if (hid_hi >= x->hi)
+                break;
+            next = hid_hi + 1;
+            continue;
+        }
+        r[nr] = (struct vos_agg_range){next, nr + 1 == max ? x->hi : gap_hi};
+        nr++;
+        if (gap_hi == x->hi || nr == max)
+            break;
+        next = gap_hi + 1;
+    }
+    return nr;
+}
+
+/* Behind the cluster that begins at `from`: extents that overlap each other, or are joined by such. */
+static uint32_t
+cluster_end(const struct array *y, uint32_t from)
+{
+    uint64_t hi = y->ext[from].hi;
+    uint32_t end = from + 1;
+
+    while (end < y->nr && y->ext[end].lo <= hi) {
+        hi = MAX(hi, y->ext[end].hi);
+        end++;
+    }
+    return end;
+}
+
+/* Which extents of the batch show at the views of their intervals. */
+static int
+batch_mark(struct array *y)
+{
+    struct vos_agg_range first;
+    int rc = 0;
+
+    if (y->is_cut_off || y->has_marks || y->nr == 0) {
+        offs_sort(y);
+        return y->nr == 0 ? 0 : range_mark(y, 0, y->nr);
+    }
+    for (uint32_t from = 0, end; from < y->nr; from = end) {
+        end = cluster_end(y, from);
+        for (uint32_t i = from; i < end; i++) {
+            y->ext[i].is_shown = seen_get(y, i, from, end, &first, 1) > 0;
+        }
+    }
+    return rc;
+}
+
+/* What is not seen of those that are seen in part goes. */
+static int
+batch_cut(struct array *y, bool *ret_stop)
+{
+    int rc = 0;
+
+    if (y->is_cut_off || y->has_marks)
+        return 0;
+    for (uint32_t from = 0, end; rc == 0 && from < y->nr; from = end) {
+        end = cluster_end(y, from);
+        for (uint32_t i = from; rc == 0 && i < end && end - from > 1 && !*ret_stop; i++) {
+            const struct ext *x = &y->ext[i];
+            struct vos_agg_seen seen = {
+                .lo = x->lo, .hi = x->hi, .off = x->off, .ver = x->ver, .k = x->k};
+
+            if (!x->is_big || !x->is_shown)
+                continue;
+            seen.nr = seen_get(y, i, from, end, y->ranges, RANGES_NR);
+            seen.ranges = y->ranges;
+            rc = vos_agg_cut(y->a, &seen, ret_stop);
+        }
+    }
     return rc;
 }
 
@@ -368,8 +557,11 @@ phase_run(struct array *y, bool *ret_any, bool *ret_stop)
     *ret_any = y->has_from = y->from_end = false;
     y->from_lo = 0;
     y->from_ver = (struct vos_epoch){0, 0};
+    y->has_hi = false;
+    y->hi_max = 0;
     while (rc == 0 && !y->from_end && !*ret_stop) {
         y->nr = 0;
+        y->has_marks = y->is_cut_off = false;
         vos_op_init(&op, tgt);
         rc = vos_read_run(tgt, &op, batch_body, y);
         if (rc == 0 && y->nr > 0 && !a->is_discard)
@@ -378,6 +570,8 @@ phase_run(struct array *y, bool *ret_any, bool *ret_stop)
             return 0; /* the akey is gone */
         if (rc == 0)
             rc = batch_drop(y, &any, ret_stop);
+        if (rc == 0 && !y->holes_only && !a->is_discard)
+            rc = batch_cut(y, ret_stop);
         *ret_any = *ret_any || any;
         if (rc == 0 && !*ret_stop)
             *ret_stop = vos_agg_pace(y->a);
@@ -390,17 +584,22 @@ vos_agg_array(struct vos_agg *a, bool *ret_stop)
 {
     struct array *y = vos_heap_alloc(&a->cont->tgt->heap, sizeof(*y));
     uint64_t left_nr = a->stat.left_nr;
+    struct vos_agg_pruned pruned = {.is_overlapped = true};
     bool any = true;
-    int rc;
+    int rc = 0;
 
     if (y == NULL)
         return CAIRN_ERR(NOMEM);
     memset(y, 0, offsetof(struct array, by_off));
     y->a = a;
-    rc = phase_run(y, &any, ret_stop);
+    if (!a->is_discard)
+        rc = vos_agg_prune(a, &pruned, ret_stop);
+    y->has_holes = pruned.has_holes;
+    if (rc == 0 && !*ret_stop && pruned.is_overlapped)
+        rc = phase_run(y, &any, ret_stop);
     if (rc == 0 && !*ret_stop && !y->is_left && !a->is_discard &&
         (a->args->flags & VOS_AGG_NO_MERGE) == 0)
-        rc = vos_agg_merge(a, ret_stop);
+        rc = vos_agg_merge(a, &pruned, ret_stop);
     any = y->has_holes && !a->is_discard;
     y->holes_only = true;
     for (uint32_t i = 0; rc == 0 && any && !*ret_stop && i < HOLE_ROUNDS_NR; i++) {

@@ -27,6 +27,9 @@ enum {
     SMALL_BYTES = 64 << 10, /* extents below are small */
     SMALL_NR = 4, /* so many of them make a run worth it */
     MOVE_BYTES = VOS_AGG_MOVE_BYTES,
+    HOT_BYTES_MIN = 256 << 10, /* arrays below are written anew at once */
+    HOT_SHARE =
+        16, /* when at least one in so many of its extents is new, an array that is written over is left alone */
 };
 #define IDX_MAX ((UINT64_C(1) << 63) - 1)
 
@@ -38,7 +41,8 @@ struct mext {
 struct merge {
     struct vos_agg *a;
     uint64_t next; /* index from which the next run is looked for */
-    bool is_end, has_run, is_gone;
+    bool is_end, has_run;
+    bool is_old, has_left; /* it was written over; a run that is worth it still is */
     uint32_t rec_size;
     uint64_t range_lo, range_hi, range_nr; /* searched; 0: to be chosen */
     bool is_searching;
@@ -128,6 +132,17 @@ piece_ext(struct merge *m, struct vos_op *op, const struct vos_evt_piece *p,
     return 0;
 }
 
+/* A part of something large that was cut: it has the version of another one. */
+static bool
+is_cut(const struct merge *m, const struct vos_ver *ext)
+{
+    for (uint32_t i = m->ext_nr; ext->addr != 0 && i-- > 0;) {
+        if (m->ext[i].ver.epoch == ext->epoch && m->ext[i].ver.minor == ext->minor)
+            return true;
+    }
+    return false;
+}
+
 static bool
 is_in_run(const struct merge *m, uint64_t off)
 {
@@ -150,9 +165,12 @@ run_begin(struct merge *m, uint64_t lo)
 static void
 run_add(struct merge *m, const struct vos_evt_piece *p, const struct vos_ver *ext)
 {
+    bool is_small = ext->stored_len < SMALL_BYTES;
+
     m->hi = p->hi;
     if (is_in_run(m, p->rec))
         return;
+    is_small = is_small && !is_cut(m, ext);
     m->ext[m->ext_nr++] = (struct mext){ext->lo, p->rec, p->ver};
     if (vos_epoch_gt(p->ver, m->ver)) {
         m->ver = p->ver;
@@ -162,7 +180,7 @@ run_add(struct merge *m, const struct vos_evt_piece *p, const struct vos_ver *ex
     m->held += ext->addr != 0 ? vos_ver_ext_bytes(ext) : ext->stored_len;
     if (ext->addr == 0)
         m->inline_bytes += ext->stored_len;
-    if (ext->stored_len < SMALL_BYTES) {
+    if (is_small) {
         m->small_nr++;
         m->small_bytes += ext->stored_len;
     }
@@ -220,6 +238,10 @@ run_find(struct merge *m, struct vos_op *op)
             run_add(m, &p[to], &ext);
         }
         m->has_run = to > from && run_is_good(m, from, to - 1);
+        if (m->has_run && m->is_old && m->ver.epoch > m->a->lo) {
+            m->has_run = false;
+            m->has_left = true;
+        }
         /* An extent that goes on behind the range is looked at from its beginning. */
         if (to < nr && is_beyond)
             behind = MIN(behind - 1, p[to].ext_lo - 1) + 1;
@@ -506,15 +528,20 @@ run_do(struct merge *m)
 }
 
 int
-vos_agg_merge(struct vos_agg *a, bool *ret_stop)
+vos_agg_merge(struct vos_agg *a, const struct vos_agg_pruned *pruned, bool *ret_stop)
 {
     struct merge *m = vos_heap_alloc(&a->cont->tgt->heap, sizeof(*m));
     int rc = m == NULL ? CAIRN_ERR(NOMEM) : 0;
 
     if (m != NULL)
         memset(m, 0, offsetof(struct merge, search));
-    if (rc == 0)
+    if (rc == 0) {
         m->a = a;
+        m->is_old = (pruned->is_overlapped || pruned->gone_nr > 0) &&
+            pruned->bytes >= HOT_BYTES_MIN && !a->cools;
+    }
+    if (rc == 0 && m->is_old && pruned->new_nr * HOT_SHARE >= pruned->kept_nr)
+        m->has_left = m->is_end = true;
     while (rc == 0 && !m->is_end && !*ret_stop) {
         rc = plan(m);
         if (rc == 0 && m->has_run) {
@@ -531,6 +558,7 @@ vos_agg_merge(struct vos_agg *a, bool *ret_stop)
         if (rc == 0)
             *ret_stop = vos_agg_pace(a);
     }
+    a->stat.left_nr += m != NULL && m->has_left;
     vos_heap_free(m);
     return rc;
 }

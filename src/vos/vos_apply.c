@@ -264,6 +264,12 @@ array_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struc
             return rc;
         w->akey->rec_size = (uint32_t)iod->size;
     }
+    if (iod->size == 0 && (w->akey->flags & VOS_KEY_HOLES) == 0) {
+        rc = vos_range(op, w->a.off + offsetof(struct vos_key_df, flags), sizeof(uint8_t));
+        if (rc != 0)
+            return rc;
+        w->akey->flags |= VOS_KEY_HOLES;
+    }
     if (iod->size != 0 && w->akey->rec_size != iod->size)
         return mismatch(a, op, w, CAIRN_ERR(REC_SIZE));
     if (iod->recx_nr >= BULK_RECXS_NR)

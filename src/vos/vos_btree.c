@@ -854,18 +854,13 @@ root_lower(struct vos_btr *t)
     return depth == t->depth ? 0 : root_set(t, root, depth);
 }
 
-int
-vos_btr_delete(struct vos_btr *t)
+/* Entries of its leaf went: the nodes above follow. */
+static int
+leaf_shrunk(struct vos_btr *t)
 {
     bool merged;
     int rc;
 
-    if (t->depth == 0)
-        return root_set(t, 0, 0);
-    rc = node_remove(
-        t, t->path[t->depth - 1].node, t->path[t->depth - 1].off, t->path[t->depth - 1].idx);
-    if (rc != 0)
-        return rc;
     for (uint32_t i = t->depth - 1; i > 0; i--) {
         struct vos_btr_pos *pos = &t->path[i], *up = &t->path[i - 1];
 
@@ -887,6 +882,37 @@ vos_btr_delete(struct vos_btr *t)
         }
     }
     return root_lower(t);
+}
+
+int
+vos_btr_delete(struct vos_btr *t)
+{
+    struct vos_btr_pos *leaf;
+    int rc;
+
+    if (t->depth == 0)
+        return root_set(t, 0, 0);
+    leaf = &t->path[t->depth - 1];
+    rc = node_remove(t, leaf->node, leaf->off, leaf->idx);
+    return rc != 0 ? rc : leaf_shrunk(t);
+}
+
+int
+vos_btr_delete_some(struct vos_btr *t, uint32_t mask)
+{
+    struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+    uint32_t first = (uint32_t)__builtin_ctz(mask), to = first, nr = leaf->node->nr;
+    int rc = node_touch(t, leaf->off, first, nr - (uint32_t)__builtin_popcount(mask));
+
+    CAIRN_ASSERT(t->depth > 0);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = first; i < nr; i++) {
+        if ((mask >> i & 1) == 0)
+            ent_copy(t, vos_btr_ent(t, leaf->node, to++), vos_btr_ent(t, leaf->node, i));
+    }
+    leaf->node->nr = (uint16_t)to;
+    return leaf_shrunk(t);
 }
 
 /* ---- checking ------------------------------------------------------------------------------------------------------- */

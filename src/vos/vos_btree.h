@@ -101,6 +101,8 @@ CAIRN_MUST_CHECK int vos_btr_insert(struct vos_btr *t, const struct vos_ent_df *
 CAIRN_MUST_CHECK int vos_btr_set(struct vos_btr *t, uint64_t value);
 /** Take out the entry at the cursor; the record is the caller's to free. */
 CAIRN_MUST_CHECK int vos_btr_delete(struct vos_btr *t);
+/** The same with several of the leaf that the cursor is in (depth > 0): bit i of `mask`, not 0, is entry i. */
+CAIRN_MUST_CHECK int vos_btr_delete_some(struct vos_btr *t, uint32_t mask);
 
 /** A node below the cursor's tree, checked. */
 CAIRN_MUST_CHECK int

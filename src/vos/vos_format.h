@@ -181,6 +181,8 @@ CAIRN_STATIC_ASSERT(sizeof(struct vos_obj_df) == 64, "format");
 
 enum vos_key_flags {
     VOS_KEY_INSIDE = 1 << 0, /* akey: it lies in the room of its dkey, not in a block of its own */
+    VOS_KEY_HOLES =
+        1 << 1, /* akey: an array in which ranges were punched; holes may be among its extents */
 };
 
 /*

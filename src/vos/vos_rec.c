@@ -38,7 +38,7 @@ key_fits(const struct vos_key_df *rec, uint64_t off)
             rec->room > vos_key_room_for(VOS_KEY_INSIDE_BYTES_MAX))
             return false;
         len = rec->room == 0 ? len : vos_key_block_bytes(rec);
-    } else if ((rec->flags & ~(uint32_t)VOS_KEY_INSIDE) != 0) {
+    } else if ((rec->flags & ~(uint32_t)(VOS_KEY_INSIDE | VOS_KEY_HOLES)) != 0) {
         return false;
     }
     return (off & (UMEM_PAGE_BYTES - 1)) + len <= UMEM_PAGE_BYTES;

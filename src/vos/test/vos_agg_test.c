@@ -293,7 +293,8 @@ merge_body(struct fix *f)
     expect_array(f, "large", snap, old, 1 << 20);
     expect_array(f, "large", VOS_EPOCH_MAX, data, 1 << 20);
     stat = pass(f, VOS_EPOCH_MAX, NULL, 0);
-    EXPECT_EQ(stat.merge_in_nr, 129);
+    EXPECT_EQ(stat.cut_nr, 1);
+    EXPECT_EQ(stat.merge_in_nr, 256);
     EXPECT_EQ(extents(f, "large"), 1);
     expect_array(f, "large", VOS_EPOCH_MAX, data, 1 << 20);
     /* The end of a large one is cut off: its space comes back. */
@@ -309,6 +310,98 @@ merge_body(struct fix *f)
 TEST_ON(vos_agg, small_and_wasteful_extents_are_written_anew, BACKEND_SIM)
 {
     run(merge_body, false);
+}
+
+static void
+expect_cut(struct fix *f, uint64_t epoch, const uint8_t *want, size_t len)
+{
+    static uint8_t got[2 << 20];
+
+    EXPECT_OK(fix_read(f, 1, "cut", "arr", epoch, 0, len, 0, got));
+    EXPECT_MEM_EQ(got, want, len);
+}
+
+static void
+hot_pass(struct fix *f, uint64_t left_nr)
+{
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX};
+    struct vos_agg_stat stat;
+
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT_EQ(stat.left_nr, left_nr);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    EXPECT_OK(bio_check(f->bio));
+}
+
+/* Random overwrites of a large extent, with snapshots: what is seen stays, the rest is given back without a copy. */
+static void
+cut_body(struct fix *f)
+{
+    enum { LEN = (1 << 20) + 5000, ROUNDS = 12, WRITES = 40, SNAPS_NR = 3 };
+    static uint8_t data[SNAPS_NR + 1][LEN];
+    uint8_t *cur = data[SNAPS_NR];
+    uint64_t snaps[SNAPS_NR], cut_nr = 0, gone_nr = 0;
+    uint32_t snap_nr = 0;
+
+    if (!fix_format(f))
+        return;
+    for (size_t i = 0; i < LEN; i++) {
+        cur[i] = (uint8_t)(i * 13 + i / 777);
+    }
+    EXPECT_OK(fix_write(f, 1, "cut", "arr", 0, LEN, 1, cur));
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .snaps = snaps};
+        struct vos_agg_stat stat;
+
+        for (uint32_t j = 0; j < WRITES; j++) {
+            uint64_t lo = rng_below(&f->rng, LEN - 20000), len = 1 + rng_below(&f->rng, 20000);
+            bool is_hole = rng_chance(&f->rng, 1, 10);
+
+            if (rng_chance(&f->rng, 3, 4)) {
+                lo = ALIGN_DOWN(lo, UINT64_C(4096));
+                len = ALIGN_UP(len, UINT64_C(4096));
+            }
+            memset(cur + lo, is_hole ? 0 : (int)(i * WRITES + j), len);
+            EXPECT_OK(fix_write(f, 1, "cut", "arr", lo, len, !is_hole, is_hole ? NULL : cur + lo));
+        }
+        args.snap_nr = snap_nr;
+        EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+        EXPECT_OK(vos_tgt_check(f->tgt));
+        EXPECT_OK(bio_check(f->bio));
+        EXPECT_EQ(stat.merge_out_nr + stat.csum_bad_nr, 0); /* still written over */
+        cut_nr += stat.cut_nr;
+        gone_nr += stat.ver_del_nr;
+        for (uint32_t k = 0; k < snap_nr; k++) {
+            expect_cut(f, snaps[k], data[k], LEN);
+        }
+        expect_cut(f, VOS_EPOCH_MAX, cur, LEN);
+        if (snap_nr < SNAPS_NR && i % 2 == 1) {
+            memcpy(data[snap_nr], cur, LEN);
+            snaps[snap_nr++] = now(f);
+        }
+        if (i == ROUNDS - 3)
+            snap_nr = 1;
+    }
+    EXPECT_GT(cut_nr, 20);
+    EXPECT_GT(gone_nr, 100);
+    /* Every block is written over: nothing is left of what was there. */
+    for (uint32_t i = 0; i < LEN / 4096 + 1; i++) {
+        EXPECT_OK(fix_write(
+            f, 1, "cut", "arr", i * UINT64_C(4096), MIN(4096, LEN - i * 4096), 1, cur + i * 4096));
+    }
+    hot_pass(f, 1);
+    EXPECT_EQ(info_of(f).data_used, 0);
+    /* It becomes quiet: 258 blocks in a few extents. */
+    EXPECT_OK(fix_put(f, 1, "other", "a", "x", 1, 0));
+    hot_pass(f, 0);
+    EXPECT_LT(extents(f, "cut"), 4);
+    expect_cut(f, VOS_EPOCH_MAX, cur, LEN);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, what_is_not_seen_of_an_extent_is_cut_off, BACKEND_SIM)
+{
+    run(cut_body, false);
 }
 
 static void
