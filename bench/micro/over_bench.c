@@ -2,7 +2,8 @@
 /*
  * Overwriting an array for a long time, with the target's own aggregation (src/tgt) at its default pace: random blocks of 4 KiB in a part of an array of 1 TiB (chunks of 1 MiB, as
  * libdaos makes them, far apart), which was written in whole chunks before. Does it become slower, what does aggregation cost, how much space is
- * taken? First a quarter of the writes with aggregation off, then, in a fresh store, all with it.
+ * taken? First a quarter of the writes with aggregation off, then, in a fresh store, all with it. The ratios are those of ten million writes in 10 GiB with a log of 1 GiB: writes, gap between
+ * passes and log follow the part of the array that is given. Then passes apart: a fifth is written over, a pass that nobody slows down, and so on, in the processor's time.
  *
  * On a disk (--dir), or with --set tmpfs=1 on tmpfs. --set over_mib=N: the part of the array; over_nr=N writes; over_flight=N in flight; over_gap_ms=N; over_mem_mib=N:
  * memory for metadata. --full: ten million in 10 GiB, which takes 25 GB of disk.
@@ -17,6 +18,7 @@
 #include "base/util.h"
 #include "tgt/tgt.h"
 
+enum { CHUNKS_FULL = 10240, OVERS_A_CHUNK = 1000 };
 enum { CHUNK_BYTES = 1 << 20, BLOCK_BYTES = 4096, TENTHS = 10, QUARTER = 4, OTYPE_ARRAY_BYTE = 13 };
 #define ARRAY_BYTES (UINT64_C(1) << 40)
 
@@ -140,13 +142,14 @@ over_op(struct bench_store *st, uint64_t i, uint32_t slot)
 static void
 world_body(struct bench_store *st)
 {
+    const uint64_t gap_ms = TGT_AGG_GAP_NS / 1000000;
     struct world *w = st->arg;
     struct tgt_opts opts = {.bio = st->bio,
         .vos = st->tgt,
         .hdl_lookup = lookup,
         .stable = stable,
         .arg = w,
-        .agg_gap_ns = bench_opt("over_gap_ms", bench_is_full() ? 0 : 1000) * 1000000};
+        .agg_gap_ns = bench_opt("over_gap_ms", MAX(20, gap_ms * w->chunks / CHUNKS_FULL)) * 1000000};
 
     bench_must(tgt_create(&opts, &w->tgt));
     (void)bench_store_rate(st, w->chunks, fill_op);
@@ -171,6 +174,7 @@ world_run(struct world *w, void (*body)(struct bench_store *st))
     w->st.arg = w;
     w->st.on_disk = bench_opt("tmpfs", 0) == 0;
     w->st.flight_nr = (uint32_t)bench_opt("over_flight", 64);
+    w->st.cfg.wal_bytes = bench_opt("over_log_mib", MAX(64, 1024 * w->chunks / CHUNKS_FULL)) * mib;
     w->st.cfg.mem_bytes = bench_opt("over_mem_mib", 2048) * mib;
     w->st.cfg.meta_bytes =
         (w->reclaim == TGT_RECLAIM_DISABLED ? 3 * written : 2 * MIN(2 * written, 2 * bytes)) +
@@ -248,9 +252,12 @@ per_op(const struct world *w, const uint64_t *at, uint32_t from, uint32_t to)
 BENCH_ONCE(over)
 {
     const double mb = 1e6;
-    uint64_t chunks = bench_opt("over_mib", bench_is_full() ? 10240 : bench_is_quick() ? 4 : 128);
-    uint64_t nr = MAX(
-        bench_opt("over_nr", bench_is_full() ? 10000000 : bench_times(200000)), (uint64_t)TENTHS);
+    uint64_t chunks = bench_opt("over_mib",
+        bench_is_full()        ? CHUNKS_FULL
+            : bench_is_quick() ? 4
+                               : 128);
+    uint64_t nr = MAX(bench_opt("over_nr", bench_is_full() ? 10000000 : chunks * OVERS_A_CHUNK),
+        (uint64_t)TENTHS);
     struct world off = {
         .chunks = chunks, .nr = MAX(nr / QUARTER, (uint64_t)TENTHS), .reclaim = TGT_RECLAIM_DISABLED};
     struct world on = {.chunks = chunks, .nr = nr, .reclaim = TGT_RECLAIM_LAZY};
