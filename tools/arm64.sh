@@ -54,7 +54,7 @@ exe_wrapper = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu']
 sys_root = '$root'
 pkg_config_libdir = '$lib/pkgconfig'
 [built-in options]
-c_args = ['-I$root/usr/include']
+c_args = ['-I$root/usr/include', '-I$root/usr/include/aarch64-linux-gnu']
 c_link_args = ['-L$lib', '-Wl,-rpath,$lib', '-Wl,-rpath-link,$lib']
 [host_machine]
 system = 'linux'

@@ -182,8 +182,10 @@ def samples(build, net, sizes):
 
 
 def left(build, net, _sizes):
+    start = time.monotonic()
     with Path(build, net) as path:
-        print(f"{net}: {path.client('left', 1 << 20, 64)}", flush=True)
+        said = path.client("left", 1 << 20, 64)
+    print(f"ok bench.left_{net} {(time.monotonic() - start) * 1000:.0f} {said}", flush=True)
 
 
 def main():
