@@ -370,22 +370,40 @@ page_verify(struct bio_tgt *tgt, uint64_t page, const uint8_t *mem)
     return CAIRN_ERR(CSUM);
 }
 
-int
-bio_ckpt_page_load(struct bio_tgt *tgt, uint64_t page, uint8_t *mem)
+void
+bio_ckpt_pages_load(
+    struct bio_tgt *tgt, const uint32_t *pages, uint8_t *const *mems, int *rcs, uint32_t nr)
 {
-    const struct umem_page *pg = &tgt->um->pub.pages[page];
-    uint32_t slot = pg->slot, crc = tgt->um->vol[page].crc;
-    int rc;
+    struct {
+        struct bio_req req;
+        uint32_t slot, crc;
+    } loads[1 + UMEM_AHEAD_NR];
 
-    if (tgt->stop_rc != 0)
-        return tgt->stop_rc;
-    rc = bio_disk_rw(
-        &tgt->ckpt.disk, PLAT_IO_READ, 0, slot_off(&tgt->ckpt, slot), mem, UMEM_PAGE_BYTES);
-    if ((pg->flags & UMEM_PF_SLOT) == 0 || pg->slot != slot || tgt->um->vol[page].crc != crc) {
-        CAIRN_PROBE("bio.ckpt.slot_changed_under_load");
-        return -DER_AGAIN; /* it was freed, and the slot may be another's */
+    CAIRN_ASSERT(nr <= ARRAY_SIZE(loads));
+    for (uint32_t i = 0; i < nr && tgt->stop_rc != 0; i++) {
+        rcs[i] = tgt->stop_rc;
     }
-    return rc != 0 ? rc : page_verify(tgt, page, mem);
+    if (tgt->stop_rc != 0)
+        return;
+    for (uint32_t i = 0; i < nr; i++) {
+        loads[i].slot = tgt->um->pub.pages[pages[i]].slot;
+        loads[i].crc = tgt->um->vol[pages[i]].crc;
+        bio_req_start(&tgt->ckpt.disk, &loads[i].req, PLAT_IO_READ, 0,
+            slot_off(&tgt->ckpt, loads[i].slot), mems[i], UMEM_PAGE_BYTES);
+    }
+    for (uint32_t i = 0; i < nr; i++) {
+        rcs[i] = bio_req_wait(&loads[i].req);
+    }
+    for (uint32_t i = 0; i < nr; i++) {
+        const struct umem_page *pg = &tgt->um->pub.pages[pages[i]];
+
+        if ((pg->flags & UMEM_PF_SLOT) == 0 || pg->slot != loads[i].slot ||
+            tgt->um->vol[pages[i]].crc != loads[i].crc) {
+            CAIRN_PROBE("bio.ckpt.slot_changed_under_load");
+            rcs[i] = -DER_AGAIN; /* it was freed, and the slot may be another's */
+        } else if (rcs[i] == 0)
+            rcs[i] = page_verify(tgt, pages[i], mems[i]);
+    }
 }
 
 int

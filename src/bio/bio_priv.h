@@ -261,7 +261,8 @@ CAIRN_YIELDS void bio_ckpt_stop(struct bio_tgt *tgt);
 /* Is it time? Called when the log grew or a page became dirty. */
 void bio_ckpt_kick(struct bio_tgt *tgt);
 /* Hook of the arena: read the image of a page from its slot and verify it (ST-7). */
-CAIRN_YIELDS int bio_ckpt_page_load(struct bio_tgt *tgt, uint64_t page, uint8_t *mem);
+CAIRN_YIELDS void bio_ckpt_pages_load(struct bio_tgt *tgt, const uint32_t *pages,
+    uint8_t *const *mems, int *rcs, uint32_t nr); /* at most 1 + UMEM_AHEAD_NR */
 
 /* ---- bio_ext.c -------------------------------------------------------------------------------------------------------- */
 

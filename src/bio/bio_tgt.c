@@ -86,10 +86,10 @@ hook_admit(void *arg)
     return bio_wal_admit(arg);
 }
 
-static int
-hook_load(void *arg, uint64_t page, uint8_t *mem)
+static void
+hook_load(void *arg, const uint32_t *pages, uint8_t *const *mems, int *rcs, uint32_t nr)
 {
-    return bio_ckpt_page_load(arg, page, mem);
+    bio_ckpt_pages_load(arg, pages, mems, rcs, nr);
 }
 
 static void

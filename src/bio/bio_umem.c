@@ -673,6 +673,7 @@ umem_stats_get(const struct umem *um, struct umem_stats *ret_stats)
         .misses_nr = um->misses_nr,
         .limit_pages_nr = um->limit_nr == UINT64_MAX ? 0 : um->limit_nr,
         .loads_nr = um->loads_nr,
+        .aheads_nr = um->aheads_nr,
         .evicted_nr = um->evicted_nr,
         .revived_nr = um->revived_nr,
         .over_nr = um->over_nr,

@@ -21,6 +21,8 @@
  *   UP-4  Progress: the pages that the favoured ULT faults on stay (HELD) until its operation is done. Each of its retries adds one, so it ends. Who
  *         does not say that it is done loses the favour when others have faulted many times since.
  *
+ *   UP-5  A fault may read other pages along (umem_ahead()): never beyond the limit, and what they answer is nobody's concern until they are missed themselves.
+ *
  * The limit is exceeded by at most: the new pages of one transaction, what the favoured operation holds beyond its share, one page for each fault under way, and the
  * pages of a checkpoint's batch. Tested by bio_umem_test.c, bio_mem_test.c and, with tiny limits, all suites of vos and model.
  */
@@ -383,6 +385,7 @@ umem_page_miss(struct umem *um, uint32_t page)
         return um->pub.pages[page].mem;
     }
     um->misses_nr++;
+    um->ahead_nr = 0;
     um->pub.miss_page = page;
     um->missed_bad = false;
     return NULL;
@@ -399,6 +402,7 @@ umem_ptr_miss(struct umem *um, uint64_t off)
         return mem == NULL ? NULL : mem + (off & (UMEM_PAGE_BYTES - 1));
     }
     um->misses_nr++;
+    um->ahead_nr = 0;
     um->pub.miss_page = page;
     um->missed_bad = true;
     return NULL;
@@ -452,37 +456,89 @@ umem_fault_done(struct umem *um)
         favour_end(um);
 }
 
-/* Load the page from its slot. */
+void
+umem_ahead(struct umem *um, uint64_t off)
+{
+    uint64_t page = off >> UMEM_PAGE_BITS;
+
+    if (page >= um->pub.page_nr || um->ahead_nr == UMEM_AHEAD_NR || page == um->pub.miss_page ||
+        (um->pub.pages[page].flags & (UMEM_PF_LOAD | UMEM_PF_RES | UMEM_PF_SLOT)) != UMEM_PF_SLOT)
+        return;
+    for (uint32_t i = 0; i < um->ahead_nr; i++) {
+        if (um->ahead[i] == page)
+            return;
+    }
+    um->ahead[um->ahead_nr++] = (uint32_t)page;
+}
+
+/* A page that was to be read, or could not be. */
 static int
-page_load(struct umem *um, uint64_t page)
+load_end(struct umem *um, uint32_t page, uint32_t frame, int rc)
 {
     struct umem_page *pg = &um->pub.pages[page];
-    uint32_t frame;
-    int rc;
 
-    umem_room_make(um, 1);
-    frame = umem_frame_get(um);
-    if (frame == UMEM_NONE)
-        return CAIRN_ERR(NOMEM);
-    pg->flags |= UMEM_PF_LOAD;
-    rc = um->hooks->load(um->hooks_arg, page, umem_frame_mem(um, frame));
     pg->flags &= ~(uint32_t)UMEM_PF_LOAD;
     if ((pg->flags & UMEM_PF_RES) != 0)
         rc = -DER_AGAIN; /* it was free, and has been taken anew meanwhile */
-    if (rc == 0 && !umem_image_fits(um, (uint32_t)page, umem_frame_mem(um, frame))) {
+    if (rc == 0 && !umem_image_fits(um, page, umem_frame_mem(um, frame))) {
         LOG_ERROR("page %lu of the arena is not what is known of it", (unsigned long)page);
         rc = CAIRN_ERR(DF_INVAL);
     }
     if (rc == 0) {
         umem_page_put(um, page, frame);
-        umem_page_room(um, (uint32_t)page, true);
+        umem_page_room(um, page, true);
         um->loads_nr++;
         page_hold(um, page);
     } else {
         umem_frame_put(um, frame);
     }
+    return rc;
+}
+
+/* How many of the pages that are wanted besides fit below the limit. They come as new ones, a small part of all, so that they are there when their turn comes. */
+static uint32_t
+ahead_room(struct umem *um)
+{
+    uint64_t nr = MIN((uint64_t)um->ahead_nr, um->limit_nr / 16);
+
+    umem_room_make(um, 1 + um->ahead_io_nr + nr);
+    if (um->resident_nr + um->ahead_io_nr >= um->limit_nr)
+        return 0;
+    return (uint32_t)MIN(nr, um->limit_nr - um->resident_nr - um->ahead_io_nr - 1);
+}
+
+/* Load the page from its slot, and those that are wanted besides. */
+static int
+page_load(struct umem *um, uint64_t page)
+{
+    uint32_t pages[1 + UMEM_AHEAD_NR], frames[1 + UMEM_AHEAD_NR], nr = 0, more = ahead_room(um);
+    uint8_t *mems[1 + UMEM_AHEAD_NR];
+    int rcs[1 + UMEM_AHEAD_NR];
+
+    for (uint32_t i = 0; i <= more; i++) {
+        uint32_t p = i == 0 ? (uint32_t)page : um->ahead[i - 1];
+
+        if ((um->pub.pages[p].flags & (UMEM_PF_LOAD | UMEM_PF_RES | UMEM_PF_SLOT)) != UMEM_PF_SLOT)
+            continue;
+        frames[nr] = umem_frame_get(um);
+        if (frames[nr] == UMEM_NONE)
+            break;
+        um->pub.pages[p].flags |= UMEM_PF_LOAD;
+        mems[nr] = umem_frame_mem(um, frames[nr]);
+        pages[nr++] = p;
+    }
+    um->ahead_nr = 0;
+    if (nr == 0)
+        return CAIRN_ERR(NOMEM);
+    um->ahead_io_nr += nr - 1;
+    um->aheads_nr += nr - 1;
+    um->hooks->load(um->hooks_arg, pages, mems, rcs, nr);
+    um->ahead_io_nr -= nr - 1;
+    for (uint32_t i = 0; i < nr; i++) {
+        rcs[i] = load_end(um, pages[i], frames[i], rcs[i]);
+    }
     ult_cond_broadcast(&um->io_cond);
-    return rc == -DER_AGAIN ? 0 : rc; /* whoever faulted looks again */
+    return rcs[0] == -DER_AGAIN ? 0 : rcs[0]; /* whoever faulted looks again */
 }
 
 int

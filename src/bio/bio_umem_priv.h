@@ -111,7 +111,9 @@ struct umem_hooks {
     void (*log_end)(void *arg, uint64_t lsn);
     uint64_t (*log_last)(void *arg);
     CAIRN_YIELDS int (*admit)(void *arg);
-    CAIRN_YIELDS int (*load)(void *arg, uint64_t page, uint8_t *mem); /* read and verify */
+    /* Read and verify, all at the same time; each has its own rc. */
+    CAIRN_YIELDS void (*load)(
+        void *arg, const uint32_t *pages, uint8_t *const *mems, int *rcs, uint32_t nr);
     void (*tx_end)(void *arg, bool committed, uint64_t lsn);
     void (*touch)(void *arg, void *mem,
         size_t len); /* NULL: none. New memory, page-aligned: will be written soon */
@@ -153,6 +155,9 @@ struct umem {
     struct umem_txs tx;
     struct ult_cond io_cond; /* a page lost UMEM_PF_LOAD */
     bool missed_bad; /* the last miss was an offset outside the arena */
+    uint32_t ahead[UMEM_AHEAD_NR], ahead_nr; /* pages wanted besides the one that was missed */
+    uint64_t ahead_io_nr; /* such, being read */
+    uint64_t aheads_nr;
     bool is_tolerant; /* a check goes on after damage */
     bool is_built; /* the volatile state is there; false when open only in a tolerant look */
 

@@ -33,6 +33,7 @@ enum {
     UMEM_PAGE_BYTES = 1 << UMEM_PAGE_BITS,
     UMEM_ALLOC_BYTES_MAX = 8192,
     UMEM_ROOT_BYTES = 2048, /* for the user of the arena, at umem_root() */
+    UMEM_AHEAD_NR = 15,
     UMEM_TX_BYTES_MAX = 4 << 20, /* redo bytes of one transaction; beyond it -DER_OVERFLOW */
 };
 
@@ -88,6 +89,12 @@ umem_peek(const struct umem *um, uint64_t off)
 CAIRN_YIELDS CAIRN_MUST_CHECK int umem_fault(struct umem *um);
 
 /**
+ * Whoever just missed a page will soon want this block, too: umem_fault() reads its page along, at the same time, when it is not in memory and there is room for it. Up to UMEM_AHEAD_NR
+ * pages; forgotten at the next miss. Does not yield.
+ */
+void umem_ahead(struct umem *um, uint64_t off);
+
+/**
  * The operation that faulted is over, however: what was loaded for it need not stay. Who runs operations that may miss many pages calls it, so that the
  * guarantee of umem_fault() goes to the next; cheap, does not yield.
  */
@@ -135,6 +142,7 @@ struct umem_stats {
     uint64_t tx_nr, redo_bytes, misses_nr;
     uint64_t limit_pages_nr; /* 0: no limit */
     uint64_t loads_nr, evicted_nr; /* pages read from the metadata role, dropped */
+    uint64_t aheads_nr; /* of those that were read: along with one that was missed */
     uint64_t revived_nr; /* hidden pages that were used before their turn to be dropped came */
     uint64_t over_nr; /* times that a page came though nothing could be dropped for it */
     uint64_t table_bytes; /* memory of the tables about pages, besides the pages */

@@ -74,6 +74,7 @@ vos_btr_init(struct vos_btr *t, struct vos_op *op, const struct vos_btr_kind *ki
     t->df = df;
     t->df_off = df_off;
     t->depth = df->depth;
+    t->got = 0;
     if (CAIRN_UNLIKELY(df->depth > VOS_BTR_DEPTH_MAX || (df->id != kind->id && df->id != 0) ||
             (df->depth != 0 && df->root == 0)))
         return vos_bad(df_off, "tree root");
@@ -263,8 +264,10 @@ vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact
         uint32_t level = t->depth - 1 - i;
 
         rc = vos_btr_node(t, off, level, &pos->node);
-        if (rc != 0)
+        if (CAIRN_UNLIKELY(rc != 0)) {
+            t->got = i;
             return rc;
+        }
         pos->off = off;
         if (level > 0) {
             rc = pick_child(t, pos->node, key, &pos->idx);
@@ -312,8 +315,10 @@ descend(struct vos_btr *t, uint32_t i, bool to_last)
         struct vos_btr_pos *pos = &t->path[i + 1];
         int rc = vos_btr_node(t, off, t->depth - 2 - i, &pos->node);
 
-        if (rc != 0)
+        if (CAIRN_UNLIKELY(rc != 0)) {
+            t->got = i + 1;
             return rc;
+        }
         pos->off = off;
         pos->idx = to_last ? pos->node->nr - 1u : 0;
     }
@@ -387,6 +392,19 @@ vos_btr_ahead(const struct vos_btr *t)
         node = umem_peek(t->op->um, vos_btr_ent(t, up->node, up->idx + 1)->off);
     if (node != NULL)
         node_ahead(node);
+}
+
+void
+vos_btr_miss_ahead(const struct vos_btr *t, uint32_t nr)
+{
+    const struct vos_btr_pos *up;
+
+    if (t->depth < 2 || t->got != t->depth - 1)
+        return;
+    up = &t->path[t->depth - 2];
+    for (uint32_t i = up->idx + 1; i < up->node->nr && nr > 0; i++, nr--) {
+        umem_ahead(t->op->um, vos_btr_ent(t, up->node, i)->off);
+    }
 }
 
 int

@@ -65,6 +65,7 @@ struct vos_btr {
     struct vos_tree_df *df;
     uint64_t df_off;
     uint32_t depth;
+    uint32_t got; /* after -DER_AGAIN for a node: how many above it are in the path; else of no meaning, or 0 */
     struct vos_btr_pos path[VOS_BTR_DEPTH_MAX]; /* [depth - 1] is the leaf; at depth 0, [0].idx is 0 at the record and 1 behind it */
 };
 
@@ -89,6 +90,8 @@ static inline const struct vos_ent_df *vos_btr_run(const struct vos_btr *t, uint
 static inline void vos_btr_skip(struct vos_btr *t, uint32_t nr);
 /** The next leaf will be looked at soon: it comes to the processor meanwhile, if it is in memory. */
 void vos_btr_ahead(const struct vos_btr *t);
+/** A move of the cursor answered -DER_AGAIN: when it was for want of a leaf, up to `nr` leaves behind that are read along with it (umem_ahead()). */
+void vos_btr_miss_ahead(const struct vos_btr *t, uint32_t nr);
 /** After vos_btr_search(): step over the end of a leaf to a real record; -DER_NONEXIST when there is none. */
 CAIRN_MUST_CHECK int vos_btr_settle(struct vos_btr *t);
 /** The record (or value) at the cursor, which must be at one. */

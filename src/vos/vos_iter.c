@@ -470,43 +470,55 @@ tree_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_
 
 /* ---- listings: visible records, told by key alone ------------------------------------------------------------------- */
 
-static bool
-list_give(struct vos_iter *it, const struct vos_entry *entry)
+static void
+list_give(struct vos_iter *it)
 {
-    if (!it->list->fn(it->list->arg, entry)) {
-        it->is_stopped = true;
-        return false;
+    it->is_stopped = !it->list->fn(it->list->arg, &it->entry);
+    it->nr += !it->is_stopped;
+}
+
+/* As vos_ilog_read(); nearly all logs are plain. */
+static inline int
+list_is_visible(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t hi,
+    struct vos_epoch punch, bool *ret_is_visible)
+{
+    struct vos_ilog_info info;
+    int rc;
+
+    if (CAIRN_LIKELY(vos_ilog_is_plain(ilog))) {
+        *ret_is_visible = ilog->epoch <= hi &&
+            vos_epoch_gt((struct vos_epoch){ilog->epoch, (uint16_t)ilog->ent}, punch);
+        return 0;
     }
-    it->nr++;
-    return true;
+    rc = vos_ilog_read(op, ilog, ilog_off, hi, punch, &info);
+    *ret_is_visible = rc == 0 && info.is_visible;
+    return rc;
 }
 
 static int
 list_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t rec)
 {
-    struct vos_entry entry = {0};
-    struct vos_ilog_info info;
     struct vos_key_df *key;
     struct vos_obj_df *obj;
+    bool is_visible;
     int rc;
 
     if (it->args->type == VOS_ITER_OBJ) {
         rc = vos_obj_get(op, rec, &obj);
-        if (rc == 0)
-            rc = vos_ilog_read(op, &obj->ilog, vos_obj_ilog_off(rec), it->hi, tr->punch, &info);
-        if (rc != 0 || !info.is_visible)
+        if (rc != 0)
             return rc;
-        entry.oid = obj_oid(obj);
+        rc = list_is_visible(op, &obj->ilog, vos_obj_ilog_off(rec), it->hi, tr->punch, &is_visible);
+        it->entry.oid = obj_oid(obj);
     } else {
         rc = vos_key_get(op, rec, &key);
-        if (rc == 0)
-            rc = vos_ilog_read(op, &key->ilog, vos_key_ilog_off(rec), it->hi, tr->punch, &info);
-        if (rc != 0 || !info.is_visible)
+        if (rc != 0)
             return rc;
-        entry.key = vos_key_iov(key);
+        rc = list_is_visible(op, &key->ilog, vos_key_ilog_off(rec), it->hi, tr->punch, &is_visible);
+        it->entry.key = vos_key_iov(key);
     }
-    (void)list_give(it, &entry);
-    return 0;
+    if (rc == 0 && is_visible)
+        list_give(it);
+    return rc;
 }
 
 /* Plain entries at the head of a run: their keys lie in the leaf. Returns how many were told; *hkey is the last of them. */
@@ -563,6 +575,27 @@ run_ahead(const struct tree *tr, const struct vos_ent_df *ents, uint32_t nr)
     }
 }
 
+/* A page is missing, of the record at hand or of what is below it: those of the records behind it that are looked at are read along. */
+static void
+run_miss_ahead(const struct tree *tr, const struct vos_ent_df *ents, uint32_t nr)
+{
+    const uint8_t *at = (const uint8_t *)ents;
+
+    for (uint32_t i = 0; i < nr; i++, at += tr->kind->ent_bytes) {
+        const struct vos_ent_df *e = (const void *)at;
+
+        if (!tr->believes_plain || (e->off & VOS_ENT_PLAIN) == 0)
+            umem_ahead(tr->t.op->um, vos_btr_ent_rec(tr->kind, e));
+    }
+}
+
+/* Leaves that what is left of the call may need, at half of their capacity. */
+static uint32_t
+leaves_left(const struct vos_iter *it, const struct tree *tr)
+{
+    return (it->nr_max - it->nr) / (tr->kind->order / 2u) + 1;
+}
+
 static int
 one_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t rec)
 {
@@ -593,6 +626,8 @@ leaf_look(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct stand 
             break;
         }
         rc = one_look(it, op, tr, vos_btr_ent_rec(tr->kind, e));
+        if (rc == -DER_AGAIN)
+            run_miss_ahead(tr, e, nr - at);
         if (rc == 0 && !it->is_stopped) {
             st->hkey = e->hkey;
             at++;
@@ -652,6 +687,8 @@ vos_iter_tree(struct vos_op *op, void *arg)
             break;
         rc = vos_btr_next(&tr.t);
     }
+    if (rc == -DER_AGAIN)
+        vos_btr_miss_ahead(&tr.t, leaves_left(it, &tr));
     if (st.last != 0) {
         rc2 = place_take(it, &tr, st.last, st.hkey); /* it was looked at: no page is missing */
         rc = rc2 != 0 ? rc2 : rc;

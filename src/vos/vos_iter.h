@@ -51,6 +51,7 @@ struct vos_iter {
     bool is_stopped; /* an entry was refused */
     struct vos_walk walk;
     struct vos_iter_ent ent;
+    struct vos_entry entry; /* of a listing; zero where it says nothing */
     struct vos_iter_exts *exts; /* vos_iter_ext.c */
 };
 

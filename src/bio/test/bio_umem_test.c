@@ -81,16 +81,18 @@ fake_admit(void *arg)
     return 0;
 }
 
-static int
-fake_load(void *arg, uint64_t page, uint8_t *mem)
+static void
+fake_load(void *arg, const uint32_t *pages, uint8_t *const *mems, int *rcs, uint32_t nr)
 {
     struct fake *f = arg;
 
-    if (f->load_rc != 0)
-        return f->load_rc;
-    EXPECT(f->images[page] != NULL);
-    memcpy(mem, f->images[page], UMEM_PAGE_BYTES);
-    return 0;
+    for (uint32_t i = 0; i < nr; i++) {
+        rcs[i] = f->load_rc;
+        if (rcs[i] != 0)
+            continue;
+        EXPECT(f->images[pages[i]] != NULL);
+        memcpy(mems[i], f->images[pages[i]], UMEM_PAGE_BYTES);
+    }
 }
 
 static void

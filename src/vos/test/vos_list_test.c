@@ -166,6 +166,86 @@ churn(struct fix *f)
     fix_close(f);
 }
 
+/* ---- pages that are not in memory ----------------------------------------------------------------------------------- */
+
+enum { COLD_NR = 16000, COLD_LAT_NS = 100000, COLD_MEM_BYTES = 8 << 20 };
+
+static bool
+cold_fn(void *arg, const struct vos_entry *e)
+{
+    (void)e;
+    ++*(uint32_t *)arg;
+    return true;
+}
+
+/* A listing for which no page is in memory. One that waits for each page by itself would take as many latencies as there are pages. */
+static void
+cold_list(struct fix *f, struct vos_oid oid, struct umem_stats *ret_used)
+{
+    uint32_t nr = 0;
+    struct vos_list_args args = {
+        .level = VOS_LEVEL_DKEY, .oid = oid, .epoch = VOS_EPOCH_MAX, .fn = cold_fn, .arg = &nr};
+    struct vos_anchor anchor = {.eof = false};
+    struct umem_stats before, after;
+    uint64_t start;
+
+    EXPECT_OK(bio_checkpoint(f->bio));
+    (void)umem_evict(f->tgt->um, UINT32_MAX, 0);
+    umem_stats_get(f->tgt->um, &before);
+    start = ult_now_ns();
+    while (!anchor.eof && EXPECT_OK(vos_list(f->cont, &args, &anchor))) {
+    }
+    umem_stats_get(f->tgt->um, &after);
+    EXPECT_EQ(nr, COLD_NR);
+    EXPECT_LE(after.resident_pages_nr, after.limit_pages_nr);
+    *ret_used = (struct umem_stats){.loads_nr = after.loads_nr - before.loads_nr,
+        .aheads_nr = after.aheads_nr - before.aheads_nr};
+    EXPECT_LE(ult_now_ns() - start, (after.loads_nr - before.loads_nr) * COLD_LAT_NS / 2);
+}
+
+static void
+cold_body(struct fix *f)
+{
+    static const uint64_t types[] = {2, 0}; /* integer dkeys, hashed ones */
+    struct umem_stats used[2];
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t t = 0; t < 2 && !test_failed(); t++) {
+        struct vos_oid oid = fix_oid_type(types[t], 1);
+
+        for (uint64_t i = 0; i < COLD_NR; i++) {
+            uint64_t key = hash_mix64(i);
+            struct vos_iod iod = {
+                .akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 1, .data = {"v", 1}};
+            struct vos_mod mod = {
+                .op = VOS_MOD_UPDATE, .oid = oid, .dkey = {&key, 8}, .iod_nr = 1, .iods = &iod};
+
+            EXPECT_OK(fix_mod(f, &mod, NULL));
+        }
+        cold_list(f, oid, &used[t]);
+        EXPECT_GT(used[t].aheads_nr, used[t].loads_nr / 2);
+        fprintf(stderr, "    %u keys: %u pages read, %u of them along with others\n", COLD_NR,
+            (uint32_t)used[t].loads_nr, (uint32_t)used[t].aheads_nr);
+    }
+    /* The first one reads leaves alone, each once. */
+    EXPECT_LT(used[0].loads_nr * 2, used[1].loads_nr);
+    fix_close(f);
+}
+
+TEST_ON(vos_list, reads_ahead, BACKEND_SIM)
+{
+    struct sim_opts opts = {
+        .seed = test_seed(), .disk_lat_lo_ns = COLD_LAT_NS, .disk_lat_hi_ns = COLD_LAT_NS};
+    struct fix f;
+
+    fix_prepare(&f);
+    f.cfg.mem_bytes = COLD_MEM_BYTES; /* whatever the environment says */
+    if (fix_up(&f, &opts))
+        EXPECT(fix_run(&f, cold_body));
+    fix_down(&f);
+}
+
 /* ---- anchors -------------------------------------------------------------------------------------------------------- */
 
 static void
