@@ -537,14 +537,40 @@ req_do(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_gi
     return rc;
 }
 
+/* One gave an akey another kind of values: for life, if it is committed, whatever its epoch. */
+static bool
+is_other_kind(const struct ref_mod *a, const struct ref_mod *b)
+{
+    bool is_same_dkey = a->op == VOS_MOD_UPDATE && b->op == VOS_MOD_UPDATE && a->obj == b->obj &&
+        a->dkey == b->dkey;
+
+    for (uint32_t i = 0; is_same_dkey && i < a->iod_nr; i++) {
+        for (uint32_t k = 0; k < b->iod_nr; k++) {
+            if (a->iods[i].akey == b->iods[k].akey &&
+                (a->iods[i].type != b->iods[k].type ||
+                    (a->iods[i].type == VOS_IOD_ARRAY && a->iods[i].size != b->iods[k].size)))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* The undecided that a request may have to wait for. */
 static bool
 is_touched(const struct ref_cont *c, const struct ref_req *req, uint64_t epoch, uint32_t tx)
 {
+    uint32_t asked = txs_mask(c, false) & ~tx;
     bool touched = false;
 
     for (uint32_t i = 0; i < req->mod_nr; i++) {
         touched = touched || (ref_txs_touch(c, req->mods[i].obj, epoch) & ~tx) != 0;
+        for (uint32_t t = 0; t < REF_TX_NR; t++) {
+            for (uint32_t p = 0; (asked >> t & 1) != 0 && p < c->txs[t].part_nr; p++) {
+                for (uint32_t k = 0; k < c->txs[t].parts[p].mod_nr; k++) {
+                    touched = touched || is_other_kind(&req->mods[i], &c->txs[t].parts[p].mods[k]);
+                }
+            }
+        }
     }
     return touched;
 }
