@@ -284,7 +284,14 @@ chain_add(struct vos_op *op, struct vos_dtx_prep *p, uint32_t from, uint64_t *ch
     if (*chain != 0) {
         rc = vos_dtx_refs_get(op, *chain, &blk);
         if (rc == 0)
-            rc = vos_range(op, *chain, sizeof(*blk));
+            rc = vos_range(op, *chain, offsetof(struct vos_dtx_refs_df, next));
+        if (rc == 0 && blk->nr < VOS_DTX_REFS_NR && from < p->ref_nr) {
+            uint32_t nr = MIN(p->ref_nr - from, (uint32_t)VOS_DTX_REFS_NR - blk->nr);
+
+            rc = vos_range(op,
+                *chain + offsetof(struct vos_dtx_refs_df, refs) + blk->nr * sizeof(p->refs[0]),
+                nr * (uint32_t)sizeof(p->refs[0]));
+        }
     }
     for (uint32_t i = from; rc == 0 && i < p->ref_nr; i++) {
         if (blk == NULL || blk->nr == VOS_DTX_REFS_NR) {
@@ -332,24 +339,6 @@ rec_make(struct vos_op *op, struct vos_dtx_prep *p)
 }
 
 static int
-rec_extend(struct vos_op *op, struct vos_dtx_prep *p)
-{
-    struct vos_dtx_df *rec;
-    int rc = vos_dtx_get(op, p->act->off, &rec);
-
-    if (rc == 0)
-        rc = vos_range(op, p->act->off, sizeof(*rec));
-    if (rc == 0)
-        rc = chain_add(op, p, 0, &rec->refs);
-    if (rc != 0)
-        return rc;
-    rec->part_nr++;
-    rec->minor = p->minor;
-    rec->ref_nr += p->ref_nr;
-    return 0;
-}
-
-static int
 slot_set(struct vos_op *op, uint64_t off, uint64_t value)
 {
     uint64_t *slot;
@@ -360,6 +349,67 @@ slot_set(struct vos_op *op, uint64_t off, uint64_t value)
     if (rc == 0)
         *slot = value;
     return rc;
+}
+
+/*
+ * A further part of few references goes into the record, as long as nothing is in the chain (they are in order); when that has no room, into a larger one in its place, with room for
+ * as many again. *ret_rec: where they are now.
+ */
+static int
+inline_add(struct vos_op *op, struct vos_dtx_prep *p, struct vos_dtx_df **ret_rec)
+{
+    struct vos_dtx_df *old = *ret_rec, *rec = old, shape = *old;
+    uint32_t nr = old->inline_nr + p->ref_nr, at;
+    int rc;
+
+    p->off = p->act->off;
+    if (nr <= old->inline_cap) {
+        at = (uint32_t)((uint8_t *)&vos_dtx_inline_refs(rec)[old->inline_nr] - (uint8_t *)rec);
+        rc = vos_range(op, p->off + at, p->ref_nr * (uint32_t)sizeof(*p->refs));
+        if (rc == 0)
+            rc = vos_range(op, p->off, sizeof(*rec));
+    } else {
+        shape.inline_cap = (uint16_t)MIN(2 * nr, (uint32_t)VOS_DTX_INLINE_REFS_NR_MAX);
+        rc = vos_alloc(op, vos_dtx_bytes(&shape), &p->off, &rec);
+        if (rc == 0)
+            rc = vos_dtx_get(op, p->act->off, &old);
+        if (rc != 0)
+            return rc;
+        memcpy(rec, old, vos_dtx_bytes(old));
+        rec->inline_cap = shape.inline_cap;
+        rc = vos_free(op, p->act->off, vos_dtx_bytes(old));
+        if (rc == 0)
+            rc = slot_set(op, vos_dtx_slot_off(p->cont->dtxs, p->act->lid), p->off);
+    }
+    if (rc != 0)
+        return rc;
+    memcpy(vos_dtx_inline_refs(rec) + rec->inline_nr, p->refs, p->ref_nr * sizeof(*p->refs));
+    rec->inline_nr = (uint16_t)nr;
+    *ret_rec = rec;
+    return 0;
+}
+
+static int
+rec_extend(struct vos_op *op, struct vos_dtx_prep *p)
+{
+    struct vos_dtx_df *rec;
+    int rc = vos_dtx_get(op, p->act->off, &rec);
+
+    p->off = p->act->off;
+    if (rc == 0 && rec->refs == 0 && p->ref_nr > 0 &&
+        rec->inline_nr + p->ref_nr <= VOS_DTX_INLINE_REFS_NR_MAX) {
+        rc = inline_add(op, p, &rec);
+    } else if (rc == 0) {
+        rc = vos_range(op, p->act->off, sizeof(*rec));
+        if (rc == 0)
+            rc = chain_add(op, p, 0, &rec->refs);
+    }
+    if (rc != 0)
+        return rc;
+    rec->part_nr++;
+    rec->minor = p->minor;
+    rec->ref_nr += p->ref_nr;
+    return 0;
 }
 
 int
@@ -405,6 +455,7 @@ vos_dtx_stored(struct vos_dtx_prep *p, const struct vos_op *op, uint64_t lsn)
     if (p->has_tab)
         d->off = p->tab_off;
     if (!p->is_new) {
+        p->act->off = p->off;
         p->act->part_nr++;
         p->act->minor = p->minor;
         p->act->ref_nr += p->ref_nr;
@@ -676,41 +727,58 @@ ref_settle(struct decide *s, struct vos_op *op, const struct vos_dtx_act *act,
     }
 }
 
-/* Settle newest references, within the budget; the record tells what is left. */
+/* Those of the newest block of the chain. */
 static int
-refs_settle(struct decide *s, struct vos_op *op, const struct vos_dtx_act *act, struct vos_dtx_df *rec)
+block_settle(
+    struct decide *s, struct vos_op *op, const struct vos_dtx_act *act, struct vos_dtx_df *left)
 {
-    int rc = vos_range(op, act->off, sizeof(*rec));
+    struct vos_dtx_refs_df *blk;
+    uint64_t off = left->refs;
+    uint32_t nr;
+    int rc = vos_dtx_refs_get(op, off, &blk);
 
-    while (rc == 0 && rec->ref_nr > 0 && s->budget > 0) {
-        struct vos_dtx_refs_df *blk = NULL;
+    if (rc == 0 && blk->nr > left->ref_nr)
+        rc = vos_bad(off, "references of a transaction");
+    if (rc != 0)
+        return rc;
+    for (nr = blk->nr; rc == 0 && nr > 0 && s->budget > 0; s->budget--) {
+        struct vos_dtx_ref_df ref = blk->refs[--nr];
+
+        rc = ref_settle(s, op, act, &ref);
+        left->ref_nr--;
+    }
+    if (rc != 0)
+        return rc;
+    if (nr == 0) {
+        left->refs = blk->next;
+        return vos_free(op, off, sizeof(*blk));
+    }
+    rc = vos_range(op, off, offsetof(struct vos_dtx_refs_df, next));
+    if (rc == 0)
+        blk->nr = (uint16_t)nr;
+    return rc;
+}
+
+/* Settle newest references, within the budget; *left becomes what the record is to tell, which is written when it stays. */
+static int
+refs_settle(struct decide *s, struct vos_op *op, const struct vos_dtx_act *act,
+    struct vos_dtx_df *rec, struct vos_dtx_df *left)
+{
+    int rc = 0;
+
+    while (rc == 0 && left->ref_nr > 0 && s->budget > 0) {
         struct vos_dtx_ref_df ref;
 
-        if (rec->refs != 0) {
-            rc = vos_dtx_refs_get(op, rec->refs, &blk);
-            if (rc == 0)
-                rc = vos_range(op, rec->refs, offsetof(struct vos_dtx_refs_df, next));
-            if (rc != 0)
-                return rc;
-            ref = blk->refs[blk->nr - 1];
-        } else if (rec->inline_nr > 0) {
-            ref = vos_dtx_inline_refs(rec)[rec->inline_nr - 1];
-        } else {
+        if (left->refs != 0) {
+            rc = block_settle(s, op, act, left);
+            continue;
+        }
+        if (left->inline_nr == 0)
             return vos_bad(act->off, "references of a transaction");
-        }
+        ref = vos_dtx_inline_refs(rec)[--left->inline_nr];
         rc = ref_settle(s, op, act, &ref);
-        if (rc != 0)
-            return rc;
+        left->ref_nr--;
         s->budget--;
-        rec->ref_nr--;
-        if (blk == NULL) {
-            rec->inline_nr--;
-        } else if (--blk->nr == 0) {
-            uint64_t off = rec->refs;
-
-            rec->refs = blk->next;
-            rc = vos_free(op, off, sizeof(*blk));
-        }
     }
     return rc;
 }
@@ -720,11 +788,12 @@ act_settle(struct decide *s, struct vos_op *op, struct item *it)
 {
     const struct vos_dtx_act *act = it->act;
     struct vos_dtxs *d = s->cont->dtxs;
-    struct vos_dtx_df *rec;
+    struct vos_dtx_df *rec, left;
     int rc = vos_dtx_get(op, act->off, &rec);
 
     if (rc != 0)
         return rc;
+    left = *rec;
     it->is_decided_here = act->state == VOS_DTX_PREPARED || act->state == VOS_DTX_COMMITTABLE;
     if (it->is_decided_here) {
         if (it->done == NULL)
@@ -734,20 +803,25 @@ act_settle(struct decide *s, struct vos_op *op, struct item *it)
         *it->done =
             (struct vos_dtx_done){.id = act->id, .epoch = act->epoch, .is_aborted = !s->is_commit};
         rc = out_add(op, d->off, &act->id, act->epoch, !s->is_commit, &s->trim_nr, &s->horizon);
-        if (rc == 0)
-            rc = vos_range(op, act->off, sizeof(*rec));
         if (rc != 0)
             return rc;
-        rec->state = s->is_commit ? VOS_DTX_DF_COMMITTED : VOS_DTX_DF_ABORTED;
+        left.state = s->is_commit ? VOS_DTX_DF_COMMITTED : VOS_DTX_DF_ABORTED;
     }
     if (s->is_commit)
         s->epoch_max = MAX(s->epoch_max, act->epoch);
-    rc = refs_settle(s, op, act, rec);
-    it->ref_nr = rec->ref_nr;
-    it->is_finished = rec->ref_nr == 0;
-    if (rc == 0 && it->is_finished)
-        rc = slot_set(op, vos_dtx_slot_off(d, act->lid), 0);
-    return rc != 0 || !it->is_finished ? rc : vos_free(op, act->off, vos_dtx_bytes(rec));
+    rc = refs_settle(s, op, act, rec, &left);
+    it->ref_nr = left.ref_nr;
+    it->is_finished = left.ref_nr == 0;
+    if (rc == 0) {
+        rc = it->is_finished ? slot_set(op, vos_dtx_slot_off(d, act->lid), 0)
+                             : vos_range(op, act->off, sizeof(*rec));
+    }
+    if (rc != 0)
+        return rc;
+    if (it->is_finished)
+        return vos_free(op, act->off, vos_dtx_bytes(rec));
+    *rec = left;
+    return 0;
 }
 
 /* The id at hand: is there something to do? *ret_act NULL: no. */

@@ -815,6 +815,8 @@ ref_outs_trim(struct ref_cont *c, uint64_t hlc, uint32_t nr_max)
         c->horizon = MAX(c->horizon, c->outs[gone].id.hlc);
         gone++;
     }
+    if (gone == 0)
+        return 0;
     c->out_nr -= gone;
     memmove(c->outs, c->outs + gone, c->out_nr * sizeof(*c->outs));
     return gone;

@@ -100,7 +100,10 @@ tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
         req.mods[0].dkey = rng_chance(&run->r, 1, 2) ? tx->parts[0].mods[0].dkey : req.mods[0].dkey;
         args.epoch = rng_chance(&run->r, 1, 4) ? tx->epoch : 0;
     } else {
-        if (rng_chance(&run->r, 1, 3)) {
+        if (ref_out_find(p->ref, &dtx.id) != NULL && rng_chance(&run->r, 1, 2)) {
+            epoch = ref_out_find(p->ref, &dtx.id)->epoch + rng_below(&run->r, 3) - 1;
+            args.epoch = epoch > p->agg_hi ? epoch : 0;
+        } else if (rng_chance(&run->r, 1, 3)) {
             epoch = rng_chance(&run->r, 1, 4) ? ref_near_future(run)
                                               : ref_event_epoch(run, p, req.mods[0].obj);
             args.epoch = epoch > p->agg_hi ? epoch : 0;
