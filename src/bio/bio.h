@@ -249,4 +249,29 @@ struct bio_health {
 /** Not of roles that are memory: these have no operations that last. Does not yield. */
 void bio_health_get(const struct bio_tgt *tgt, struct bio_health *ret_health);
 
+/* ---- scrubbing of the metadata role (bio_scrub.c) --------------------------------------------------------------------- */
+
+enum bio_img_kind { BIO_IMG_HEADER, BIO_IMG_MAP, BIO_IMG_PAGE };
+
+/* What is not on the metadata role as it was written. Borrowed for the call. */
+struct bio_img_bad {
+    enum bio_img_kind kind;
+    uint64_t nr; /* of the page, or of the part of the slot map */
+    uint64_t off, len; /* where: bytes of the metadata role */
+    int rc; /* CSUM; NVME_IO it cannot be read */
+    bool is_mended; /* it is in memory too, and is being written anew elsewhere; else what needs it gets rc */
+};
+
+enum { BIO_SCRUB_LOOKS_NR = 4096 }; /* places without an image that are passed without a yield */
+
+/** Places for bio_scrub_step(): 0 .. this - 1. Grows with the arena. */
+uint64_t bio_scrub_places(const struct bio_tgt *tgt);
+/**
+ * Read what lies on the metadata role from *place on and verify it, until about bytes_max bytes were read or there are no more places; *place is the next one then.
+ * Each bad image is told once (`bad` doesn't yield). Loads nothing. *ret_bytes: read. Errors: NOMEM; NVME_IO the target has stopped.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_scrub_step(struct bio_tgt *tgt, uint64_t *place,
+    uint64_t bytes_max, void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg,
+    uint64_t *ret_bytes);
+
 #endif

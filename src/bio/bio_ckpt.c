@@ -108,6 +108,18 @@ slot_off(const struct bio_ckpt *ck, uint32_t slot)
     return ck->slots_off + (uint64_t)(slot - 1) * UMEM_PAGE_BYTES;
 }
 
+uint64_t
+bio_ckpt_slot_off(const struct bio_ckpt *ck, uint32_t slot)
+{
+    return slot_off(ck, slot);
+}
+
+uint64_t
+bio_ckpt_hdr_off(const struct bio_ckpt_df *hdr)
+{
+    return (CKPT_HDR_BLK + (hdr->seq & 1)) * BIO_BLK_BYTES;
+}
+
 /* CKP-1. Errors: NOSPACE. */
 static int
 slot_alloc(struct bio_ckpt *ck, uint32_t *ret_slot)
@@ -185,6 +197,18 @@ leaf_mark(struct bio_ckpt *ck, uint64_t page)
         return;
     bitmap_set(ck->leaf_dirty, leaf);
     ck->leaf_dirty_nr++;
+}
+
+bool
+bio_ckpt_has_leaves(const struct bio_tgt *tgt)
+{
+    return map_has_leaves(tgt);
+}
+
+void
+bio_ckpt_leaf_mark(struct bio_tgt *tgt, uint32_t leaf)
+{
+    leaf_mark(&tgt->ckpt, (uint64_t)leaf * tgt->ckpt.leaf_entry_nr);
 }
 
 /* ---- loading ---------------------------------------------------------------------------------------------------------- */
@@ -493,7 +517,7 @@ header_write(struct bio_tgt *tgt, struct bio_ckpt_df *hdr)
     hdr->device = tgt->sb.device;
     hdr->crc = crc32c(0, hdr, sizeof(*hdr) - 4);
     rc = bio_disk_rw(&ck->disk, PLAT_IO_WRITE, PLAT_IO_DSYNC,
-        (CKPT_HDR_BLK + (hdr->seq & 1)) * BIO_BLK_BYTES, hdr, sizeof(*hdr));
+        bio_ckpt_hdr_off(hdr), hdr, sizeof(*hdr));
     if (rc == 0)
         *ck->hdr = *hdr;
     /* Which header counts is unknown now, so this is never "try again"; both places were written at format. */

@@ -240,6 +240,12 @@ struct bio_ckpt {
 uint64_t bio_ckpt_file_bytes(uint64_t arena_bytes);
 /* File offset of a leaf of the durable slot map. */
 uint64_t bio_ckpt_leaf_off(const struct bio_tgt *tgt, uint32_t leaf);
+bool bio_ckpt_has_leaves(const struct bio_tgt *tgt); /* of the slot map; older stores have none */
+/* The part of the slot map is written anew with the next checkpoint. */
+void bio_ckpt_leaf_mark(struct bio_tgt *tgt, uint32_t leaf);
+/* File offsets: of a page's image, of a header. */
+uint64_t bio_ckpt_slot_off(const struct bio_ckpt *ck, uint32_t slot);
+uint64_t bio_ckpt_hdr_off(const struct bio_ckpt_df *hdr);
 CAIRN_MUST_CHECK int bio_ckpt_init(struct bio_tgt *tgt);
 void bio_ckpt_fini(struct bio_tgt *tgt);
 /*

@@ -360,6 +360,27 @@ run_check(struct fix *f)
     return rc != 0 ? rc : umem_check(bio_umem(f->tgt));
 }
 
+static void
+no_bad(void *arg, const struct bio_img_bad *bad)
+{
+    int *rc = arg;
+
+    EXPECT_EQ(bad->rc, -DER_NVME_IO); /* what can't be read, once */
+    *rc = bad->rc;
+}
+
+static int
+run_scrub(struct fix *f)
+{
+    uint64_t place = 0, bytes = 0;
+    int bad_rc = 0, rc = 0;
+
+    while (rc == 0 && place < bio_scrub_places(f->tgt)) {
+        rc = bio_scrub_step(f->tgt, &place, 30000, no_bad, &bad_rc, &bytes);
+    }
+    return rc != 0 ? rc : bad_rc;
+}
+
 /* Both say what the checkers recompute, and change nothing. */
 static int
 run_statistics(struct fix *f)
@@ -443,6 +464,7 @@ static const struct call calls[] = {
      "bio_status",
         prepare_nothing, run_check},
     {"umem_cls_stats_get umem_is_short bio_ext_stats_get", prepare_extent, run_statistics},
+    {"bio_scrub_places bio_scrub_step", prepare_list, run_scrub},
     {"bio_open bio_close bio_abandon", prepare_nothing, run_reopen},
     {"bio_format bio_formatted bio_is_formatted", prepare_nothing, run_format},
 };
