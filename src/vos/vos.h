@@ -74,6 +74,7 @@ struct vos_pool_info {
     uint64_t meta_quota, data_quota; /* bytes */
     uint64_t meta_used, data_used; /* bytes charged to the shard */
     uint64_t cont_nr;
+    bool is_out; /* vos_scrub_out_set() */
 };
 
 /** Errors: EXIST; NOSPACE the quotas do not fit beside those of the other shards. */
@@ -725,9 +726,12 @@ struct vos_scrub_stats {
     bool is_running; /* a pass was begun and did not end */
     uint64_t passes_nr; /* that ended, since vos_scrub_create() */
     uint64_t bad_nr; /* reports since then */
+    /* Of the pass under way, in this life; of the last one that ended. What is bad counts also when it was found in an earlier life. */
     struct {
         uint64_t records_nr, bytes, bad_nr;
-    } pass, last; /* of the pass under way, in this life; of the last one that ended */
+    } pass, last;
+    uint64_t skipped_nr; /* containers that were left out since vos_scrub_create() */
+    bool is_out; /* vos_scrub_out_set() */
 };
 
 /**
@@ -742,6 +746,13 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_create(struct vos_tgt *tgt, struct u
  * no error. Errors: NONEXIST the pool is gone; NOMEM; NVME_IO the target has stopped.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_step(struct vos_scrub *scrub, uint64_t bytes_max);
+/** Ask `skip`, with the `arg` of vos_scrub_create(), before a container is looked at; true: leave it out. It may yield. */
+void vos_scrub_skip_set(struct vos_scrub *scrub, bool (*skip)(void *arg, const struct uuid *cont));
+/**
+ * Note that the shard is out of service, or that it is not any more; vos only remembers it: vos_pool_info, vos_scrub_stats. Durable on return. Errors: those of
+ * vos_scrub_save().
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_out_set(struct vos_scrub *scrub, bool is_out);
 /** Store the place, to the object, for vos_scrub_create() after a restart. Durable on return. Errors: those of step. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_save(struct vos_scrub *scrub);
 void vos_scrub_free(struct vos_scrub *scrub); /* NULL-safe */

@@ -125,7 +125,9 @@ CAIRN_STATIC_ASSERT(offsetof(struct vos_root_df, pools) == 72, "format");
 
 struct vos_pool_df {
     uint8_t magic;
-    uint8_t pad[7];
+    uint8_t is_out; /* 1: out of service, since so much of it was bad */
+    uint8_t pad[2];
+    uint32_t scrub_bad_nr; /* found bad by the newest pass, as far as its place */
     uint8_t uuid[16];
     uint64_t shard; /* names it in log records (ST-12) */
     uint64_t meta_quota;

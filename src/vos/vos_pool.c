@@ -161,6 +161,7 @@ load_pools_body(struct vos_op *op, void *arg)
     pool->meta_quota = rec->meta_quota;
     pool->data_quota = rec->data_quota;
     pool->horizon = rec->horizon;
+    pool->is_out = rec->is_out != 0;
     pool->meta_used = rec->meta_used;
     l->after = after;
     l->pool = pool;
@@ -530,6 +531,7 @@ pool_query_body(struct vos_op *op, void *arg)
     if (cont_nr == WALK_NR)
         return -DER_INPROGRESS;
     a->info.uuid = p->uuid;
+    a->info.is_out = p->is_out;
     a->info.meta_quota = p->meta_quota;
     a->info.data_quota = p->data_quota;
     a->info.meta_used = p->meta_used;
@@ -910,6 +912,7 @@ vos_cont_space(const struct vos_cont *cont, struct vos_pool_info *ret_info)
     const struct vos_pool *pool = cont->pool;
 
     *ret_info = (struct vos_pool_info){.uuid = pool->uuid,
+        .is_out = pool->is_out,
         .meta_quota = pool->meta_quota,
         .data_quota = pool->data_quota,
         .meta_used = pool->meta_used,

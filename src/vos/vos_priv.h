@@ -36,6 +36,7 @@ struct vos_pool {
     uint64_t meta_used, data_used; /* containers, and what is queued for collection, included */
     uint64_t data_resv; /* of updates in flight */
     uint64_t horizon;
+    bool is_out; /* as in its record */
     uint32_t open_nr; /* containers open, and operations that must not lose the pool */
     struct hmap clients; /* struct vos_client */
 };

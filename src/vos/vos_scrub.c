@@ -10,7 +10,9 @@
  *          used for something else (ST-4). None is held between two steps.
  *   SCR-4  What is bad is reported with its address, and the pass goes on behind it: the next chunk, or behind the subtree whose index is damaged. A pass has
  *          an end in damaged trees, too: keys grow strictly within a tree.
- *   SCR-5  Nothing is changed but the place, which is stored with the pool (vos_scrub_save()): a restart goes on at the object where the last save was.
+ *   SCR-5  Nothing is changed but the place, which is stored with the pool (vos_scrub_save()): a restart goes on at the object where the last save was, with what
+ *          the pass had found up to there.
+ *   SCR-6  Whether a container is left out is asked when the pass comes to it, and again when the pass goes on in it in another life.
  *
  *            advance()             records, one after the other, down into each
  *        +-------------+  data     +---------+  read, compare
@@ -65,6 +67,7 @@ struct vos_scrub {
     struct uuid pool;
     void (*bad)(void *arg, const struct vos_scrub_bad *bad);
     void *arg;
+    bool (*skip)(void *arg, const struct uuid *cont); /* NULL: none is left out */
     struct vos_scrub_stats stats;
     /* the place */
     uint32_t depth; /* level that is walked */
@@ -73,6 +76,8 @@ struct vos_scrub {
     bool is_end;
     bool is_resumed; /* the next two say where to begin */
     uint64_t from_cont, from_obj;
+    bool is_new_cont; /* the walk came to another container, about which nobody was asked (SCR-6) */
+    uint64_t place_bad_nr; /* pass.bad_nr when the walk came to the object, or container, at hand */
     /* of the version at hand */
     struct vos_oid oid;
     bool is_array;
@@ -446,6 +451,9 @@ advance(struct vos_scrub *s, struct vos_op *op, const struct vos_pool *pool)
     }
     if (rc == 0) {
         s->live = lvl + 1;
+        if (!is_old && lvl <= LVL_OBJ)
+            s->place_bad_nr = s->stats.pass.bad_nr;
+        s->is_new_cont |= !is_old && lvl == LVL_CONT && s->skip != NULL;
         if (lvl == LVL_VER)
             return version_look(s, op);
         if (!is_old) {
@@ -467,7 +475,7 @@ scrub_body(struct vos_op *op, void *arg)
     int rc = pool == NULL ? CAIRN_ERR(NONEXIST) : 0;
 
     s->live = 0;
-    while (rc == 0 && !s->is_end && s->budget > 0 && s->slice.len == 0) {
+    while (rc == 0 && !s->is_end && s->budget > 0 && s->slice.len == 0 && !s->is_new_cont) {
         if (op->steps_left-- == 0)
             return -DER_INPROGRESS;
         rc = advance(s, op, pool);
@@ -547,6 +555,7 @@ pass_begin(struct vos_scrub *s)
     s->is_end = s->is_resumed = false;
     s->depth = s->chunk = 0;
     s->lvls[LVL_CONT].has_key = false;
+    s->place_bad_nr = 0;
     memset(&s->stats.pass, 0, sizeof(s->stats.pass));
     s->stats.start_ns = vos_wall_ns(s->tgt);
     s->stats.is_running = true;
@@ -558,6 +567,22 @@ pass_end(struct vos_scrub *s)
     s->stats.last = s->stats.pass;
     s->stats.passes_nr++;
     s->stats.is_running = false;
+}
+
+/* SCR-6. The walk goes on in the container, or behind it. */
+static void
+cont_ask(struct vos_scrub *s)
+{
+    struct uuid cont = s->lvls[LVL_CONT].uuid;
+
+    s->is_new_cont = false;
+    if (!s->skip(s->arg, &cont))
+        return;
+    CAIRN_PROBE("vos.scrub.skipped");
+    s->stats.skipped_nr++;
+    s->depth = LVL_CONT;
+    s->chunk = 0;
+    s->is_resumed = false;
 }
 
 int
@@ -576,6 +601,8 @@ vos_scrub_step(struct vos_scrub *s, uint64_t bytes_max)
         if (rc == 0 && s->slice.len > 0)
             rc = slice_read(s);
         bio_reader_leave(tgt->bio, &s->reader);
+        if (rc == 0 && s->is_new_cont)
+            cont_ask(s);
         if (rc == 0)
             ult_yield();
     }
@@ -586,7 +613,7 @@ vos_scrub_step(struct vos_scrub *s, uint64_t bytes_max)
 
 struct place {
     struct vos_scrub *s;
-    bool is_write;
+    bool is_write, is_out, is_out_set;
 };
 
 static int
@@ -606,12 +633,27 @@ place_body(struct vos_op *op, void *arg)
         s->is_resumed = s->stats.is_running;
         s->from_cont = rec->scrub_cont;
         s->from_obj = rec->scrub_obj;
+        s->stats.is_out = rec->is_out != 0;
+        s->place_bad_nr = s->stats.is_running ? rec->scrub_bad_nr : 0;
+        s->stats.pass.bad_nr = s->place_bad_nr;
+        s->stats.last.bad_nr = s->stats.is_running ? 0 : rec->scrub_bad_nr;
         return 0;
     }
+    if (p->is_out_set) {
+        rc = vos_range(op, pool->off + offsetof(struct vos_pool_df, is_out), 1);
+        if (rc == 0)
+            rec->is_out = p->is_out;
+        return rc;
+    }
+    rc = vos_range(op, pool->off + offsetof(struct vos_pool_df, scrub_bad_nr), sizeof(uint32_t));
+    if (rc != 0)
+        return rc;
     rc = vos_range(
         op, pool->off + offsetof(struct vos_pool_df, scrub_start_ns), 3 * sizeof(uint64_t));
     if (rc != 0)
         return rc;
+    rec->scrub_bad_nr = (uint32_t)MIN(
+        s->stats.is_running ? s->place_bad_nr : s->stats.last.bad_nr, (uint64_t)UINT32_MAX);
     rec->scrub_start_ns = s->stats.start_ns;
     rec->scrub_cont = rec->scrub_obj = 0;
     if (!s->stats.is_running) {
@@ -629,7 +671,7 @@ place_body(struct vos_op *op, void *arg)
 int
 vos_scrub_save(struct vos_scrub *s)
 {
-    struct place p = {s, true};
+    struct place p = {.s = s, .is_write = true};
     struct vos_op op;
     uint64_t lsn;
     int rc;
@@ -642,11 +684,37 @@ vos_scrub_save(struct vos_scrub *s)
 }
 
 int
+vos_scrub_out_set(struct vos_scrub *s, bool is_out)
+{
+    struct place p = {.s = s, .is_write = true, .is_out_set = true, .is_out = is_out};
+    struct vos_pool *pool;
+    struct vos_op op;
+    uint64_t lsn;
+    int rc;
+
+    vos_op_init(&op, s->tgt);
+    rc = vos_tx_run(s->tgt, &op, UMEM_TX_RECLAIM, 0, place_body, &p, &lsn);
+    if (rc != 0)
+        return rc;
+    pool = vos_pool_by_uuid(s->tgt, &s->pool); /* no yield since the commit */
+    if (pool != NULL)
+        pool->is_out = is_out;
+    s->stats.is_out = is_out;
+    return vos_wait(s->tgt, lsn);
+}
+
+void
+vos_scrub_skip_set(struct vos_scrub *s, bool (*skip)(void *arg, const struct uuid *cont))
+{
+    s->skip = skip;
+}
+
+int
 vos_scrub_create(struct vos_tgt *tgt, struct uuid pool,
     void (*bad)(void *arg, const struct vos_scrub_bad *bad), void *arg, struct vos_scrub **ret_scrub)
 {
     struct vos_scrub *s = vos_heap_alloc(&tgt->heap, sizeof(*s));
-    struct place p = {s, false};
+    struct place p = {.s = s};
     struct vos_op op;
     int rc;
 

@@ -809,6 +809,14 @@ run_dtx(struct fix *f)
     return rc;
 }
 
+static bool
+skip_none(void *arg, const struct uuid *cont)
+{
+    (void)arg;
+    (void)cont;
+    return false;
+}
+
 static int
 run_scrub(struct fix *f)
 {
@@ -816,12 +824,15 @@ run_scrub(struct fix *f)
     int rc = vos_scrub_create(f->tgt, f->pool, NULL, NULL, &scrub);
 
     if (rc == 0) {
+        vos_scrub_skip_set(scrub, skip_none);
         do {
             rc = vos_scrub_step(scrub, 10000);
         } while (rc == 0 && vos_scrub_stats(scrub)->is_running);
     }
     if (rc == 0)
         rc = vos_scrub_save(scrub);
+    if (rc == 0)
+        rc = vos_scrub_out_set(scrub, !vos_scrub_stats(scrub)->is_out);
     vos_scrub_free(scrub);
     return rc;
 }
@@ -865,6 +876,7 @@ static const struct call calls[] = {
         run_dtx},
     {"vos_scrub_create vos_scrub_step vos_scrub_save vos_scrub_stats vos_scrub_free",
         prepare_nothing, run_scrub},
+    {"vos_scrub_skip_set vos_scrub_out_set", prepare_nothing, run_scrub},
 };
 
 /* ---- making them fail ----------------------------------------------------------------------------------------------- */

@@ -591,6 +591,149 @@ TEST_ON(vos_scrub, power_cuts, BACKEND_SIM)
     fix_down(&f);
 }
 
+/* What a pass found counts once, whenever the scrubber is started anew in it (SCR-5); that the shard is out of service is remembered. */
+static void
+body_found_half(struct fix *f)
+{
+    struct vos_pool_info info;
+    struct vos_scrub *s;
+
+    if (!fix_open(f) || !scrub_new(f, &s))
+        return;
+    for (uint32_t i = 0; i < 100 && vos_scrub_stats(s)->passes_nr == 0; i++) {
+        EXPECT_OK(vos_scrub_step(s, 20000));
+        EXPECT_OK(vos_scrub_save(s));
+        vos_scrub_free(s);
+        if (!EXPECT_OK(vos_scrub_create(f->tgt, f->pool, NULL, NULL, &s)) ||
+            !vos_scrub_stats(s)->is_running)
+            break;
+        if (i % 3 == 2) /* past the largest object */
+            EXPECT_OK(vos_scrub_step(s, 4800000));
+        EXPECT_OK(vos_scrub_save(s));
+    }
+    EXPECT(!vos_scrub_stats(s)->is_running);
+    EXPECT_EQ(vos_scrub_stats(s)->last.bad_nr, places.nr);
+    EXPECT(!vos_scrub_stats(s)->is_out);
+    EXPECT_OK(vos_scrub_out_set(s, true));
+    EXPECT(vos_scrub_stats(s)->is_out);
+    EXPECT_OK(vos_pool_query(f->tgt, f->pool, &info));
+    EXPECT(info.is_out);
+}
+
+static void
+body_found_rest(struct fix *f)
+{
+    struct vos_pool_info info;
+    struct vos_scrub *s;
+
+    if (!fix_open(f) || !scrub_new(f, &s))
+        return;
+    EXPECT(vos_scrub_stats(s)->is_out);
+    EXPECT_OK(vos_pool_query(f->tgt, f->pool, &info));
+    EXPECT(info.is_out);
+    EXPECT_EQ(vos_scrub_stats(s)->last.bad_nr, places.nr);
+    EXPECT_OK(vos_scrub_out_set(s, false));
+    vos_cont_space(f->cont, &info);
+    EXPECT(!info.is_out);
+    vos_scrub_free(s);
+    fix_close(f);
+}
+
+TEST_ON(vos_scrub, what_was_found_is_remembered, BACKEND_SIM)
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    if (fix_up_default(&f)) {
+        EXPECT(fix_run(&f, body_flip_fill));
+        for (uint32_t i = 0; i < places.nr; i++) {
+            flip(&f, "/t/d0/data", i);
+        }
+        EXPECT(fix_run(&f, body_found_half));
+        EXPECT(fix_crash(&f, true));
+        EXPECT(fix_run(&f, body_found_rest));
+    }
+    fix_down(&f);
+}
+
+/* ---- containers that are left out ------------------------------------------------------------------------------------ */
+
+enum { CONTS_NR = 5 };
+
+struct skips {
+    struct bads bads; /* first: as bad_note() wants it */
+    uint32_t asked[CONTS_NR], out_mask;
+};
+
+static struct uuid
+skip_cont(uint32_t i)
+{
+    return (struct uuid){.b = {(uint8_t)(50 + 30 * i), 1}};
+}
+
+static bool
+skip_ask(void *arg, const struct uuid *cont)
+{
+    struct skips *sk = arg;
+
+    for (uint32_t i = 0; i < CONTS_NR; i++) {
+        struct uuid id = skip_cont(i);
+
+        if (cuuid_cmp(cont, &id) == 0) {
+            sk->asked[i]++;
+            ult_yield();
+            return (sk->out_mask & 1u << i) != 0;
+        }
+    }
+    return false; /* the fixture's own */
+}
+
+static void
+body_skips(struct fix *f)
+{
+    static struct skips sk;
+    struct vos_cont *own;
+    struct vos_scrub *s;
+    uint64_t all;
+
+    if (!fix_format(f) || !fill(f))
+        return;
+    own = f->cont;
+    for (uint32_t i = 0; i < CONTS_NR; i++) {
+        EXPECT_OK(vos_cont_create(f->tgt, f->pool, skip_cont(i)));
+        EXPECT_OK(vos_cont_open(f->tgt, f->pool, skip_cont(i), &f->cont));
+        for (uint32_t k = 0; k <= i; k++) {
+            EXPECT_OK(put(f, k));
+        }
+        vos_cont_close(f->cont);
+    }
+    f->cont = own;
+    all = KEYS_NR + 15;
+    for (uint32_t round = 0; round < 20 && !test_failed(); round++) {
+        uint32_t mask = round == 0 ? 0 : rng_below(&f->rng, 1u << CONTS_NR), expected = (uint32_t)all;
+
+        memset(&sk, 0, sizeof(sk));
+        sk.out_mask = mask;
+        EXPECT_OK(vos_scrub_create(f->tgt, f->pool, bad_note, &sk, &s));
+        vos_scrub_skip_set(s, skip_ask);
+        pass(s, 1 + rng_below(&f->rng, 200000));
+        for (uint32_t i = 0; i < CONTS_NR; i++) {
+            EXPECT_EQ(sk.asked[i], 1);
+            expected -= (mask & 1u << i) != 0 ? i + 1 : 0;
+        }
+        EXPECT_EQ(vos_scrub_stats(s)->last.records_nr, expected);
+        EXPECT_EQ(vos_scrub_stats(s)->skipped_nr, (uint64_t)__builtin_popcount(mask));
+        vos_scrub_free(s);
+    }
+    EXPECT_EQ(sk.bads.nr, 0);
+    fix_close(f);
+}
+
+TEST_ON(vos_scrub, containers_are_left_out, BACKEND_SIM)
+{
+    run(NULL, body_skips);
+}
+
 /* ---- damage to the index -------------------------------------------------------------------------------------------- */
 
 /* Words of the arena changed at random, as a bug would: a pass has an end, whatever it says on the way (SCR-4). */
