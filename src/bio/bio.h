@@ -267,11 +267,11 @@ enum { BIO_SCRUB_LOOKS_NR = 4096 }; /* places without an image that are passed w
 /** Places for bio_scrub_step(): 0 .. this - 1. Grows with the arena. */
 uint64_t bio_scrub_places(const struct bio_tgt *tgt);
 /**
- * Read what lies on the metadata role from *place on and verify it, until about bytes_max bytes were read or there are no more places; *place is the next one then.
+ * Read what lies on the metadata role from *place on and verify it, until about bytes_max bytes were read, or the place `end`, or the last one was; *place is the next one then.
  * Each bad image is told once (`bad` doesn't yield). Loads nothing. *ret_bytes: read. Errors: NOMEM; NVME_IO the target has stopped.
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int bio_scrub_step(struct bio_tgt *tgt, uint64_t *place,
-    uint64_t bytes_max, void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg,
-    uint64_t *ret_bytes);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+bio_scrub_step(struct bio_tgt *tgt, uint64_t *place, uint64_t end, uint64_t bytes_max,
+    void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg, uint64_t *ret_bytes);
 
 #endif

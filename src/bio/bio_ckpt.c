@@ -516,8 +516,8 @@ header_write(struct bio_tgt *tgt, struct bio_ckpt_df *hdr)
     hdr->seq = ck->hdr->seq + 1;
     hdr->device = tgt->sb.device;
     hdr->crc = crc32c(0, hdr, sizeof(*hdr) - 4);
-    rc = bio_disk_rw(&ck->disk, PLAT_IO_WRITE, PLAT_IO_DSYNC,
-        bio_ckpt_hdr_off(hdr), hdr, sizeof(*hdr));
+    rc = bio_disk_rw(
+        &ck->disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, bio_ckpt_hdr_off(hdr), hdr, sizeof(*hdr));
     if (rc == 0)
         *ck->hdr = *hdr;
     /* Which header counts is unknown now, so this is never "try again"; both places were written at format. */

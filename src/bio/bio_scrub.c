@@ -160,7 +160,7 @@ batch_end(struct bio_tgt *tgt, struct batch *b,
 }
 
 int
-bio_scrub_step(struct bio_tgt *tgt, uint64_t *place, uint64_t bytes_max,
+bio_scrub_step(struct bio_tgt *tgt, uint64_t *place, uint64_t end, uint64_t bytes_max,
     void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg, uint64_t *ret_bytes)
 {
     size_t image_bytes = MAX((size_t)tgt->ckpt.leaf_bytes, (size_t)UMEM_PAGE_BYTES);
@@ -172,7 +172,7 @@ bio_scrub_step(struct bio_tgt *tgt, uint64_t *place, uint64_t bytes_max,
     if (rc != 0)
         goto out;
     b->nr = 0;
-    for (; *place < bio_scrub_places(tgt) && bytes < bytes_max; (*place)++) {
+    for (; *place < MIN(end, bio_scrub_places(tgt)) && bytes < bytes_max; (*place)++) {
         struct image *im = &b->images[b->nr];
 
         if (image_find(tgt, *place, im)) {

@@ -42,6 +42,7 @@ enum cont_prop {
     CONT_PROP_CSUM_CHUNK = 0x1005,
     CONT_PROP_STATUS = 0x1012,
     CONT_PROP_ALLOCED_OID = 0x1013,
+    CONT_PROP_SCRUB_OFF = 0x1018,
 };
 
 enum {

@@ -442,6 +442,24 @@ stable_one(void *arg, struct iov key, struct iov value)
  * The stable epoch first (CON-7): a snapshot that is under way then gets an epoch above it, one that was committed before is found by the scan.
  */
 static int
+scrub_off_get(struct pool_call *call, const struct uuid *cont, uint32_t *ret_is_off)
+{
+    const char *table = cont_table(call, CONT_TABLE_PROPS, cont);
+    const struct pool_prop_def *defs;
+    struct proto_prop prop;
+    uint32_t nr;
+    int rc;
+
+    if (table == NULL)
+        return CAIRN_ERR(NOMEM);
+    defs = cont_prop_defs(&nr);
+    rc = pool_prop_get(call, table, pool_prop_find(defs, nr, CONT_PROP_SCRUB_OFF), &prop);
+    if (rc == 0)
+        *ret_is_off = prop.num != 0;
+    return rc;
+}
+
+static int
 stable(struct pool_call *call, const struct proto_cont_stable_req *in,
     struct proto_cont_stable_rep *out)
 {
@@ -458,6 +476,8 @@ stable(struct pool_call *call, const struct proto_cont_stable_req *in,
         rc = pool_scrub_get(call, &out->scrub_mode, &out->scrub_freq_s, &out->scrub_thresh);
     if (rc == 0)
         rc = cont_row_get(call, &in->cont, &row);
+    if (rc == 0)
+        rc = scrub_off_get(call, &in->cont, &out->is_scrub_off);
     if (rc == 0)
         rc = pool_epoch_stable(call, &s.hi);
     if (rc == 0)

@@ -16,6 +16,8 @@
  *          same pool is the answer. The request id is stored with the
  *          decision (MS-2); who sends it again waits for the steps.
  *   MGT-4  One ULT works on a pool at a time; others wait for it.
+ *   MGT-5  Each creation has a number, its life, larger than those before. Steps carry it: whoever begins something when that life was
+ *          ended there begins nothing, who ends something when a later one has begun ends nothing, however late they come (tgt_life.h).
  *
  * Every engine has a mgmt; on ranks without the service it answers NOTLEADER and names the rank
  * that has it. Owner: the system xstream. Rows: README.md.
@@ -96,6 +98,7 @@ struct mgmt_pool {
     uint32_t state;
     uint32_t svc_rank;
     uint32_t uid, gid;
+    uint64_t life; /* MGT-5; 0: made before there were any */
     uint64_t meta_bytes, data_bytes; /* of each target */
     uint32_t rank_nr;
     struct poolmap_rank_desc *ranks;
@@ -117,6 +120,12 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int mgmt_pool_destroy(struct mgmt *mgmt, struct rp
 /** Close all handles of the pool, whoever holds them. *ret_nr: pool handles that were open. Errors: BUSY it is not ready; those of its service. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int mgmt_pool_evict(
     struct mgmt *mgmt, const struct mgmt_pool *pool, struct arena *arena, uint32_t *ret_nr);
+/**
+ * Set properties of a pool, its label among them, in its service (and label in the system's). Errors: those of pool_prop_check(); EXIST another pool has the label;
+ * BUSY it is not ready; those of its service.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int mgmt_pool_props_set(struct mgmt *mgmt,
+    const struct mgmt_pool *pool, const struct proto_array *props, struct arena *arena);
 /** By label or text of the uuid. Errors: NONEXIST; INVAL; NOTLEADER. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 mgmt_pool_find(struct mgmt *mgmt, struct iov id, struct arena *arena, struct mgmt_pool *ret_pool);

@@ -62,7 +62,7 @@ static int
 ask_targets(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, uint64_t ns,
     struct arena *arena, struct pool_bcast_item **ret_items, uint32_t *ret_nr)
 {
-    struct proto_tgt_pool_req body = {pool->pool, pool->meta_bytes, pool->data_bytes};
+    struct proto_tgt_pool_req body = {pool->pool, pool->meta_bytes, pool->data_bytes, pool->life};
     struct pool_bcast_item *items;
     uint32_t nr = 0, k = 0;
 
@@ -126,8 +126,11 @@ map_encode(const struct mgmt_pool *pool, struct arena *arena, struct iov *ret_ma
 static int
 tell_service(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, struct arena *arena)
 {
-    struct proto_svc_pool_req body = {
-        .pool = pool->pool, .props = pool->props, .uid = pool->uid, .gid = pool->gid};
+    struct proto_svc_pool_req body = {.pool = pool->pool,
+        .props = pool->props,
+        .uid = pool->uid,
+        .gid = pool->gid,
+        .life = pool->life};
     struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + MGMT_STEP_NS, .arena = arena};
     struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
     struct proto_empty rep;
@@ -143,7 +146,7 @@ tell_service(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, s
         } else if (opcode == PROTO_SVC_POOL_START) {
             rc = pool_svc_create(mgmt->env.pools, &body, arena);
         } else {
-            rc = pool_svc_destroy(mgmt->env.pools, pool->pool);
+            rc = pool_svc_destroy(mgmt->env.pools, pool->pool, pool->life);
         }
         if (err_class(rc) != ERR_CLASS_RETRY && err_class(rc) != ERR_CLASS_BUSY)
             break;
@@ -312,6 +315,8 @@ create_begin(struct mgmt *mgmt, const struct proto_sys_pool_create_req *args,
     if (rc == 0)
         rc = ranks_choose(mgmt, args, arena, &pool);
     if (rc == 0)
+        rc = vos_epoch_next(mgmt->env.sys, &pool.life);
+    if (rc == 0)
         rc = mgmt_row_update(&pool, arena, &u[0]);
     if (rc != 0)
         return rc;
@@ -469,6 +474,106 @@ mgmt_pool_evict(struct mgmt *mgmt, const struct mgmt_pool *pool, struct arena *a
     if (rc != 0)
         return rc;
     rc = pool->state == MGMT_POOL_READY ? evict(mgmt, pool, true, arena, ret_nr) : CAIRN_ERR(BUSY);
+    mgmt_call_end(mgmt);
+    return rc;
+}
+
+/* ---- properties ----------------------------------------------------------------------------- */
+
+/* The row and the table of labels, in one commit (MGT-2). */
+static int
+label_commit(struct mgmt *mgmt, struct mgmt_pool *pool, struct iov label, struct arena *arena)
+{
+    struct proto_prop *props = arena_calloc(arena, pool->props.nr + 1, sizeof(*props));
+    struct rsvc_update u[3];
+    uint32_t nr = 0, at = 0;
+    int rc;
+
+    if (props == NULL)
+        return CAIRN_ERR(NOMEM);
+    if (pool->props.nr > 0)
+        memcpy(props, pool->props.items, pool->props.nr * sizeof(*props));
+    while (at < pool->props.nr && props[at].type != POOL_PROP_LABEL) {
+        at++;
+    }
+    props[at] = (struct proto_prop){.type = POOL_PROP_LABEL, .bytes = label};
+    pool->props = (struct proto_array){MAX(pool->props.nr, at + 1), props};
+    if (pool->label.len > 0) {
+        u[nr++] =
+            (struct rsvc_update){.op = RSVC_DEL, .table = MGMT_TABLE_LABELS, .key = pool->label};
+    }
+    u[nr++] = (struct rsvc_update){
+        .op = RSVC_PUT, .table = MGMT_TABLE_LABELS, .key = label, .value = pool_key_uuid(&pool->pool)};
+    pool->label = label;
+    rc = mgmt_row_update(pool, arena, &u[nr++]);
+    return rc != 0 ? rc : propose(mgmt, u, nr, NULL);
+}
+
+static int
+label_set(struct mgmt *mgmt, const struct uuid *id, struct iov label, struct arena *arena)
+{
+    struct mgmt_pool pool;
+    struct iov other;
+    int rc;
+
+    ult_mutex_lock(&mgmt->lock);
+    rc = mgmt_row_get(mgmt, id, arena, &pool);
+    if (rc == 0 && pool.state != MGMT_POOL_READY)
+        rc = CAIRN_ERR(BUSY);
+    if (rc == 0 &&
+        (pool.label.len != label.len || memcmp(pool.label.buf, label.buf, label.len) != 0)) {
+        rc = rsvc_get(mgmt->rsvc, MGMT_TABLE_LABELS, label, arena, &other);
+        if (rc == -DER_NONEXIST) {
+            rc = label_commit(mgmt, &pool, label, arena);
+        } else if (rc == 0)
+            rc = CAIRN_ERR(EXIST);
+    }
+    ult_mutex_unlock(&mgmt->lock);
+    return rc;
+}
+
+static int
+props_set(struct mgmt *mgmt, const struct mgmt_pool *pool, const struct proto_array *props,
+    struct arena *arena)
+{
+    struct proto_prop_req body = {.pool = pool->pool, .props = *props};
+    struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + POOL_BCAST_NS * 2, .arena = arena};
+    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
+    const struct proto_prop *list = props->items;
+    const struct pool_prop_def *defs;
+    struct proto_prop_rep rep;
+    uint32_t nr;
+    int rc = 0;
+
+    defs = pool_prop_defs(&nr);
+    for (uint32_t i = 0; rc == 0 && i < props->nr; i++) {
+        bool is_label = list[i].type == POOL_PROP_LABEL;
+
+        rc = pool_prop_check(defs, nr, &list[i], is_label);
+        if (rc == 0 && is_label)
+            rc = pool_label_check(list[i].bytes);
+    }
+    for (uint32_t i = 0; rc == 0 && i < props->nr; i++) {
+        if (list[i].type == POOL_PROP_LABEL)
+            rc = label_set(mgmt, &pool->pool, list[i].bytes, arena);
+    }
+    if (rc != 0)
+        return rc;
+    if (pool->svc_rank == mgmt->env.self_rank)
+        return pool_prop_set_local(mgmt->env.pools, arena, pool->pool, props);
+    return rpc_call(mgmt->env.rpc, ep, PROTO_POOL_PROP_SET, &body, &rep, &opts, NULL);
+}
+
+int
+mgmt_pool_props_set(struct mgmt *mgmt, const struct mgmt_pool *pool,
+    const struct proto_array *props, struct arena *arena)
+{
+    int rc;
+
+    rc = mgmt_call_begin(mgmt, NULL);
+    if (rc != 0)
+        return rc;
+    rc = pool->state == MGMT_POOL_READY ? props_set(mgmt, pool, props, arena) : CAIRN_ERR(BUSY);
     mgmt_call_end(mgmt);
     return rc;
 }

@@ -2,7 +2,7 @@
 /* The row of a pool in the system service's database. Tested by test/mgmt_row_test.c. */
 #include "mgmt_priv.h"
 
-enum { ROW_VERSION = 1, PROPS_NR_MAX = PROTO_PROPS_NR_MAX };
+enum { ROW_VERSION = 2, ROW_VERSION_NO_LIFE = 1, PROPS_NR_MAX = PROTO_PROPS_NR_MAX };
 
 static void
 row_encode(struct enc *e, const struct mgmt_pool *pool)
@@ -29,6 +29,7 @@ row_encode(struct enc *e, const struct mgmt_pool *pool)
         enc_u64(e, props[i].num);
         enc_blob(e, props[i].bytes.buf, props[i].bytes.len);
     }
+    enc_u64(e, pool->life);
 }
 
 int
@@ -97,13 +98,15 @@ mgmt_row_decode(struct iov key, struct iov value, struct arena *arena, struct mg
 {
     struct mgmt_pool p = {.state = 0};
     struct dec d;
+    uint8_t version;
     int rc;
 
     if (key.len != sizeof(p.pool.b))
         return CAIRN_ERR(DF_INVAL);
     memcpy(p.pool.b, key.buf, key.len);
     dec_init(&d, value.buf, value.len);
-    if (dec_u8(&d) != ROW_VERSION)
+    version = dec_u8(&d);
+    if (version != ROW_VERSION && version != ROW_VERSION_NO_LIFE)
         return CAIRN_ERR(DF_INCOMPT);
     p.state = dec_u8(&d);
     p.svc_rank = dec_u32(&d);
@@ -115,6 +118,8 @@ mgmt_row_decode(struct iov key, struct iov value, struct arena *arena, struct mg
     rc = ranks_decode(&d, arena, &p);
     if (rc == 0)
         rc = props_decode(&d, arena, &p);
+    if (rc == 0 && version != ROW_VERSION_NO_LIFE)
+        p.life = dec_u64(&d);
     if (rc == 0 && (dec_end(&d) != 0 || p.state > MGMT_POOL_DESTROYING))
         rc = CAIRN_ERR(DF_INVAL);
     if (rc == 0)
@@ -126,10 +131,12 @@ int
 mgmt_row_state(struct iov value, uint32_t *ret_state)
 {
     uint32_t state;
+    uint8_t version;
     struct dec d;
 
     dec_init(&d, value.buf, value.len);
-    if (dec_u8(&d) != ROW_VERSION)
+    version = dec_u8(&d);
+    if (version != ROW_VERSION && version != ROW_VERSION_NO_LIFE)
         return CAIRN_ERR(DF_INCOMPT);
     state = dec_u8(&d);
     if (dec_check(&d) != 0 || state > MGMT_POOL_DESTROYING)

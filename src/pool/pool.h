@@ -112,12 +112,16 @@ struct rsvc *pool_svc_rsvc(struct pool_svcs *svcs, struct uuid pool);
 
 /**
  * Create the service's database with map and properties, start it. What is there already is
- * completed. Errors: INVAL; NOTSUPPORTED; BUSY it is being stopped; SHUTDOWN; those of rsvc.
+ * completed. Errors: INVAL; NOTSUPPORTED; BUSY it is being started or stopped; SHUTDOWN; NONEXIST its life was ended (MGT-5); those of rsvc.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 pool_svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, struct arena *arena);
-/** Stop it and destroy its database. Absent is no error. Errors: BUSY it is being started or stopped; SHUTDOWN; those of rsvc. */
-CAIRN_YIELDS CAIRN_MUST_CHECK int pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool);
+/**
+ * Stop it and destroy its database. Absent is no error, nor that a later life has begun (MGT-5), of which nothing is touched. Errors: BUSY it is being started
+ * or stopped; SHUTDOWN; those of rsvc.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool, uint64_t life);
 
 /* ---- requests to a service ------------------------------------------------------------------ */
 
@@ -420,6 +424,9 @@ CAIRN_YIELDS int pool_h_svc_stop(struct pool_svcs *svcs, struct rpc_req *req, vo
 /** POOL_QUERY without a message: for the engine's control requests. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int pool_query_local(struct pool_svcs *svcs, struct arena *arena,
     struct uuid pool, struct proto_pool_query_rep *ret_rep);
+/** PROP_SET without a message, for the same; the label, too (that it is free is the system service's affair). Errors: as of the message. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int pool_prop_set_local(
+    struct pool_svcs *svcs, struct arena *arena, struct uuid pool, const struct proto_array *props);
 
 /* ---- a target's side ------------------------------------------------------------------------ */
 

@@ -83,6 +83,12 @@ struct pool_damaged {
     int rc;
 };
 
+/* A start or an end of a service under way; in the frame of who does it. */
+struct pool_change {
+    struct list_head link;
+    struct uuid pool;
+};
+
 struct pool_svcs {
     struct pool_env env;
     struct pool_hooks hooks;
@@ -90,8 +96,9 @@ struct pool_svcs {
     struct list_head svcs;
     struct list_head damaged;
     struct list_head draws; /* struct pool_draw */
-    uint32_t change_nr; /* requests at work that start or end a service */
+    struct list_head changes; /* struct pool_change: requests at work that start or end a service */
     struct ult_cond changed; /* one less */
+    struct tgt_lives lives; /* of services (MGT-5) */
     bool is_stopping; /* no more of them */
 };
 

@@ -143,6 +143,9 @@ query(struct pool_call *call, struct proto_pool_query_rep *out)
     if (rc != 0)
         return rc;
     space_sum(items, nr, &out->space);
+    for (uint32_t i = 0; i < nr; i++) {
+        out->out_nr += items[i].rc == 0 && items[i].rep.is_out != 0;
+    }
     out->leader = call->svcs->env.self_rank;
     out->create_time_ns = hlc_to_unix_ns(head.create_hlc);
     return 0;
@@ -203,6 +206,8 @@ tgt_query(struct pool_call *call, uint32_t tgt_id, struct proto_pool_tgt_query_r
         ult_now_ns() + POOL_BCAST_NS, &item, 1);
     if (item.rc == 0)
         space_sum(&item, 1, &out->space);
+    if (item.rc == 0 && item.rep.is_out != 0)
+        out->state = POOLMAP_DOWN; /* TGT-10: the map does not say so yet */
     return item.rc;
 }
 
@@ -242,18 +247,20 @@ pool_h_prop_get(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
 }
 
 static int
-prop_set(struct pool_call *call, const struct proto_prop_req *in)
+prop_set(struct pool_call *call, const struct proto_array *list)
 {
-    const struct proto_prop *props = in->props.items;
+    const struct proto_prop *props = list->items;
     const struct pool_prop_def *defs;
     uint32_t nr;
     int rc;
 
     defs = pool_prop_defs(&nr);
-    if (in->props.nr == 0)
+    if (list->nr == 0)
         return CAIRN_ERR(INVAL);
-    for (uint32_t i = 0; i < in->props.nr; i++) {
-        rc = pool_prop_check(defs, nr, &props[i], false);
+    for (uint32_t i = 0; i < list->nr; i++) {
+        /* An engine has given the pool the label, which nobody else can. */
+        rc = pool_prop_check(
+            defs, nr, &props[i], props[i].type == POOL_PROP_LABEL && pool_call_is_engine(call));
         if (rc != 0)
             return rc;
         pool_prop_put(call, POOL_TABLE_PROPS, pool_prop_find(defs, nr, props[i].type), &props[i]);
@@ -273,8 +280,22 @@ pool_h_prop_set(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     if (rc == 0 && !call->is_replay) {
         rc = pool_call_check(call, true);
         if (rc == 0)
-            rc = prop_set(call, in);
+            rc = prop_set(call, &in->props);
     }
+    pool_call_end(call);
+    return rc;
+}
+
+int
+pool_prop_set_local(
+    struct pool_svcs *svcs, struct arena *arena, struct uuid pool, const struct proto_array *props)
+{
+    struct pool_call *call = NULL;
+    int rc;
+
+    rc = pool_call_begin_local(svcs, arena, pool, true, &call);
+    if (rc == 0)
+        rc = prop_set(call, props);
     pool_call_end(call);
     return rc;
 }

@@ -36,6 +36,7 @@ pool_svcs_create(
     list_init(&svcs->svcs);
     list_init(&svcs->damaged);
     list_init(&svcs->draws);
+    list_init(&svcs->changes);
     ult_cond_init(&svcs->changed);
     *ret_svcs = svcs;
     return 0;
@@ -233,21 +234,29 @@ svc_stop(struct pool_svc *svc)
     svc_free(svc);
 }
 
-/* A request that starts or ends a service: nobody else stops that service meanwhile. */
+/* A request that starts or ends a service: nobody else does that meanwhile. Errors: BUSY somebody does: ask again. */
 static int
-change_begin(struct pool_svcs *svcs)
+change_begin(struct pool_svcs *svcs, struct pool_change *change, const struct uuid *pool)
 {
+    const struct pool_change *other;
+
     if (svcs->is_stopping)
         return CAIRN_ERR(SHUTDOWN);
-    svcs->change_nr++;
+    LIST_FOREACH(other, &svcs->changes, struct pool_change, link) {
+        if (cuuid_cmp(&other->pool, pool) == 0) {
+            CAIRN_PROBE("pool.svcs.change.busy");
+            return CAIRN_ERR(BUSY);
+        }
+    }
+    change->pool = *pool;
+    list_add(&change->link, &svcs->changes);
     return 0;
 }
 
 static void
-change_end(struct pool_svcs *svcs)
+change_end(struct pool_svcs *svcs, struct pool_change *change)
 {
-    CAIRN_ASSERT(svcs->change_nr > 0);
-    svcs->change_nr--;
+    list_del(&change->link);
     ult_cond_broadcast(&svcs->changed);
 }
 
@@ -259,7 +268,7 @@ pool_svcs_stop(struct pool_svcs *svcs)
     if (svcs == NULL)
         return;
     svcs->is_stopping = true;
-    while (svcs->change_nr > 0) {
+    while (!list_empty(&svcs->changes)) {
         CAIRN_PROBE("pool.svcs.stop.waits");
         ult_cond_wait(&svcs->changed, NULL);
     }
@@ -296,6 +305,13 @@ pool_svcs_abandon(struct pool_svcs *svcs)
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 
+/* The request has an identity: all of clients have; what an engine sends without one may be executed again. */
+static bool
+call_has_id(const struct pool_call *call)
+{
+    return call->req != NULL && (call->req->hdr->seq != 0 || !pool_call_is_engine(call));
+}
+
 /*
  * The turn of a modifying request: alone, leader, and its answer if it was committed before
  * (POL-1).
@@ -310,7 +326,7 @@ call_take_turn(struct pool_call *call)
     ult_mutex_lock(&svc->lock);
     rc = svc->is_stopping ? CAIRN_ERR(NOTREPLICA) : rsvc_check_leader(svc->rsvc, NULL);
     call->term = rsvc_term(svc->rsvc);
-    if (rc == 0 && hdr != NULL) {
+    if (rc == 0 && call_has_id(call)) {
         struct vos_req_id id = {hdr->client, hdr->slot, hdr->seq, hdr->first_hlc};
 
         rc = rsvc_replay(svc->rsvc, &id, &call->answer);
@@ -543,7 +559,7 @@ pool_call_commit(struct pool_call *call, struct iov result)
 {
     struct vos_req_id id;
 
-    if (call->req == NULL)
+    if (!call_has_id(call))
         return call->update_nr == 0 ? call->build_rc : call_commit(call, NULL, result);
     /* A request without effect is not remembered: executed again it has none again. */
     if (call->update_nr == 0)
@@ -656,13 +672,15 @@ svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, struct
 int
 pool_svc_create(struct pool_svcs *svcs, const struct proto_svc_pool_req *args, struct arena *arena)
 {
+    struct pool_change change;
     int rc;
 
-    rc = change_begin(svcs);
+    rc = change_begin(svcs, &change, &args->pool);
     if (rc != 0)
         return rc;
-    rc = svc_create(svcs, args, arena);
-    change_end(svcs);
+    rc = tgt_life_begin(&svcs->lives, &args->pool, args->life) ? svc_create(svcs, args, arena)
+                                                               : CAIRN_ERR(NONEXIST);
+    change_end(svcs, &change);
     return rc;
 }
 
@@ -685,15 +703,17 @@ svc_destroy(struct pool_svcs *svcs, struct uuid pool)
 }
 
 int
-pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool)
+pool_svc_destroy(struct pool_svcs *svcs, struct uuid pool, uint64_t life)
 {
+    struct pool_change change;
     int rc;
 
-    rc = change_begin(svcs);
+    rc = change_begin(svcs, &change, &pool);
     if (rc != 0)
         return rc;
-    rc = svc_destroy(svcs, pool);
-    change_end(svcs);
+    if (tgt_life_end(&svcs->lives, &pool, life))
+        rc = svc_destroy(svcs, pool);
+    change_end(svcs, &change);
     return rc;
 }
 
@@ -714,5 +734,5 @@ pool_h_svc_stop(struct pool_svcs *svcs, struct rpc_req *req, void *rep)
     (void)rep;
     if (!svcs->env.is_engine(svcs->env.arg, req->hdr))
         return CAIRN_ERR(NO_PERM);
-    return pool_svc_destroy(svcs, in->pool);
+    return pool_svc_destroy(svcs, in->pool, in->life);
 }

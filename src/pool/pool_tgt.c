@@ -226,6 +226,7 @@ stable_take(const struct proto_cont_stable_rep *rep, struct tgt_stable *ret_stab
     *ret_stable = (struct tgt_stable){.epoch = rep->epoch,
         .reclaim = rep->reclaim,
         .scrub = {rep->scrub_mode, rep->scrub_freq_s, rep->scrub_thresh},
+        .is_scrub_off = rep->is_scrub_off != 0,
         .snap_nr = nr,
         .snaps = snaps};
     return 0;
@@ -265,8 +266,18 @@ pool_h_tgt_create(struct tgt *tgt, struct rpc_req *req, void *rep)
 {
     const struct proto_tgt_pool_req *in = req->body;
 
+    int rc;
+
     (void)rep;
-    return tgt_pool_create(tgt, in->pool, in->meta_bytes, in->data_bytes);
+    if (!tgt_life_begin(tgt_lives(tgt), &in->pool, in->life))
+        return CAIRN_ERR(NONEXIST);
+    rc = tgt_pool_create(tgt, in->pool, in->meta_bytes, in->data_bytes);
+    if (rc == 0 && tgt_life_is_ended(tgt_lives(tgt), &in->pool, in->life)) {
+        rc = tgt_pool_destroy(tgt, in->pool); /* that was asked for meanwhile, and found nothing */
+        if (rc == 0)
+            rc = CAIRN_ERR(NONEXIST);
+    }
+    return rc;
 }
 
 int
@@ -275,7 +286,7 @@ pool_h_tgt_destroy(struct tgt *tgt, struct rpc_req *req, void *rep)
     const struct proto_tgt_pool_req *in = req->body;
 
     (void)rep;
-    return tgt_pool_destroy(tgt, in->pool);
+    return tgt_life_end(tgt_lives(tgt), &in->pool, in->life) ? tgt_pool_destroy(tgt, in->pool) : 0;
 }
 
 int
@@ -294,6 +305,8 @@ pool_h_tgt_space(struct tgt *tgt, struct rpc_req *req, void *rep)
     out->data_total = info.data_quota;
     out->data_used = info.data_used;
     out->cont_nr = info.cont_nr;
+    out->is_out = info.is_out;
+    out->scrub_bad_nr = tgt_scrub_found(tgt, in->pool);
     return 0;
 }
 

@@ -93,6 +93,7 @@ static const struct proto_field pool_query_rep_fields[] = {
     PROTO_F(struct proto_pool_query_rep, hdl_nr, U32),
     PROTO_F(struct proto_pool_query_rep, cont_nr, U32),
     PROTO_F(struct proto_pool_query_rep, create_time_ns, U64),
+    PROTO_F(struct proto_pool_query_rep, out_nr, U32),
 };
 PROTO_MSG_DEFINE(pool_query_rep);
 
@@ -336,6 +337,7 @@ static const struct proto_field tgt_pool_req_fields[] = {
     PROTO_F(struct proto_tgt_pool_req, pool, UUID),
     PROTO_F(struct proto_tgt_pool_req, meta_bytes, U64),
     PROTO_F(struct proto_tgt_pool_req, data_bytes, U64),
+    PROTO_F(struct proto_tgt_pool_req, life, U64),
 };
 PROTO_MSG_DEFINE(tgt_pool_req);
 
@@ -345,6 +347,8 @@ static const struct proto_field tgt_pool_query_rep_fields[] = {
     PROTO_F(struct proto_tgt_pool_query_rep, data_total, U64),
     PROTO_F(struct proto_tgt_pool_query_rep, data_used, U64),
     PROTO_F(struct proto_tgt_pool_query_rep, cont_nr, U64),
+    PROTO_F(struct proto_tgt_pool_query_rep, is_out, U32),
+    PROTO_F(struct proto_tgt_pool_query_rep, scrub_bad_nr, U64),
 };
 PROTO_MSG_DEFINE(tgt_pool_query_rep);
 
@@ -366,6 +370,7 @@ static const struct proto_field svc_pool_req_fields[] = {
     PROTO_F_SUB(struct proto_svc_pool_req, props, ARRAY, PROTO_PROPS_NR_MAX, &proto_msg_prop),
     PROTO_F(struct proto_svc_pool_req, uid, U32),
     PROTO_F(struct proto_svc_pool_req, gid, U32),
+    PROTO_F(struct proto_svc_pool_req, life, U64),
 };
 PROTO_MSG_DEFINE(svc_pool_req);
 
@@ -440,5 +445,6 @@ static const struct proto_field cont_stable_rep_fields[] = {
     PROTO_F(struct proto_cont_stable_rep, scrub_mode, U32),
     PROTO_F(struct proto_cont_stable_rep, scrub_freq_s, U32),
     PROTO_F(struct proto_cont_stable_rep, scrub_thresh, U32),
+    PROTO_F(struct proto_cont_stable_rep, is_scrub_off, U32),
 };
 PROTO_MSG_DEFINE(cont_stable_rep);

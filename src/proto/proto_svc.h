@@ -94,6 +94,7 @@ struct proto_pool_query_rep {
     struct proto_array props;
     uint32_t hdl_nr, cont_nr;
     uint64_t create_time_ns;
+    uint32_t out_nr; /* targets of the map that serve, but not this pool: scrub_thresh */
 };
 struct proto_pool_map_req {
     struct uuid pool;
@@ -254,6 +255,7 @@ struct proto_cont_stable_rep {
     uint32_t reclaim; /* the pool's property */
     struct iov snaps; /* epochs of the snapshots, u64 little-endian, ascending */
     uint32_t scrub_mode, scrub_freq_s, scrub_thresh; /* the pool's properties, too */
+    uint32_t is_scrub_off; /* of the container: scrubber_disabled */
 };
 
 struct proto_sys_resolve_req {
@@ -309,9 +311,12 @@ struct proto_sys_query_rep {
 struct proto_tgt_pool_req {
     struct uuid pool;
     uint64_t meta_bytes, data_bytes;
+    uint64_t life; /* of the pool's row (MGT-5); 0: it does not matter */
 };
 struct proto_tgt_pool_query_rep {
     uint64_t meta_total, meta_used, data_total, data_used, cont_nr;
+    uint32_t is_out; /* the shard is out of service: scrub_thresh was reached */
+    uint64_t scrub_bad_nr; /* what the scrubber found bad, see tgt_scrub_found() */
 };
 struct proto_tgt_cont_req {
     struct uuid pool;
@@ -330,6 +335,7 @@ struct proto_svc_pool_req {
     struct iov map;
     struct proto_array props;
     uint32_t uid, gid;
+    uint64_t life; /* of the pool's row (MGT-5); 0: it does not matter */
 };
 
 #endif

@@ -152,6 +152,12 @@ tgt_vos(struct tgt *tgt)
     return tgt->opts.vos;
 }
 
+struct tgt_lives *
+tgt_lives(struct tgt *tgt)
+{
+    return &tgt->lives;
+}
+
 struct bio_tgt *
 tgt_bio(struct tgt *tgt)
 {
@@ -171,6 +177,7 @@ tgt_stats_get(const struct tgt *tgt, struct tgt_stats *ret_stats)
     ret_stats->running_nr = tgt->busy_nr;
     ret_stats->hdls_nr = (uint32_t)tgt->hdls.nr;
     ret_stats->conts_nr = (uint32_t)tgt->conts.nr;
+    ret_stats->out_nr = tgt_scrubs_out_nr(tgt);
 }
 
 /* ---- containers ----------------------------------------------------------------------------- */
@@ -414,6 +421,12 @@ tgt_op_begin(struct tgt *tgt, const struct tgt_ids *ids, uint32_t map_ver, struc
                       : cont_enter(tgt, &hdl->ids.pool, &hdl->info.cont, true, &tc);
     if (rc != 0)
         goto out;
+    if (vos_cont_is_out(tc->vos)) {
+        CAIRN_PROBE("tgt.op.out");
+        tgt_cont_leave(tc);
+        rc = CAIRN_ERR(DATA_LOSS); /* TGT-10 */
+        goto out;
+    }
     op->tgt = tgt;
     op->hdl = hdl;
     op->cont = tc;

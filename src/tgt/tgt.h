@@ -21,8 +21,10 @@
  *          EP_OLD, never what is left of the data.
  *   TGT-8  Nothing to reclaim: no timer, no message, no work.
  *   TGT-9  A shard is scrubbed as the pool's properties say, which come with the service's answers; while
- *          they say off, nothing runs and no timer is set. What is bad is told and counted, and
- *          otherwise left alone.
+ *          they say off, nothing runs and no timer is set. While any pool's say on, what lies on the metadata role is verified, too.
+ *          What is bad is told and counted, and left alone, unless a good copy is in memory.
+ *   TGT-10 A shard in which a pass found scrub_thresh bad chunks or more is out of service: requests get DATA_LOSS, also after a restart, until the service
+ *          says another threshold that is not reached. It is scrubbed on.
  *
  * Drain states of the target, a container entry, a pool:
  *      tgt:   SERVING -> DRAINING -> STOPPED
@@ -37,6 +39,7 @@
 
 #include "base/ids.h"
 #include "bio/bio.h"
+#include "tgt/tgt_life.h"
 #include "ult/ult.h"
 #include "vos/vos.h"
 
@@ -78,7 +81,7 @@ enum tgt_scrub_mode {
 struct tgt_scrub_conf {
     uint32_t mode; /* enum tgt_scrub_mode */
     uint32_t freq_s; /* from the begin of a pass to that of the next */
-    uint32_t thresh; /* bad chunks from which on the target should leave; 0: any number may be */
+    uint32_t thresh; /* bad chunks from which on the shard is out of service (TGT-10); 0: any number may be */
 };
 
 /* What the service says of a container (CON-7). */
@@ -86,6 +89,7 @@ struct tgt_stable {
     uint64_t epoch;
     uint32_t reclaim; /* enum tgt_reclaim */
     struct tgt_scrub_conf scrub;
+    bool is_scrub_off; /* this container is left out */
     uint32_t snap_nr;
     uint64_t *snaps; /* ascending; the asker's: free() */
 };
@@ -141,6 +145,7 @@ CAIRN_YIELDS void tgt_destroy(struct tgt *tgt);
 void tgt_abandon(struct tgt *tgt);
 
 struct vos_tgt *tgt_vos(struct tgt *tgt);
+struct tgt_lives *tgt_lives(struct tgt *tgt); /* of shards */
 struct bio_tgt *tgt_bio(struct tgt *tgt);
 uint32_t tgt_idx(const struct tgt *tgt);
 
@@ -163,7 +168,7 @@ struct tgt_op {
 /**
  * Look the handles up and open the container. map_ver: of the sender's pool map, 0 when it does
  * not matter. Errors: NO_HDL; STALE the sender's map is
- * older than the pool's (op->info.map_ver is set); SHUTDOWN; NONEXIST the pool or container is not
+ * older than the pool's (op->info.map_ver is set); SHUTDOWN; DATA_LOSS the shard is out of service (TGT-10); NONEXIST the pool or container is not
  * or no longer here; AGAIN a table is full
  * of entries in use; those of the look-up and of vos.
  */
@@ -214,8 +219,15 @@ struct tgt_stats {
     uint64_t scrub_passes_nr, scrub_bytes,
         scrub_bad_nr; /* passes that ended; verified; bad chunks found in all of them */
     uint64_t scrub_over_nr; /* times that a pool's threshold was reached */
+    uint64_t scrub_meta_passes_nr,
+        scrub_meta_bytes; /* of the metadata role: passes that ended; verified. Bad ones are in scrub_bad_nr */
+    uint64_t scrub_mended_nr; /* what was bad there and is written anew */
+    uint64_t scrub_skipped_nr; /* containers left out of passes */
+    uint32_t out_nr; /* shards that are out of service now, as far as they are known to be */
 };
 void tgt_stats_get(const struct tgt *tgt, struct tgt_stats *ret_stats);
+/** What the scrubber found bad in a shard, in the pass under way or in the last one, whichever has more, and on the metadata role; 0 also when nobody looked in this life. */
+uint64_t tgt_scrub_found(const struct tgt *tgt, struct uuid pool);
 
 /* ---- work in the background ----------------------------------------------------------------- */
 

@@ -97,6 +97,7 @@ struct tgt_aggs {
 
 struct tgt_scrubs {
     struct list_head list; /* struct tgt_scrub, those of which the service said anything */
+    struct tgt_scrub *images; /* the metadata role; in the list, too. NULL: none was on, so far */
     struct ult *ult; /* NULL: none is on, so far */
     struct ult_cond wake;
     bool is_stopping;
@@ -122,6 +123,7 @@ struct tgt {
     struct tgt_aggs aggs;
     struct tgt_scrubs scrubs;
     struct tgt_stats stats;
+    struct tgt_lives lives;
 };
 
 /* tgt_hdl.c */
@@ -179,6 +181,7 @@ void tgt_pace_rested(struct tgt_pace *pace, uint64_t rest_ns);
 void tgt_scrubs_init(struct tgt *tgt);
 /* The service said how the shard of a pool is scrubbed. */
 void tgt_scrub_told(struct tgt *tgt, const struct uuid *pool, const struct tgt_scrub_conf *conf);
+uint32_t tgt_scrubs_out_nr(const struct tgt *tgt);
 CAIRN_YIELDS void tgt_scrubs_stop(struct tgt *tgt);
 void tgt_scrubs_fini(struct tgt *tgt); /* memory alone */
 

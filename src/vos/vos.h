@@ -109,6 +109,9 @@ void vos_cont_close(struct vos_cont *cont);
 
 /** Quotas and use of its pool's shard, the space of updates at work included; without yields. Counts nothing else. */
 void vos_cont_space(const struct vos_cont *cont, struct vos_pool_info *ret_info);
+/** vos_scrub_out_set() said so. Without yields; false: no such pool. */
+bool vos_cont_is_out(const struct vos_cont *cont);
+bool vos_pool_is_out(struct vos_tgt *tgt, struct uuid pool);
 
 struct vos_cont_info {
     uint64_t obj_nr; /* objects with any version */
@@ -749,8 +752,8 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_step(struct vos_scrub *scrub, uint64
 /** Ask `skip`, with the `arg` of vos_scrub_create(), before a container is looked at; true: leave it out. It may yield. */
 void vos_scrub_skip_set(struct vos_scrub *scrub, bool (*skip)(void *arg, const struct uuid *cont));
 /**
- * Note that the shard is out of service, or that it is not any more; vos only remembers it: vos_pool_info, vos_scrub_stats. Durable on return. Errors: those of
- * vos_scrub_save().
+ * Note that the shard is out of service, or that it is not any more; vos only remembers it: vos_pool_info, vos_scrub_stats. Durable on return; with an error it counts
+ * until the target is closed. Errors: those of vos_scrub_save(); CSUM, DF_INVAL its record can't be had.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_scrub_out_set(struct vos_scrub *scrub, bool is_out);
 /** Store the place, to the object, for vos_scrub_create() after a restart. Durable on return. Errors: those of step. */

@@ -918,3 +918,17 @@ vos_cont_space(const struct vos_cont *cont, struct vos_pool_info *ret_info)
         .meta_used = pool->meta_used,
         .data_used = pool->data_used + pool->data_resv};
 }
+
+bool
+vos_cont_is_out(const struct vos_cont *cont)
+{
+    return cont->pool->is_out;
+}
+
+bool
+vos_pool_is_out(struct vos_tgt *tgt, struct uuid pool)
+{
+    const struct vos_pool *p = pool_find(tgt, &pool);
+
+    return p != NULL && p->is_out;
+}

@@ -687,20 +687,17 @@ int
 vos_scrub_out_set(struct vos_scrub *s, bool is_out)
 {
     struct place p = {.s = s, .is_write = true, .is_out_set = true, .is_out = is_out};
-    struct vos_pool *pool;
+    struct vos_pool *pool = vos_pool_by_uuid(s->tgt, &s->pool);
     struct vos_op op;
     uint64_t lsn;
     int rc;
 
+    if (pool == NULL)
+        return CAIRN_ERR(NONEXIST);
+    pool->is_out = s->stats.is_out = is_out; /* also when its record can't be had */
     vos_op_init(&op, s->tgt);
     rc = vos_tx_run(s->tgt, &op, UMEM_TX_RECLAIM, 0, place_body, &p, &lsn);
-    if (rc != 0)
-        return rc;
-    pool = vos_pool_by_uuid(s->tgt, &s->pool); /* no yield since the commit */
-    if (pool != NULL)
-        pool->is_out = is_out;
-    s->stats.is_out = is_out;
-    return vos_wait(s->tgt, lsn);
+    return rc != 0 ? rc : vos_wait(s->tgt, lsn);
 }
 
 void

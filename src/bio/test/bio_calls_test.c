@@ -376,7 +376,7 @@ run_scrub(struct fix *f)
     int bad_rc = 0, rc = 0;
 
     while (rc == 0 && place < bio_scrub_places(f->tgt)) {
-        rc = bio_scrub_step(f->tgt, &place, 30000, no_bad, &bad_rc, &bytes);
+        rc = bio_scrub_step(f->tgt, &place, UINT64_MAX, 30000, no_bad, &bad_rc, &bytes);
     }
     return rc != 0 ? rc : bad_rc;
 }

@@ -38,7 +38,7 @@ walk(struct fix *f, uint64_t bytes_max, struct bads *b)
     while (place < bio_scrub_places(f->tgt) && !test_failed()) {
         uint64_t before = place;
 
-        if (!EXPECT_OK(bio_scrub_step(f->tgt, &place, bytes_max, bad_note, b, &bytes)))
+        if (!EXPECT_OK(bio_scrub_step(f->tgt, &place, UINT64_MAX, bytes_max, bad_note, b, &bytes)))
             return;
         EXPECT_GT(place, before);
         EXPECT(bytes < bytes_max || bytes - bytes_max < UMEM_PAGE_BYTES);
@@ -111,7 +111,8 @@ body_every_image(struct fix *f)
         walk(f, 100000, &b);
         EXPECT_EQ(b.nr, 1);
         EXPECT_EQ(b.mended_nr, 1);
-        EXPECT(b.at[0].kind == imgs[i].kind && b.at[0].nr == imgs[i].nr && b.at[0].off == imgs[i].off);
+        EXPECT(
+            b.at[0].kind == imgs[i].kind && b.at[0].nr == imgs[i].nr && b.at[0].off == imgs[i].off);
         EXPECT_EQ(b.at[0].rc, -DER_CSUM);
         EXPECT_OK(bio_checkpoint(f->tgt));
         evict_all(f);

@@ -18,6 +18,7 @@ row_make(struct arena *arena, struct mgmt_pool *pool, struct rsvc_update *ret_up
         .label = {(void *)(uintptr_t) "tank", 4},
         .state = MGMT_POOL_DESTROYING,
         .svc_rank = 5,
+        .life = 77,
         .uid = 7,
         .gid = 8,
         .meta_bytes = 1 << 24,
@@ -42,6 +43,7 @@ TEST(mgmt_row, round_trip)
         EXPECT_EQ(cuuid_cmp(&out.pool, &in.pool), 0);
         EXPECT_EQ(out.state, MGMT_POOL_DESTROYING);
         EXPECT_EQ(out.svc_rank, 5);
+        EXPECT_EQ(out.life, 77);
         EXPECT_EQ(out.meta_bytes, in.meta_bytes);
         EXPECT_EQ(out.data_bytes, in.data_bytes);
         EXPECT_EQ(out.label.len, 4);
@@ -70,9 +72,14 @@ TEST(mgmt_row, damage_is_refused)
         EXPECT(mgmt_row_decode(u.key, (struct iov){copy, len}, &arena, &out) != 0);
     }
     copy = arena_dup(&arena, u.value.buf, u.value.len);
-    copy[0] = 2;
+    copy[0] = 3;
     EXPECT_ERR(mgmt_row_decode(u.key, (struct iov){copy, u.value.len}, &arena, &out), DF_INCOMPT);
+    /* Rows of version 1 end before the last number. */
     copy[0] = 1;
+    EXPECT_ERR(mgmt_row_decode(u.key, (struct iov){copy, u.value.len}, &arena, &out), DF_INVAL);
+    EXPECT_OK(mgmt_row_decode(u.key, (struct iov){copy, u.value.len - 8}, &arena, &out));
+    EXPECT_EQ(out.life, 0);
+    copy[0] = 2;
     copy[1] = 9;
     EXPECT_ERR(mgmt_row_decode(u.key, (struct iov){copy, u.value.len}, &arena, &out), DF_INVAL);
     u.key.len = 15;

@@ -833,6 +833,9 @@ run_scrub(struct fix *f)
         rc = vos_scrub_save(scrub);
     if (rc == 0)
         rc = vos_scrub_out_set(scrub, !vos_scrub_stats(scrub)->is_out);
+    EXPECT(rc != 0 || vos_scrub_stats(scrub)->is_out == vos_pool_is_out(f->tgt, f->pool));
+    if (rc == 0 && f->cont != NULL)
+        EXPECT_EQ(vos_cont_is_out(f->cont), vos_pool_is_out(f->tgt, f->pool));
     vos_scrub_free(scrub);
     return rc;
 }
@@ -876,7 +879,8 @@ static const struct call calls[] = {
         run_dtx},
     {"vos_scrub_create vos_scrub_step vos_scrub_save vos_scrub_stats vos_scrub_free",
         prepare_nothing, run_scrub},
-    {"vos_scrub_skip_set vos_scrub_out_set", prepare_nothing, run_scrub},
+    {"vos_scrub_skip_set vos_scrub_out_set vos_cont_is_out vos_pool_is_out", prepare_nothing,
+        run_scrub},
 };
 
 /* ---- making them fail ----------------------------------------------------------------------------------------------- */
