@@ -453,6 +453,12 @@ ctl_dispatch(struct engine_ctl *ctl)
         return ctl_needs_services(ctl, engine_ctl_pool_list);
     case CAIRN__CTL__METHOD__POOL_QUERY:
         return ctl_needs_services(ctl, engine_ctl_pool_query);
+    case CAIRN__CTL__METHOD__POOL_SET_PROP:
+        return ctl_needs_services(ctl, engine_ctl_pool_set_prop);
+    case CAIRN__CTL__METHOD__POOL_QUERY_TARGETS:
+        return ctl_needs_services(ctl, engine_ctl_pool_query_targets);
+    case CAIRN__CTL__METHOD__STORAGE_QUERY:
+        return ctl_needs_ready(ctl, engine_ctl_storage);
     case CAIRN__CTL__METHOD__SYSTEM_QUERY:
         return ctl_needs_services(ctl, ctl_system_query);
     case CAIRN__CTL__METHOD__ENGINE_COUNTERS:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* What the files of control requests share: engine_ctl.c (the requests as such, group, status) and engine_ctl_pool.c. */
+/* What the files of control requests share: engine_ctl.c (the requests as such, group, status) engine_ctl_pool.c, and engine_ctl_tgt.c. */
 #ifndef CAIRN_ENGINE_CTL_H
 #define CAIRN_ENGINE_CTL_H
 
@@ -36,5 +36,14 @@ CAIRN_YIELDS int engine_ctl_pool_destroy(struct engine_ctl *ctl);
 CAIRN_YIELDS int engine_ctl_pool_evict(struct engine_ctl *ctl);
 CAIRN_YIELDS int engine_ctl_pool_list(struct engine_ctl *ctl);
 CAIRN_YIELDS int engine_ctl_pool_query(struct engine_ctl *ctl);
+CAIRN_YIELDS int engine_ctl_pool_set_prop(struct engine_ctl *ctl);
+CAIRN_YIELDS int engine_ctl_pool_query_targets(struct engine_ctl *ctl);
+CAIRN_YIELDS int engine_ctl_storage(struct engine_ctl *ctl);
+
+/* Words for what pool requests commonly fail with. Returns rc. */
+int engine_ctl_pool_fail(struct engine_ctl *ctl, int rc, const char *id);
+/* Ask the pool's service, here or where it is. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int engine_ctl_pool_ask(
+    struct engine_ctl *ctl, const struct mgmt_pool *pool, struct proto_pool_query_rep *rep);
 
 #endif

@@ -12,9 +12,8 @@ enum { POOLS_BATCH_NR = 256 };
  */
 #define META_EACH_MIN (UINT64_C(32) << 20)
 
-/* Words for what pool requests commonly fail with. */
-static int
-pool_fail(struct engine_ctl *ctl, int rc, const char *id)
+int
+engine_ctl_pool_fail(struct engine_ctl *ctl, int rc, const char *id)
 {
     switch (-rc) {
     case DER_NONEXIST:
@@ -69,26 +68,40 @@ pool_fail(struct engine_ctl *ctl, int rc, const char *id)
     }
 }
 
+/* Properties of a request, with room for some more. */
+static int
+props_take(struct engine_ctl *ctl, Cairn__Ctl__Property *const *list, size_t list_nr, size_t extra,
+    struct proto_prop **ret_props)
+{
+    struct proto_prop *props;
+
+    if (list_nr + extra > PROTO_PROPS_NR_MAX)
+        return CAIRN_ERR(OVERFLOW);
+    props = arena_calloc(ctl->arena, list_nr + extra + 1, sizeof(*props));
+    if (props == NULL)
+        return CAIRN_ERR(NOMEM);
+    for (size_t i = 0; i < list_nr; i++) {
+        const Cairn__Ctl__Property *src = list[i];
+
+        props[i] = (struct proto_prop){
+            .type = src->number, .num = src->num, .bytes = pool_key_str(src->str)};
+        if (src->data.len > 0)
+            props[i].bytes = (struct iov){src->data.data, src->data.len};
+    }
+    *ret_props = props;
+    return 0;
+}
+
 static int
 props_from(struct engine_ctl *ctl, const Cairn__Ctl__PoolCreateReq *in, struct proto_array *ret_props)
 {
     size_t extra = (in->user[0] != '\0') + (in->group[0] != '\0');
     struct proto_prop *props;
-    uint32_t nr = 0;
+    uint32_t nr = (uint32_t)in->n_properties;
+    int rc = props_take(ctl, in->properties, in->n_properties, extra, &props);
 
-    if (in->n_properties + extra > PROTO_PROPS_NR_MAX)
-        return CAIRN_ERR(OVERFLOW);
-    props = arena_calloc(ctl->arena, in->n_properties + extra + 1, sizeof(*props));
-    if (props == NULL)
-        return CAIRN_ERR(NOMEM);
-    for (; nr < in->n_properties; nr++) {
-        const Cairn__Ctl__Property *src = in->properties[nr];
-
-        props[nr] = (struct proto_prop){
-            .type = src->number, .num = src->num, .bytes = pool_key_str(src->str)};
-        if (src->data.len > 0)
-            props[nr].bytes = (struct iov){src->data.data, src->data.len};
-    }
+    if (rc != 0)
+        return rc;
     if (in->user[0] != '\0')
         props[nr++] = (struct proto_prop){.type = 6, .bytes = pool_key_str(in->user)};
     if (in->group[0] != '\0')
@@ -272,7 +285,7 @@ engine_ctl_pool_create(struct engine_ctl *ctl)
     if (rc == 0)
         rc = pool_create_reply(ctl, &pool);
     if (rc != 0 && ctl->error[0] == '\0')
-        return pool_fail(ctl, rc, id);
+        return engine_ctl_pool_fail(ctl, rc, id);
     return rc;
 }
 
@@ -294,7 +307,7 @@ engine_ctl_pool_destroy(struct engine_ctl *ctl)
         rc = mgmt_pool_destroy(
             ctl->engine->mgmt, NULL, pool.pool, in->force, in->recursive, ctl->arena);
     }
-    return rc != 0 ? pool_fail(ctl, rc, in->id) : 0;
+    return rc != 0 ? engine_ctl_pool_fail(ctl, rc, in->id) : 0;
 }
 
 int
@@ -311,7 +324,7 @@ engine_ctl_pool_evict(struct engine_ctl *ctl)
     rc = mgmt_pool_find(ctl->engine->mgmt, pool_key_str(in->id), ctl->arena, &pool);
     if (rc == 0)
         rc = mgmt_pool_evict(ctl->engine->mgmt, &pool, ctl->arena, &rep.handles);
-    return rc != 0 ? pool_fail(ctl, rc, in->id) : engine_ctl_reply(ctl, &rep.base);
+    return rc != 0 ? engine_ctl_pool_fail(ctl, rc, in->id) : engine_ctl_reply(ctl, &rep.base);
 }
 
 /* The list of an answer, grown batch by batch. */
@@ -381,12 +394,12 @@ engine_ctl_pool_list(struct engine_ctl *ctl)
                 ctl, CAIRN_ERR(OVERFLOW), "the list of pools is longer than 1 MiB");
         }
     }
-    return rc != 0 ? pool_fail(ctl, rc, "") : engine_ctl_reply(ctl, &rows.rep.base);
+    return rc != 0 ? engine_ctl_pool_fail(ctl, rc, "") : engine_ctl_reply(ctl, &rows.rep.base);
 }
 
-/* Ask the pool's service, here or where it is. */
-static int
-pool_ask(struct engine_ctl *ctl, const struct mgmt_pool *pool, struct proto_pool_query_rep *rep)
+int
+engine_ctl_pool_ask(
+    struct engine_ctl *ctl, const struct mgmt_pool *pool, struct proto_pool_query_rep *rep)
 {
     struct engine *engine = ctl->engine;
     struct proto_pool_query_req body = {.pool = pool->pool};
@@ -489,6 +502,8 @@ query_fill(struct engine_ctl *ctl, struct mgmt_pool *pool, const struct proto_po
     int rc;
 
     rc = query_map(ctl, src->map, &rep);
+    rep.active_targets -= MIN(rep.active_targets, src->out_nr);
+    rep.disabled_targets = rep.total_targets - rep.active_targets;
     if (rc == 0)
         rc = query_props(ctl, &src->props, &rep);
     if (rc != 0)
@@ -525,8 +540,43 @@ engine_ctl_pool_query(struct engine_ctl *ctl)
         return CAIRN_ERR(NOMEM);
     rc = mgmt_pool_find(ctl->engine->mgmt, pool_key_str(in->id), ctl->arena, &pool);
     if (rc == 0)
-        rc = pool_ask(ctl, &pool, src);
+        rc = engine_ctl_pool_ask(ctl, &pool, src);
     if (rc == 0)
         rc = query_fill(ctl, &pool, src);
-    return rc != 0 ? pool_fail(ctl, rc, in->id) : 0;
+    return rc != 0 ? engine_ctl_pool_fail(ctl, rc, in->id) : 0;
+}
+
+int
+engine_ctl_pool_set_prop(struct engine_ctl *ctl)
+{
+    Cairn__Ctl__PoolSetPropReq *in =
+        (void *)engine_ctl_body(ctl, &cairn__ctl__pool_set_prop_req__descriptor);
+    struct proto_array props;
+    struct proto_prop *list;
+    struct mgmt_pool pool;
+    int rc;
+
+    if (in == NULL)
+        return CAIRN_ERR(PROTO);
+    rc = mgmt_pool_find(ctl->engine->mgmt, pool_key_str(in->id), ctl->arena, &pool);
+    if (rc == 0)
+        rc = props_take(ctl, in->properties, in->n_properties, 0, &list);
+    if (rc != 0)
+        return engine_ctl_pool_fail(ctl, rc, in->id);
+    props = (struct proto_array){(uint32_t)in->n_properties, list};
+    rc = mgmt_pool_props_set(ctl->engine->mgmt, &pool, &props, ctl->arena);
+    switch (-rc) {
+    case 0:
+        return 0;
+    case DER_EXIST:
+        return engine_ctl_fail(ctl, rc, "another pool has that label: choose another");
+    case DER_NO_PERM:
+        return engine_ctl_fail(ctl, rc,
+            "pool '%s': a property among these is set when the pool is made, and not later", in->id);
+    case DER_INVAL:
+        return engine_ctl_fail(
+            ctl, rc, "pool '%s': no such property, or a value out of range", in->id);
+    default:
+        return engine_ctl_pool_fail(ctl, rc, in->id);
+    }
 }

@@ -87,6 +87,10 @@ struct engine_xs {
     uint64_t meta_left, data_left; /* what no pool's quota has */
     uint32_t pool_nr;
     uint64_t counts[ENGINE_COUNTS_NR]; /* of the count task */
+    /* Of the health task. */
+    struct bio_health health;
+    struct tgt_stats tgt_stats;
+    char paths[BIO_ROLE_NR][BIO_PATH_BYTES]; /* where its roles lie; that of TARGET is empty */
 };
 
 /* Tasks run on the xstream they are about; xs->task_rc and xs->err tell. */
@@ -95,6 +99,7 @@ void engine_xs_listen(void *arg);
 void engine_xs_close(void *arg);
 void engine_xs_status(void *arg);
 void engine_xs_count(void *arg); /* engine_count.c */
+void engine_xs_health(void *arg); /* as status, and the health of its storage */
 /** Name of a counter: 0..ENGINE_COUNTS_NR - 1. */
 const char *engine_count_name(uint32_t i);
 void engine_xs_abandon(struct engine_xs *xs);

@@ -419,5 +419,25 @@ engine_xs_status(void *arg)
         xs->pool_nr += nr;
         after = batch[nr - 1];
     } while (nr == ARRAY_SIZE(batch));
-} /* A restart soon after a start waits so long at most for the wall clock (ENG-5). */
-#define CLOCK_WAIT_NS UINT64_C(10000000000)
+}
+
+void
+engine_xs_health(void *arg)
+{
+    struct engine_xs *xs = arg;
+    struct bio_cfg cfg;
+
+    engine_xs_status(xs);
+    memset(&xs->health, 0, sizeof(xs->health));
+    memset(&xs->tgt_stats, 0, sizeof(xs->tgt_stats));
+    if (xs->bio != NULL)
+        bio_health_get(xs->bio, &xs->health);
+    if (xs->tgt != NULL)
+        tgt_stats_get(xs->tgt, &xs->tgt_stats);
+    store_cfg(xs, &cfg);
+    for (uint32_t role = BIO_ROLE_WAL; role < BIO_ROLE_NR; role++) {
+        const char *path = cfg.places[role].path;
+
+        (void)snprintf(xs->paths[role], sizeof(xs->paths[role]), "%s", path[0] != 0 ? path : cfg.dir);
+    }
+}

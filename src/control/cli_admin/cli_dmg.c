@@ -400,10 +400,17 @@ static const struct command commands[] = {
     {"pool", "list", "", "pools of the system", run_pool_list},
     {"pool", "query", "POOL", "space and state of a pool", run_pool_query},
     {"pool", "get-acl", "POOL", "its access control list and owners", dmg_pool_get_acl},
+    {"pool", "set-prop", "POOL NAME:VALUE[,NAME:VALUE...]", "change properties of a pool",
+        dmg_pool_set_prop},
+    {"pool", "get-prop", "POOL [NAME,...]", "properties of a pool", dmg_pool_get_prop},
+    {"pool", "query-targets", "POOL --rank N [--target-idx 0,1]", "state and space of targets",
+        dmg_pool_query_targets},
     {"pool", "destroy", "POOL [--force] [--recursive]", "remove a pool and all in it",
         run_pool_destroy},
     {"pool", "evict", "POOL", "close all handles of a pool, whoever holds them", run_pool_evict},
     {"system", "query", "[--verbose]", "state of the engines", run_system_query},
+    {"storage", "query", "list-devices [--health] [--rank N] [--uuid UUID] [--show-evicted]",
+        "what targets store on, and how that does", dmg_storage_query},
     {"version", NULL, "", "print the version", run_version},
 };
 

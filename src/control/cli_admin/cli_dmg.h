@@ -31,6 +31,17 @@ json_t *dmg_ranks_json(size_t nr, const uint32_t *ranks);
  */
 CAIRN_MUST_CHECK int dmg_acl_read(struct dmg *dmg, const char *path, struct daos_acl **ret_acl);
 
+/**
+ * "name:value,name:value", which is cut up and holds the texts of `props` from then on; behind the *nr that are there. is_create: those of a new pool, else of one that is
+ * there. Errors, with a line: INVAL.
+ */
+CAIRN_MUST_CHECK int dmg_props_parse(struct dmg *dmg, char *text, bool is_create,
+    Cairn__Ctl__Property *props, size_t props_max, size_t *nr);
+
+int dmg_pool_set_prop(struct dmg *dmg, int argc, char **argv, json_t **ret_response);
+int dmg_pool_get_prop(struct dmg *dmg, int argc, char **argv, json_t **ret_response);
+int dmg_pool_query_targets(struct dmg *dmg, int argc, char **argv, json_t **ret_response);
+int dmg_storage_query(struct dmg *dmg, int argc, char **argv, json_t **ret_response);
 int dmg_pool_create(struct dmg *dmg, int argc, char **argv, json_t **ret_response);
 int dmg_pool_get_acl(struct dmg *dmg, int argc, char **argv, json_t **ret_response);
 

@@ -14,57 +14,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "name:value,name:value" as far as numbers and labels go. */
-static int
-properties_parse(
-    struct dmg *dmg, char *text, Cairn__Ctl__Property *props, size_t props_max, size_t *nr)
-{
-    static const struct {
-        const char *name;
-        uint32_t number;
-    } known[] = {
-        {"label", DAOS_PROP_PO_LABEL},
-        {"space_rb", DAOS_PROP_PO_SPACE_RB},
-        {"self_heal", DAOS_PROP_PO_SELF_HEAL},
-        {"reclaim", DAOS_PROP_PO_RECLAIM},
-        {"ec_cell_sz", DAOS_PROP_PO_EC_CELL_SZ},
-        {"rd_fac", DAOS_PROP_PO_REDUN_FAC},
-        {"rf", DAOS_PROP_PO_REDUN_FAC},
-        {"data_thresh", DAOS_PROP_PO_DATA_THRESH},
-    };
-    char *save = NULL;
-
-    for (char *item = strtok_r(text, ",", &save); item != NULL; item = strtok_r(NULL, ",", &save)) {
-        char *colon = strchr(item, ':'), *end;
-        size_t i = 0;
-
-        if (colon == NULL)
-            return cli_fail(&dmg->cli, -DER_INVAL, "--properties %s: expected name:value", item);
-        *colon = '\0';
-        while (i < sizeof(known) / sizeof(known[0]) && strcmp(item, known[i].name) != 0) {
-            i++;
-        }
-        if (i == sizeof(known) / sizeof(known[0]) || *nr == props_max) {
-            return cli_fail(&dmg->cli, -DER_INVAL,
-                "--properties %s: no such pool property that can be set at creation", item);
-        }
-        cairn__ctl__property__init(&props[*nr]);
-        props[*nr].number = known[i].number;
-        if (known[i].number == DAOS_PROP_PO_LABEL) {
-            props[*nr].str = colon + 1;
-        } else {
-            errno = 0;
-            props[*nr].num = strtoull(colon + 1, &end, 10);
-            if (errno != 0 || end == colon + 1 || *end != '\0') {
-                return cli_fail(&dmg->cli, -DER_INVAL, "--properties %s:%s: expected a number",
-                    item, colon + 1);
-            }
-        }
-        (*nr)++;
-    }
-    return 0;
-}
-
 /* "0,3-5": each rank once, in rising order of what is written. */
 static int
 ranks_parse(struct dmg *dmg, const char *text, uint32_t *ranks, size_t ranks_max, size_t *ret_nr)
@@ -225,7 +174,7 @@ create_props(struct dmg *dmg, const struct create_opts *opts, const char *label,
         *ret_text = strdup(opts->properties);
         if (*ret_text == NULL)
             return CAIRN_ERR(NOMEM);
-        rc = properties_parse(dmg, *ret_text, props, PROPS_MAX, &nr);
+        rc = dmg_props_parse(dmg, *ret_text, true, props, PROPS_MAX, &nr);
         if (rc != 0)
             return rc;
     }

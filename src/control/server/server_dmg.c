@@ -204,6 +204,79 @@ out:
     return rc;
 }
 
+/* What an engine says of its storage; what it does not say is said in its place. */
+static void
+storage_of(struct server *server, uint32_t rank, int64_t end_ms, Cairn__Ctl__EngineStorage *self,
+    Cairn__Ctl__StorageQueryRep **ret_rep, char err[SERVER_ERR_BYTES])
+{
+    int64_t left_ms = end_ms - now_ms();
+    struct ctl_chan *chan = NULL;
+    uint8_t *body = NULL;
+    size_t len = 0;
+    int rc;
+
+    err[0] = '\0';
+    rc = ctl_chan_connect(server->engines[rank].ctl_path, &chan);
+    if (rc == 0) {
+        rc = ctl_call(chan, CAIRN__CTL__METHOD__STORAGE_QUERY, NULL,
+            left_ms < 20 ? 20 : (int)left_ms, err, SERVER_ERR_BYTES, &body, &len);
+    }
+    ctl_chan_close(chan);
+    if (rc == 0)
+        *ret_rep = cairn__ctl__storage_query_rep__unpack(NULL, len, body);
+    free(body);
+    if (rc == 0 && *ret_rep != NULL && (*ret_rep)->n_engines == 1) {
+        *self = *(*ret_rep)->engines[0];
+        return;
+    }
+    self->rc = rc != 0 ? rc : CAIRN_ERR(PROTO);
+    if (err[0] == '\0') {
+        (void)snprintf(
+            err, SERVER_ERR_BYTES, "the engine does not answer: `dmg system query` shows why");
+    }
+    self->error = err;
+}
+
+static int
+storage_query(struct server *server, uint8_t **ret_body, size_t *ret_len)
+{
+    Cairn__Ctl__StorageQueryRep rep = CAIRN__CTL__STORAGE_QUERY_REP__INIT;
+    uint32_t nr = server->cfg.engine_nr;
+    Cairn__Ctl__EngineStorage *engines = calloc(nr, sizeof(*engines));
+    Cairn__Ctl__EngineStorage **list = calloc(nr, sizeof(*list));
+    Cairn__Ctl__StorageQueryRep **reps = calloc(nr, sizeof(*reps));
+    char(*errs)[SERVER_ERR_BYTES] = calloc(nr, sizeof(*errs));
+    int64_t end_ms = now_ms() + STATUS_TIMEOUT_MS;
+    int rc = CAIRN_ERR(NOMEM);
+
+    if (engines == NULL || list == NULL || reps == NULL || errs == NULL)
+        goto out;
+    for (uint32_t i = 0; i < nr; i++) {
+        cairn__ctl__engine_storage__init(&engines[i]);
+        storage_of(server, i, end_ms, &engines[i], &reps[i], errs[i]);
+        engines[i].rank = i;
+        list[i] = &engines[i];
+    }
+    rep.n_engines = nr;
+    rep.engines = list;
+    *ret_len = cairn__ctl__storage_query_rep__get_packed_size(&rep);
+    *ret_body = malloc(*ret_len + 1);
+    if (*ret_body != NULL) {
+        (void)cairn__ctl__storage_query_rep__pack(&rep, *ret_body);
+        rc = 0;
+    }
+out:
+    for (uint32_t i = 0; reps != NULL && i < nr; i++) {
+        if (reps[i] != NULL)
+            cairn__ctl__storage_query_rep__free_unpacked(reps[i], NULL);
+    }
+    free(errs);
+    free(reps);
+    free(list);
+    free(engines);
+    return rc;
+}
+
 static int
 answer(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t err_bytes,
     uint8_t **ret_body, size_t *ret_len)
@@ -213,6 +286,10 @@ answer(struct server *server, const Cairn__Ctl__Envelope *req, char *err, size_t
         return 0;
     case CAIRN__CTL__METHOD__SYSTEM_QUERY:
         return system_query(server, ret_body, ret_len);
+    case CAIRN__CTL__METHOD__STORAGE_QUERY:
+        return storage_query(server, ret_body, ret_len);
+    case CAIRN__CTL__METHOD__POOL_SET_PROP:
+    case CAIRN__CTL__METHOD__POOL_QUERY_TARGETS:
     case CAIRN__CTL__METHOD__POOL_CREATE:
     case CAIRN__CTL__METHOD__POOL_DESTROY:
     case CAIRN__CTL__METHOD__POOL_EVICT:

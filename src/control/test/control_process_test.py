@@ -471,7 +471,7 @@ def test_dmg_use(s):
     s.dmg("pool", "create", "--size=1G", "--ranks=0;1").fails("expected numbers and ranges")
     s.dmg("pool", "create", "--size=1G", "--properties=label").fails("expected name:value")
     s.dmg("pool", "create", "--size=1G", "--properties=frob:1").fails("frob: no such pool property")
-    s.dmg("pool", "create", "--size=1G", "--properties=rd_fac:x").fails("expected a number")
+    s.dmg("pool", "create", "--size=1G", "--properties=rd_fac:x").fails("invalid redun fac value x (valid values: 0-4)")
     s.dmg("pool", "create", "--size=1G", "--nranks=2").fails("the fake engine has no pools")
     done = s.run("dmg")
     expect(done.rc == 1 and "usage: dmg" in done.err, done.text())

@@ -124,6 +124,143 @@ def test_pool_acl(s):
     s.stop()
 
 
+PROPS = {"checkpoint": "timed", "checkpoint_freq": 5, "checkpoint_thresh": 50, "data_thresh": 4096, "ec_cell_sz": 131072, "ec_pda": 1,
+         "global_version": 1, "label": "tank", "perf_domain": "root", "rd_fac": 0, "reclaim": "lazy", "reintegration": "data_sync", "rp_pda": 4294967295,
+         "scrub": "off", "scrub_freq": 604800, "scrub_thresh": 0, "self_heal": "exclude;rebuild", "space_rb": 5, "svc_list": [0], "svc_ops_enabled": 1,
+         "svc_ops_entry_age": 300, "svc_rf": 0, "upgrade_status": "not started"}
+
+
+def props(s, pool, *names):
+    return {p["name"]: p["value"] for p in s.dmg("-j", "pool", "get-prop", pool, *names).response()}
+
+
+@suite.test
+def test_pool_props(s):
+    """What is set is what is there afterwards, also after a restart; what is wrong changes nothing."""
+    s = System(s.programs, s.dir, engines=2).start()
+    made = create(s, "tank", "--ranks=0")
+    create(s, "lake", "--ranks=1", "--properties=reclaim:time,scrub:timed,scrub_freq:3600,ec_cell_sz:64KiB")
+    want = dict(PROPS)
+    expect(props(s, "tank") == want, f"as made: {props(s, 'tank')}")
+    lake = props(s, "lake")
+    expect((lake["reclaim"], lake["scrub"], lake["scrub_freq"], lake["ec_cell_sz"], lake["svc_list"]) == ("time", "timed", 3600, 65536, [1]), f"{lake}")
+    for text, changed in (("reclaim:disabled", {"reclaim": "disabled"}), ("scrub:lazy,scrub_freq:60,scrub_thresh:7", {"scrub": "lazy", "scrub_freq": 60, "scrub_thresh": 7}),
+                          ("space_rb:20%", {"space_rb": 20}), ("space_rb:0", {"space_rb": 0}), ("self_heal:exclude", {"self_heal": "exclude"}),
+                          ("self_heal:rebuild;delay_rebuild", {"self_heal": "delay_rebuild;rebuild"}), ("SCRUB:off".lower(), {"scrub": "off"}),
+                          ("scrub-freq:120,scrub-thresh:3", {"scrub_freq": 120, "scrub_thresh": 3}), ("ec_cell_sz:1MiB", {"ec_cell_sz": 1048576}),
+                          ("checkpoint:lazy,checkpoint_freq:10,checkpoint_thresh:60", {"checkpoint": "lazy", "checkpoint_freq": 10, "checkpoint_thresh": 60}),
+                          ("reintegration:incremental", {"reintegration": "incremental"}), ("reclaim:TIME", {"reclaim": "time"})):
+        out = s.dmg("pool", "set-prop", "tank", text).ok().out
+        expect(out == "pool set-prop succeeded\n", f"{text}: {out}")
+        want.update(changed)
+        expect(props(s, "tank") == want, f"{text}: {props(s, 'tank')}")
+    expect(s.dmg("-j", "pool", "set-prop", made["uuid"], "scrub:timed").response() is None, "by uuid")
+    expect(props(s, "tank", "scrub") == {"scrub": "timed"}, "one")
+    want["scrub"] = "timed"
+    text = s.dmg("pool", "get-prop", "tank", "scrub,reclaim").ok().out.splitlines()
+    expect(text[0] == "Pool tank properties:" and text[1].split() == ["Name", "Value"], f"{text}")
+    expect(text[3].split() == ["Checksum", "scrubbing", "mode", "(scrub)", "timed"] and text[4].split() == ["Reclaim", "strategy", "(reclaim)", "time"], f"{text}")
+
+    # a label, on the rank of the system service and on another
+    s.dmg("pool", "set-prop", "tank", "label:pond,scrub_thresh:9").ok()
+    want.update({"label": "pond", "scrub_thresh": 9})
+    s.dmg("pool", "query", "tank").fails("'tank' does not exist")
+    expect(props(s, "pond") == want, f"{props(s, 'pond')}")
+    s.dmg("pool", "set-prop", "lake", "label:pond").fails("another pool has that label", "DER_EXIST")
+    s.dmg("pool", "set-prop", "lake", "label:tank").ok()  # it is free again
+    expect(props(s, "tank")["label"] == "tank" and props(s, "tank")["scrub"] == "timed", "the other one")
+    expect(sorted(p["label"] for p in s.dmg("-j", "pool", "list").response()["pools"]) == ["pond", "tank"], "the list")
+
+    for text, says in (("frob:1", '"frob" is not a settable property (valid: checkpoint,checkpoint_freq,'), ("rd_fac:0", '"rd_fac" is not a settable property'),
+                       ("svc_list:0", '"svc_list" is not a settable'), ("reclaim:often", 'invalid value "often" for reclaim (valid: disabled,lazy,time)'),
+                       ("scrub:on", 'invalid value "on" for scrub (valid: lazy,off,timed)'), ("scrub_freq:x", "invalid Scrubbing Frequency value x"),
+                       ("scrub_freq:-1", "invalid Scrubbing Frequency value -1"), ("scrub_thresh:1x", 'invalid Scrubbing Threshold value "1x"'),
+                       ("scrub_thresh:99999999999", 'invalid Scrubbing Threshold value "99999999999"'), ("space_rb:101", "invalid space_rb value 101 (valid values: 0-100)"),
+                       ("space_rb:5%%", "invalid space_rb value 5%%"), ("label:a b", 'invalid label "a b"'), ("label:", 'invalid label ""'), ("ec_cell_sz:3", 'invalid EC Cell size "3"'),
+                       ("self_heal:none", 'invalid value "none" for self_heal'), ("checkpoint_thresh:80", "invalid Checkpointing threshold value 80"),
+                       ("reclaim", 'invalid property "reclaim" (must be key:val)'), (":1", "must be key:val"), ("reclaim:lazy,reclaim:time", "stands there twice"),
+                       (f"label:{made['uuid']}", "no such property, or a value out of range"), (",", "expected properties")):
+        s.dmg("pool", "set-prop", "pond", text).fails(says)
+    expect(props(s, "pond") == want, f"nothing was changed: {props(s, 'pond')}")
+    s.dmg("pool", "set-prop", "pond").fails("expected a pool and properties")
+    s.dmg("pool", "set-prop", "no", "scrub:off").fails("'no' does not exist", "DER_NONEXIST")
+    s.dmg("pool", "get-prop").fails("expected a pool")
+    s.dmg("pool", "get-prop", "no").fails("'no' does not exist", "DER_NONEXIST")
+    s.dmg("pool", "get-prop", "pond", "frob").fails('unknown property "frob"')
+    s.dmg("pool", "get-prop", "pond", ",").fails("expected names")
+    s.stop().start()
+    expect(props(s, "pond") == want, f"after a restart: {props(s, 'pond')}")
+    s.stop()
+
+
+@suite.test
+def test_pool_query_targets(s):
+    """Each target of a rank, or those asked for."""
+    s = System(s.programs, s.dir, engines=2).start()
+    create(s, "tank", "--properties=scrub_thresh:5")
+    create(s, "one", "--ranks=1")
+    whole = s.dmg("-j", "pool", "query-targets", "tank", "--rank=1").response()
+    expect(whole["status"] == 0 and [i["target"] for i in whole["infos"]] == [0, 1], f"{whole}")
+    for info in whole["infos"]:
+        expect(info["target_state"] == "up_in" and info["target_type"] == "unknown" and info["rc"] == 0 and info["error"] == "", f"{info}")
+        expect(info["scrub_bad"] == 0 and info["scrub_thresh"] == 5, f"{info}")
+        expect([t["media_type"] for t in info["space"]] == ["scm", "nvme"] and all(0 < t["free"] <= t["total"] for t in info["space"]), f"{info}")
+    part = s.dmg("-j", "pool", "query-targets", "tank", "--rank", "0", "--target-idx", "1").response()["infos"]
+    expect([i["target"] for i in part] == [1], f"{part}")
+    text = s.dmg("pool", "query-targets", "tank", "--rank=0", "--target-idx=0,1").ok().out
+    expect(text.count("Target: type unknown, state up_in\n- Storage tier 0 (SCM):\n  Total size: ") == 2, text)
+    for options, says in (([], "--rank"), (["--rank=x"], "--rank x"), (["--rank=0,1"], "one number"), (["--rank=7"], "no targets on rank 7"), (["--rank=0", "--target-idx=2"], "has 2 targets on rank 0"),
+                          (["--rank=0", "--target-idx=x"], "--target-idx x"), (["--rank=0", "--target-idx="], "--target-idx")):
+        s.dmg("pool", "query-targets", "tank", *options).fails(says)
+    s.dmg("pool", "query-targets", "one", "--rank=0").fails("'one' has no targets on rank 0", "DER_NONEXIST")
+    s.dmg("pool", "query-targets", "no", "--rank=0").fails("'no' does not exist")
+    s.dmg("pool", "query-targets", "--rank=0").fails("expected a pool")
+    s.stop()
+
+
+@suite.test
+def test_storage_query(s):
+    """Devices of every engine, how they do, and what an engine that is gone leaves unsaid."""
+    s = System(s.programs, s.dir, engines=2).start()
+    create(s, "tank")
+
+    def devices(*options):
+        got = s.dmg("-j", "storage", "query", "list-devices", *options).response()
+        return got["HostStorage"]["1"]["storage"]["smd_info"]["devices"], got["host_errors"]
+
+    devs, errors = devices()
+    expect(errors == {} and sorted((d["rank"], d["tgt_ids"]) for d in devs) == [(0, [0]), (0, [1]), (1, [0]), (1, [1])], f"a directory for each target: {devs}")
+    expect(all(d["roles"] == "data,meta,wal" and d["ctrlr"]["dev_state"] == "NORMAL" and "health_stats" not in d["ctrlr"] for d in devs), f"{devs}")
+    expect(len({d["uuid"] for d in devs}) == 4 and all(os.path.isdir(d["ctrlr"]["pci_addr"]) for d in devs), f"{devs}")
+    devs, _ = devices("--rank=1", "--health")
+    for dev in devs:
+        health = dev["ctrlr"]["health_stats"]
+        expect(dev["rank"] == 1 and [h["target"] for h in health] == dev["tgt_ids"] and health[0]["rc"] == 0 and health[0]["state"] == "NORMAL", f"{dev}")
+        expect(set(health[0]["scrub"]) == {"passes", "bytes", "bad", "mended", "meta_passes", "meta_bytes", "containers_skipped", "shards_out"}, f"{health}")
+        expect(set(health[0]["aggregation"]) == {"passes", "freed_bytes", "work_ns", "space_waits"}, f"{health}")
+    one = devs[0]["uuid"]
+    expect([d["uuid"] for d in devices(f"--uuid={one}")[0]] == [one], "by uuid")
+    expect(devices("--show-evicted")[0] == [], "none is bad")
+    text = s.dmg("storage", "query", "list-devices", "--health").ok().out
+    expect(text.count("State:NORMAL") == 4 and text.count("Scrubber: ") == 4 and text.count("Aggregation: ") == 4 and "Roles:data,meta,wal" in text, text)
+    s.dmg("storage", "query").fails("list-devices")
+    s.dmg("storage", "query", "usage").fails("list-devices")
+    s.dmg("storage", "query", "list-devices", "--rank=x").fails("--rank x")
+    s.dmg("storage", "query", "list-devices", "--uuid=1").fails("no device 1", "DER_NONEXIST")
+    s.stop()
+    tgt = [d["ctrlr"]["pci_addr"] for d in devs if d["tgt_ids"] == [0]][0]
+    os.rename(os.path.join(tgt, "meta"), os.path.join(tgt, "gone"))
+    s.start()
+    bad, _ = devices("--show-evicted", "--health")
+    expect([(d["rank"], d["tgt_ids"], d["ctrlr"]["dev_state"]) for d in bad] == [(1, [0], "EVICTED")], f"{bad}")
+    expect(bad[0]["ctrlr"]["health_stats"][0]["rc"] < 0 and tgt in bad[0]["ctrlr"]["health_stats"][0]["error"], f"{bad}")
+    text = s.dmg("storage", "query", "list-devices", "--health").ok().out
+    expect(text.count("State:EVICTED") == 1 and "Out of service: " in text, text)
+    info = s.dmg("-j", "pool", "query-targets", "tank", "--rank=1", "--target-idx=0").response()["infos"][0]
+    expect(info["rc"] < 0 and info["error"] != "" and info["space"] == [], f"{info}")
+    s.stop()
+
+
 @suite.test
 def test_embedded(s):
     """The same commands without a server."""
@@ -134,6 +271,11 @@ def test_embedded(s):
     got = json.loads(s.run("dmg", "-j", "--embedded", store, "pool", "get-acl", "e").ok().out)
     expect(got["response"]["entries"] == ["A::OWNER@:rw"], f"{got}")
     s.run("dmg", "--embedded", store, "pool", "create", "f", *SIZES, "--nranks=2").fails("1 have joined")
+    s.run("dmg", "--embedded", store, "pool", "set-prop", "e", "scrub:lazy").ok()
+    got = json.loads(s.run("dmg", "-j", "--embedded", store, "pool", "get-prop", "e", "scrub").ok().out)
+    expect(got["response"] == [{"name": "scrub", "description": "Checksum scrubbing mode", "value": "lazy"}], f"{got}")
+    got = json.loads(s.run("dmg", "-j", "--embedded", store, "storage", "query", "list-devices").ok().out)
+    expect(len(got["response"]["HostStorage"]["1"]["storage"]["smd_info"]["devices"]) > 0, f"{got}")
 
 
 def main():
