@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/util.h"
+#include "bio/bio_priv.h"
 #include "sim/simt_sys.h"
 
 enum {
@@ -142,6 +143,7 @@ damage_draw(struct simt *t, struct rng *rng)
     cfg->faults[SIMT_BADIO] |= is_named(t, "badio");
     cfg->faults[SIMT_ROT] |= is_named(t, "rot");
     cfg->scrub = cfg->faults[SIMT_ROT] || hash_mix64(t->opts.seed) % 4 == 0; /* no draw: as before */
+    cfg->scrub_thresh = (uint32_t)(hash_mix64(t->opts.seed ^ 1) % 3); /* 0: none */
     if (!cfg->faults[SIMT_BADIO] && !cfg->faults[SIMT_ROT])
         return;
     cfg->victim_rank = (uint32_t)rng_below(rng, SIMT_ENGINES);
@@ -416,6 +418,29 @@ do_stop(struct simt *t)
     return true;
 }
 
+/* A bit of the image of some page, be that in memory or not. */
+static bool
+rot_page(struct simt *t, struct simt_engine *e, const char *path)
+{
+    struct bio_tgt *bio = e->engine->xs[t->cfg.victim_tag].bio;
+    const struct umem_pub *pub;
+    uint64_t page = 0;
+    uint32_t slot = 0;
+
+    if (bio == NULL)
+        return false;
+    pub = (const struct umem_pub *)(const void *)bio_umem(bio);
+    for (uint32_t i = 0; slot == 0 && i < 1000; i++) {
+        page = rng_below(&t->rng, MIN(pub->page_nr, UINT64_C(200)));
+        slot = pub->pages[page].slot;
+    }
+    if (slot == 0)
+        return false;
+    return sim_file_flip_bit(t->sim, e->host, path,
+               bio_ckpt_slot_off(&bio->ckpt, slot) * 8 +
+                   rng_below(&t->rng, UINT64_C(8) * UMEM_PAGE_BYTES)) == 0;
+}
+
 static bool
 do_rot(struct simt *t)
 {
@@ -428,6 +453,9 @@ do_rot(struct simt *t)
         return false;
     snprintf(path, sizeof(path), "/store/tgt%u/%s", t->cfg.victim_tag - 1, file);
     if (strcmp(file, "meta") == 0 && rng_chance(&t->rng, 1, 2)) {
+        if (!rot_page(t, e, path))
+            return false;
+    } else if (strcmp(file, "meta") == 0 && rng_chance(&t->rng, 1, 2)) {
         /* one of the two places of checkpoint headers, blocks 1 and 2 (docs/format/bio.md) */
         uint64_t bit = BIO_BLK_BYTES * 8 * rng_range(&t->rng, 1, 2) + rng_below(&t->rng, 1024);
 

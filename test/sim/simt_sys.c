@@ -328,7 +328,7 @@ simt_pool_create(struct simt *t)
     freq.number = DAOS_PROP_PO_SCRUB_FREQ;
     freq.num = 2;
     thresh.number = DAOS_PROP_PO_SCRUB_THRESH;
-    thresh.num = 1;
+    thresh.num = t->cfg.scrub_thresh;
     req.properties = props;
     req.n_properties = t->cfg.scrub ? ARRAY_SIZE(props) : 1;
     req.user = user;
@@ -639,7 +639,57 @@ simt_engines_stop(struct simt *t)
 struct store_check {
     struct tgt_stats stats; /* of the target, with its scrubber at work */
     uint64_t bad_nr; /* chunks that a pass of its own found */
+    uint32_t thresh;
+    /* Of two walks over the metadata role with a checkpoint in between: images that were bad and are in memory, or not. */
+    uint32_t walk, mended_nr[2], lost_nr[2];
+    bool is_out, is_past; /* some shard is out of service, or should be */
 };
+
+static void
+image_note(void *arg, const struct bio_img_bad *bad)
+{
+    struct store_check *c = arg;
+
+    c->mended_nr[c->walk] += bad->is_mended;
+    c->lost_nr[c->walk] += !bad->is_mended;
+}
+
+static int
+store_images(struct engine_xs *xs, struct store_check *c)
+{
+    int rc = 0;
+
+    for (c->walk = 0; rc == 0 && c->walk < 2; c->walk++) {
+        uint64_t place = 0, bytes;
+
+        while (rc == 0 && place < bio_scrub_places(xs->bio)) {
+            rc = bio_scrub_step(xs->bio, &place, UINT64_MAX, 1 << 20, image_note, c, &bytes);
+        }
+        if (rc == 0 && c->walk == 0)
+            rc = bio_checkpoint(xs->bio);
+    }
+    return rc;
+}
+
+/* What its scrubber knows of the shards, and what it made of that; it had the time. */
+static int
+store_outs(struct engine_xs *xs, struct store_check *c)
+{
+    struct uuid pools[8], none = {{0}};
+    uint32_t nr = 0;
+    int rc;
+
+    ult_sleep(SIMT_S);
+    rc = vos_pool_list(xs->vos, none, pools, ARRAY_SIZE(pools), &nr);
+    for (uint32_t i = 0; rc == 0 && i < nr; i++) {
+        bool is_out = vos_pool_is_out(xs->vos, pools[i]);
+
+        c->is_out |= is_out;
+        c->is_past |=
+            !is_out && c->thresh != 0 && tgt_scrub_found(xs->tgt, pools[i]) >= c->thresh;
+    }
+    return rc;
+}
 
 /* A pass over each shard, to its end. */
 static int
@@ -676,8 +726,12 @@ store_check(struct engine_xs *xs, void *arg)
 
     if (rc == 0 && xs->tgt != NULL) {
         tgt_stats_get(xs->tgt, &c->stats);
-        rc = store_scrub(xs, &c->bad_nr);
+        rc = store_outs(xs, c);
+        if (rc == 0)
+            rc = store_scrub(xs, &c->bad_nr);
     }
+    if (rc == 0)
+        rc = store_images(xs, c);
     if (rc == 0)
         rc = vos_tgt_check(xs->vos);
     if (rc == 0)
@@ -691,12 +745,21 @@ store_check(struct engine_xs *xs, void *arg)
 static void
 scrub_judge(struct simt *t, uint32_t rank, uint32_t tag, const struct store_check *c, int fn_rc)
 {
+    if (c->is_past || (c->is_out && c->thresh == 0))
+        simt_fail(t, "scrub_thresh of rank %u tag %u is %u: a shard %s", rank, tag, c->thresh,
+            c->is_past ? "past it serves" : "is out of service");
     if (!simt_is_victim(t, rank, tag)) {
-        if (c->bad_nr > 0 || c->stats.scrub_bad_nr > 0)
+        if (c->bad_nr > 0 || c->stats.scrub_bad_nr > 0 || c->stats.scrub_mended_nr > 0 ||
+            c->mended_nr[0] + c->lost_nr[0] > 0 || c->is_out)
             simt_fail(t, "the scrubber of rank %u tag %u reports what is good", rank, tag);
         return;
     }
-    t->report->scrub_found_nr += c->bad_nr;
+    t->report->scrub_found_nr += c->bad_nr + c->lost_nr[0] + c->stats.scrub_mended_nr + c->mended_nr[0];
+    if (!pool_is_fault(fn_rc) && t->cfg.faults[SIMT_ROT] &&
+        (c->mended_nr[1] > 0 || c->lost_nr[0] > 0)) {
+        simt_fail(t, "rank %u tag %u: of what lies on the metadata role %u were bad, and %u still are once they were written anew; the check finds nothing",
+            rank, tag, c->lost_nr[0], c->mended_nr[1]);
+    }
     if (!pool_is_fault(fn_rc) && t->bad_reads_nr > 0 && c->bad_nr == 0) {
         simt_fail(t, "readers met %u bad values on rank %u tag %u, the scrubber none",
             (uint32_t)t->bad_reads_nr, rank, tag);
@@ -716,6 +779,7 @@ simt_stores_check(struct simt *t)
             if (e->engine == NULL)
                 continue;
             c = calloc(1, sizeof(*c));
+            c->thresh = t->cfg.scrub_thresh;
             rc = simt_engine_run(e, tag, store_check, c, 300 * SIMT_S, &fn_rc);
             if (rc == 0)
                 scrub_judge(t, i, tag, c, fn_rc);

@@ -102,6 +102,7 @@ struct simt_cfg {
     bool pools; /* other pools come and go */
     bool mortals; /* other clients come and die */
     bool scrub; /* the stores are scrubbed all the time */
+    uint32_t scrub_thresh; /* then */
     struct sim_opts calm, rough;
 };
 
