@@ -25,7 +25,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int dmg_main(int argc, char **argv);
 
-enum { BYTES_MAX = 128 << 10, COMMANDS_NR = 7, WORDS_NR = 6 };
+enum { BYTES_MAX = 128 << 10, COMMANDS_NR = 11, WORDS_NR = 6 };
 
 static const struct {
     const char *words[WORDS_NR];
@@ -38,6 +38,10 @@ static const struct {
     {{"pool", "destroy", "tank", "--force"}, CAIRN__CTL__METHOD__POOL_DESTROY},
     {{"pool", "evict", "tank"}, CAIRN__CTL__METHOD__POOL_EVICT},
     {{"system", "query"}, CAIRN__CTL__METHOD__SYSTEM_QUERY},
+    {{"pool", "get-prop", "tank"}, CAIRN__CTL__METHOD__POOL_QUERY},
+    {{"pool", "set-prop", "tank", "scrub:lazy"}, CAIRN__CTL__METHOD__POOL_SET_PROP},
+    {{"pool", "query-targets", "tank", "--rank=0"}, CAIRN__CTL__METHOD__POOL_QUERY_TARGETS},
+    {{"storage", "query", "list-devices", "--health"}, CAIRN__CTL__METHOD__STORAGE_QUERY},
 };
 
 static struct {
