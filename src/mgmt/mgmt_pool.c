@@ -122,6 +122,29 @@ map_encode(const struct mgmt_pool *pool, struct arena *arena, struct iov *ret_ma
     return rc;
 }
 
+/* An engine that has just started was not told yet that the asker is one, too. */
+static bool
+is_early(int rc)
+{
+    return rc == -DER_NO_PERM;
+}
+
+/* A message to the pool's service. */
+static int
+service_ask(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, const void *body,
+    void *rep, const struct rpc_call_opts *opts)
+{
+    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
+    int rc;
+
+    for (;;) {
+        rc = rpc_call(mgmt->env.rpc, ep, opcode, body, rep, opts, NULL);
+        if (!is_early(rc) || ult_now_ns() + POOL_RETRY_NS >= opts->deadline_ns)
+            return rc;
+        ult_sleep(POOL_RETRY_NS);
+    }
+}
+
 /* A request to the pool's service, or the function behind it where the service is here. */
 static int
 tell_service(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, struct arena *arena)
@@ -148,7 +171,7 @@ tell_service(struct mgmt *mgmt, const struct mgmt_pool *pool, uint16_t opcode, s
         } else {
             rc = pool_svc_destroy(mgmt->env.pools, pool->pool, pool->life);
         }
-        if (err_class(rc) != ERR_CLASS_RETRY && err_class(rc) != ERR_CLASS_BUSY)
+        if (err_class(rc) != ERR_CLASS_RETRY && err_class(rc) != ERR_CLASS_BUSY && !is_early(rc))
             break;
         ult_sleep(POOL_RETRY_NS);
     } while (ult_now_ns() < opts.deadline_ns);
@@ -453,13 +476,12 @@ evict(struct mgmt *mgmt, const struct mgmt_pool *pool, bool is_all, struct arena
 {
     struct proto_pool_evict_req body = {.pool = pool->pool, .is_all = is_all};
     struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + EVICT_NS, .arena = arena};
-    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
     struct proto_pool_evict_rep rep = {0};
     int rc;
 
     if (pool->svc_rank == mgmt->env.self_rank)
         return pool_evict_local(mgmt->env.pools, arena, pool->pool, is_all, ret_nr);
-    rc = rpc_call(mgmt->env.rpc, ep, PROTO_POOL_EVICT, &body, &rep, &opts, NULL);
+    rc = service_ask(mgmt, pool, PROTO_POOL_EVICT, &body, &rep, &opts);
     if (rc == 0)
         *ret_nr = rep.nr;
     return rc;
@@ -538,7 +560,6 @@ props_set(struct mgmt *mgmt, const struct mgmt_pool *pool, const struct proto_ar
 {
     struct proto_prop_req body = {.pool = pool->pool, .props = *props};
     struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + POOL_BCAST_NS * 2, .arena = arena};
-    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
     const struct proto_prop *list = props->items;
     const struct pool_prop_def *defs;
     struct proto_prop_rep rep;
@@ -561,7 +582,7 @@ props_set(struct mgmt *mgmt, const struct mgmt_pool *pool, const struct proto_ar
         return rc;
     if (pool->svc_rank == mgmt->env.self_rank)
         return pool_prop_set_local(mgmt->env.pools, arena, pool->pool, props);
-    return rpc_call(mgmt->env.rpc, ep, PROTO_POOL_PROP_SET, &body, &rep, &opts, NULL);
+    return service_ask(mgmt, pool, PROTO_POOL_PROP_SET, &body, &rep, &opts);
 }
 
 int
@@ -584,12 +605,11 @@ query(struct mgmt *mgmt, const struct mgmt_pool *pool, struct arena *arena,
 {
     struct proto_pool_query_req body = {.pool = pool->pool};
     struct rpc_call_opts opts = {.deadline_ns = ult_now_ns() + POOL_BCAST_NS * 2, .arena = arena};
-    struct rpc_ep ep = {pool->svc_rank, RPC_TAG_SYSTEM};
 
     memset(rep, 0, sizeof(*rep));
     if (pool->svc_rank == mgmt->env.self_rank)
         return pool_query_local(mgmt->env.pools, arena, pool->pool, rep);
-    return rpc_call(mgmt->env.rpc, ep, PROTO_POOL_QUERY, &body, rep, &opts, NULL);
+    return service_ask(mgmt, pool, PROTO_POOL_QUERY, &body, rep, &opts);
 }
 
 /* Is anybody using it? */

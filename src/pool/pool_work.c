@@ -28,8 +28,9 @@ struct bcast {
 static bool
 is_passing(int rc)
 {
+    /* NO_PERM: it has just started, and was not told yet that the asker is an engine. */
     return rc == -DER_OOG || rc == -DER_STALE || rc == -DER_OVERLOAD_RETRY || rc == -DER_BUSY ||
-        rc == -DER_AGAIN || rc == -DER_INPROGRESS;
+        rc == -DER_AGAIN || rc == -DER_INPROGRESS || rc == -DER_NO_PERM;
 }
 
 static void

@@ -685,8 +685,7 @@ store_outs(struct engine_xs *xs, struct store_check *c)
         bool is_out = vos_pool_is_out(xs->vos, pools[i]);
 
         c->is_out |= is_out;
-        c->is_past |=
-            !is_out && c->thresh != 0 && tgt_scrub_found(xs->tgt, pools[i]) >= c->thresh;
+        c->is_past |= !is_out && c->thresh != 0 && tgt_scrub_found(xs->tgt, pools[i]) >= c->thresh;
     }
     return rc;
 }
@@ -745,19 +744,23 @@ store_check(struct engine_xs *xs, void *arg)
 static void
 scrub_judge(struct simt *t, uint32_t rank, uint32_t tag, const struct store_check *c, int fn_rc)
 {
-    if (c->is_past || (c->is_out && c->thresh == 0))
+    if (c->is_past || (c->is_out && c->thresh == 0)) {
         simt_fail(t, "scrub_thresh of rank %u tag %u is %u: a shard %s", rank, tag, c->thresh,
             c->is_past ? "past it serves" : "is out of service");
+    }
     if (!simt_is_victim(t, rank, tag)) {
         if (c->bad_nr > 0 || c->stats.scrub_bad_nr > 0 || c->stats.scrub_mended_nr > 0 ||
             c->mended_nr[0] + c->lost_nr[0] > 0 || c->is_out)
             simt_fail(t, "the scrubber of rank %u tag %u reports what is good", rank, tag);
         return;
     }
-    t->report->scrub_found_nr += c->bad_nr + c->lost_nr[0] + c->stats.scrub_mended_nr + c->mended_nr[0];
+    t->report->scrub_found_nr +=
+        c->bad_nr + c->lost_nr[0] + c->stats.scrub_mended_nr + c->mended_nr[0];
     if (!pool_is_fault(fn_rc) && t->cfg.faults[SIMT_ROT] &&
         (c->mended_nr[1] > 0 || c->lost_nr[0] > 0)) {
-        simt_fail(t, "rank %u tag %u: of what lies on the metadata role %u were bad, and %u still are once they were written anew; the check finds nothing",
+        simt_fail(t,
+            "rank %u tag %u: of what lies on the metadata role %u were bad, and %u still are once "
+            "they were written anew; the check finds nothing",
             rank, tag, c->lost_nr[0], c->mended_nr[1]);
     }
     if (!pool_is_fault(fn_rc) && t->bad_reads_nr > 0 && c->bad_nr == 0) {
