@@ -16,7 +16,7 @@
 
 enum {
     PARTS_NR = 160, /* that one extent becomes in one transaction */
-    GAIN_SHARE = 8, /* at least one in so many of its blocks are given back */
+    GAIN_SHARE = 4, /* at least one in so many of its blocks are given back */
     READ_BYTES_MAX = 2 << 20,
 };
 

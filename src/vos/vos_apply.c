@@ -41,6 +41,7 @@ struct apply {
     struct sorted sorted[VOS_PARTS_NR_MAX / BULK_RECXS_NR];
     uint32_t sorted_nr;
     uint64_t inline_max; /* larger values go to the data role */
+    uint64_t part_max; /* the same, of the array at hand */
     struct vos_walk walk; /* of the modification at hand, at last the last one */
     struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
     uint32_t undecided; /* modification for which one is */
@@ -91,7 +92,7 @@ ver_create(struct apply *a, struct vos_op *op, struct vos_ver *ver, const uint8_
     ver->stored_len = ver->logical_len = (uint32_t)len;
     if (len == 0) {
         ver->flags = VOS_VER_HOLE;
-    } else if (len > a->inline_max) {
+    } else if (len > (ver->is_ext ? a->part_max : a->inline_max)) {
         const struct vos_big *big = &a->bigs->bigs[a->big_next++];
 
         ver->csum.chunk_bits = vos_csum_bits(ver->csum, len);
@@ -190,7 +191,7 @@ parts_get(struct apply *a, const struct vos_iod *iod)
         uint64_t len = iod->recxs[i].nr * iod->size;
 
         parts[i] = (struct part){iod->recxs[i], data, big_idx};
-        big_idx += len > a->inline_max;
+        big_idx += len > a->part_max;
         if (data != NULL)
             data += len;
     }
@@ -258,6 +259,7 @@ array_insert(struct apply *a, struct vos_op *op, struct vos_walk *w, const struc
     const uint8_t *data = iod->data.buf;
     int rc = 0;
 
+    a->part_max = vos_inline_max(a->cont, iod, a->inline_max);
     if (iod->size != 0 && w->akey->rec_size == 0) {
         rc = vos_range(op, w->a.off + offsetof(struct vos_key_df, rec_size), sizeof(uint32_t));
         if (rc != 0)

@@ -135,10 +135,11 @@ bigs_each(struct vos_bigs *b, const struct vos_apply_args *args, big_fn fn, big_
             const struct vos_iod *iod = &mod->iods[i];
             const uint8_t *data = iod->data.buf;
             uint32_t nr = iod->type == VOS_IOD_SINGLE ? 1 : iod->recx_nr;
+            uint64_t inline_max = vos_inline_max(b->cont, iod, b->inline_max);
 
             for (uint32_t r = 0; iod->size != 0 && r < nr; r++) {
                 uint64_t len = iod->type == VOS_IOD_SINGLE ? iod->size : iod->recxs[r].nr * iod->size;
-                big_fn f = len > b->inline_max ? fn : small_fn;
+                big_fn f = len > inline_max ? fn : small_fn;
                 int rc = f == NULL ? 0 : f(b, data, len);
 
                 if (rc != 0)

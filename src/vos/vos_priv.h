@@ -276,7 +276,7 @@ CAIRN_MUST_CHECK int vos_uncertain_mod(
 /* ---- arguments (vos_args.c) ----------------------------------------------------------------------------------------- */
 
 /** Check all of it, of the data their lengths and, when they are there already, that they are. *ret_inline_max: values longer than that go to the data
- * role. Errors: as of vos_apply(). */
+ * role (vos_inline_max()). Errors: as of vos_apply(). */
 CAIRN_MUST_CHECK int
 vos_args_check(const struct vos_apply_args *args, bool has_data, uint64_t *ret_inline_max);
 
@@ -302,6 +302,23 @@ struct vos_bigs {
     uint32_t next; /* used while going through them */
     uint64_t resv_bytes;
 };
+
+enum {
+    VOS_BLOCK_RECXS_NR = 16
+}; /* in one array of a request: more of them stay with the metadata */
+
+/**
+ * Values of this part of a request that are longer go to the data role. Where that is memory, ranges of arrays from a whole block on: they are written once instead of into the log and the
+ * arena, and what is written over at random does not make pages of the arena old.
+ */
+static inline uint64_t
+vos_inline_max(const struct vos_cont *cont, const struct vos_iod *iod, uint64_t inline_max)
+{
+    return iod->type == VOS_IOD_ARRAY && iod->recx_nr <= VOS_BLOCK_RECXS_NR &&
+            bio_data_is_mapped(cont->tgt->bio)
+        ? MIN(inline_max, (uint64_t)BIO_BLK_BYTES - 1)
+        : inline_max;
+}
 
 /** Find the large values; zeroed but for what the user set. Errors: NOMEM. End with vos_bigs_fini(). */
 CAIRN_MUST_CHECK int vos_bigs_init(struct vos_bigs *b, const struct vos_apply_args *args);

@@ -218,8 +218,8 @@ body_refused(struct fix *f)
     if (!fix_format(f))
         return;
     ask_init(&a);
-    a.recxs[1].nr = 4096; /* belongs into the metadata */
-    a.iod.data.len = a.len - 1;
+    a.recxs[1].nr = 4095; /* belongs into the metadata */
+    a.iod.data.len = a.len - 2;
     EXPECT_ERR(vos_ahead_get(f->cont, &a.args, &ahead), NOSYS);
     ask_init(&a);
     a.iod.data.len--; /* sizes that do not fit */
