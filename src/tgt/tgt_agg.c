@@ -85,7 +85,7 @@ tgt_agg_unqueue(struct tgt_agg_cont *ac)
 {
     if (ac->is_queued)
         list_del(&ac->queue);
-    ac->is_queued = false;
+    ac->is_queued = ac->is_loaded = false;
 }
 
 void
@@ -232,7 +232,7 @@ tgt_op_changed(struct tgt_op *op)
     if (ac->fail_nr == 0 && tgt_agg_is_warm(op->vos)) {
         tgt_agg_queue(
             op->tgt, ac, now_ns + MIN(op->tgt->opts.agg_gap_ns / 8, ac->pass_ns * PASS_SHARE));
-    } else if (!ac->is_queued)
+    } else if (!ac->is_queued || (ac->is_loaded && vos_cont_agg_is_needed(op->vos, VOS_EPOCH_MAX)))
         tgt_agg_queue(op->tgt, ac, now_ns + tgt_agg_gap(op->tgt, ac));
 }
 
@@ -343,8 +343,10 @@ aggs_load(struct tgt *tgt)
                 for (uint32_t j = 0; j < nr; j++) {
                     struct tgt_agg_cont *ac = tgt_agg_get(tgt, &pools[i], &conts[j]);
 
-                    if (ac != NULL)
+                    if (ac != NULL && !ac->is_queued) {
+                        ac->is_loaded = true;
                         tgt_agg_queue(tgt, ac, due_ns);
+                    }
                 }
                 after = conts[MAX(nr, 1U) - 1];
             } while (nr == LIST_NR);

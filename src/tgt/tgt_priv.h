@@ -60,6 +60,7 @@ struct tgt_agg_cont {
     struct list_head queue; /* of tgt.aggs.queue while is_queued */
     struct tgt_agg_pool *pool;
     struct uuid cont;
+    bool is_loaded; /* queued because of a start alone */
     bool is_queued; /* something may be reclaimable */
     bool is_busy; /* a pass is at work */
     bool is_gone; /* destroyed meanwhile */
