@@ -362,9 +362,10 @@ struct vos_sink {
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_fetch_give(struct vos_cont *cont, struct vos_fetch *fetch, const struct vos_sink *sink);
 
-/**
- * Both at once, into memory of the fetch; without a deadline. Errors: as above; OVERFLOW more than VOS_FETCH_BYTES_MAX.
- */
+/** Both at once, into memory of the fetch. Errors: as above; OVERFLOW more than VOS_FETCH_BYTES_MAX. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch_all(
+    struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch);
+/** The same for who has neither deadline nor transaction. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_fetch(struct vos_cont *cont, const struct vos_oid *oid,
     uint64_t epoch, uint32_t flags, const struct iov *dkey, const struct vos_iod *iods,
     uint32_t iod_nr, struct vos_fetch **ret_fetch);

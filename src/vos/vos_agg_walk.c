@@ -508,6 +508,7 @@ dead_free(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level, c
     }
     if (level == VOS_AGG_OBJ) {
         op->obj_delta--;
+        op->is_obj_gone = true;
         a->stat.obj_del_nr++;
         a->stat.key_del_nr--;
     }
@@ -807,6 +808,7 @@ discard_end(struct vos_agg *a, struct vos_op *op, struct cur *c, uint32_t level,
         return rc;
     if (level == VOS_AGG_OBJ) {
         op->obj_delta--;
+        op->is_obj_gone = true;
         a->stat.obj_del_nr++;
         return vos_free(op, r->off, sizeof(struct vos_obj_df));
     }

@@ -13,6 +13,12 @@
 /* A leaf that is the root starts with this many entries. */
 enum { CAP_FIRST = 4, CAP_SECOND = 12, SHORT_ENT_BYTES = 16 };
 
+/* What trees without extents have of a struct vos_ent_df. */
+struct vos_short_ent {
+    uint64_t hkey, off;
+};
+CAIRN_STATIC_ASSERT(sizeof(struct vos_short_ent) == SHORT_ENT_BYTES, "entries");
+
 void
 vos_bad_log(uint64_t off, const char *what)
 {
@@ -303,6 +309,63 @@ vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact
         }
     }
     leaf->idx = lo;
+    return 0;
+}
+
+static inline int
+look_node(struct vos_op *op, const struct vos_btr_kind *kind, uint64_t off, uint32_t level,
+    const struct vos_node_df **ret_node)
+{
+    const struct vos_node_df *node;
+    int rc = vos_ptr(op, off, sizeof(*node), &node);
+
+    op->visit_nr++;
+    if (CAIRN_UNLIKELY(rc != 0))
+        return rc;
+    node_ahead(node);
+    if (CAIRN_UNLIKELY(node->magic != VOS_NODE_MAGIC || node->id != kind->id ||
+            node->level != level || node->nr == 0 || node->nr > node->cap || node->cap > kind->order ||
+            (off & (UMEM_PAGE_BYTES - 1)) + sizeof(*node) + (size_t)node->cap * SHORT_ENT_BYTES >
+                UMEM_PAGE_BYTES))
+        return vos_bad(off, "tree node");
+    *ret_node = node;
+    return 0;
+}
+
+int
+vos_btr_look(struct vos_op *op, const struct vos_btr_kind *kind, const struct vos_tree_df *df,
+    uint64_t df_off, uint64_t hkey, uint64_t *ret_rec, bool *ret_tie)
+{
+    uint64_t off = df->root;
+    uint32_t depth = df->depth;
+
+    *ret_tie = false;
+    if (CAIRN_UNLIKELY(depth > VOS_BTR_DEPTH_MAX || (df->id != kind->id && df->id != 0) ||
+            (depth != 0 && off == 0)))
+        return vos_bad(df_off, "tree root");
+    while (depth-- > 0) {
+        const struct vos_node_df *node;
+        const struct vos_short_ent *ents;
+        uint32_t b;
+        int rc = look_node(op, kind, off, depth, &node);
+
+        if (CAIRN_UNLIKELY(rc != 0))
+            return rc;
+        ents = (const void *)(node + 1);
+        /* The first entry above the key: the one before it is that of its child or, in a leaf, its own. */
+        b = bound_in((const uint8_t *)ents, SHORT_ENT_BYTES, node->nr, hkey, true);
+        if (depth == 0 && (b == 0 || ents[b - 1].hkey != hkey)) {
+            *ret_rec = 0;
+            return 0;
+        }
+        if (!kind->is_exact && b > 0 && ents[b - 1].hkey == hkey &&
+            (depth > 0 || (b > 1 && ents[b - 2].hkey == hkey))) {
+            *ret_tie = true;
+            return 0;
+        }
+        off = ents[b > 0 ? b - 1 : 0].off;
+    }
+    *ret_rec = vos_btr_has_plain(kind) ? off & ~VOS_ENT_PLAIN : off;
     return 0;
 }
 

@@ -76,6 +76,12 @@ CAIRN_MUST_CHECK int vos_btr_init(struct vos_btr *t, struct vos_op *op,
 /** Place the cursor at the first record not below `key` (perhaps behind the last of its leaf). */
 CAIRN_MUST_CHECK int
 vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact);
+/**
+ * The record that alone may have the key (0: none), of a tree without extents, without a cursor; whether it has is for the caller to see. With *ret_tie
+ * there may be several: use a cursor. Errors: AGAIN, DF_INVAL.
+ */
+CAIRN_MUST_CHECK int vos_btr_look(struct vos_op *op, const struct vos_btr_kind *kind,
+    const struct vos_tree_df *df, uint64_t df_off, uint64_t hkey, uint64_t *ret_rec, bool *ret_tie);
 /** Place it at the last record not above `key`; -DER_NONEXIST when there is none. */
 CAIRN_MUST_CHECK int vos_btr_search_le(struct vos_btr *t, const struct vos_btr_key *key);
 /** First and last; -DER_NONEXIST on an empty tree. */

@@ -602,6 +602,7 @@ obj_remove(struct vos_op *op, const struct vos_obj_df *obj, uint64_t off, uint64
     if (rc == 0)
         rc = tree_remove(&t, &key, off);
     op->obj_delta--;
+    op->is_obj_gone = true;
     return rc != 0 ? rc : vos_free(op, off, sizeof(*obj));
 }
 

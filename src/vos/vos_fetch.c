@@ -15,6 +15,11 @@
 
 enum { SEGS_NR_MAX = 1 << 20, WANTS_NR_MAX = 1 << 16 };
 
+struct fetch_akey {
+    uint64_t hkey;
+    uint64_t h; /* its stamp's hash */
+};
+
 struct fetch {
     struct vos_cont *cont;
     const struct vos_oid *oid;
@@ -31,7 +36,8 @@ struct fetch {
     struct vos_dtx_look look;
     struct vos_walk walk;
     struct vos_btr_key dkey_key;
-    uint64_t *akey_hkeys; /* of each iod */
+    uint64_t h_dkey; /* its stamp's hash */
+    struct fetch_akey *akeys; /* of each iod */
     uint64_t lsn;
     /* progress */
     uint32_t iod_idx, recx_idx;
@@ -47,31 +53,23 @@ struct fetch {
     struct vos_evt_search search; /* begun while is_searching */
 };
 
-void *
-vos_fetch_mem_alloc(struct vos_tgt *tgt, struct vos_fetch_mem *mem, size_t len)
+bool
+vos_fetch_mem_grow(struct vos_tgt *tgt, struct vos_fetch_mem *mem, size_t room)
 {
-    size_t room = ALIGN_UP(len, (size_t)16);
-    void *p;
+    size_t bytes = MAX(room, (size_t)VOS_FETCH_CHUNK_BYTES);
+    struct vos_fetch_chunk *c;
 
-    if (room > mem->left) {
-        size_t bytes = MAX(room, (size_t)VOS_FETCH_CHUNK_BYTES);
-        struct vos_fetch_chunk *c;
-
-        if (bytes > VOS_FETCH_MEM_BYTES_MAX - mem->total)
-            return NULL;
-        c = vos_heap_alloc(&tgt->heap, sizeof(*c) + bytes);
-        if (c == NULL)
-            return NULL;
-        c->next = mem->chunks;
-        mem->chunks = c;
-        mem->total += bytes;
-        mem->at = (uint8_t *)c->mem;
-        mem->left = bytes;
-    }
-    p = mem->at;
-    mem->at += room;
-    mem->left -= room;
-    return p;
+    if (bytes > VOS_FETCH_MEM_BYTES_MAX - mem->total)
+        return false;
+    c = vos_heap_alloc(&tgt->heap, sizeof(*c) + bytes);
+    if (c == NULL)
+        return false;
+    c->next = mem->chunks;
+    mem->chunks = c;
+    mem->total += bytes;
+    mem->at = (uint8_t *)c->mem;
+    mem->left = bytes;
+    return true;
 }
 
 static void *
@@ -198,12 +196,28 @@ value_add(struct fetch *f, const struct vos_ver *ver, uint64_t rec, uint64_t idx
     return seg.buf == NULL ? CAIRN_ERR(NOMEM) : seg_add(f, &seg);
 }
 
+/* Nearly all of the time that a large value takes is that of its lines: all are asked for at once, in few instructions. */
+static inline void
+value_ahead(const uint8_t *p, uint32_t len)
+{
+    enum { LINE_BYTES = 64, STEP_BYTES = 4 * LINE_BYTES };
+    uint32_t at = 0;
+
+    for (; at + STEP_BYTES <= len; at += STEP_BYTES) {
+        __builtin_prefetch(p + at);
+        __builtin_prefetch(p + at + LINE_BYTES);
+        __builtin_prefetch(p + at + 2 * LINE_BYTES);
+        __builtin_prefetch(p + at + 3 * LINE_BYTES);
+    }
+    vos_prefetch(p + at, len - at + ((uintptr_t)p & (LINE_BYTES - 1)));
+}
+
 static int
 single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
 {
     const struct vos_tree_df *tree = &f->walk.akey->tree;
     uint32_t *guess = &f->cont->single_bytes;
-    const void *rec;
+    const uint8_t *rec;
     struct vos_ver ver;
     uint64_t off;
     int rc;
@@ -211,7 +225,7 @@ single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
     /* The only version: all of it, if it is as long as the one before, while its first line is on its way. */
     rec = tree->depth == 0 && tree->root != 0 ? umem_ptr(op->um, tree->root) : NULL;
     if (rec != NULL)
-        vos_prefetch(rec, *guess);
+        value_ahead(rec, *guess);
     rc = vos_single_find(op, f->walk.akey, f->walk.a.off, f->walk.a.info.punch, &off, &ver);
     if (rc != 0 || off == 0)
         return rc;
@@ -318,7 +332,7 @@ iod_fetch(struct fetch *f, struct vos_op *op)
     struct vos_fetch_iod *out = &f->mem->pub.iods[f->iod_idx];
     uint32_t cond = (f->flags & VOS_COND_PER_AKEY) != 0 ? iod->cond : f->flags;
     const struct vos_btr_key key = {
-        .hkey = f->akey_hkeys[f->iod_idx], .buf = iod->akey.buf, .len = (uint32_t)iod->akey.len};
+        .hkey = f->akeys[f->iod_idx].hkey, .buf = iod->akey.buf, .len = (uint32_t)iod->akey.len};
     int rc = vos_walk_akey_at(op, &key, false, &f->walk);
 
     if (rc != 0)
@@ -350,12 +364,11 @@ static void
 stamps_prefetch(const struct fetch *f)
 {
     struct vos_ts *ts = &f->cont->tgt->ts;
-    uint64_t h = vos_ts_hash(f->walk.h_obj, f->dkey_key.hkey);
 
     __builtin_prefetch(vos_ts_at(ts, VOS_TS_OBJ, f->walk.h_obj), 1);
-    __builtin_prefetch(vos_ts_at(ts, VOS_TS_DKEY, h), 1);
+    __builtin_prefetch(vos_ts_at(ts, VOS_TS_DKEY, f->h_dkey), 1);
     for (uint32_t i = 0; i < f->iod_nr; i++) {
-        __builtin_prefetch(vos_ts_at(ts, VOS_TS_AKEY, vos_ts_hash(h, f->akey_hkeys[i])), 1);
+        __builtin_prefetch(vos_ts_at(ts, VOS_TS_AKEY, f->akeys[i].h), 1);
     }
     __builtin_prefetch(vos_obj_lsn(f->cont->tgt, f->walk.h_obj));
 }
@@ -365,7 +378,7 @@ static void
 fetch_stamp(struct fetch *f, const struct vos_op *op)
 {
     struct vos_ts *ts = &f->cont->tgt->ts;
-    uint64_t h = vos_ts_hash(f->walk.h_obj, f->dkey_key.hkey);
+    uint64_t h = f->h_dkey;
 
     vos_ts_hi(ts, VOS_TS_OBJ, f->walk.h_obj, op->epoch, f->tx);
     if ((f->flags & VOS_COND_DKEY_FETCH) != 0) {
@@ -374,7 +387,7 @@ fetch_stamp(struct fetch *f, const struct vos_op *op)
         vos_ts_hi(ts, VOS_TS_DKEY, h, op->epoch, f->tx);
     }
     for (uint32_t i = 0; i < f->iod_nr; i++) {
-        vos_ts_lo(ts, VOS_TS_AKEY, vos_ts_hash(h, f->akey_hkeys[i]), op->epoch, f->tx);
+        vos_ts_lo(ts, VOS_TS_AKEY, f->akeys[i].h, op->epoch, f->tx);
     }
 }
 
@@ -492,11 +505,12 @@ fetch_check(struct fetch *f)
     return rc;
 }
 
+/* UNC-1 */
 static int
-fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
+certain_check(struct fetch *f, struct vos_op *op, uint64_t bound)
 {
-    struct vos_tgt *tgt = f->cont->tgt;
     struct vos_uncertain u = {.cont = f->cont,
+        .epoch = op->epoch,
         .bound = bound,
         .level = VOS_LEVEL_RECX,
         .oid = f->oid,
@@ -504,14 +518,24 @@ fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
         .iods = f->iods,
         .iod_nr = f->iod_nr,
         .exists = (f->flags & VOS_COND_DKEY_FETCH) != 0};
+
+    return vos_read_run(f->cont->tgt, op, vos_uncertain_read, &u);
+}
+
+static int
+fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
+{
+    struct vos_tgt *tgt = f->cont->tgt;
     struct vos_op op;
     int rc = 0, wait_rc;
 
     vos_op_init(&op, tgt);
     op.look = &f->look;
     f->dkey_key = vos_key_bytes(&op, f->walk.dkey_kind, f->dkey);
+    f->h_dkey = vos_ts_hash(f->walk.h_obj, f->dkey_key.hkey);
     for (uint32_t i = 0; i < f->iod_nr; i++) {
-        f->akey_hkeys[i] = vos_key_bytes(&op, f->walk.akey_kind, &f->iods[i].akey).hkey;
+        f->akeys[i].hkey = vos_key_bytes(&op, f->walk.akey_kind, &f->iods[i].akey).hkey;
+        f->akeys[i].h = vos_ts_hash(f->h_dkey, f->akeys[i].hkey);
     }
     f->is_now = epoch == VOS_EPOCH_MAX;
     if (!f->is_now) {
@@ -520,9 +544,8 @@ fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
             return rc;
         f->mem->pub.epoch = op.epoch;
         fetch_stamp(f, &op);
-        u.epoch = op.epoch;
         if (bound > op.epoch)
-            rc = vos_read_run(tgt, &op, vos_uncertain_read, &u);
+            rc = certain_check(f, &op, bound);
         if (rc != 0)
             return rc;
     }
@@ -580,8 +603,8 @@ vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct
     f.mem->deadline_ns = args->deadline_ns;
     f.mem->pub.iod_nr = iod_nr;
     f.mem->pub.iods = mem_alloc(&f, iod_nr * sizeof(*f.mem->pub.iods));
-    f.akey_hkeys = mem_alloc(&f, iod_nr * sizeof(*f.akey_hkeys));
-    if (f.mem->pub.iods == NULL || f.akey_hkeys == NULL) {
+    f.akeys = mem_alloc(&f, iod_nr * sizeof(*f.akeys));
+    if (f.mem->pub.iods == NULL || f.akeys == NULL) {
         rc = CAIRN_ERR(NOMEM);
     } else {
         memset(f.mem->pub.iods, 0, iod_nr * sizeof(*f.mem->pub.iods));

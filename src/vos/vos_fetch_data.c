@@ -540,13 +540,10 @@ copy_all(struct vos_cont *cont, struct vos_fetch *fetch)
 }
 
 int
-vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
-    const struct iov *dkey, const struct vos_iod *iods, uint32_t iod_nr, struct vos_fetch **ret_fetch)
+vos_fetch_all(struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch)
 {
-    struct vos_fetch_args args = {
-        .oid = *oid, .epoch = epoch, .flags = flags, .dkey = *dkey, .iods = iods, .iod_nr = iod_nr};
     struct vos_fetch *fetch;
-    int rc = vos_fetch_begin(cont, &args, &fetch);
+    int rc = vos_fetch_begin(cont, args, &fetch);
 
     if (rc != 0)
         return rc;
@@ -557,4 +554,14 @@ vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
     }
     *ret_fetch = fetch;
     return 0;
+}
+
+int
+vos_fetch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint32_t flags,
+    const struct iov *dkey, const struct vos_iod *iods, uint32_t iod_nr, struct vos_fetch **ret_fetch)
+{
+    struct vos_fetch_args args = {
+        .oid = *oid, .epoch = epoch, .flags = flags, .dkey = *dkey, .iods = iods, .iod_nr = iod_nr};
+
+    return vos_fetch_all(cont, &args, ret_fetch);
 }

@@ -54,8 +54,23 @@ vos_fetch_mem_of(struct vos_fetch *fetch)
     return CAIRN_CONTAINER_OF(fetch, struct vos_fetch_mem, pub);
 }
 
+/** Room for that many bytes in a new chunk. False: there is no memory, or too much was asked for. */
+bool vos_fetch_mem_grow(struct vos_tgt *tgt, struct vos_fetch_mem *mem, size_t room);
+
 /** Memory that lives as long as the fetch, aligned to 16; NULL when there is none or too much was asked for. */
-void *vos_fetch_mem_alloc(struct vos_tgt *tgt, struct vos_fetch_mem *mem, size_t len);
+static inline void *
+vos_fetch_mem_alloc(struct vos_tgt *tgt, struct vos_fetch_mem *mem, size_t len)
+{
+    size_t room = ALIGN_UP(len, (size_t)16);
+    void *p;
+
+    if (CAIRN_UNLIKELY(room > mem->left) && !vos_fetch_mem_grow(tgt, mem, room))
+        return NULL;
+    p = mem->at;
+    mem->at += room;
+    mem->left -= room;
+    return p;
+}
 
 /** Whether the time of the request is over (MS-6). */
 static inline bool

@@ -161,24 +161,13 @@ read_tree(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64
 }
 
 int
-vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t epoch,
+vos_ilog_read_long(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t epoch,
     struct vos_epoch parent, struct vos_ilog_info *ret_info)
 {
     struct vos_ilog_info info = {.punch = parent};
     bool marked = true;
     int rc = 0;
 
-    if (CAIRN_LIKELY(!ilog_is_tree(ilog) && ent_lid(ilog->ent) == 0)) {
-        ret_info->create = (struct vos_epoch){0, 0};
-        ret_info->punch = parent;
-        ret_info->has_open = false;
-        if (ilog->ent != 0 && ilog->epoch <= epoch)
-            info_take(ret_info, ilog->epoch, ilog->ent);
-        ret_info->is_visible =
-            ret_info->create.minor != 0 && vos_epoch_gt(ret_info->create, ret_info->punch);
-        ret_info->is_sure = ret_info->is_visible;
-        return 0;
-    }
     if (ilog_is_tree(ilog)) {
         marked = false;
         rc = read_tree(op, ilog, ilog_off, epoch, &info, &marked);

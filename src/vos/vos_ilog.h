@@ -25,17 +25,16 @@ vos_ilog_depth(const struct vos_ilog_df *ilog)
 }
 
 struct vos_ilog_info {
-    bool is_visible;
     struct vos_epoch create; /* newest creation, 0: none */
     struct vos_epoch punch; /* newest punch, the ancestors' included */
-    /* The undecided: what they would punch counts here; is_sure: visible whatever becomes of them. */
-    bool has_open, is_sure;
-    struct vos_epoch punch_any; /* only with has_open */
+    struct vos_epoch punch_any; /* only with has_open: what the undecided would punch counts, too */
+    bool is_visible;
+    bool has_open, is_sure; /* of the undecided; is_sure: visible whatever becomes of them */
 };
 
 /** The state at `epoch`, all minors included, below ancestors whose newest punch is `parent`, as op->look sees it; asks when it depends on others (DTX-2). Errors: AGAIN, DF_INVAL. */
-CAIRN_MUST_CHECK int vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
-    uint64_t epoch, struct vos_epoch parent, struct vos_ilog_info *ret_info);
+CAIRN_MUST_CHECK static inline int vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog,
+    uint64_t ilog_off, uint64_t epoch, struct vos_epoch parent, struct vos_ilog_info *ret_info);
 
 /** Add a creation or punch at op->epoch, op->minor, marked with op->lid. Errors: AGAIN, DF_INVAL, NOSPACE; TX_RESTART one of another transaction is there at this epoch. */
 CAIRN_MUST_CHECK int
@@ -79,5 +78,32 @@ CAIRN_MUST_CHECK int vos_ilog_put(struct vos_op *op, struct vos_ilog_df *ilog, u
 /** Free at most *budget entries' worth of nodes; *budget is lowered; *ret_done when nothing is left. */
 CAIRN_MUST_CHECK int vos_ilog_drain(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off,
     uint32_t *budget, bool *ret_done);
+
+/** Of vos_ilog_read(): a log with more than one event, or with a mark. */
+CAIRN_MUST_CHECK int vos_ilog_read_long(struct vos_op *op, struct vos_ilog_df *ilog,
+    uint64_t ilog_off, uint64_t epoch, struct vos_epoch parent, struct vos_ilog_info *ret_info);
+
+static inline int
+vos_ilog_read(struct vos_op *op, struct vos_ilog_df *ilog, uint64_t ilog_off, uint64_t epoch,
+    struct vos_epoch parent, struct vos_ilog_info *ret_info)
+{
+    uint64_t ent = ilog->ent;
+    struct vos_epoch punch = {ilog->epoch, (uint16_t)(ent >> 16)};
+
+    if (CAIRN_UNLIKELY(ent >> 32 != 0))
+        return vos_ilog_read_long(op, ilog, ilog_off, epoch, parent, ret_info);
+    ret_info->create = (struct vos_epoch){0, 0};
+    ret_info->punch = parent;
+    ret_info->is_visible = ret_info->is_sure = ret_info->has_open = false;
+    if (ilog->epoch > epoch)
+        return 0;
+    if (CAIRN_UNLIKELY(punch.minor != 0) && vos_epoch_gt(punch, parent))
+        ret_info->punch = punch;
+    if ((uint16_t)ent != 0) {
+        ret_info->create = (struct vos_epoch){ilog->epoch, (uint16_t)ent};
+        ret_info->is_visible = ret_info->is_sure = vos_epoch_gt(ret_info->create, ret_info->punch);
+    }
+    return 0;
+}
 
 #endif

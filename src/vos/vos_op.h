@@ -26,6 +26,7 @@ struct vos_op {
     int64_t meta_delta; /* bytes allocated less freed */
     int64_t data_delta;
     int64_t obj_delta;
+    bool is_obj_gone; /* an object's record was freed */
     struct {
         uint64_t off;
         uint32_t len;

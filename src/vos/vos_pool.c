@@ -812,6 +812,7 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     if (cont == NULL)
         return CAIRN_ERR(NOMEM);
     cont->tgt = tgt;
+    tgt->held_gen++; /* its record may lie where that of another one was */
     cont->pool = a->p;
     cont->uuid = a->cont;
     cont->off = a->off;

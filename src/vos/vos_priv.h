@@ -41,6 +41,20 @@ struct vos_pool {
     struct hmap clients; /* struct vos_client */
 };
 
+/*
+ * An object that was looked at not long ago: what follows from its id, and where its record is. That is good until `gen` of the table, which is raised
+ * whenever a record of an object is freed, and whenever a container is opened.
+ */
+enum { VOS_HELD_BITS = 6, VOS_HELD_NR = 1 << VOS_HELD_BITS };
+struct vos_held {
+    struct vos_oid oid;
+    uint64_t cont_off; /* 0: nothing here */
+    uint64_t h_obj;
+    const struct vos_btr_kind *dkey_kind, *akey_kind;
+    uint64_t off; /* 0: not known */
+    uint64_t gen;
+};
+
 struct vos_cont {
     struct list_head link;
     struct vos_tgt *tgt;
@@ -94,6 +108,8 @@ struct vos_tgt {
     uint64_t lsns[1 << VOS_LSN_BITS];
     uint32_t drops[1 << VOS_LSN_BITS]; /* times aggregation took something away from objects */
     uint32_t searches[1 << VOS_LSN_BITS]; /* reads under way that hold extents of objects over yields */
+    uint64_t held_gen;
+    struct vos_held held[VOS_HELD_NR]; /* by hash of object and container */
     struct vos_ts ts;
 };
 
@@ -191,6 +207,7 @@ struct vos_walk {
     uint64_t h_obj, h_dkey, h_akey; /* for vos_ts.h */
     uint64_t dkey_hkey;
     uint64_t cont_off;
+    struct vos_held *held; /* of the object, as long as it names it */
     const struct vos_btr_kind *dkey_kind, *akey_kind;
     size_t akey_len; /* of the akey that a new dkey is made for; 0: none that gets room in it */
 };

@@ -141,6 +141,14 @@ vos_key_iov(const struct vos_key_df *rec)
 CAIRN_MUST_CHECK int vos_key_plain_set(struct vos_op *op, const struct vos_btr_kind *kind,
     struct vos_tree_df *df, uint64_t df_off, uint64_t rec, bool is_plain);
 
+/**
+ * Look up a dkey or akey in the tree at `df` = arena offset `df_off`: *ret_off 0 when there is none. Cheaper than a cursor, which is what inserting takes.
+ * Errors: AGAIN; DF_INVAL.
+ */
+CAIRN_MUST_CHECK int
+vos_key_find(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree_df *df,
+    uint64_t df_off, const struct vos_btr_key *key, uint64_t *ret_off, struct vos_key_df **ret_rec);
+
 /** Look up a record by key: *ret_off 0 when there is none. */
 CAIRN_MUST_CHECK int
 vos_rec_find(struct vos_btr *t, const struct vos_btr_key *key, uint64_t *ret_off);

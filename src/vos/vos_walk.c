@@ -4,18 +4,49 @@
 
 #include <string.h>
 
+static inline bool
+held_is_of(const struct vos_held *h, const struct vos_cont *cont, const struct vos_oid *oid)
+{
+    return h->cont_off == cont->off && h->oid.oid.lo == oid->oid.lo && h->oid.oid.hi == oid->oid.hi &&
+        h->oid.shard == oid->shard && h->oid.layout_ver == oid->layout_ver;
+}
+
+static int
+held_make(struct vos_held *h, const struct vos_cont *cont, const struct vos_oid *oid)
+{
+    const struct vos_btr_kind *dkey_kind, *akey_kind;
+    int rc = vos_kind_of_dkey(oid->oid, &dkey_kind);
+
+    if (rc == 0)
+        rc = vos_kind_of_akey(oid->oid, &akey_kind);
+    if (rc != 0)
+        return rc;
+    *h = (struct vos_held){.oid = *oid,
+        .cont_off = cont->off,
+        .h_obj = vos_obj_hash(cont, oid),
+        .dkey_kind = dkey_kind,
+        .akey_kind = akey_kind};
+    return 0;
+}
+
 int
 vos_walk_init(struct vos_walk *w, const struct vos_cont *cont, const struct vos_oid *oid)
 {
-    int rc;
+    uint64_t mix = (oid->oid.lo ^ (oid->oid.hi << 17 | oid->oid.hi >> 47) ^ cont->off ^
+                       (uint64_t)oid->shard << 32) *
+        UINT64_C(0x9e3779b97f4a7c15);
+    struct vos_held *h = &cont->tgt->held[mix >> (64 - VOS_HELD_BITS)];
+    int rc = held_is_of(h, cont, oid) ? 0 : held_make(h, cont, oid);
 
+    if (CAIRN_UNLIKELY(rc != 0))
+        return rc;
     memset(w, 0, sizeof(*w));
-    rc = vos_kind_of_dkey(oid->oid, &w->dkey_kind);
-    if (rc == 0)
-        rc = vos_kind_of_akey(oid->oid, &w->akey_kind);
-    w->h_obj = vos_obj_hash(cont, oid);
+    w->held = h;
+    w->dkey_kind = h->dkey_kind;
+    w->akey_kind = h->akey_kind;
+    w->h_obj = h->h_obj;
     w->cont_off = cont->off;
-    return rc;
+    return 0;
 }
 
 static int
@@ -38,31 +69,53 @@ obj_create(struct vos_op *op, struct vos_btr *t, const struct vos_btr_key *key,
     return vos_btr_insert(t, &ent);
 }
 
-int
-vos_walk_obj(struct vos_op *op, const struct vos_cont *cont, const struct vos_oid *oid, bool create,
+/* Through the tree. Where a record lies is remembered unless this transaction made it, which may come to nothing. */
+static int
+obj_find(struct vos_op *op, const struct vos_cont *cont, const struct vos_oid *oid, bool create,
     struct vos_walk *w)
 {
-    const struct vos_epoch none = {0, 0};
+    struct vos_held *h = w->held;
     struct vos_oid_bytes bytes;
     struct vos_btr_key key = vos_key_oid(op, oid, &bytes);
     struct vos_cont_df *rec;
     struct vos_btr t;
     int rc = vos_cont_get(op, cont->off, &rec);
 
-    op->dtxs = cont->dtxs;
     if (rc == 0) {
         rc = vos_btr_init(
             &t, op, &vos_kind_obj, &rec->objs, cont->off + offsetof(struct vos_cont_df, objs));
     }
     if (rc == 0)
         rc = vos_rec_find(&t, &key, &w->o.off);
+    if (rc == 0 && w->o.off != 0 && op->obj_delta == 0 && !op->is_obj_gone &&
+        held_is_of(h, cont, oid)) {
+        h->off = w->o.off;
+        h->gen = cont->tgt->held_gen;
+    }
     if (rc == 0 && w->o.off == 0 && create)
         rc = obj_create(op, &t, &key, oid, &w->o.off);
-    if (rc != 0)
-        return rc;
+    return rc;
+}
+
+int
+vos_walk_obj(struct vos_op *op, const struct vos_cont *cont, const struct vos_oid *oid, bool create,
+    struct vos_walk *w)
+{
+    const struct vos_epoch none = {0, 0};
+    struct vos_held *h = w->held;
+    int rc = 0;
+
+    op->dtxs = cont->dtxs;
+    /* Others may have taken the place in the table while this one waited. */
+    if (CAIRN_LIKELY(h->off != 0 && h->gen == cont->tgt->held_gen && !op->is_obj_gone &&
+            held_is_of(h, cont, oid))) {
+        w->o.off = h->off;
+    } else {
+        rc = obj_find(op, cont, oid, create, w);
+    }
     w->o.info = (struct vos_ilog_info){0};
-    if (w->o.off == 0)
-        return 0;
+    if (rc != 0 || w->o.off == 0)
+        return rc;
     rc = vos_obj_get(op, w->o.off, &w->obj);
     if (rc == 0) {
         rc = vos_ilog_read(
@@ -139,19 +192,25 @@ open_inherit(struct vos_ilog_info *info, const struct vos_ilog_info *up)
     info->is_sure = info->is_sure && vos_epoch_gt(info->create, info->punch_any);
 }
 
-static int
+static inline int
 key_state(struct vos_op *op, struct vos_level_pos *pos, const struct vos_level_pos *up,
-    struct vos_key_df **ret_rec)
+    struct vos_key_df *rec)
 {
-    int rc = vos_key_get(op, pos->off, ret_rec);
+    int rc = vos_ilog_read(
+        op, &rec->ilog, vos_key_ilog_off(pos->off), op->epoch, up->info.punch, &pos->info);
 
-    if (rc == 0) {
-        rc = vos_ilog_read(op, &(*ret_rec)->ilog, vos_key_ilog_off(pos->off), op->epoch,
-            up->info.punch, &pos->info);
-    }
     if (rc == 0 && CAIRN_UNLIKELY(up->info.has_open))
         open_inherit(&pos->info, &up->info);
     return rc;
+}
+
+/* Nothing is there yet: what is above counts. */
+static inline void
+level_begin(struct vos_level_pos *pos, const struct vos_level_pos *up)
+{
+    pos->off = 0;
+    pos->info = (struct vos_ilog_info){
+        .punch = up->info.punch, .punch_any = up->info.punch_any, .has_open = up->info.has_open};
 }
 
 int
@@ -165,23 +224,32 @@ vos_walk_dkey(struct vos_op *op, const struct iov *key, bool create, struct vos_
 int
 vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w)
 {
+    struct vos_key_df *rec;
     struct vos_btr t;
     int rc;
 
     w->h_dkey = vos_ts_hash(w->h_obj, k->hkey);
     w->dkey_hkey = k->hkey;
-    w->d = (struct vos_level_pos){.info = {.punch = w->o.info.punch,
-                                      .punch_any = w->o.info.punch_any,
-                                      .has_open = w->o.info.has_open}};
+    level_begin(&w->d, &w->o);
     w->dkey = NULL;
     if (w->o.off == 0)
         return 0;
-    rc = vos_btr_init(&t, op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off));
-    if (rc == 0)
-        rc = vos_rec_find(&t, k, &w->d.off);
-    if (rc == 0 && w->d.off == 0 && create)
-        rc = dkey_create(op, &t, k, w->akey_len, &w->d.off);
-    return rc != 0 || w->d.off == 0 ? rc : key_state(op, &w->d, &w->o, &w->dkey);
+    if (create) {
+        rc = vos_btr_init(&t, op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off));
+        if (rc == 0)
+            rc = vos_rec_find(&t, k, &w->d.off);
+        if (rc == 0 && w->d.off == 0)
+            rc = dkey_create(op, &t, k, w->akey_len, &w->d.off);
+        if (rc == 0)
+            rc = vos_key_get(op, w->d.off, &rec);
+    } else {
+        rc = vos_key_find(
+            op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off), k, &w->d.off, &rec);
+    }
+    if (rc != 0 || w->d.off == 0)
+        return rc;
+    w->dkey = rec;
+    return key_state(op, &w->d, &w->o, rec);
 }
 
 int
@@ -195,22 +263,31 @@ vos_walk_akey(struct vos_op *op, const struct iov *key, bool create, struct vos_
 int
 vos_walk_akey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, struct vos_walk *w)
 {
+    struct vos_key_df *rec;
     struct vos_btr t;
     int rc;
 
     w->h_akey = vos_ts_hash(w->h_dkey, k->hkey);
-    w->a = (struct vos_level_pos){.info = {.punch = w->d.info.punch,
-                                      .punch_any = w->d.info.punch_any,
-                                      .has_open = w->d.info.has_open}};
+    level_begin(&w->a, &w->d);
     w->akey = NULL;
     if (w->d.off == 0)
         return 0;
-    rc = vos_btr_init(&t, op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off));
-    if (rc == 0)
-        rc = vos_rec_find(&t, k, &w->a.off);
-    if (rc == 0 && w->a.off == 0 && create)
-        rc = akey_create(op, &t, k, w, &w->a.off);
-    return rc != 0 || w->a.off == 0 ? rc : key_state(op, &w->a, &w->d, &w->akey);
+    if (create) {
+        rc = vos_btr_init(&t, op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off));
+        if (rc == 0)
+            rc = vos_rec_find(&t, k, &w->a.off);
+        if (rc == 0 && w->a.off == 0)
+            rc = akey_create(op, &t, k, w, &w->a.off);
+        if (rc == 0)
+            rc = vos_key_get(op, w->a.off, &rec);
+    } else {
+        rc = vos_key_find(
+            op, w->akey_kind, &w->dkey->tree, vos_key_tree_off(w->d.off), k, &w->a.off, &rec);
+    }
+    if (rc != 0 || w->a.off == 0)
+        return rc;
+    w->akey = rec;
+    return key_state(op, &w->a, &w->d, rec);
 }
 
 /* An event with a mark: one reference for all of this transaction at this record. */

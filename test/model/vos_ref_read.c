@@ -255,50 +255,11 @@ fetch_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
     return sum;
 }
 
-struct copy {
-    struct vos_fetch *fetch;
-    uint8_t *at;
-};
-
-static int
-copy_take(void *arg, const struct vos_piece *piece)
-{
-    struct copy *copy = arg;
-    struct vos_seg *seg = &copy->fetch->iods[piece->iod].segs[piece->seg];
-
-    if (!seg->is_later)
-        return 0;
-    if (piece->off == 0)
-        seg->buf = copy->at;
-    memcpy(copy->at, piece->buf, piece->len);
-    copy->at += piece->len;
-    return 0;
-}
-
-static int
-copy_drain(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-/* What vos_fetch() does, which knows no transactions. */
-static int
-copy_all(struct ref_place *p, struct vos_fetch *fetch, uint8_t **ret_mem)
-{
-    struct copy copy = {.fetch = fetch};
-    struct vos_sink sink = {.arg = &copy, .take = copy_take, .drain = copy_drain};
-
-    copy.at = *ret_mem = malloc(fetch->data_bytes + 1);
-    return vos_fetch_give(p->h, fetch, &sink);
-}
-
 static int
 fetch_send(struct ref_run *run, struct ref_place *p, const struct fetch_args *fa,
-    struct ref_view *v, struct vos_fetch **ret_fetch, uint8_t **ret_mem)
+    struct ref_view *v, struct vos_fetch **ret_fetch)
 {
     struct vos_fetch_args args;
-    int rc;
     struct recx recxs[REF_AKEY_NR][REF_RECX_NR_MAX];
     struct vos_iod iods[REF_AKEY_NR];
     struct iov dkey = ref_key(fa->obj, true, fa->dkey);
@@ -319,9 +280,6 @@ fetch_send(struct ref_run *run, struct ref_place *p, const struct fetch_args *fa
     ref_say(run, "fetch obj %u dkey %u epoch %#llx flags %#x, %u akeys from %u, own %u, worlds %#x",
         fa->obj, fa->dkey, (unsigned long long)fa->epoch, fa->flags, fa->iod_nr, fa->iods[0].akey,
         v->own, v->mask);
-    *ret_mem = NULL;
-    if (v->dtx == NULL && fa->bound == 0)
-        return vos_fetch(p->h, &oid, fa->epoch, fa->flags, &dkey, iods, fa->iod_nr, ret_fetch);
     args = (struct vos_fetch_args){.oid = oid,
         .epoch = fa->epoch,
         .epoch_bound = fa->bound,
@@ -330,8 +288,7 @@ fetch_send(struct ref_run *run, struct ref_place *p, const struct fetch_args *fa
         .iods = iods,
         .iod_nr = fa->iod_nr,
         .dtx = v->dtx};
-    rc = vos_fetch_begin(p->h, &args, ret_fetch);
-    return rc != 0 ? rc : copy_all(p, *ret_fetch, ret_mem);
+    return vos_fetch_all(p->h, &args, ret_fetch);
 }
 
 static void
@@ -356,12 +313,11 @@ fetch_compare(struct ref_run *run, struct ref_place *p, const struct fetch_args 
     uint64_t epoch = now_of(run, fa->epoch);
     struct vos_fetch *fetch = NULL;
     struct ref_view v;
-    uint8_t *mem = NULL;
     bool uncertain;
     int rc;
 
     ref_view_pick(run, p, &v);
-    rc = fetch_send(run, p, fa, &v, &fetch, &mem);
+    rc = fetch_send(run, p, fa, &v, &fetch);
     if (rc == -DER_INPROGRESS) {
         read_asked(run, p, &v, fa->obj, epoch);
         return;
@@ -379,7 +335,6 @@ fetch_compare(struct ref_run *run, struct ref_place *p, const struct fetch_args 
     }
     if (fetch != NULL)
         vos_fetch_free(p->h, fetch);
-    free(mem);
 }
 
 void

@@ -862,7 +862,7 @@ static const struct call calls[] = {
     {"vos_ahead_get vos_ahead_places vos_ahead_landed vos_ahead_sum vos_ahead_free", prepare_obj,
         run_ahead},
     {"vos_req_lookup vos_req_refuse", prepare_nothing, run_req},
-    {"vos_fetch vos_fetch_free", prepare_nothing, run_fetch},
+    {"vos_fetch vos_fetch_all vos_fetch_free", prepare_nothing, run_fetch},
     {"vos_fetch_begin vos_fetch_give", prepare_nothing, run_give},
     {"vos_list vos_anchor_from_key", prepare_nothing, run_list},
     {"vos_iter vos_iter_fill", prepare_nothing, run_iter},

@@ -21,7 +21,9 @@ val_fill(uint8_t *buf, uint32_t i, size_t len)
 static size_t
 val_len(uint32_t i)
 {
-    return i % 3 == 0 ? VAL_BYTES : i % 3 == 1 ? 5000 : 700;
+    return i % 3 == 0 ? VAL_BYTES
+        : i % 3 == 1  ? 3500
+                      : 2600; /* the last two take many pages of the metadata */
 }
 
 static void
@@ -328,7 +330,7 @@ flips(void (*setup)(struct fix *f), const char *file, enum where where, uint32_t
             EXPECT_OK(sim_file_flip_bit(f.sim, FIX_HOST, file, bit));
         }
         EXPECT_GE(hits, hits_min);
-        EXPECT_GE(partly, hits_min / 4); /* what is left can be read */
+        EXPECT_GE(partly, hits_min / 3); /* what is left can be read */
         log_sink_set(NULL, NULL, LOG_LEVEL_NONE);
     }
     fix_down(&f);
