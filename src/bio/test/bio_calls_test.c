@@ -329,9 +329,12 @@ run_load(struct fix *f)
         struct node *node = umem_ptr(um, off);
 
         if (node == NULL) {
+            if (umem_peek(um, off + UMEM_PAGE_BYTES) == NULL)
+                umem_ahead(um, off + UMEM_PAGE_BYTES);
             rc = umem_fault(um);
             continue;
         }
+        EXPECT(umem_peek(um, off) == node);
         off = node->next;
         nr++;
     }
@@ -451,8 +454,9 @@ static const struct call calls[] = {
         prepare_list, run_push},
     {"bio_wal_wait bio_wal_last bio_wal_durable umem_root umem_tx_abort", prepare_list, run_push},
     {"umem_free umem_block_bytes", prepare_list, run_pop},
-    {"umem_ptr umem_ptr_miss umem_fault umem_fault_done umem_evict umem_stats_get", prepare_list,
-        run_load},
+    {"umem_ptr umem_ptr_miss umem_peek umem_ahead umem_fault umem_fault_done umem_evict "
+     "umem_stats_get",
+        prepare_list, run_load},
     {"bio_ext_reserve bio_resv_ext bio_ext_publish bio_ext_published bio_ext_cancel bio_ext_free",
         prepare_extent, run_swap},
     {"bio_buf_get bio_buf_put bio_data_write bio_data_read bio_reader_enter bio_reader_leave",
