@@ -393,7 +393,8 @@ ref_op_tx(struct ref_run *run, struct ref_place *p)
         } else if (what < 18) {
             outs_forget(run, p);
         } else {
-            struct vos_dtx_id id = {.uuid = {.b = {1}}, .hlc = 1 + rng_below(&run->r, 1000 + run->op)};
+            struct vos_dtx_id id = {
+                .uuid = {.b = {1}}, .hlc = 1 + rng_below(&run->r, 1000 + run->op)};
 
             out_compare(run, p, &id);
         }
