@@ -19,6 +19,10 @@ enum {
     READS_NR_MAX = 1000,
     PIECE_NR = 8,
     PIECE_BYTES = 5000,
+    CUT_BYTES = 12 * 4096,
+    CUT_MID_AT = 2 * 4096,
+    CUT_MID_BYTES = 5 * 4096,
+    CUT_MID_ADD = 100,
     COOL_NR = 5,
     COOL_BYTES = 2500
 };
@@ -48,6 +52,8 @@ struct sweep {
     uint64_t snap; /* read until the end; 0: not yet */
     uint8_t pieces_sent[PIECE_NR], pieces_done[PIECE_NR], cool_sent[COOL_NR],
         cool_done[COOL_NR]; /* of the array that aggregation merges, and of values that it moves: what all their bytes are */
+    uint8_t cut_sent, cut_done, mid_sent,
+        mid_done; /* of the extent that aggregation cuts, and of what was written over its middle */
     uint64_t free_blks_gap; /* of an empty store: allocated, but in no index */
     struct twin_state states[REQ_NR + 1]; /* scratch */
 };
@@ -274,6 +280,42 @@ agg_pace(void *arg, const struct vos_agg_stat *stat)
     return 0;
 }
 
+/* A large extent, and one over its middle: aggregation gives back what lies below that. */
+static int
+cut_write(struct sweep *s, uint8_t val)
+{
+    static uint8_t data[CUT_BYTES];
+    int rc;
+
+    memset(data, val, sizeof(data));
+    s->cut_sent = val;
+    rc = fix_write(&s->f, 77, "cut", "arr", 0, CUT_BYTES, 1, data);
+    if (rc != 0)
+        return rc;
+    s->cut_done = val;
+    memset(data, val + CUT_MID_ADD, sizeof(data));
+    s->mid_sent = (uint8_t)(val + CUT_MID_ADD);
+    rc = fix_write(&s->f, 77, "cut", "arr", CUT_MID_AT, CUT_MID_BYTES, 1, data);
+    if (rc == 0)
+        s->mid_done = s->mid_sent;
+    return rc;
+}
+
+static void
+verify_cut(struct sweep *s)
+{
+    static uint8_t got[CUT_BYTES];
+
+    EXPECT_OK(fix_read(&s->f, 77, "cut", "arr", VOS_EPOCH_MAX, 0, sizeof(got), 0, got));
+    for (uint32_t b = 0; b < CUT_BYTES && !test_failed(); b++) {
+        bool is_mid = b >= CUT_MID_AT && b < CUT_MID_AT + CUT_MID_BYTES;
+
+        EXPECT(got[b] == s->cut_done || got[b] == s->cut_sent ||
+            (is_mid && (got[b] == s->mid_done || got[b] == s->mid_sent)));
+        EXPECT_EQ(got[b], got[is_mid ? CUT_MID_AT : 0]);
+    }
+}
+
 /* An array in pieces that are large enough for the data role, and values that move there when they have cooled. */
 static int
 pieces_write(struct sweep *s, uint8_t val)
@@ -288,6 +330,8 @@ pieces_write(struct sweep *s, uint8_t val)
         if (rc == 0)
             s->pieces_done[i] = val;
     }
+    if (rc == 0)
+        rc = cut_write(s, val);
     for (uint32_t i = 0; rc == 0 && i < COOL_NR; i++) {
         char key[8];
 
@@ -307,6 +351,7 @@ verify_pieces(struct sweep *s)
 {
     static uint8_t got[PIECE_NR * PIECE_BYTES];
 
+    verify_cut(s);
     for (uint32_t i = 0; i < COOL_NR && !test_failed(); i++) {
         size_t len = 0;
         char key[8];
