@@ -93,6 +93,7 @@ tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
     uint64_t epoch;
     int rc;
 
+    run->epoch_last = MAX(run->epoch_last, run->f->tgt->clock.last); /* reads amid an operation */
     ref_random_req(&run->r, &req);
     if (is_more) {
         dtx.part = tx->part_nr;
