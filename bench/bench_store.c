@@ -98,13 +98,17 @@ store_main(void *arg)
 {
     struct bench_store *st = arg;
 
-    bench_must(bio_format(st->xs, &st->cfg));
-    bench_must(bio_open(st->xs, &st->cfg, &st->bio));
-    bench_must(vos_tgt_open(st->bio, &st->tgt));
-    bench_must(vos_pool_create(
-        st->tgt, st->pool_id, st->cfg.meta_bytes / 4 * 3, st->cfg.data_bytes / 8 * 7));
-    bench_must(vos_cont_create(st->tgt, st->pool_id, st->cont_id));
-    bench_must(vos_cont_open(st->tgt, st->pool_id, st->cont_id, &st->cont));
+    if (st->is_reused) {
+        bench_store_open(st);
+    } else {
+        bench_must(bio_format(st->xs, &st->cfg));
+        bench_must(bio_open(st->xs, &st->cfg, &st->bio));
+        bench_must(vos_tgt_open(st->bio, &st->tgt));
+        bench_must(vos_pool_create(
+            st->tgt, st->pool_id, st->cfg.meta_bytes / 4 * 3, st->cfg.data_bytes / 8 * 7));
+        bench_must(vos_cont_create(st->tgt, st->pool_id, st->cont_id));
+        bench_must(vos_cont_open(st->tgt, st->pool_id, st->cont_id, &st->cont));
+    }
     st->body(st);
     bench_store_close(st);
     st->done = true;
@@ -136,8 +140,11 @@ bench_store_run(struct bench_store *st, void (*body)(struct bench_store *st))
 
     if (st->on_disk)
         base = realpath(bench_dir(), path); /* stores take absolute paths alone */
-    snprintf(st->dir, sizeof(st->dir), "%.100s/cairn-bench-XXXXXX", base != NULL ? base : "");
-    if (mkdtemp(st->dir) == NULL) {
+    snprintf(st->dir, sizeof(st->dir), "%.100s/cairn-bench-%s", base != NULL ? base : "",
+        st->is_kept || st->is_reused ? "keep" : "XXXXXX");
+    if (st->is_reused     ? access(st->dir, F_OK) != 0
+            : st->is_kept ? mkdir(st->dir, 0700) != 0
+                          : mkdtemp(st->dir) == NULL) {
         bench_fail("no folder can be made in /dev/shm, or in that of --dir");
         return;
     }
@@ -151,7 +158,7 @@ bench_store_run(struct bench_store *st, void (*body)(struct bench_store *st))
     xstream_destroy(st->xs);
     plat_linux_destroy(st->plat);
     snprintf(cmd, sizeof(cmd), "rm -rf %s", st->dir);
-    if (system(cmd) != 0)
+    if (!st->is_kept && system(cmd) != 0)
         bench_fail("cannot clean up");
 }
 

@@ -13,6 +13,7 @@ struct bench_store {
     /* Set before bench_store_run(): sizes of cfg (0: 1 GiB of log, 4 GiB of metadata and of data), the rest may be zero. */
     struct bio_cfg cfg;
     bool on_disk; /* below bench_dir() instead of /dev/shm */
+    bool is_kept, is_reused; /* the store stays in cairn-bench-keep of that folder; it is there */
     uint32_t flight_nr; /* 0: 16 */
     uint32_t stack_bytes; /* 0: the usual */
     void *arg;

@@ -5,6 +5,9 @@
  *   dram    all metadata in memory: time and pages for an operation, memory for a value, restart
  *   limit   metadata larger than the memory it may use (bio_cfg.mem_bytes, 64 MiB): a hot set of 500 keys (some 1,500 pages), any key; page loads
  *           for each. On tmpfs a load is a copy: what counts is how many there are
+ *   scale   ten thousand to 100 million keys on a disk (--dir) in 1 GiB of memory (--set mib=M): reads of the device, pages, restart, memory. The keys are
+ *           inserted in 16 slices of the hash (--set slices=N), 4,096 in flight, as are updates: in one random order each insert beyond memory would read and write a page,
+ *           for hours. --set keep=1: the store stays in DIR/cairn-bench-keep; reuse=1: it is there, with those keys (system/bench_instructions.py --scale)
  *   files   memory of a file-like object (object, dkey, akey, extent of 4 KiB), before and after it has cooled; on disk
  *   replay  how fast a log is replayed
  *
@@ -20,7 +23,14 @@
 #include "base/hash.h"
 #include "base/util.h"
 
-enum { HOT_NR = 500, VALUE_BYTES = 64, FETCH_NR = 200000, SAMPLES_NR = 64, FILE_BYTES = 4096 };
+enum {
+    HOT_NR = 500,
+    VALUE_BYTES = 64,
+    FETCH_NR = 200000,
+    SAMPLES_NR = 64,
+    FILE_BYTES = 4096,
+    TEN_MILLION = 10000000
+};
 
 struct world {
     struct bench_store st;
@@ -164,7 +174,6 @@ pages_of(struct world *w, void (*op)(struct bench_store *, uint64_t, uint32_t))
 static void
 dram_body(struct bench_store *st)
 {
-    enum { TEN_MILLION = 10000000 };
     struct world *w = st->arg;
     uint64_t keys = w->keys, cpu;
 
@@ -219,6 +228,88 @@ limit_body(struct bench_store *st)
     put("limit_loads_per_update", keys, "reads",
         (double)(bench_store_umem(st).loads_nr - loads) / (double)fetches_nr());
     reopen(w, "_limit", 5000);
+}
+
+/* ---- on a disk, to 100 million ----------------------------------------------------------------------------------------- */
+
+enum { LOAD_FLIGHT_NR = 4096, SLICES_NR = 16, SCALE_MIB = 1024, ARENA_BYTES_A_KEY = 320 };
+
+/* The key, if it is of the slice at hand: w->salt of w->range. */
+static void
+slice_op(struct bench_store *st, uint64_t i, uint32_t slot)
+{
+    const struct world *w = st->arg;
+    uint64_t key;
+    struct iov iov = dkey_of(i, &key);
+
+    (void)slot;
+    if ((hash_bytes64(iov.buf, iov.len, 0) >> 32) * w->range >> 32 == w->salt)
+        update(st, i);
+}
+
+static void
+load(struct world *w)
+{
+    uint32_t flight_nr = w->st.flight_nr;
+    uint64_t start = bench_now_ns(), cpu = bench_cpu_ns();
+
+    w->st.flight_nr = LOAD_FLIGHT_NR;
+    w->range = w->keys > TEN_MILLION / 10 ? bench_opt("slices", SLICES_NR) : 1;
+    for (w->salt = 0; w->salt < w->range; w->salt++) {
+        (void)bench_store_rate(&w->st, w->keys, slice_op);
+    }
+    w->st.flight_nr = flight_nr;
+    put("scale_load", w->keys, "op/s", bench_rate(w->keys, start));
+    put("scale_load_cpu", w->keys, "ns", (double)(bench_cpu_ns() - cpu) / (double)w->keys);
+}
+
+/* Rate, processor's time and reads of the device of one operation. */
+static void
+scale_rate(
+    struct world *w, const char *what, void (*op)(struct bench_store *, uint64_t, uint32_t))
+{
+    uint64_t nr = fetches_nr(), loads = bench_store_umem(&w->st).loads_nr, cpu = bench_cpu_ns();
+    uint32_t flight_nr = w->st.flight_nr;
+
+    w->st.flight_nr = op == update_op ? LOAD_FLIGHT_NR : flight_nr;
+    bench_mark(what);
+    put(bench_name("scale_%s", what), w->keys, "op/s", any_rate(w, nr, op));
+    bench_mark("rest");
+    w->st.flight_nr = flight_nr;
+    put(bench_name("scale_%s_cpu", what), w->keys, "ns", (double)(bench_cpu_ns() - cpu) / (double)nr);
+    put(bench_name("scale_%s_reads", what), w->keys, "reads",
+        (double)(bench_store_umem(&w->st).loads_nr - loads) / (double)nr);
+}
+
+static void
+scale_body(struct bench_store *st)
+{
+    struct world *w = st->arg;
+    uint64_t keys = w->keys;
+
+    if (!st->is_reused) {
+        load(w);
+        put("scale_memory", keys, "MiB", (double)bench_store_memory(st) / (1 << 20));
+        put("scale_tables", keys, "MiB", (double)bench_store_umem(st).table_bytes / (1 << 20));
+        put("scale_arena_per_value", keys, "B",
+            (double)bench_store_umem(st).used_bytes / (double)keys);
+        bench_must(bio_checkpoint(st->bio));
+        put("scale_disk", keys, "MB", (double)bench_files_bytes(st->cfg.dir) / 1e6);
+    }
+    w->range = MIN(keys, (uint64_t)HOT_NR);
+    (void)any_rate(w, HOT_NR * 20, fetch_op); /* it becomes hot */
+    scale_rate(w, "fetch_hot", fetch_op);
+    (void)any_rate(w, HOT_NR * 4, update_op);
+    scale_rate(w, "update_hot", update_op);
+    if (bench_opt("hot", 0) != 0)
+        return;
+    w->range = keys;
+    scale_rate(w, "fetch_any", fetch_op);
+    scale_rate(w, "update_any", update_op);
+    put("scale_fetch_cold_pages", keys, "pages", pages_of(w, fetch_op));
+    put("scale_update_cold_pages", keys, "pages", pages_of(w, update_op));
+    reopen(w, "_scale", 5000);
+    put("scale_open_memory", keys, "MiB", (double)bench_store_memory(st) / (1 << 20));
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------------- */
@@ -312,12 +403,22 @@ static void
 curve(void (*body)(struct bench_store *), uint64_t mem_bytes)
 {
     uint64_t keys = bench_opt("keys", 0);
-    uint64_t max = bench_is_quick() ? 1000 : bench_is_full() ? 10000000 : 1000000;
+    uint64_t max = bench_is_quick() ? 1000
+        : !bench_is_full()          ? TEN_MILLION / 10
+        : body == scale_body        ? TEN_MILLION * 10
+                                    : TEN_MILLION;
 
     for (uint64_t nr = keys != 0 ? keys : MIN(max, (uint64_t)10000); nr <= MAX(max, keys);
          nr = keys != 0 ? UINT64_MAX : nr * 10) {
         struct world w = {.keys = nr, .st.cfg.mem_bytes = mem_bytes};
 
+        if (body == scale_body) {
+            w.st.on_disk = true;
+            w.st.is_kept = bench_opt("keep", 0) != 0;
+            w.st.is_reused = bench_opt("reuse", 0) != 0;
+            w.st.cfg.meta_bytes =
+                ALIGN_UP(MAX(nr * ARENA_BYTES_A_KEY, UINT64_C(1) << 30), UINT64_C(1) << 30);
+        }
         world_run(&w, body);
     }
 }
@@ -330,6 +431,11 @@ BENCH_ONCE(dram)
 BENCH_ONCE(limit)
 {
     curve(limit_body, bench_opt("mib", 64) << 20);
+}
+
+BENCH_ONCE(scale)
+{
+    curve(scale_body, bench_opt("mib", SCALE_MIB) << 20);
 }
 
 BENCH_ONCE(files)

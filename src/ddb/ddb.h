@@ -111,6 +111,8 @@ struct ddb_place {
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 ddb_place_find(struct ddb *d, const char *path, struct ddb_place *place);
 void ddb_place_end(struct ddb_place *place);
+/** Go down to an entry of the level below: its part of the place, and the level. */
+void ddb_place_set(struct ddb_place *p, const struct vos_iter_ent *ent);
 /** A key as a path has it: text, {uint64: N}, {bin: 0x...}. */
 void ddb_key_text(const struct iov *key, bool is_int, char *buf, size_t bytes);
 bool ddb_oid_has_int_dkey(const struct vos_oid *oid);

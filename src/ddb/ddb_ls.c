@@ -7,6 +7,7 @@
 #include "base/strbuf.h"
 #include "base/util.h"
 #include "ddb/ddb.h"
+#include "vos/vos_look.h"
 
 struct ls {
     struct ddb *d;
@@ -124,45 +125,6 @@ version_tell(struct ls *l, const struct vos_iter_ent *ent, json_t *row)
     }
 }
 
-/* The place of an entry. */
-static void
-child_set(struct ls *l, const struct vos_iter_ent *ent)
-{
-    struct ddb_place *c = &l->child;
-
-    switch (ent->type) {
-    case VOS_ITER_POOL:
-        c->level = DDB_POOL;
-        c->pool = ent->uuid;
-        break;
-    case VOS_ITER_CONT:
-        c->level = DDB_CONT;
-        c->cont_id = ent->uuid;
-        break;
-    case VOS_ITER_OBJ:
-        c->level = DDB_OBJ;
-        c->oid = ent->oid;
-        break;
-    case VOS_ITER_DKEY:
-        c->level = DDB_DKEY;
-        memcpy(c->dkey_buf, ent->key.buf, ent->key.len);
-        c->dkey = (struct iov){c->dkey_buf, ent->key.len};
-        break;
-    case VOS_ITER_AKEY:
-        c->level = DDB_AKEY;
-        memcpy(c->akey_buf, ent->key.buf, ent->key.len);
-        c->akey = (struct iov){c->akey_buf, ent->key.len};
-        break;
-    default:
-        c->level = DDB_VER;
-        c->is_array = ent->type == VOS_ITER_EXTENT;
-        c->recx = c->is_array ? ent->ext : (struct recx){0, 1};
-        c->epoch = ent->epoch;
-        c->minor = ent->minor;
-        break;
-    }
-}
-
 static bool
 ls_ent(void *arg, const struct vos_iter_ent *ent)
 {
@@ -176,7 +138,7 @@ ls_ent(void *arg, const struct vos_iter_ent *ent)
     if (!l->is_first && (ent->type != VOS_ITER_EXTENT || ent->recx.idx == ent->ext.idx))
         l->index++;
     l->is_first = false;
-    child_set(l, ent);
+    ddb_place_set(&l->child, ent);
     ddb_place_text(&l->child, path, sizeof(path));
     name = strrchr(path, '/') + 1; /* a key with a slash is in hexadecimal */
     text = l->is_recursive ? path : name;
@@ -414,6 +376,21 @@ dtx_tell(struct ddb *d, const struct vos_dtx_info *info)
         (unsigned long)info->epoch, (unsigned long)info->ref_nr);
 }
 
+static void
+outcome_tell(void *arg, const struct vos_look_dtx *out)
+{
+    struct ddb *d = arg;
+    const char *state = out->is_aborted ? "aborted" : "committed";
+    char id[CUUID_TEXT_BYTES];
+
+    (void)cuuid_format(&out->id.uuid, id);
+    ddb_row(d, "outcomes",
+        json_pack("{s:s, s:o, s:s, s:o}", "uuid", id, "hlc", ddb_u64(out->id.hlc), "state", state,
+            "epoch", ddb_u64(out->epoch)));
+    ddb_say(d, "settled: %s.%lu %s @%lu\n", id, (unsigned long)out->id.hlc, state,
+        (unsigned long)out->epoch);
+}
+
 int
 ddb_cmd_dtx(struct ddb *d, uint32_t nr, char **words)
 {
@@ -434,6 +411,14 @@ ddb_cmd_dtx(struct ddb *d, uint32_t nr, char **words)
         for (uint32_t i = 0; i < got; i++) {
             dtx_tell(d, &infos[i]);
         }
+    }
+    ddb_set(d, "outcomes", json_array());
+    if (rc == 0) {
+        uint64_t horizon = vos_look_dtxs(p->cont, outcome_tell, d);
+
+        ddb_set(d, "forgotten_to", ddb_u64(horizon));
+        if (horizon != 0)
+            ddb_say(d, "outcomes up to %lu were forgotten\n", (unsigned long)horizon);
     }
     ddb_place_end(p);
     free(p);

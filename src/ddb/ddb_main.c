@@ -30,7 +30,7 @@ static const struct command commands[] = {
         3, true, ddb_cmd_value},
     {"ilog_dump", "PATH", "creations and punches of an object, dkey or akey", 1, 1, true,
         ddb_cmd_ilog},
-    {"dtx_dump", "CONTAINER", "transactions that are not decided, or not settled", 1, 1, true,
+    {"dtx_dump", "CONTAINER", "transactions that are not decided, or not settled; outcomes of those that are", 1, 1, true,
         ddb_cmd_dtx},
     {"stat", "", "epochs, pools, containers: space, aggregation, scrubbing", 0, 0, true, ddb_cmd_stat},
     {"req_dump", "[POOL]", "request table: the newest request of each slot of each client", 0, 1,

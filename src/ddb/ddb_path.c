@@ -250,36 +250,6 @@ is_wanted(const struct find *f, const struct vos_iter_ent *ent)
     }
 }
 
-static void
-found(struct ddb_place *p, const struct vos_iter_ent *ent)
-{
-    switch (ent->type) {
-    case VOS_ITER_POOL:
-        p->pool = ent->uuid;
-        break;
-    case VOS_ITER_CONT:
-        p->cont_id = ent->uuid;
-        break;
-    case VOS_ITER_OBJ:
-        p->oid = ent->oid;
-        break;
-    case VOS_ITER_DKEY:
-        memcpy(p->dkey_buf, ent->key.buf, ent->key.len);
-        p->dkey = (struct iov){p->dkey_buf, ent->key.len};
-        break;
-    case VOS_ITER_AKEY:
-        memcpy(p->akey_buf, ent->key.buf, ent->key.len);
-        p->akey = (struct iov){p->akey_buf, ent->key.len};
-        break;
-    default:
-        p->is_array = ent->type == VOS_ITER_EXTENT;
-        p->recx = p->is_array ? ent->ext : (struct recx){0, 1};
-        p->epoch = ent->epoch;
-        p->minor = ent->minor;
-        break;
-    }
-}
-
 static bool
 find_ent(void *arg, const struct vos_iter_ent *ent)
 {
@@ -292,7 +262,7 @@ find_ent(void *arg, const struct vos_iter_ent *ent)
     f->is_found = f->is_index ? f->at == f->index : is_wanted(f, ent);
     f->at++;
     if (f->is_found)
-        found(f->place, ent);
+        ddb_place_set(f->place, ent);
     return true;
 }
 
@@ -360,13 +330,48 @@ part_find(struct ddb *d, const char *part, struct ddb_place *p)
     }
     if (!f.is_found)
         return ddb_fail(d, -DER_NONEXIST, "%s: no such %s there", part, names[p->level]);
-    p->level++;
     if (p->level == DDB_CONT) {
         rc = vos_cont_open(d->vos, p->pool, p->cont_id, &p->cont);
         if (rc != 0)
             return ddb_fail(d, rc, "%s: the container cannot be opened: %s", part, err_text(rc));
     }
     return 0;
+}
+
+void
+ddb_place_set(struct ddb_place *p, const struct vos_iter_ent *ent)
+{
+    switch (ent->type) {
+    case VOS_ITER_POOL:
+        p->level = DDB_POOL;
+        p->pool = ent->uuid;
+        break;
+    case VOS_ITER_CONT:
+        p->level = DDB_CONT;
+        p->cont_id = ent->uuid;
+        break;
+    case VOS_ITER_OBJ:
+        p->level = DDB_OBJ;
+        p->oid = ent->oid;
+        break;
+    case VOS_ITER_DKEY:
+        p->level = DDB_DKEY;
+        memcpy(p->dkey_buf, ent->key.buf, ent->key.len);
+        p->dkey = (struct iov){p->dkey_buf, ent->key.len};
+        break;
+    case VOS_ITER_AKEY:
+        p->level = DDB_AKEY;
+        memcpy(p->akey_buf, ent->key.buf, ent->key.len);
+        p->akey = (struct iov){p->akey_buf, ent->key.len};
+        break;
+    default:
+        p->level = DDB_VER;
+        p->is_array = ent->type == VOS_ITER_EXTENT;
+        p->recx = p->is_array ? ent->ext : (struct recx){0, 1};
+        p->epoch = ent->epoch;
+        p->minor = ent->minor;
+        break;
+    }
 }
 
 int

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "vos/vos_dtx.h"
 #include "vos/vos_priv.h"
 
 struct look {
@@ -247,4 +248,23 @@ vos_look_reqs(struct vos_tgt *tgt, struct uuid pool,
     struct look l = {.tgt = tgt, .pool = vos_pool_by_uuid(tgt, &pool), .req_fn = fn, .arg = arg};
 
     return l.pool == NULL ? CAIRN_ERR(NONEXIST) : look_run(&l, reqs_body);
+}
+
+/* ---- outcomes of transactions --------------------------------------------------------------------------------------- */
+
+uint64_t
+vos_look_dtxs(
+    struct vos_cont *cont, void (*fn)(void *arg, const struct vos_look_dtx *out), void *arg)
+{
+    struct vos_dtx_done *done;
+
+    if (cont->dtxs == NULL)
+        return 0;
+    LIST_FOREACH (done, &cont->dtxs->fifo, struct vos_dtx_done, fifo) {
+        struct vos_look_dtx out = {
+            .id = done->id, .epoch = done->epoch, .is_aborted = done->is_aborted};
+
+        fn(arg, &out);
+    }
+    return cont->dtxs->horizon;
 }

@@ -67,6 +67,16 @@ struct vos_look_req {
 CAIRN_YIELDS CAIRN_MUST_CHECK int vos_look_reqs(struct vos_tgt *tgt, struct uuid pool,
     void (*fn)(void *arg, const struct vos_look_req *req), void *arg);
 
+/* The outcome of a transaction that is settled. */
+struct vos_look_dtx {
+    struct vos_dtx_id id;
+    uint64_t epoch;
+    bool is_aborted;
+};
+/** Call fn for each that is remembered, oldest first; fn does not yield. Returns the largest hlc of those that were forgotten, 0: none. */
+uint64_t vos_look_dtxs(struct vos_cont *cont,
+    void (*fn)(void *arg, const struct vos_look_dtx *out), void *arg);
+
 /**
  * vos_tgt_check() that goes on after damage, each of which is logged with its offset; what lies behind a damaged node of the same tree is left out, as are sums over what is
  * incomplete. Of a store open for a look only: nothing may change. *ret_bad_nr: places found. Errors: the first; NOMEM.

@@ -4,7 +4,7 @@
  *
  * usage: ddb_make DIR closed|killed|prepared [ROLES=DEVICE_FILE ...]     ROLES: letters of w m d
  *
- * closed: with a checkpoint, nothing to replay. killed: half of it lies in the log alone. prepared: killed, with a transaction that is not decided.
+ * closed: with a checkpoint, nothing to replay. killed: half of it lies in the log alone. prepared: killed, with a transaction that is not decided, and two that are settled.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,20 +134,32 @@ half_two(struct make *m)
     }
 }
 
-/* A transaction that nobody decides. */
-static void
-prepare(struct make *m)
+static struct vos_dtx_id
+dtx_prepare(struct make *m, const char *name, uint8_t uuid, uint64_t hlc, const char *akey)
 {
-    struct vos_dtx_args dtx = {.id = {.uuid = {.b = {0xd7}}, .hlc = 1001}};
+    struct vos_dtx_args dtx = {.id = {.uuid = {.b = {uuid}}, .hlc = hlc}};
     struct vos_iod iod = {
-        .akey = text("one"), .type = VOS_IOD_SINGLE, .size = 4, .data = text("open")};
+        .akey = text(akey), .type = VOS_IOD_SINGLE, .size = 4, .data = text("open")};
     struct vos_mod mod = {.op = VOS_MOD_UPDATE, .dkey = text("alpha"), .iod_nr = 1, .iods = &iod};
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 1, .dtx = &dtx};
     struct vos_apply_ret ret;
 
     mod.oid.oid.lo = 1;
-    must(vos_apply(m->cont, &args, &ret), "prepare");
-    printf("prepare %lu\n", (unsigned long)ret.epoch);
+    must(vos_apply(m->cont, &args, &ret), name);
+    printf("%s %lu\n", name, (unsigned long)ret.epoch);
+    return dtx.id;
+}
+
+/* A transaction that is committed, one that is aborted, and one that nobody decides. */
+static void
+prepare(struct make *m)
+{
+    struct vos_dtx_id id = dtx_prepare(m, "committed", 0xd8, 1002, "two");
+
+    must(vos_dtx_commit(m->cont, &id, 1), "commit");
+    id = dtx_prepare(m, "aborted", 0xd9, 1003, "three");
+    must(vos_dtx_abort(m->cont, &id, 1), "abort");
+    (void)dtx_prepare(m, "prepare", 0xd7, 1001, "one");
 }
 
 /* Devices: "wmd=FILE". */

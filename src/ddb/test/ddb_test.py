@@ -259,11 +259,18 @@ def check_transactions(top):
     path = os.path.join(top, 'prepared')
     epochs = make(path, 'prepared')
     before = images(path)
-    rep = response(path, 'dtx_dump', BASE)['transactions']
+    rep = response(path, 'dtx_dump', BASE)
+    equal([(o['uuid'][:4], o['hlc'], o['state'], o['epoch']) for o in rep['outcomes']],
+          [('d800', 1002, 'committed', epochs['committed']), ('d900', 1003, 'aborted', epochs['aborted'])], 'outcomes')
+    equal(rep['forgotten_to'], 0, 'forgotten outcomes')
+    out = run(path, 'dtx_dump', BASE)[1].decode()
+    expect('.1002 committed @%d' % epochs['committed'] in out and '.1003 aborted' in out and '.1001 prepared' in out, 'text: %s' % out)
+    rep = rep['transactions']
     equal([(t['uuid'][:4], t['hlc'], t['state'], t['epoch']) for t in rep], [('d700', 1001, 'prepared', epochs['prepare'])], 'transaction')
     version = response(path, 'ls', BASE + '/0.1.0.0/alpha/one')['entries'][-1]
     equal((version['dtx'], version['epoch']), (rep[0]['lid'], epochs['prepare']), 'mark of its version')
-    equal(response(path, 'dtx_dump', '/[0]/[1]')['transactions'], [], 'none')
+    none = response(path, 'dtx_dump', '/[0]/[1]')
+    equal((none['transactions'], none['outcomes']), ([], []), 'none')
     equal(ask(path, 'check')['response']['verdict'], 'sound', 'verdict')
     expect(images(path) == before, 'something was written')
 
