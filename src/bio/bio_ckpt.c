@@ -389,8 +389,8 @@ page_verify(struct bio_tgt *tgt, uint64_t page, const uint8_t *mem)
                   "answers CSUM, the "
                   "rest goes on",
             tgt->cfg.tgt_idx, tgt->cfg.dir, (unsigned long)page, off);
-        pg->flags |= UMEM_PF_BAD;
     }
+    pg->flags |= UMEM_PF_BAD;
     return CAIRN_ERR(CSUM);
 }
 

@@ -178,6 +178,61 @@ log_rec(void *arg, const struct bio_group_df *hdr, const struct bio_rec_df *rec,
     return l->fn(l->arg, &part);
 }
 
+static bool
+is_zero(const uint8_t *p, size_t len)
+{
+    while (len > 0 && p[len - 1] == 0) {
+        len--;
+    }
+    return len == 0;
+}
+
+/* Are all sectors of a group of so many bytes at the end of the log other than zeros? */
+static int
+sectors_are_written(struct bio_tgt *tgt, uint64_t pos, uint32_t bytes, bool *ret_are)
+{
+    uint8_t blk[BIO_BLK_BYTES];
+
+    *ret_are = true;
+    for (uint32_t off = 0; off < bytes; off += BIO_BLK_BYTES, pos++) {
+        uint64_t at = (pos % tgt->wal.ring_blks + BIO_WAL_RING_BLK) * BIO_BLK_BYTES;
+        uint32_t len = MIN(bytes - off, (uint32_t)BIO_BLK_BYTES);
+        int rc = disk_bytes_read(&tgt->wal.disk, at, blk, sizeof(blk));
+
+        if (rc != 0)
+            return rc;
+        for (uint32_t s = 0; s < len; s += BIO_SECTOR_BYTES) {
+            if (is_zero(blk + s, MIN(len - s, (uint32_t)BIO_SECTOR_BYTES)))
+                *ret_are = false;
+        }
+    }
+    return 0;
+}
+
+/* What lies at the end of the log, where no valid group is. */
+static int
+tail_judge(struct bio_tgt *tgt, struct bio_look_end *end)
+{
+    bool is_fresh = end->pos < tgt->wal.ring_blks && end->generation <= BIO_GENERATION_FIRST;
+    struct bio_group_df hdr;
+    bool is_ours, makes_sense;
+    int rc = disk_bytes_read(&tgt->wal.disk, end->file_off, (uint8_t *)&hdr, sizeof(hdr));
+
+    if (rc != 0)
+        return rc;
+    is_ours = hdr.magic == BIO_GROUP_MAGIC && hdr.pos == end->pos && hdr.generation >= end->generation;
+    makes_sense = hdr.bytes >= sizeof(hdr) && hdr.bytes <= BIO_GROUP_BYTES_MAX &&
+        hdr.bytes <= tgt->wal.ring_blks * BIO_BLK_BYTES;
+    if (is_ours && makes_sense && hdr.bytes > BIO_SECTOR_BYTES) {
+        if (is_fresh)
+            rc = sectors_are_written(tgt, end->pos, hdr.bytes, &end->is_damaged);
+    } else if (is_ours) {
+        end->is_damaged = true;
+    } else if (is_fresh)
+        rc = sectors_are_written(tgt, end->pos, BIO_SECTOR_BYTES, &end->is_damaged);
+    return rc;
+}
+
 int
 bio_look_log(struct bio_tgt *tgt, int (*fn)(void *arg, const struct bio_look_log *part), void *arg,
     struct bio_look_end *ret_end)
@@ -214,7 +269,7 @@ bio_look_log(struct bio_tgt *tgt, int (*fn)(void *arg, const struct bio_look_log
         .records_nr = end.records_nr,
         .is_torn = end.is_torn,
     };
-    return 0;
+    return tail_judge(tgt, ret_end);
 }
 
 /* ---- devices ---------------------------------------------------------------------------------------------------------- */

@@ -55,9 +55,15 @@ struct bio_look_end {
     uint64_t pos, file_off, seq, last_lsn, generation; /* the place of the next group */
     uint64_t groups_nr, records_nr;
     bool is_torn; /* something of a group lies there: torn when the target died, or damaged */
+    bool is_damaged; /* it was written whole, and changed since: see bio_look_log() */
 };
 /**
  * Walk the log from the checkpoint on to its end, or to the first damage, which is logged. A result of fn that is not 0 ends it, and is returned.
+ *
+ * What lies at the end was written whole, so that a checksum which does not match is damage (is_damaged), if a device writes sectors whole or not at all (not so on mapped persistent memory), and
+ *   - its header is of this place and generation, and makes no sense, or all of the group lies in the sector of the header; or
+ *   - no sector of it holds zeros alone, and nothing but this group can ever have been written there: in the first round of the ring, by the first start after the format.
+ * All else may have been torn when the target died.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_look_log(struct bio_tgt *tgt,
     int (*fn)(void *arg, const struct bio_look_log *part), void *arg, struct bio_look_end *ret_end);

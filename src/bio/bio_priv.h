@@ -19,6 +19,7 @@
 enum {
     BIO_WAL_BYTES_DEFAULT = 64 << 20,
     BIO_WAL_BYTES_MIN = 16 << 20,
+    BIO_GENERATION_FIRST = 2, /* of the first start; 1: of the format, which writes no group */
     BIO_GROUP_BYTES_MAX = UMEM_TX_BYTES_MAX + (1 << 20), /* one write of the committer */
     BIO_REC_BYTES_MAX = UMEM_TX_BYTES_MAX + 24 + 8,
     BIO_WAL_RING_BLK = 1, /* first block of the ring in the file */

@@ -561,14 +561,12 @@ umem_alloc(struct umem_tx *tx, uint32_t len, uint64_t *ret_off)
     return umem_alloc_part(tx, len, len, ret_off);
 }
 
-/* Class and number of the live block at off. Errors: AGAIN, DF_INVAL. */
-static int
-block_at(struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx)
+int
+umem_block_place(const struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx)
 {
     uint64_t page = off >> UMEM_PAGE_BITS;
     uint32_t in_page = (uint32_t)(off & (UMEM_PAGE_BYTES - 1)), idx;
     const struct umem_cls *cls;
-    const uint8_t *mem;
     uint8_t code;
 
     if (page >= um->pub.page_nr)
@@ -582,16 +580,29 @@ block_at(struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx)
     idx = (uint32_t)((uint64_t)(in_page - cls->start) * cls->recip >> 32);
     if (idx >= cls->nr || cls->start + idx * cls->bytes != in_page)
         return CAIRN_ERR(DF_INVAL);
+    *ret_c = code - 1u;
+    *ret_idx = idx;
+    return 0;
+}
+
+/* Class and number of the live block at off. Errors: AGAIN, DF_INVAL. */
+static int
+block_at(struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx)
+{
+    uint64_t page = off >> UMEM_PAGE_BITS;
+    const uint8_t *mem;
+    int rc = umem_block_place(um, off, ret_c, ret_idx);
+
+    if (rc != 0)
+        return rc;
     mem = um->pub.pages[page].mem;
     if (CAIRN_UNLIKELY(mem == NULL)) {
         mem = umem_page_miss(um, (uint32_t)page);
         if (mem == NULL)
             return CAIRN_ERR(AGAIN);
     }
-    if ((mem[UMEM_DF_SLAB_HDR_BYTES + idx / 8] >> (idx % 8) & 1) == 0)
+    if ((mem[UMEM_DF_SLAB_HDR_BYTES + *ret_idx / 8] >> (*ret_idx % 8) & 1) == 0)
         return CAIRN_ERR(DF_INVAL);
-    *ret_c = code - 1u;
-    *ret_idx = idx;
     return 0;
 }
 

@@ -542,6 +542,20 @@ page_load(struct umem *um, uint64_t page)
 }
 
 int
+umem_miss_rc(const struct umem *um)
+{
+    const struct umem_page *pg = &um->pub.pages[um->missed_bad ? 0 : um->pub.miss_page];
+
+    if (um->missed_bad)
+        return -DER_DF_INVAL;
+    if ((pg->flags & (UMEM_PF_LOAD | UMEM_PF_RES)) != 0)
+        return 0;
+    return (pg->flags & UMEM_PF_SLOT) == 0 ? -DER_DF_INVAL
+        : (pg->flags & UMEM_PF_BAD) != 0   ? -DER_CSUM
+                                           : 0;
+}
+
+int
 umem_fault(struct umem *um)
 {
     uint64_t page = um->pub.miss_page;

@@ -235,6 +235,9 @@ umem_has_room(const struct umem *um)
 
 /* A page with room for blocks came, or went: resident ones are asked first. */
 void umem_page_room(struct umem *um, uint32_t page, bool resident);
+/* The class and the number in its page of the block that begins at `off`, live or not. Errors: DF_INVAL no block begins there. */
+CAIRN_MUST_CHECK int
+umem_block_place(const struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx);
 /* Does an image that was loaded say what is known of the page? */
 bool umem_image_fits(struct umem *um, uint32_t page, const uint8_t *mem);
 /* Free blocks in it; 0 if it is none of blocks. */

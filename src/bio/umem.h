@@ -95,6 +95,12 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int umem_fault(struct umem *um);
 void umem_ahead(struct umem *um, uint64_t off);
 
 /**
+ * What umem_fault() would answer without a look at the disk, for who goes on after damage: CSUM the page was found damaged before; DF_INVAL the offset was outside the arena, or in a page that
+ * was never used. 0: it has to be loaded.
+ */
+int umem_miss_rc(const struct umem *um);
+
+/**
  * The operation that faulted is over, however: what was loaded for it need not stay. Who runs operations that may miss many pages calls it, so that the
  * guarantee of umem_fault() goes to the next; cheap, does not yield.
  */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "base/ids.h"
+#include "base/log.h"
 #include "bio/bio_look.h"
 #include "vos/vos.h"
 
@@ -41,6 +42,7 @@ struct ddb_finding {
 
 struct ddb {
     bool is_json;
+    FILE *out; /* for text */
     /* what to open */
     const char *path;
     char path_mem[DDB_TEXT_BYTES]; /* of the command open */
@@ -84,13 +86,20 @@ void ddb_set(struct ddb *d, const char *name, json_t *value);
 json_t *ddb_u64(uint64_t v);
 json_t *ddb_hex(uint64_t v);
 
+/** What the components below log, as a finding: for log_sink_set(). */
+void ddb_log_line(void *arg, enum log_level level, const char *file, int line, const char *text);
+
 /* ddb_open.c */
 CAIRN_YIELDS CAIRN_MUST_CHECK int ddb_open(struct ddb *d);
+/** The second half of it: cfg says where the roles are. */
+CAIRN_YIELDS CAIRN_MUST_CHECK int ddb_open_at(struct ddb *d);
 CAIRN_YIELDS void ddb_close(struct ddb *d);
 void ddb_unlock(struct ddb *d);
 const char *ddb_role_name(enum bio_role role);
 /** The file or the region of a role, for people. */
 void ddb_role_text(const struct ddb *d, enum bio_role role, char *buf, size_t bytes);
+/** Is it persistent memory, which may tear within a sector? */
+bool ddb_is_dax(const struct ddb *d, enum bio_role role);
 
 /* A place in the tree: pool, container, object, dkey, akey, version, as far as nr says. */
 enum ddb_level { DDB_ROOT, DDB_POOL, DDB_CONT, DDB_OBJ, DDB_DKEY, DDB_AKEY, DDB_VER, DDB_LEVEL_NR };

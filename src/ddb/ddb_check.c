@@ -8,6 +8,7 @@
 #include "base/strbuf.h"
 #include "base/util.h"
 #include "ddb/ddb.h"
+#include "vos/vos_format.h"
 #include "vos/vos_look.h"
 
 enum { SCRUB_STEP_BYTES = 64 << 20 };
@@ -99,6 +100,46 @@ values_check(struct check *c)
     return rc;
 }
 
+/* A part of a tree that cannot be read, by what it belongs to. */
+static void
+lost_tell(void *arg, const struct vos_look_lost *l)
+{
+    static const char *const kinds[] = {"things", "pools", "containers", "objects", "keys", "keys",
+        "keys", "versions", "extents", "events of a log", "clients"};
+    static const char *const bys[] = {"", " of uuid", " of uuid", " of hash", " of hash", "",
+        " beginning with", " of epoch", " from index", " of epoch", " of uuid"};
+    uint32_t kind = l->kind < ARRAY_SIZE(kinds) ? l->kind : 0;
+    const char *what = l->kind < VOS_TREE_KEY_HASHED || l->kind > VOS_TREE_KEY_LEX ? kinds[kind]
+        : l->dkey.len > 0                                                          ? "akeys"
+                                                                                   : "dkeys";
+    struct ddb *d = arg;
+    char path[4 * DDB_NAME_BYTES];
+    struct ddb_place p = {.level = DDB_ROOT};
+
+    if (!cuuid_is_nil(&l->pool)) {
+        p.level = DDB_POOL;
+        p.pool = l->pool;
+    }
+    if (p.level == DDB_POOL && !cuuid_is_nil(&l->cont)) {
+        p.level = l->has_obj ? DDB_OBJ : DDB_CONT;
+        p.cont_id = l->cont;
+        p.oid = l->oid;
+    }
+    if (p.level == DDB_OBJ && l->dkey.len > 0) {
+        p.level = l->akey.len > 0 ? DDB_AKEY : DDB_DKEY;
+        p.dkey = l->dkey;
+        p.akey = l->akey;
+    }
+    ddb_place_text(&p, path, sizeof(path));
+    ddb_found(d, "lost: %s%s %#lx to %#lx below %.700s (tree at %#lx of the arena): %s", what,
+        bys[kind], (unsigned long)l->lo, (unsigned long)l->hi, path, (unsigned long)l->tree_off,
+        err_text(l->rc));
+    ddb_row(d, "lost",
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:s}", "what", what, "below", path, "first",
+            ddb_hex(l->lo), "last", ddb_hex(l->hi), "tree", ddb_hex(l->tree_off), "error",
+            err_name(l->rc)));
+}
+
 static int
 log_nothing(void *arg, const struct bio_look_log *part)
 {
@@ -126,7 +167,7 @@ store_check(struct check *c)
         part_failed(d, "the store cannot be read", d->vos_rc);
         return d->vos_rc == -DER_NOMEM ? d->vos_rc : 0;
     }
-    rc = vos_look_check(d->vos, &bad_nr);
+    rc = vos_look_check(d->vos, lost_tell, d, &bad_nr);
     if (rc == -DER_NOMEM)
         return rc;
     part_failed(d, "trees of the store", rc);
@@ -159,7 +200,12 @@ all_check(struct check *c)
     rc = bio_look_log(d->bio, log_nothing, NULL, &end);
     if (rc != 0)
         return rc;
-    if (end.is_torn) {
+    if (end.is_damaged && !ddb_is_dax(d, BIO_ROLE_WAL)) {
+        ddb_found(d,
+            "wal: the group at block %lu (file offset %lu), the last one, was written whole, and is "
+            "damaged",
+            (unsigned long)end.pos, (unsigned long)end.file_off);
+    } else if (end.is_torn) {
         note(d,
             "the log ends with an incomplete group: cut short when the target died, which loses "
             "nothing that was "
@@ -177,6 +223,7 @@ ddb_cmd_check(struct ddb *d, uint32_t nr, char **words)
     if (nr == 2 && !c.no_data)
         return ddb_fail(d, -DER_INVAL, "usage: check [--no-data]");
     ddb_set(d, "notes", json_array());
+    ddb_set(d, "lost", json_array());
     if (!d->is_fresh) { /* what the opening finds belongs to it */
         ddb_close(d);
         ddb_findings_clear(d);

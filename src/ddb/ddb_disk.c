@@ -315,13 +315,14 @@ ddb_cmd_log(struct ddb *d, uint32_t nr, char **words)
     if (rc != 0)
         return rc;
     ddb_set(d, "end",
-        json_pack("{s:o, s:o, s:o, s:o, s:b}", "pos", ddb_u64(end.pos), "offset",
+        json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "pos", ddb_u64(end.pos), "offset",
             ddb_u64(end.file_off), "last_lsn", ddb_u64(end.last_lsn), "generation",
-            ddb_u64(end.generation), "is_torn", end.is_torn));
+            ddb_u64(end.generation), "is_torn", end.is_torn, "is_damaged", end.is_damaged));
     ddb_say(d, "end at block %lu (file offset %lu): %lu groups, %lu records, last lsn %lu%s\n",
         (unsigned long)end.pos, (unsigned long)end.file_off, (unsigned long)end.groups_nr,
         (unsigned long)end.records_nr, (unsigned long)end.last_lsn,
-        end.is_torn ? "; an incomplete group lies there: cut short when the target died, or damaged"
+        end.is_damaged    ? "; a group that was written whole lies there, and is damaged"
+            : end.is_torn ? "; an incomplete group lies there: cut short when the target died, or damaged"
                     : "");
     return 0;
 }

@@ -191,6 +191,18 @@ ls_ent(void *arg, const struct vos_iter_ent *ent)
     return true;
 }
 
+/* Keys that the listing leaves out, since what leads to them is damaged. */
+static void
+ls_lost(void *arg, uint64_t lo, uint64_t hi, int rc)
+{
+    struct ls *l = arg;
+    char text[4 * DDB_NAME_BYTES];
+
+    ddb_place_text(&l->place, text, sizeof(text));
+    ddb_found(l->d, "the listing of %.700s leaves out what lies between %#lx and %#lx: %s", text,
+        (unsigned long)lo, (unsigned long)hi, err_text(rc));
+}
+
 static int ls_place(struct ls *l);
 
 /* What lies below the entry just told. */
@@ -237,6 +249,7 @@ ls_level(struct ls *l, enum vos_iter_type type)
         .akey = p->akey,
         .nr_max = l->is_recursive && type <= VOS_ITER_AKEY ? 1 : 0,
         .fn = ls_ent,
+        .lost_fn = ls_lost,
         .arg = l};
     struct vos_iter_anchor anchor = {.eof = false};
     int rc = 0;

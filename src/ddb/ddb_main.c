@@ -131,7 +131,7 @@ ddb_say(const struct ddb *d, const char *fmt, ...)
     if (d->is_json)
         return;
     va_start(ap, fmt);
-    (void)vprintf(fmt, ap);
+    (void)vfprintf(d->out, fmt, ap);
     va_end(ap);
 }
 
@@ -182,8 +182,8 @@ ddb_row(struct ddb *d, const char *list, json_t *row)
 }
 
 /* What the components below say of damage. */
-static void
-log_line(void *arg, enum log_level level, const char *file, int line, const char *text)
+void
+ddb_log_line(void *arg, enum log_level level, const char *file, int line, const char *text)
 {
     struct ddb *d = arg;
 
@@ -576,7 +576,7 @@ run_program(struct ddb *d, struct options *o)
         rc = xstream_create(d->plat, &opts, &d->xs);
     if (rc != 0)
         return finish(d, rc);
-    log_sink_set(log_line, d, LOG_LEVEL_WARN);
+    log_sink_set(ddb_log_line, d, LOG_LEVEL_WARN);
     rc = d->path == NULL ? 0 : run_on_ult(d, NULL, 0, NULL);
     if (rc == 0) {
         code = run_all(d, o);
@@ -597,7 +597,7 @@ run_program(struct ddb *d, struct options *o)
 int
 main(int argc, char **argv)
 {
-    struct ddb d = {.findings_end = &d.findings};
+    struct ddb d = {.out = stdout, .findings_end = &d.findings};
     struct options o = {0};
     int rc = options(&d, &o, argc, argv);
 

@@ -38,6 +38,18 @@ ddb_role_text(const struct ddb *d, enum bio_role role, char *buf, size_t bytes)
     }
 }
 
+bool
+ddb_is_dax(const struct ddb *d, enum bio_role role)
+{
+    char path[PATH_MAX];
+    struct statx st;
+
+    if (d->cfg.places[role].path[0] != '\0')
+        return false; /* devices are not mapped */
+    (void)snprintf(path, sizeof(path), "%s/%s", d->cfg.dir, role_names[role]);
+    return statx(AT_FDCWD, path, 0, 0, &st) == 0 && (st.stx_attributes & STATX_ATTR_DAX) != 0;
+}
+
 /* ---- locks ---------------------------------------------------------------------------------------------------------- */
 
 void
@@ -331,20 +343,14 @@ locate(struct ddb *d)
 }
 
 int
-ddb_open(struct ddb *d)
+ddb_open_at(struct ddb *d)
 {
     int rc;
 
-    memset(&d->cfg, 0, sizeof(d->cfg));
     d->cfg.is_rdonly = true;
     d->cfg.is_tolerant = true;
     d->cfg.mem_bytes = DDB_MEM_BYTES;
     d->is_fresh = true;
-    if (d->lock_nr > 0)
-        ddb_unlock(d);
-    rc = locate(d);
-    if (rc != 0)
-        return rc;
     rc = bio_open(d->xs, &d->cfg, &d->bio);
     if (rc != 0) {
         return ddb_fail(d, rc, "%s, target %u: %s", d->path, d->cfg.tgt_idx,
@@ -356,6 +362,18 @@ ddb_open(struct ddb *d)
     if (d->vos_rc != 0)
         d->vos = NULL;
     return 0; /* what can be shown is */
+}
+
+int
+ddb_open(struct ddb *d)
+{
+    int rc;
+
+    memset(&d->cfg, 0, sizeof(d->cfg));
+    if (d->lock_nr > 0)
+        ddb_unlock(d);
+    rc = locate(d);
+    return rc != 0 ? rc : ddb_open_at(d);
 }
 
 void

@@ -221,6 +221,7 @@ struct find {
     enum vos_iter_type type;
     bool is_index, is_found;
     uint64_t index, at; /* the one wanted; counted so far */
+    int lost_rc; /* not 0: something there is damaged */
     /* by name */
     struct uuid uuid;
     struct vos_oid oid;
@@ -266,6 +267,17 @@ find_ent(void *arg, const struct vos_iter_ent *ent)
     return true;
 }
 
+/* What is looked for may lie there; when it is found elsewhere, it does not. */
+static void
+find_lost(void *arg, uint64_t lo, uint64_t hi, int rc)
+{
+    struct find *f = arg;
+
+    (void)lo;
+    (void)hi;
+    f->lost_rc = rc;
+}
+
 static int
 find_in(struct ddb *d, struct find *f, enum vos_iter_type type)
 {
@@ -279,6 +291,7 @@ find_in(struct ddb *d, struct find *f, enum vos_iter_type type)
         .dkey = p->dkey,
         .akey = p->akey,
         .fn = find_ent,
+        .lost_fn = find_lost,
         .arg = f};
     struct vos_iter_anchor anchor = {.eof = false};
     int rc = 0;
@@ -287,7 +300,7 @@ find_in(struct ddb *d, struct find *f, enum vos_iter_type type)
     while (rc == 0 && !anchor.eof && !f->is_found) {
         rc = vos_iter(d->vos, &args, &anchor);
     }
-    return f->is_found ? 0 : rc;
+    return f->is_found ? 0 : rc != 0 ? rc : f->lost_rc;
 }
 
 static int

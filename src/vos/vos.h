@@ -550,6 +550,11 @@ struct vos_iter_args {
     /* Called on the calling ULT, without yields. Returns false when this one does not fit any more: the anchor then stands before it. */
     bool (*fn)(void *arg, const struct vos_iter_ent *ent);
     void *arg;
+    /*
+     * Not NULL, types POOL to AKEY: go on behind what is damaged, and say what was left out: keys whose hkey (the key itself of integers, the first 8 bytes of lexical keys, else a hash) is in
+     * [lo, hi]. May say the same several times.
+     */
+    void (*lost_fn)(void *arg, uint64_t lo, uint64_t hi, int rc);
 };
 
 /**

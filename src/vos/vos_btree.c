@@ -87,6 +87,8 @@ vos_btr_init(struct vos_btr *t, struct vos_op *op, const struct vos_btr_kind *ki
     return 0;
 }
 
+static int go_behind(struct vos_btr *t, uint32_t nr, int rc);
+
 /* Leftmost record at or below an entry of a node of the given level. */
 static int
 leftmost(struct vos_btr *t, uint64_t off, uint32_t level, uint64_t *ret_rec)
@@ -272,7 +274,8 @@ vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact
         rc = vos_btr_node(t, off, level, &pos->node);
         if (CAIRN_UNLIKELY(rc != 0)) {
             t->got = i;
-            return rc;
+            *ret_exact = false;
+            return go_behind(t, i, rc);
         }
         pos->off = off;
         if (level > 0) {
@@ -369,9 +372,9 @@ vos_btr_look(struct vos_op *op, const struct vos_btr_kind *kind, const struct vo
     return 0;
 }
 
-/* Fill the path below path[i] going down at one edge. */
+/* Fill the path below path[i] going down at one edge. On an error *ret_at is the level above the node that cannot be had. */
 static int
-descend(struct vos_btr *t, uint32_t i, bool to_last)
+descend(struct vos_btr *t, uint32_t i, bool to_last, uint32_t *ret_at)
 {
     for (; i + 1 < t->depth; i++) {
         uint64_t off = vos_btr_ent(t, t->path[i].node, t->path[i].idx)->off;
@@ -380,6 +383,7 @@ descend(struct vos_btr *t, uint32_t i, bool to_last)
 
         if (CAIRN_UNLIKELY(rc != 0)) {
             t->got = i + 1;
+            *ret_at = i;
             return rc;
         }
         pos->off = off;
@@ -388,9 +392,61 @@ descend(struct vos_btr *t, uint32_t i, bool to_last)
     return 0;
 }
 
+bool
+vos_lost_may_pass(struct vos_op *op, int *rc)
+{
+    int miss_rc;
+
+    if (op->lost == NULL)
+        return false;
+    miss_rc = *rc == -DER_AGAIN ? umem_miss_rc(op->um) : 0;
+    *rc = miss_rc != 0 ? miss_rc : *rc;
+    return *rc == -DER_DF_INVAL || *rc == -DER_CSUM;
+}
+
+/* To the next record behind what lies below path[i], of `nr` levels that have a node; false: there is none, and *ret_hi is the largest key that there may be. */
+static bool
+step_behind(struct vos_btr *t, uint32_t nr, uint32_t *ret_i, uint64_t *ret_hi)
+{
+    *ret_hi = UINT64_MAX;
+    for (uint32_t i = nr; i-- > 0;) {
+        if (t->path[i].idx + 1u < t->path[i].node->nr) {
+            *ret_i = i;
+            *ret_hi = vos_btr_ent(t, t->path[i].node, ++t->path[i].idx)->hkey;
+            *ret_hi -= t->kind->is_exact && *ret_hi > 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The node below path[at] (the root: `nr` 0) cannot be had: to the first record behind it, if that may be passed over. Errors: rc it may not; NONEXIST. */
+static __attribute__((noinline)) int
+go_behind(struct vos_btr *t, uint32_t nr, int rc)
+{
+    while (rc != 0) {
+        uint64_t lo = nr == 0 ? 0 : vos_btr_ent(t, t->path[nr - 1].node, t->path[nr - 1].idx)->hkey;
+        uint64_t hi;
+        uint32_t i = 0;
+        bool has_next;
+
+        if (!vos_lost_may_pass(t->op, &rc) || t->op->lost->passed_nr == VOS_LOST_NR_MAX)
+            return rc;
+        t->op->lost->passed_nr++;
+        has_next = step_behind(t, nr, &i, &hi);
+        t->op->lost->fn(t->op->lost, t, lo, hi, rc);
+        if (!has_next)
+            return -DER_NONEXIST;
+        rc = descend(t, i, false, &nr);
+        nr++;
+    }
+    return 0;
+}
+
 static int
 edge(struct vos_btr *t, bool to_last)
 {
+    uint32_t at;
     int rc;
 
     t->depth = t->df->depth;
@@ -399,10 +455,11 @@ edge(struct vos_btr *t, bool to_last)
         return t->df->root == 0 ? -DER_NONEXIST : 0;
     t->path[0].off = t->df->root;
     rc = vos_btr_node(t, t->df->root, t->depth - 1, &t->path[0].node);
-    if (rc != 0)
-        return rc;
+    if (CAIRN_UNLIKELY(rc != 0))
+        return to_last ? rc : go_behind(t, 0, rc);
     t->path[0].idx = to_last ? t->path[0].node->nr - 1u : 0;
-    return descend(t, 0, to_last);
+    rc = descend(t, 0, to_last, &at);
+    return CAIRN_LIKELY(rc == 0) || to_last ? rc : go_behind(t, at + 1, rc);
 }
 
 int
@@ -435,8 +492,12 @@ vos_btr_next(struct vos_btr *t)
         return -DER_NONEXIST;
     for (uint32_t i = t->depth; i-- > 0;) {
         if (t->path[i].idx + 1u < t->path[i].node->nr) {
+            uint32_t at;
+            int rc;
+
             t->path[i].idx++;
-            return descend(t, i, false);
+            rc = descend(t, i, false, &at);
+            return CAIRN_LIKELY(rc == 0) ? 0 : go_behind(t, at + 1, rc);
         }
     }
     return -DER_NONEXIST;
@@ -481,8 +542,10 @@ vos_btr_prev(struct vos_btr *t)
     }
     for (uint32_t i = t->depth; i-- > 0;) {
         if (t->path[i].idx > 0) {
+            uint32_t at;
+
             t->path[i].idx--;
-            return descend(t, i, true);
+            return descend(t, i, true, &at);
         }
     }
     return -DER_NONEXIST;

@@ -69,6 +69,20 @@ struct vos_btr {
     struct vos_btr_pos path[VOS_BTR_DEPTH_MAX]; /* [depth - 1] is the leaf; at depth 0, [0].idx is 0 at the record and 1 behind it */
 };
 
+enum { VOS_LOST_NR_MAX = 1 << 16 };
+
+/*
+ * For a look at a damaged store (vos_op.lost): searches and steps forward that come upon a node that cannot be had go on behind it, and tell what was passed over: everything with an hkey in
+ * [lo, hi]. Told again when the operation is started anew.
+ */
+struct vos_lost {
+    uint32_t passed_nr; /* nodes and records, at most VOS_LOST_NR_MAX: damaged trees may be endless */
+    void (*fn)(struct vos_lost *lost, const struct vos_btr *t, uint64_t lo, uint64_t hi, int rc);
+};
+
+/** With vos_op.lost: is it damage, and to be gone on after? AGAIN is, of a page that is known not to be had: then *rc becomes what is wrong with it. */
+bool vos_lost_may_pass(struct vos_op *op, int *rc);
+
 /** Start a cursor on the tree whose root is at `df` = arena offset `df_off`. Errors: DF_INVAL not such a tree. */
 CAIRN_MUST_CHECK int vos_btr_init(struct vos_btr *t, struct vos_op *op,
     const struct vos_btr_kind *kind, struct vos_tree_df *df, uint64_t df_off);

@@ -5,6 +5,7 @@
  */
 #include "base/codec.h"
 #include "base/log.h"
+#include "bio/bio_reach.h"
 #include "vos/vos_csum.h"
 #include "vos/vos_look.h"
 #include "vos/vos_priv.h"
@@ -12,19 +13,44 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { FRAMES_NR = 8 };
+enum {
+    FRAMES_NR = 8,
+    NOTES_NR_MAX = 128, /* blocks that one step finds: a client has the most, 65 */
+};
 
 struct frame {
     const struct vos_btr_kind *kind;
     uint64_t df_off;
     uint64_t last; /* record (hkey in a log) looked at last */
+    uint64_t hkey; /* of it; UINT64_MAX: there is no other one */
     bool started;
+    bool is_behind; /* it is damaged: go on behind its hkey */
     uint64_t owner; /* the container of a tree of objects, the pool of a tree of containers */
     uint64_t epoch_max; /* below objects: of the object */
 };
 
+struct check;
+
+/* What a step that has to be done again does not take back. */
+struct check_kept {
+    struct vos_lost lost; /* told by trees; with is_all */
+    struct check *c;
+    void (*lost_fn)(void *arg, const struct vos_look_lost *lost);
+    void *lost_arg;
+    uint64_t lost_nr;
+    int lost_rc; /* the first */
+    bool is_lost; /* in this step */
+    uint64_t lost_tree, lost_lo; /* told last */
+    struct bio_reach *reach; /* NULL: not asked for */
+    struct {
+        uint64_t off, bytes; /* bytes 0: a block of the arena */
+    } notes[NOTES_NR_MAX]; /* found in this step */
+    uint32_t note_nr;
+};
+
 struct check {
     struct vos_tgt *tgt;
+    struct check_kept *kept;
     uint32_t frame_nr;
     struct frame frames[FRAMES_NR];
     uint64_t gc_next, gc_nr;
@@ -114,6 +140,19 @@ push(struct check *c, const struct vos_btr_kind *kind, uint64_t df_off, uint64_t
     c->frame_nr++;
 }
 
+/* Something refers to it: counted when the step is done. */
+static void
+note(struct check *c, uint64_t off, uint64_t bytes)
+{
+    struct check_kept *k = c->kept;
+
+    if (k->reach == NULL)
+        return;
+    CAIRN_ASSERT(k->note_nr < NOTES_NR_MAX);
+    k->notes[k->note_nr].off = off;
+    k->notes[k->note_nr++].bytes = bytes;
+}
+
 /* A block of len bytes that the record at hand owns. */
 static int
 charge(struct check *c, struct vos_op *op, uint64_t off, uint32_t len)
@@ -122,6 +161,7 @@ charge(struct check *c, struct vos_op *op, uint64_t off, uint32_t len)
 
     if (bytes < len)
         return vos_bad(off, "block of a record");
+    note(c, off, 0);
     if (c->in_cont) {
         c->meta += len;
     } else {
@@ -163,6 +203,8 @@ check_version(struct check *c, struct vos_op *op, uint64_t rec)
         return CAIRN_ERR(CSUM);
     }
     c->data += (int64_t)vos_ver_ext_bytes(&ver);
+    if (vos_ver_ext_bytes(&ver) > 0)
+        note(c, ver.addr, vos_ver_ext_bytes(&ver));
     return vos_dtx_check_mark(&c->dtx, ver.dtx, rec);
 }
 
@@ -276,6 +318,7 @@ check_client(struct check *c, struct vos_op *op, uint64_t rec)
 static void
 cont_begin(struct check *c, uint64_t rec, const struct vos_cont_df *cont)
 {
+    note(c, rec, 0);
     c->in_cont = true;
     c->cont_is_bad = false;
     c->meta = sizeof(struct vos_cont_df);
@@ -395,6 +438,26 @@ check_dtx(struct check *c, struct vos_op *op, const struct frame *f)
     return rc != 0 || bytes == 0 ? rc : charge(c, op, off, bytes);
 }
 
+/* To the first record whose hkey is larger. */
+static int
+seek_behind(struct vos_btr *t, uint64_t hkey)
+{
+    const union key_mem none = {.epoch = {0, 0}};
+    bool is_bytes = t->kind->id == VOS_TREE_KEY_HASHED || t->kind->id == VOS_TREE_KEY_UINT ||
+        t->kind->id == VOS_TREE_KEY_LEX;
+    struct vos_btr_key key = {
+        .hkey = hkey + 1, .buf = &none, .len = is_bytes ? 0 : (uint32_t)sizeof(none)};
+    bool exact;
+    int rc;
+
+    if (hkey == UINT64_MAX)
+        return -DER_NONEXIST;
+    rc = vos_btr_search(t, &key, &exact);
+    if (rc == 0)
+        rc = vos_btr_settle(t);
+    return rc != 0 || vos_btr_hkey(t) > hkey ? rc : vos_bad(t->df_off, "order of a tree");
+}
+
 /* One record of the topmost tree. */
 static int
 check_step(struct check *c, struct vos_op *op)
@@ -415,6 +478,8 @@ check_step(struct check *c, struct vos_op *op)
         rc = vos_btr_init(&t, op, f->kind, df, f->df_off);
     if (rc == 0 && !f->started) {
         rc = vos_btr_first(&t);
+    } else if (rc == 0 && f->is_behind) {
+        rc = seek_behind(&t, f->hkey);
     } else if (rc == 0) {
         if (f->kind->id == VOS_TREE_POOL)
             rc = check_pool_end(c, op, f->last);
@@ -432,6 +497,8 @@ check_step(struct check *c, struct vos_op *op)
         rc = check_end(c, op, f);
     } else if (rc == 0) {
         f->started = true;
+        f->is_behind = false;
+        f->hkey = t.depth > 0 ? vos_btr_hkey(&t) : UINT64_MAX;
         f->last = f->kind->id == VOS_TREE_ILOG ? vos_btr_hkey(&t) : vos_btr_rec(&t);
         rc = vos_btr_check_at(&t);
         if (rc == 0)
@@ -483,9 +550,78 @@ check_gc_next(struct check *c, struct vos_op *op)
     } else {
         rc = vos_bad(c->gc_next, "collector's queue");
     }
-    if (rc == 0)
+    if (rc == 0) {
+        note(c, c->gc_next, 0);
         c->gc_next = gc->next;
+    }
     return rc;
+}
+
+/* ---- damage --------------------------------------------------------------------------------------------------------- */
+
+/* Where a tree lies: the records on the way down that can be read say it. */
+static void
+lost_place(const struct check *c, struct vos_op *op, struct vos_look_lost *l)
+{
+    for (uint32_t i = 0; i < c->frame_nr; i++) {
+        const struct frame *f = &c->frames[i];
+        const uint8_t *rec;
+        struct vos_obj_df *obj;
+        struct vos_key_df *key;
+
+        if (i + 1 == c->frame_nr) {
+            l->kind = f->kind == NULL ? 0 : f->kind->id;
+            return;
+        }
+        if (f->kind == NULL || !f->started)
+            continue;
+        switch (f->kind->id) {
+        case VOS_TREE_POOL:
+        case VOS_TREE_CONT:
+            if (vos_ptr(op, f->last, 24, &rec) == 0)
+                memcpy(f->kind->id == VOS_TREE_POOL ? l->pool.b : l->cont.b, rec + 8, 16);
+            break;
+        case VOS_TREE_OBJ:
+            l->has_obj = vos_obj_get(op, f->last, &obj) == 0;
+            if (l->has_obj) {
+                l->oid = (struct vos_oid){.oid = {.lo = obj->oid_lo, .hi = obj->oid_hi},
+                    .shard = obj->shard,
+                    .layout_ver = obj->layout_ver};
+            }
+            break;
+        case VOS_TREE_KEY_HASHED:
+        case VOS_TREE_KEY_UINT:
+        case VOS_TREE_KEY_LEX:
+            if (vos_key_get(op, f->last, &key) != 0)
+                break;
+            if (key->magic == VOS_DKEY_MAGIC) {
+                l->dkey = vos_key_iov(key);
+            } else {
+                l->akey = vos_key_iov(key);
+            }
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static void
+check_lost(struct vos_lost *lost, const struct vos_btr *t, uint64_t lo, uint64_t hi, int rc)
+{
+    struct check_kept *k = CAIRN_CONTAINER_OF(lost, struct check_kept, lost);
+    struct vos_look_lost l = {.tree_off = t->df_off, .lo = lo, .hi = hi, .rc = rc};
+
+    k->is_lost = true;
+    if (k->lost_nr > 0 && k->lost_tree == t->df_off && lo <= k->lost_lo)
+        return; /* the step is done again */
+    k->lost_nr++;
+    k->lost_rc = k->lost_rc != 0 ? k->lost_rc : rc;
+    k->lost_tree = t->df_off;
+    k->lost_lo = lo;
+    lost_place(k->c, t->op, &l);
+    if (k->lost_fn != NULL)
+        k->lost_fn(k->lost_arg, &l);
 }
 
 /* Is it damage, and to be gone on after? */
@@ -509,9 +645,43 @@ tree_leave(struct check *c)
         c->is_done = true; /* the queue of the collector */
         return;
     }
-    if (c->frames[c->frame_nr - 1].kind->id == VOS_TREE_OBJ)
+    if (c->frames[c->frame_nr - 1].kind != NULL && c->frames[c->frame_nr - 1].kind->id == VOS_TREE_OBJ)
         c->in_cont = false;
     c->frame_nr--;
+}
+
+/* A damaged record: what lies below it was not looked at. */
+static void
+record_lost(struct check *c, struct vos_op *op, struct frame *f, int rc)
+{
+    struct vos_look_lost l = {.tree_off = f->df_off, .lo = f->hkey, .hi = f->hkey, .rc = rc};
+
+    f->is_behind = true;
+    if (f->kind->id == VOS_TREE_SINGLE || f->kind->id == VOS_TREE_EXT || c->kept->lost_fn == NULL)
+        return; /* versions were told */
+    lost_place(c, op, &l);
+    c->kept->lost_fn(c->kept->lost_arg, &l);
+}
+
+/* The step is over: what it found counts. Errors: those of bio_reach_block(). */
+static int
+step_end(struct check *c, int step_rc)
+{
+    struct check_kept *k = c->kept;
+    int rc = step_rc;
+
+    if (k->is_lost)
+        c->cont_is_bad = c->pool_is_bad = true;
+    k->is_lost = false;
+    for (uint32_t i = 0; i < k->note_nr; i++) {
+        int rc2 = k->notes[i].bytes == 0 ? bio_reach_block(k->reach, k->notes[i].off)
+                                         : bio_reach_ext(k->reach, k->notes[i].off, k->notes[i].bytes);
+
+        if (rc2 == -DER_NOMEM)
+            return rc2;
+        rc = rc != 0 ? rc : rc2;
+    }
+    return rc;
 }
 
 static int
@@ -523,20 +693,53 @@ check_body(struct vos_op *op, void *arg)
     while (rc == 0 && !c->is_done) {
         struct check before = *c;
         struct frame *f = &c->frames[c->frame_nr - (c->frame_nr > 0)];
+        bool is_counted;
 
         if (op->steps_left-- == 0)
             return -DER_INPROGRESS;
+        c->kept->note_nr = 0;
         rc = c->frame_nr > 0 ? check_step(c, op) : check_gc_next(c, op);
-        if (rc == 0 || rc == -DER_AGAIN || !may_pass(c, rc))
+        if (rc == -DER_AGAIN)
+            (void)vos_lost_may_pass(op, &rc); /* a page that is known not to be had */
+        if (rc == -DER_AGAIN)
+            continue;
+        is_counted = rc == 0;
+        rc = step_end(c, rc);
+        if (rc == 0 || !may_pass(c, rc))
             continue;
         rc = 0;
+        if (is_counted)
+            continue; /* a block that somebody else has, too */
         c->frame_nr = before.frame_nr;
         /* When it is the record that is bad, and not what leads to it, the next one follows. */
         if (c->frame_nr == 0 || !f->started ||
-            (before.frames[c->frame_nr - 1].started && before.frames[c->frame_nr - 1].last == f->last))
+            (before.frames[c->frame_nr - 1].started && before.frames[c->frame_nr - 1].last == f->last)) {
             tree_leave(c);
+        } else if (f->kind != NULL && !f->kind->is_inline)
+            record_lost(c, op, f, c->bad_rc);
     }
     return rc;
+}
+
+/* Both allocators against what was found. */
+static int
+leaks_check(struct check *c)
+{
+    struct bio_reach_sum sum;
+    bool is_whole = c->bad_nr == 0 && c->kept->lost_nr == 0;
+    int rc = bio_reach_end(c->kept->reach, is_whole, &sum);
+
+    if (rc == -DER_NOMEM)
+        return rc;
+    if (sum.blocks_nr > 0 || sum.data_bytes > 0) {
+        LOG_WARN("nothing refers to %" PRIu64 " blocks of the arena, %" PRIu64
+                 " bytes, nor to %" PRIu64 " bytes of the data role, which are allocated%s",
+            sum.blocks_nr, sum.block_bytes, sum.data_bytes,
+            is_whole ? "" : ": what lies behind the damage, or leaks");
+    }
+    if (rc != 0 && !may_pass(c, rc))
+        return rc;
+    return 0;
 }
 
 static int
@@ -548,6 +751,9 @@ check_run(struct check *c)
     int rc;
 
     vos_op_init(&op, tgt);
+    c->kept->c = c;
+    c->kept->lost.fn = check_lost;
+    op.lost = c->is_all ? &c->kept->lost : NULL;
     push(c, &vos_kind_pool, tgt->root_off + offsetof(struct vos_root_df, pools), 0);
     tgt->checks_nr++;
     while (tgt->gc_busy) {
@@ -562,29 +768,37 @@ check_run(struct check *c)
     if (rc != 0)
         return rc;
     bio_space_get(tgt->bio, &space);
-    if (c->bad_nr == 0 && (uint64_t)c->data_total > space.data_total - space.data_free) {
+    if (c->bad_nr == 0 && c->kept->lost_nr == 0 &&
+        (uint64_t)c->data_total > space.data_total - space.data_free) {
         LOG_WARN("index holds %" PRIi64 " bytes of the data role, of which only %" PRIu64
                  " are allocated",
             c->data_total, space.data_total - space.data_free);
         return CAIRN_ERR(DF_INVAL);
     }
-    return c->bad_rc;
+    if (c->kept->reach != NULL)
+        rc = leaks_check(c);
+    return rc != 0 ? rc : c->bad_rc != 0 ? c->bad_rc : c->kept->lost_rc;
 }
 
 int
 vos_tgt_check(struct vos_tgt *tgt)
 {
-    struct check c = {.tgt = tgt};
+    struct check_kept kept = {.lost_nr = 0};
+    struct check c = {.tgt = tgt, .kept = &kept};
 
     return check_run(&c);
 }
 
 int
-vos_look_check(struct vos_tgt *tgt, uint64_t *ret_bad_nr)
+vos_look_check(struct vos_tgt *tgt, void (*lost_fn)(void *arg, const struct vos_look_lost *lost),
+    void *arg, uint64_t *ret_bad_nr)
 {
-    struct check c = {.tgt = tgt, .is_all = true};
-    int rc = check_run(&c);
+    struct check_kept kept = {
+        .lost_fn = lost_fn, .lost_arg = arg, .reach = bio_reach_create(tgt->bio)};
+    struct check c = {.tgt = tgt, .kept = &kept, .is_all = true};
+    int rc = kept.reach == NULL ? CAIRN_ERR(NOMEM) : check_run(&c);
 
-    *ret_bad_nr = c.bad_nr + (rc != 0 && c.bad_rc == 0);
+    bio_reach_free(kept.reach);
+    *ret_bad_nr = c.bad_nr + kept.lost_nr + (rc != 0 && c.bad_rc == 0 && kept.lost_rc == 0);
     return rc;
 }

@@ -623,6 +623,7 @@ leaf_look(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct stand 
         }
         if (e->hkey < st->hkey) {
             rc = vos_bad(tr->t.df_off, "order of a tree"); /* ITR-4 */
+            op->lost = NULL; /* there may be no end */
             break;
         }
         rc = one_look(it, op, tr, vos_btr_ent_rec(tr->kind, e));
@@ -658,6 +659,42 @@ single_rec_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, s
     return 0;
 }
 
+/* ---- damage that is passed over ------------------------------------------------------------------------------------- */
+
+static void
+iter_lost(struct vos_lost *lost, const struct vos_btr *t, uint64_t lo, uint64_t hi, int rc)
+{
+    const struct vos_iter *it = CAIRN_CONTAINER_OF(lost, struct vos_iter, lost);
+
+    (void)t;
+    it->args->lost_fn(it->args->arg, lo, hi, rc);
+}
+
+/* The record behind st->last, at the cursor or the next one, is damaged: go behind it, where the place is then. Errors: rc that may not be; NONEXIST. */
+static int
+record_pass(struct vos_iter *it, struct vos_btr *t, int rc, struct stand *st)
+{
+    uint64_t hkey = 0;
+    int rc2;
+
+    if (!vos_lost_may_pass(t->op, &rc) || it->lost.passed_nr == VOS_LOST_NR_MAX)
+        return rc;
+    it->lost.passed_nr++;
+    if (st->last != 0 && vos_btr_rec(t) == st->last) {
+        rc2 = vos_btr_next(t); /* in the same leaf */
+        if (rc2 != 0)
+            return rc2;
+    }
+    if (t->depth > 0)
+        hkey = vos_btr_hkey(t);
+    iter_lost(&it->lost, t, hkey, t->depth > 0 ? hkey : UINT64_MAX, rc);
+    if (t->depth == 0 || hkey == UINT64_MAX)
+        return -DER_NONEXIST;
+    st->last = 0;
+    vos_place_set(&it->place, hkey + 1, "", 0);
+    return vos_btr_next(t);
+}
+
 int
 vos_iter_tree(struct vos_op *op, void *arg)
 {
@@ -666,14 +703,18 @@ vos_iter_tree(struct vos_op *op, void *arg)
     struct tree tr = {.kind = NULL};
     struct vos_tree_df *df;
     uint64_t df_off = 0;
-    int rc = tree_find(it, op, &tr, &df, &df_off), rc2;
+    int rc, rc2;
 
+    op->lost = NULL; /* what leads there is needed */
+    rc = tree_find(it, op, &tr, &df, &df_off);
     if (rc != 0)
         return rc;
     if (df == NULL) {
         it->is_eof = true;
         return 0;
     }
+    it->lost.fn = iter_lost;
+    op->lost = it->args->lost_fn != NULL ? &it->lost : NULL;
     rc = vos_btr_init(&tr.t, op, tr.kind, df, df_off);
     if (rc == 0)
         rc = tree_seek(it, &tr.t);
@@ -683,6 +724,10 @@ vos_iter_tree(struct vos_op *op, void *arg)
             break;
         }
         rc = tr.t.depth > 0 ? leaf_look(it, op, &tr, &st) : single_rec_look(it, op, &tr, &st);
+        if (CAIRN_UNLIKELY(rc != 0 && op->lost != NULL)) {
+            rc = record_pass(it, &tr.t, rc, &st);
+            continue;
+        }
         if (rc != 0 || it->is_stopped)
             break;
         rc = vos_btr_next(&tr.t);
@@ -1067,6 +1112,7 @@ vos_iter_fill(struct vos_tgt *tgt, const struct vos_iter_args *args, struct vos_
     if (nr == 0)
         return CAIRN_ERR(INVAL);
     a.fn = fill_fn;
+    a.lost_fn = NULL;
     a.arg = &f;
     a.nr_max = nr;
     rc = vos_iter(tgt, &a, anchor);

@@ -52,6 +52,7 @@ struct vos_iter {
     struct vos_walk walk;
     struct vos_iter_ent ent;
     struct vos_entry entry; /* of a listing; zero where it says nothing */
+    struct vos_lost lost; /* args->lost_fn */
     struct vos_iter_exts *exts; /* vos_iter_ext.c */
 };
 

@@ -77,10 +77,25 @@ struct vos_look_dtx {
 uint64_t vos_look_dtxs(struct vos_cont *cont,
     void (*fn)(void *arg, const struct vos_look_dtx *out), void *arg);
 
+/* Part of a tree that cannot be read. */
+struct vos_look_lost {
+    uint64_t tree_off; /* of its root, in the arena */
+    uint32_t kind; /* enum vos_tree_id */
+    uint64_t lo, hi; /* hkeys, inclusive: the key itself of integers, the first 8 bytes of lexical keys and uuids, epochs of single values, first indices of extents, else a hash */
+    int rc; /* CSUM, DF_INVAL */
+    /* What it belongs to, as far as it has it and that can be read. Borrowed. */
+    struct uuid pool, cont;
+    bool has_obj;
+    struct vos_oid oid;
+    struct iov dkey, akey;
+};
+
 /**
- * vos_tgt_check() that goes on after damage, each of which is logged with its offset; what lies behind a damaged node of the same tree is left out, as are sums over what is
- * incomplete. Of a store open for a look only: nothing may change. *ret_bad_nr: places found. Errors: the first; NOMEM.
+ * vos_tgt_check() that goes on after damage, each of which is logged with its offset: behind a damaged node of a tree with what follows it; lost_fn (which may be NULL, and does not yield) is
+ * told what was left out, as are sums over what is incomplete. Then both allocators are compared with all that was met: what is allocated and referred to by nothing, referred to twice, or referred to and
+ * free. Of a store open for a look only: nothing may change. *ret_bad_nr: places found. Errors: the first; NOMEM.
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_look_check(struct vos_tgt *tgt, uint64_t *ret_bad_nr);
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_look_check(struct vos_tgt *tgt,
+    void (*lost_fn)(void *arg, const struct vos_look_lost *lost), void *arg, uint64_t *ret_bad_nr);
 
 #endif

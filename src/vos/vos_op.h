@@ -34,6 +34,7 @@ struct vos_op {
     uint32_t fresh_next;
     bool is_bulk; /* many inserts close together: cover whole nodes, once each */
     uint32_t steps_left; /* of bounded work (ST-9); 0: come back after a yield */
+    struct vos_lost *lost; /* not NULL: a look at what is damaged (vos_btree.h) */
     uint32_t visit_nr; /* nodes of trees looked at, and extents */
 };
 

@@ -70,10 +70,14 @@ vos_read_run(struct vos_tgt *tgt, struct vos_op *op, vos_body_fn body, void *arg
         rc = body(op, arg);
         ult_noyield_end();
         tgt->visit_nr += op->visit_nr;
+        if (rc == -DER_AGAIN && op->lost != NULL && umem_miss_rc(tgt->um) != 0) {
+            rc = umem_miss_rc(tgt->um); /* and the body can't do without it */
+            break;
+        }
         if (rc == -DER_AGAIN) {
             rc = umem_fault(tgt->um);
-            if (rc != 0)
-                break;
+            if (rc != 0 && (op->lost == NULL || umem_miss_rc(tgt->um) == 0))
+                break; /* else the body knows now */
         } else if (rc == -DER_INPROGRESS) {
             umem_fault_done(tgt->um); /* it looks for its place again */
             ult_yield();

@@ -404,6 +404,22 @@ class Image:
         block[4092:] = struct.pack('<I', crc32c(bytes(block[:4092])))
         self.write('meta', self.head['offset'], bytes(block))
 
+    def occupy(self, page, nr):
+        """Allocate the first `nr` free blocks of a page, which nobody gets; their offsets."""
+        size = page['block_bytes']
+        mem = self.page(page['page'])
+        all_nr = (16384 - 64) // size
+        start = 64 if all_nr <= 384 else 16 + 8 * ((all_nr + 63) // 64) + 15 & ~15
+        free = [i for i in range(all_nr) if not mem[16 + i // 8] >> i % 8 & 1][:nr]
+        for i in free:
+            at = (page['page'] << 14) + 16 + i // 8
+            leaf = max((x for x in self.map['leaves'] if x['first_page'] <= page['page']), key=lambda x: x['first_page'])
+            entry = leaf['offset'] + 16 * (page['page'] - leaf['first_page'])
+            word = struct.unpack('<Q', self.read('meta', entry + 8, 8))[0] - (1 << 53)
+            self.write('meta', entry + 8, struct.pack('<Q', word))
+            self.poke(at, bytes([self.page(page['page'])[16 + i // 8] | 1 << i % 8]))
+        return [(page['page'] << 14) + start + i * size for i in free]
+
     def blocks(self, size, first=None):
         """Arena offsets of live blocks of a size, by their first byte."""
         for page in self.map['pages']:
@@ -519,20 +535,113 @@ def check_deep_damage(top):
     equal(ask(path, 'check', '--no-data')['response']['notes'], ['values in the data role were not read'], 'note')
 
 
+def check_reach(top):
+    """What is allocated belongs to somebody, and to one alone."""
+    path = os.path.join(top, 'reach')
+    make(path, 'closed')
+    image = Image(path)
+    entries = response(path, 'ls', '-r', '-d')['entries']
+    page = next(p for p in image.map['pages'] if p['block_bytes'] and p['free_blocks'] > 4)
+    offs = image.occupy(page, 3)
+    planted(path, image, 'leaked blocks', 'nothing refers to 3 blocks of the arena, %d bytes' % (3 * page['block_bytes']),
+            *['the block of %d bytes at offset %#x is allocated, and nothing refers to it' % (page['block_bytes'], off) for off in offs])
+    big, big2 = [e for e in entries if e['type'] in ('value', 'extent') and e['in'] == 'data']
+    chunk = next(off for off in image.blocks(4080) if image.page(off >> 14)[(off & 16383) + big['address'] // 32768] & 1 << big['address'] // 4096 % 8
+                 and image.page(off >> 14)[off & 16383] & 1 == 0)
+    image.poke(chunk + 250, b'\x0f')
+    planted(path, image, 'leaked extent', '16384 bytes at %#x are allocated, and nothing refers to them' % (2000 * 4096))
+    at = chunk + big['address'] // 32768
+    image.poke(at, bytes([image.page(at >> 14)[at & 16383] & ~(1 << big['address'] // 4096 % 8)]))
+    planted(path, image, 'extent that is free', 'data: the block at %#x is free, and something refers to it' % big['address'])
+    record = int(big2['record'], 16)
+    mem = image.page(record >> 14)[record & 16383:][:64]
+    image.poke(record + mem.index(struct.pack('<Q', big2['address'])), struct.pack('<Q', big['address']))
+    rep = planted(path, image, 'extent of two', 'data: the block at %#x is referred to twice' % big['address'])
+    expect(any('nothing refers to 0 blocks of the arena, 0 bytes, nor to %d bytes' % 102400 in line for line in rep['damage']), 'and the other of none')
+    client = int(response(path, 'req_dump')['requests'][0]['record'], 16)
+    group = image.page(client >> 14)[(client & 16383) + 32:][:8]
+    image.poke(client + 40, group)
+    planted(path, image, 'block of two', 'arena: the block at offset %#x is referred to twice' % struct.unpack('<Q', group)[0])
+    image.poke(client + 40, struct.pack('<Q', struct.unpack('<Q', group)[0] + 8))
+    planted(path, image, 'pointer into a block', 'bad slots record')
+    equal(ask(path, 'check')['response']['verdict'], 'sound', 'all was put right')
+
+
+def check_behind(top):
+    """What lies behind a damaged node or page of a tree is shown, and what is lost is named."""
+    path = os.path.join(top, 'behind')
+    make(path, 'closed')
+    image = Image(path)
+    many = BASE + '/0.3.0.0'
+    keys = [e['name'] for e in response(path, 'ls', many)['entries']]
+    equal(len(keys), 200, 'keys')
+    # Leaves of the only hashed tree of keys that has nodes.
+    leaves = [off for off in image.blocks(512, 0xb7) if image.page(off >> 14)[(off & 16383) + 1:][:2] == b'\x04\x00']
+    expect(len(leaves) > 5, 'leaves')
+    for off in leaves[1:4]:
+        mem = image.page(off >> 14)[off & 16383:]
+        nr = struct.unpack('<H', mem[4:6])[0]
+        first = struct.unpack('<Q', mem[16:24])[0]
+        image.poke(off, b'\x00')
+        rep = ask(path, 'ls', many, status=1)
+        left = [e['name'] for e in rep['response']['entries']]
+        equal((len(left), set(left) <= set(keys)), (200 - nr, True), 'keys beside a damaged leaf of %d' % nr)
+        expect(any('leaves out what lies between' in line for line in rep['damage']), 'what the listing leaves out: %r' % rep['damage'])
+        equal(ask(path, 'ls', many + '/' + left[-1], status=1)['response']['entries'][0]['name'], 'v', 'a key behind')
+        equal(run(path, 'ls', many + '/' + next(k for k in keys if k not in left))[0], 1, 'a key of the leaf')
+        rep = damaged(path, 'lost: dkeys of hash', 'at offset %#x' % off)
+        lost = rep['response']['lost']
+        equal([(x['what'], x['below'], x['error']) for x in lost], [('dkeys', many, 'DER_DF_INVAL')], 'what is lost')
+        expect(int(lost[0]['first'], 16) <= first <= int(lost[0]['last'], 16), 'keys of the leaf: %r, %#x' % (lost, first))
+        expect(any('which are allocated: what lies behind the damage, or leaks' in line for line in rep['damage']), 'behind')
+        code, _, err = run(path, 'check')
+        expect(code == 1 and 'lost: dkeys of hash' in err, 'text: ' + err)
+        image.restore()
+    # The same of a whole page, whose checksum is wrong: some of the leaves, and no page is asked for twice without end.
+    page = image.map['pages'][leaves[0] >> 14]
+    in_page = sum(struct.unpack('<H', image.page(off >> 14)[(off & 16383) + 4:][:2])[0] for off in leaves if off >> 14 == page['page'])
+    image.flip('meta', page['offset'] + 16000)
+    rep = damaged(path, 'page %d at file offset %d is damaged' % (page['page'], page['offset']))
+    expect(rep['response']['lost'], 'lost of a page')
+    image.restore()
+    record = int(next(e for e in response(path, 'ls', '-d', many)['entries'] if e['name'] == keys[100])['record'], 16)
+    image.poke(record, b'\x13')
+    rep = ask(path, 'ls', many, status=1)
+    equal([e['name'] for e in rep['response']['entries']], keys[:100] + keys[101:], 'keys beside a damaged record; %d' % in_page)
+    image.restore()
+    equal(ask(path, 'check')['response']['lost'], [], 'all was put right')
+
+
 def check_log_damage(top):
     path = os.path.join(top, 'log')
     make(path, 'killed')
     image = Image(path)
     groups = response(path, 'log_dump')['groups']
     expect(len(groups) > 10, 'groups')
-    for n in (0, len(groups) // 2):
+    for n in (0, len(groups) // 2, len(groups) - 2):
         image.flip('wal', groups[n]['offset'] + groups[n]['bytes'] - 1)
         rep = planted(path, image, 'record of the log', 'wal: the log is damaged at block %d (file offset %d)' % (groups[n]['pos'], groups[n]['offset']))
         expect(rep['response']['versions'] < 209, 'what is behind the damage was replayed')
-    image.flip('wal', groups[-1]['offset'] + 70)
-    rep = ask(path, 'check')
-    image.restore()
-    expect(rep['response']['verdict'] == 'sound' and 'incomplete group' in rep['response']['notes'][0], 'torn end: %r' % rep)
+    # The last group: in its first round of the ring each of its sectors can be told from what was there before.
+    n = max(n for n, g in enumerate(groups) if 600 < g['bytes'] <= 4096)
+    big = groups[n]
+    for last, later, offs in ((groups[-1], [], (70, 0, 8, 60)), (big, groups[n + 1:], (70, 1, 4, 9, 17, big['bytes'] - 4))):
+        for off in offs:
+            for g in later:
+                image.write('wal', g['offset'], bytes(-(-g['bytes'] // 4096) * 4096))
+            image.flip('wal', last['offset'] + off)
+            if off == 70:
+                equal(ask(path, 'log_dump')['response']['end']['is_damaged'], True, 'in log_dump')
+                expect(b'written whole' in run(path, 'log_dump')[1], 'in log_dump as text')
+            planted(path, image, 'last group, byte %d' % off, 'the group at block %d (file offset %d), the last one, was written whole' % (last['pos'], last['offset']))
+    # One of its sectors was not written: torn.
+    for off, size in ((0, 512), (512, big['bytes'] - 512), (0, big['bytes'])):
+        for g in groups[n + 1:]:
+            image.write('wal', g['offset'], bytes(-(-g['bytes'] // 4096) * 4096))
+        image.write('wal', big['offset'] + off, bytes(size))
+        rep = ask(path, 'check')
+        image.restore()
+        equal((rep['response']['verdict'], rep['response']['notes'] != []), ('sound', off == 512), 'torn end: %r' % rep)
     equal(ask(path, 'check')['response']['verdict'], 'sound', 'all was put right')
 
 
@@ -570,7 +679,8 @@ def check_flips(top):
 
 
 CHECKS = [('files', check_files), ('killed', check_killed), ('tmpfs', check_tmpfs), ('devices', check_devices), ('transactions', check_transactions), ('running', check_running),
-          ('usage', check_usage), ('damage', check_damage), ('deep_damage', check_deep_damage), ('log_damage', check_log_damage), ('flips', check_flips)]
+          ('usage', check_usage), ('damage', check_damage), ('deep_damage', check_deep_damage), ('reach', check_reach),
+          ('behind', check_behind), ('log_damage', check_log_damage), ('flips', check_flips)]
 
 
 def main():

@@ -124,7 +124,7 @@ look(struct fix *f)
     EXPECT_ERR(vos_pool_create(f->tgt, f->cont_id, 1 << 20, 1 << 20), NO_PERM);
     EXPECT_OK(bio_check(f->bio));
     EXPECT_OK(vos_tgt_check(f->tgt));
-    EXPECT_OK(vos_look_check(f->tgt, &bad));
+    EXPECT_OK(vos_look_check(f->tgt, NULL, NULL, &bad));
     EXPECT_EQ(bad, 0);
     bio_stats_get(f->bio, &stats);
     EXPECT_OK(bio_look_log(f->bio, count_log, &c, &end));
@@ -242,7 +242,7 @@ judge(struct fix *f)
     if (found == 0) {
         v->is_open = true;
         found = bio_check(f->bio);
-        rc = vos_look_check(f->tgt, &nr);
+        rc = vos_look_check(f->tgt, NULL, NULL, &nr);
         EXPECT_EQ(rc != 0, nr > 0);
         found = found != 0 ? found : rc;
         EXPECT_OK(bio_look_log(f->bio, note_group, f, &end));
