@@ -5,9 +5,10 @@
  *   dram    all metadata in memory: time and pages for an operation, memory for a value, restart
  *   limit   metadata larger than the memory it may use (bio_cfg.mem_bytes, 64 MiB): a hot set of 500 keys (some 1,500 pages), any key; page loads
  *           for each. On tmpfs a load is a copy: what counts is how many there are
- *   scale   ten thousand to 100 million keys on a disk (--dir) in 1 GiB of memory (--set mib=M): reads of the device, pages, restart, memory. The keys are
- *           inserted in 16 slices of the hash (--set slices=N), 4,096 in flight, as are updates: in one random order each insert beyond memory would read and write a page,
- *           for hours. --set keep=1: the store stays in DIR/cairn-bench-keep; reuse=1: it is there, with those keys (system/bench_instructions.py --scale)
+ *   scale   one store on a disk (--dir) that grows from ten thousand to 100 million keys, in 1 GiB of memory (--set mib=M): at each size reads of the device,
+ *           pages, restart, memory. Keys are inserted in slices of the hash, 4,096 in flight, as are updates: in one random order each insert beyond memory would read and write
+ *           a page, for hours. --set keep=1: the store stays in DIR/cairn-bench-keep; reuse=1: it is there, with --set keys=N of them, and only its hot set is
+ *           looked at (system/bench_instructions.py --scale)
  *   files   memory of a file-like object (object, dkey, akey, extent of 4 KiB), before and after it has cooled; on disk
  *   replay  how fast a log is replayed
  *
@@ -35,6 +36,7 @@ enum {
 struct world {
     struct bench_store st;
     uint64_t keys;
+    uint64_t first; /* those below it are there: scale */
     uint64_t range; /* fetches and updates of any of that many keys */
     uint64_t salt; /* a different order each time */
 };
@@ -232,35 +234,36 @@ limit_body(struct bench_store *st)
 
 /* ---- on a disk, to 100 million ----------------------------------------------------------------------------------------- */
 
-enum { LOAD_FLIGHT_NR = 4096, SLICES_NR = 16, SCALE_MIB = 1024, ARENA_BYTES_A_KEY = 320 };
+enum { LOAD_FLIGHT_NR = 4096, SLICE_KEYS_NR = 5000000, SCALE_MIB = 1024, ARENA_BYTES_A_KEY = 320 };
 
-/* The key, if it is of the slice at hand: w->salt of w->range. */
+/* Those of the keys from w->first on that are in the slice w->salt of w->range. */
 static void
 slice_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
     const struct world *w = st->arg;
     uint64_t key;
-    struct iov iov = dkey_of(i, &key);
+    struct iov iov = dkey_of(w->first + i, &key);
 
     (void)slot;
     if ((hash_bytes64(iov.buf, iov.len, 0) >> 32) * w->range >> 32 == w->salt)
-        update(st, i);
+        update(st, w->first + i);
 }
 
+/* Go on to w->keys. A slice has its leaves in memory. */
 static void
 load(struct world *w)
 {
+    uint64_t nr = w->keys - w->first, start = bench_now_ns(), cpu = bench_cpu_ns();
     uint32_t flight_nr = w->st.flight_nr;
-    uint64_t start = bench_now_ns(), cpu = bench_cpu_ns();
 
     w->st.flight_nr = LOAD_FLIGHT_NR;
-    w->range = w->keys > TEN_MILLION / 10 ? bench_opt("slices", SLICES_NR) : 1;
+    w->range = DIV_UP(w->keys, (uint64_t)SLICE_KEYS_NR);
     for (w->salt = 0; w->salt < w->range; w->salt++) {
-        (void)bench_store_rate(&w->st, w->keys, slice_op);
+        (void)bench_store_rate(&w->st, nr, slice_op);
     }
     w->st.flight_nr = flight_nr;
-    put("scale_load", w->keys, "op/s", bench_rate(w->keys, start));
-    put("scale_load_cpu", w->keys, "ns", (double)(bench_cpu_ns() - cpu) / (double)w->keys);
+    put("scale_load", w->keys, "op/s", bench_rate(nr, start));
+    put("scale_load_cpu", w->keys, "ns", (double)(bench_cpu_ns() - cpu) / (double)nr);
 }
 
 /* Rate, processor's time and reads of the device of one operation. */
@@ -281,28 +284,20 @@ scale_rate(
         (double)(bench_store_umem(&w->st).loads_nr - loads) / (double)nr);
 }
 
+/* At one size. */
 static void
-scale_body(struct bench_store *st)
+scale_look(struct world *w)
 {
-    struct world *w = st->arg;
+    struct bench_store *st = &w->st;
     uint64_t keys = w->keys;
 
-    if (!st->is_reused) {
-        load(w);
-        put("scale_memory", keys, "MiB", (double)bench_store_memory(st) / (1 << 20));
-        put("scale_tables", keys, "MiB", (double)bench_store_umem(st).table_bytes / (1 << 20));
-        put("scale_arena_per_value", keys, "B",
-            (double)bench_store_umem(st).used_bytes / (double)keys);
-        bench_must(bio_checkpoint(st->bio));
-        put("scale_disk", keys, "MB", (double)bench_files_bytes(st->cfg.dir) / 1e6);
-    }
+    put("scale_memory", keys, "MiB", (double)bench_store_memory(st) / (1 << 20));
+    put("scale_arena_per_value", keys, "B", (double)bench_store_umem(st).used_bytes / (double)keys);
+    bench_must(bio_checkpoint(st->bio));
+    put("scale_disk", keys, "MB", (double)bench_files_bytes(st->cfg.dir) / 1e6);
     w->range = MIN(keys, (uint64_t)HOT_NR);
-    (void)any_rate(w, HOT_NR * 20, fetch_op); /* it becomes hot */
+    (void)any_rate(w, (uint64_t)HOT_NR * 20, fetch_op); /* it becomes hot */
     scale_rate(w, "fetch_hot", fetch_op);
-    (void)any_rate(w, HOT_NR * 4, update_op);
-    scale_rate(w, "update_hot", update_op);
-    if (bench_opt("hot", 0) != 0)
-        return;
     w->range = keys;
     scale_rate(w, "fetch_any", fetch_op);
     scale_rate(w, "update_any", update_op);
@@ -310,6 +305,37 @@ scale_body(struct bench_store *st)
     put("scale_update_cold_pages", keys, "pages", pages_of(w, update_op));
     reopen(w, "_scale", 5000);
     put("scale_open_memory", keys, "MiB", (double)bench_store_memory(st) / (1 << 20));
+}
+
+/* Of a store that is there already. */
+static void
+scale_hot(struct world *w)
+{
+    w->range = MIN(w->keys, (uint64_t)HOT_NR);
+    (void)any_rate(w, (uint64_t)HOT_NR * 20, fetch_op);
+    scale_rate(w, "fetch_hot", fetch_op);
+    (void)any_rate(w, (uint64_t)HOT_NR * 4, update_op);
+    scale_rate(w, "update_hot", update_op);
+}
+
+static void
+scale_body(struct bench_store *st)
+{
+    static const uint64_t sizes[] = {
+        1000, 10000, 100000, 1000000, 3000000, 10000000, 30000000, 100000000};
+    struct world *w = st->arg;
+    uint64_t max = w->keys;
+
+    if (st->is_reused) {
+        scale_hot(w);
+        return;
+    }
+    for (size_t i = bench_is_quick() ? 0 : 1; i < ARRAY_SIZE(sizes) && sizes[i] <= max; i++) {
+        w->keys = sizes[i];
+        load(w);
+        scale_look(w);
+        w->first = w->keys;
+    }
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------------- */
@@ -403,22 +429,12 @@ static void
 curve(void (*body)(struct bench_store *), uint64_t mem_bytes)
 {
     uint64_t keys = bench_opt("keys", 0);
-    uint64_t max = bench_is_quick() ? 1000
-        : !bench_is_full()          ? TEN_MILLION / 10
-        : body == scale_body        ? TEN_MILLION * 10
-                                    : TEN_MILLION;
+    uint64_t max = bench_is_quick() ? 1000 : bench_is_full() ? TEN_MILLION : TEN_MILLION / 10;
 
     for (uint64_t nr = keys != 0 ? keys : MIN(max, (uint64_t)10000); nr <= MAX(max, keys);
          nr = keys != 0 ? UINT64_MAX : nr * 10) {
         struct world w = {.keys = nr, .st.cfg.mem_bytes = mem_bytes};
 
-        if (body == scale_body) {
-            w.st.on_disk = true;
-            w.st.is_kept = bench_opt("keep", 0) != 0;
-            w.st.is_reused = bench_opt("reuse", 0) != 0;
-            w.st.cfg.meta_bytes =
-                ALIGN_UP(MAX(nr * ARENA_BYTES_A_KEY, UINT64_C(1) << 30), UINT64_C(1) << 30);
-        }
         world_run(&w, body);
     }
 }
@@ -435,7 +451,18 @@ BENCH_ONCE(limit)
 
 BENCH_ONCE(scale)
 {
-    curve(scale_body, bench_opt("mib", SCALE_MIB) << 20);
+    uint64_t gib = UINT64_C(1) << 30;
+    uint64_t max = bench_is_quick() ? 1000
+        : bench_is_full()           ? (uint64_t)TEN_MILLION * 10
+                                    : TEN_MILLION / 10;
+    struct world w = {.keys = bench_opt("keys", max),
+        .st = {.on_disk = true,
+            .is_kept = bench_opt("keep", 0) != 0,
+            .is_reused = bench_opt("reuse", 0) != 0}};
+
+    w.st.cfg.mem_bytes = bench_opt("mib", SCALE_MIB) << 20;
+    w.st.cfg.meta_bytes = ALIGN_UP(MAX(w.keys * ARENA_BYTES_A_KEY, gib), gib);
+    world_run(&w, scale_body);
 }
 
 BENCH_ONCE(files)
