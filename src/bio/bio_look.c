@@ -220,7 +220,8 @@ tail_judge(struct bio_tgt *tgt, struct bio_look_end *end)
 
     if (rc != 0)
         return rc;
-    is_ours = hdr.magic == BIO_GROUP_MAGIC && hdr.pos == end->pos && hdr.generation >= end->generation;
+    is_ours =
+        hdr.magic == BIO_GROUP_MAGIC && hdr.pos == end->pos && hdr.generation >= end->generation;
     makes_sense = hdr.bytes >= sizeof(hdr) && hdr.bytes <= BIO_GROUP_BYTES_MAX &&
         hdr.bytes <= tgt->wal.ring_blks * BIO_BLK_BYTES;
     if (is_ours && makes_sense && hdr.bytes > BIO_SECTOR_BYTES) {

@@ -193,8 +193,10 @@ page_compare(struct bio_reach *r, uint64_t page)
 
         if (is_live && !is_marked)
             block_leaked(r, page, cls, i);
-        if (is_marked && !is_live)
-            is_free_found(r, "arena", (page << UMEM_PAGE_BITS) + cls->start + (uint64_t)i * cls->bytes);
+        if (is_marked && !is_live) {
+            is_free_found(
+                r, "arena", (page << UMEM_PAGE_BITS) + cls->start + (uint64_t)i * cls->bytes);
+        }
     }
     return 0;
 }
@@ -247,7 +249,8 @@ chunk_compare(struct bio_reach *r, uint32_t chunk, uint64_t off)
 static bool
 map_fits(uint64_t off)
 {
-    return (off & 7) == 0 && (off & (UMEM_PAGE_BYTES - 1)) + BIO_EXT_CHUNK_BLKS / 8 <= UMEM_PAGE_BYTES;
+    return (off & 7) == 0 &&
+        (off & (UMEM_PAGE_BYTES - 1)) + BIO_EXT_CHUNK_BLKS / 8 <= UMEM_PAGE_BYTES;
 }
 
 /* The chunks of a directory block, which is marked, as are their maps. */

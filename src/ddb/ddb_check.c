@@ -202,7 +202,8 @@ all_check(struct check *c)
         return rc;
     if (end.is_damaged && !ddb_is_dax(d, BIO_ROLE_WAL)) {
         ddb_found(d,
-            "wal: the group at block %lu (file offset %lu), the last one, was written whole, and is "
+            "wal: the group at block %lu (file offset %lu), the last one, was written whole, and "
+            "is "
             "damaged",
             (unsigned long)end.pos, (unsigned long)end.file_off);
     } else if (end.is_torn) {

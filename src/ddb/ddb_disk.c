@@ -321,8 +321,9 @@ ddb_cmd_log(struct ddb *d, uint32_t nr, char **words)
     ddb_say(d, "end at block %lu (file offset %lu): %lu groups, %lu records, last lsn %lu%s\n",
         (unsigned long)end.pos, (unsigned long)end.file_off, (unsigned long)end.groups_nr,
         (unsigned long)end.records_nr, (unsigned long)end.last_lsn,
-        end.is_damaged    ? "; a group that was written whole lies there, and is damaged"
-            : end.is_torn ? "; an incomplete group lies there: cut short when the target died, or damaged"
-                    : "");
+        end.is_damaged ? "; a group that was written whole lies there, and is damaged"
+            : end.is_torn
+            ? "; an incomplete group lies there: cut short when the target died, or damaged"
+            : "");
     return 0;
 }

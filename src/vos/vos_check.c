@@ -674,8 +674,9 @@ step_end(struct check *c, int step_rc)
         c->cont_is_bad = c->pool_is_bad = true;
     k->is_lost = false;
     for (uint32_t i = 0; i < k->note_nr; i++) {
-        int rc2 = k->notes[i].bytes == 0 ? bio_reach_block(k->reach, k->notes[i].off)
-                                         : bio_reach_ext(k->reach, k->notes[i].off, k->notes[i].bytes);
+        int rc2 = k->notes[i].bytes == 0
+            ? bio_reach_block(k->reach, k->notes[i].off)
+            : bio_reach_ext(k->reach, k->notes[i].off, k->notes[i].bytes);
 
         if (rc2 == -DER_NOMEM)
             return rc2;
@@ -713,7 +714,8 @@ check_body(struct vos_op *op, void *arg)
         c->frame_nr = before.frame_nr;
         /* When it is the record that is bad, and not what leads to it, the next one follows. */
         if (c->frame_nr == 0 || !f->started ||
-            (before.frames[c->frame_nr - 1].started && before.frames[c->frame_nr - 1].last == f->last)) {
+            (before.frames[c->frame_nr - 1].started &&
+                before.frames[c->frame_nr - 1].last == f->last)) {
             tree_leave(c);
         } else if (f->kind != NULL && !f->kind->is_inline)
             record_lost(c, op, f, c->bad_rc);

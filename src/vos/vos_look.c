@@ -253,14 +253,13 @@ vos_look_reqs(struct vos_tgt *tgt, struct uuid pool,
 /* ---- outcomes of transactions --------------------------------------------------------------------------------------- */
 
 uint64_t
-vos_look_dtxs(
-    struct vos_cont *cont, void (*fn)(void *arg, const struct vos_look_dtx *out), void *arg)
+vos_look_dtxs(struct vos_cont *cont, void (*fn)(void *arg, const struct vos_look_dtx *out), void *arg)
 {
     struct vos_dtx_done *done;
 
     if (cont->dtxs == NULL)
         return 0;
-    LIST_FOREACH (done, &cont->dtxs->fifo, struct vos_dtx_done, fifo) {
+    LIST_FOREACH(done, &cont->dtxs->fifo, struct vos_dtx_done, fifo) {
         struct vos_look_dtx out = {
             .id = done->id, .epoch = done->epoch, .is_aborted = done->is_aborted};
 

@@ -74,14 +74,15 @@ struct vos_look_dtx {
     bool is_aborted;
 };
 /** Call fn for each that is remembered, oldest first; fn does not yield. Returns the largest hlc of those that were forgotten, 0: none. */
-uint64_t vos_look_dtxs(struct vos_cont *cont,
-    void (*fn)(void *arg, const struct vos_look_dtx *out), void *arg);
+uint64_t vos_look_dtxs(
+    struct vos_cont *cont, void (*fn)(void *arg, const struct vos_look_dtx *out), void *arg);
 
 /* Part of a tree that cannot be read. */
 struct vos_look_lost {
     uint64_t tree_off; /* of its root, in the arena */
     uint32_t kind; /* enum vos_tree_id */
-    uint64_t lo, hi; /* hkeys, inclusive: the key itself of integers, the first 8 bytes of lexical keys and uuids, epochs of single values, first indices of extents, else a hash */
+    uint64_t lo,
+        hi; /* hkeys, inclusive: the key itself of integers, the first 8 bytes of lexical keys and uuids, epochs of single values, first indices of extents, else a hash */
     int rc; /* CSUM, DF_INVAL */
     /* What it belongs to, as far as it has it and that can be read. Borrowed. */
     struct uuid pool, cont;

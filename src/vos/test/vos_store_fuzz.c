@@ -11,8 +11,8 @@
 #include "base/util.h"
 #include "bio/bio_format.h"
 #include "plat/plat_sim.h"
-#include "vos/vos_priv.h"
 #include "vos/test/vos_fuzz_img.h"
+#include "vos/vos_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
