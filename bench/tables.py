@@ -90,6 +90,18 @@ def limit(figures):
     return table(["keys"] + [text for _, text in columns], rows)
 
 
+def scale(figures):
+    columns = [("scale_memory", "memory, MiB"), ("scale_arena_per_value", "B a value"), ("scale_load_cpu", "cpu of an insert, ns"),
+               ("scale_fetch_hot", "hot fetches/s"), ("scale_fetch_hot_cpu", "cpu, ns"), ("scale_fetch_instructions", "instructions"),
+               ("scale_fetch_any", "fetches of any key/s"), ("scale_fetch_any_cpu", "cpu, ns"), ("scale_fetch_any_reads", "reads each"),
+               ("scale_fetch_cold_pages", "reads, nothing in memory"), ("scale_update_any_reads", "reads of an overwrite"),
+               ("scale_update_cold_pages", "nothing in memory"), ("scale_update_instructions", "instructions"), ("close_scale", "close, ms"),
+               ("open_scale", "open, ms"), ("scale_open_memory", "memory then, MiB")]
+    rows = [[f"{keys:,}"] + [figures.text(f"mem.{name}.{keys}") for name, _ in columns]
+            for keys in figures.sizes(r"mem\.scale_memory\.(\d+)")]
+    return table(["keys"] + [text for _, text in columns], rows)
+
+
 def single(names):
     def make(figures):
         rows = []
@@ -106,6 +118,7 @@ TABLES = {
     "peer": peer,
     "curve": curve,
     "limit": limit,
+    "scale": scale,
     "sizes": single([(r"mem\.file_warm\.\d+", "object with one extent of 4 KiB, with it"), (r"mem\.file_cooled\.\d+", "the same, cooled"),
                      (r"mem\.file_cooled_memory\.\d+", "the same, resident pages"), (r"mem\.file_cooling_cpu\.\d+", "cooling one"),
                      (r"mem\.replay\.\d+", "replay"), (r"vos\.shape_(update|fetch)(_cpu)?\.\d+", "original's shape")]),

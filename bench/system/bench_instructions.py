@@ -3,7 +3,9 @@
 """Instructions of one operation of vos by the number of keys: bench_mem's `dram` under callgrind. Of an update its transaction is counted (vos_tx_run),
 of a fetch all of it (vos_fetch); other load does not change these.
 
-usage: bench_instructions.py --build BUILD --json FILE [--quick] [--full] [--reps N] [--keys N[,N...]]
+usage: bench_instructions.py --build BUILD --json FILE [--quick] [--full] [--reps N] [--keys N[,N...] [--scale DIR]]
+
+--scale: of the hot set of the store with that many keys that `bench_mem --dir DIR --set keys=N --set keep=1 scale` left there; it stays.
 """
 import argparse
 import json
@@ -17,17 +19,18 @@ import tempfile
 OPS_NR = 20000
 # What bench_mark() ends: the second call ends the inserts, and so on.
 PHASES = {2: "insert", 3: "update", 5: "fetch"}
+SCALE_PHASES = {2: "scale_fetch", 4: "scale_update"}
 
 
-def count(build, keys, folder):
+def count(build, keys, folder, scale):
     """{phase: instructions of one operation}"""
     out = os.path.join(folder, "callgrind")
+    body = ["--dir", scale, "--set", "reuse=1", "--set", "keep=1", "scale"] if scale else ["dram"]
     command = ["valgrind", "--tool=callgrind", "--toggle-collect=vos_fetch", "--toggle-collect=vos_tx_run", "--dump-before=bench_mark*",
-               "--callgrind-out-file=" + out, os.path.join(build, "bench", "bench_mem"), "--set", f"keys={keys}", "--set", f"fetches={OPS_NR}",
-               "dram"]
+               "--callgrind-out-file=" + out, os.path.join(build, "bench", "bench_mem"), "--set", f"keys={keys}", "--set", f"fetches={OPS_NR}"] + body
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     found = {}
-    for number, phase in PHASES.items():
+    for number, phase in (SCALE_PHASES if scale else PHASES).items():
         with open(f"{out}.{number}", encoding="utf-8") as file:
             total = re.search(r"^totals: (\d+)", file.read(), re.MULTILINE)
         found[phase] = int(total.group(1)) / (keys if phase == "insert" else OPS_NR)
@@ -42,6 +45,7 @@ def main():
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--reps")  # counts differ by nothing
     parser.add_argument("--keys")
+    parser.add_argument("--scale")
     args = parser.parse_args()
     sizes = [1000] if args.quick else [10000, 100000] + ([1000000] if args.full else [])
     if args.keys:
@@ -51,7 +55,7 @@ def main():
     figures = []
     for keys in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            for phase, nr in count(args.build, keys, folder).items():
+            for phase, nr in count(args.build, keys, folder, args.scale).items():
                 figures.append({"name": f"mem.{phase}_instructions.{keys}", "value": round(nr, 1), "unit": "instr"})
                 print(f"{figures[-1]['name']:<36} {nr:12.0f}")
     with open(args.json, "w", encoding="utf-8") as file:
