@@ -268,8 +268,7 @@ load(struct world *w)
 
 /* Rate, processor's time and reads of the device of one operation. */
 static void
-scale_rate(
-    struct world *w, const char *what, void (*op)(struct bench_store *, uint64_t, uint32_t))
+scale_rate(struct world *w, const char *what, void (*op)(struct bench_store *, uint64_t, uint32_t))
 {
     uint64_t nr = fetches_nr(), loads = bench_store_umem(&w->st).loads_nr, cpu = bench_cpu_ns();
     uint32_t flight_nr = w->st.flight_nr;
