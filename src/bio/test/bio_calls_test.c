@@ -331,7 +331,9 @@ run_load(struct fix *f)
         if (node == NULL) {
             if (umem_peek(um, off + UMEM_PAGE_BYTES) == NULL)
                 umem_ahead(um, off + UMEM_PAGE_BYTES);
-            rc = umem_fault(um);
+            rc = umem_miss_rc(um);
+            if (rc == 0)
+                rc = umem_fault(um);
             continue;
         }
         EXPECT(umem_peek(um, off) == node);
@@ -454,8 +456,8 @@ static const struct call calls[] = {
         prepare_list, run_push},
     {"bio_wal_wait bio_wal_last bio_wal_durable umem_root umem_tx_abort", prepare_list, run_push},
     {"umem_free umem_block_bytes", prepare_list, run_pop},
-    {"umem_ptr umem_ptr_miss umem_peek umem_ahead umem_fault umem_fault_done umem_evict "
-     "umem_stats_get",
+    {"umem_ptr umem_ptr_miss umem_peek umem_ahead umem_miss_rc umem_fault umem_fault_done "
+     "umem_evict umem_stats_get",
         prepare_list, run_load},
     {"bio_ext_reserve bio_resv_ext bio_ext_publish bio_ext_published bio_ext_cancel bio_ext_free",
         prepare_extent, run_swap},
