@@ -196,7 +196,7 @@ rounds_body(struct bench_store *st)
     struct tgt_opts opts = {.bio = st->bio, .vos = st->tgt, .hdl_lookup = lookup, .arg = w};
     uint64_t nr = w->chunks * (CHUNK_BYTES / BLOCK_BYTES) * bench_opt("over_pct", ROUND_PCT) / 100;
     uint64_t rounds = bench_opt("over_rounds", bench_is_quick() ? 2 : ROUNDS_NR);
-    uint64_t begin, write_ns = 0, pass_ns = 0, live, used_max = 0, old_nr = 0;
+    uint64_t begin, write_ns = 0, pass_ns = 0, live, used_max = 0;
 
     bench_must(tgt_create(&opts, &w->tgt));
     (void)bench_store_rate(st, w->chunks, fill_op);
@@ -215,7 +215,6 @@ rounds_body(struct bench_store *st)
         bench_must(vos_cont_aggregate(st->cont, &args, &stat));
         begin = bench_cpu_ns() - begin;
         pass_ns += begin;
-        old_nr += stat.ver_del_nr + stat.merge_in_nr;
         used_max = MAX(used_max, space_used(w));
         if (bench_opt("over_tell", 0) != 0) {
             fprintf(
