@@ -25,7 +25,7 @@ for exe in "$dir"/test/fuzz/fuzz_*; do
     args=("build/fuzz-corpus/$name")
     [ -d "test/fuzz/corpus/$name" ] && args+=("test/fuzz/corpus/$name")
     echo "== $name, $seconds s"
-    ASAN_OPTIONS=detect_stack_use_after_return=0 "$exe" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1 ASAN_OPTIONS=detect_stack_use_after_return=0 "$exe" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="build/fuzz-found/$name/" "${args[@]}" >"build/fuzz-$name.log" 2>&1 ||
         { status=1; tail -n 40 "build/fuzz-$name.log"; }
     grep -E 'stat::(number_of_executed|average_exec)' "build/fuzz-$name.log" || true

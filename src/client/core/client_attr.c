@@ -110,6 +110,10 @@ client_attr_list_ult(void *arg)
     for (uint32_t i = 0; rc == 0 && i < rep.attrs.nr; i++) {
         size_t len = attrs[i].name.len;
 
+        if (len == 0) {
+            rc = CAIRN_ERR(PROTO); /* nobody can set one without a name */
+            break;
+        }
         if (need + len + 1 <= *args->sizes) {
             memcpy(args->names_buf + need, attrs[i].name.buf, len);
             args->names_buf[need + len] = '\0';
