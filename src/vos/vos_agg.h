@@ -154,6 +154,21 @@ struct vos_agg_pruned {
 /** Take out what was written over as a whole. Of the array at pos. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_agg_prune(struct vos_agg *a, struct vos_agg_pruned *ret_pruned, bool *ret_stop);
+/* What an array holds, in memory of the caller. */
+struct vos_agg_read {
+    uint8_t *buf;
+    uint64_t len, got;
+    uint32_t crc; /* of what was verified */
+};
+
+/**
+ * Read ranges of the array at pos as of the view `epoch`, verified, one after the other into rd->buf; rd->len is the sum of their bytes. Errors: CANCELED
+ * there is a hole in them: it is not what was planned any more; those of vos_fetch_give().
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int vos_agg_read(
+    struct vos_agg *a, uint64_t epoch, struct recx *recxs, uint32_t nr, struct vos_agg_read *rd);
+/** After new checksums were made: CSUM the bytes are not those that were verified any more (AGG-4). */
+CAIRN_MUST_CHECK int vos_agg_read_still(const struct vos_agg_read *rd);
 /** Write runs of small or partly hidden extents of the array at pos anew. */
 CAIRN_YIELDS CAIRN_MUST_CHECK int
 vos_agg_merge(struct vos_agg *a, const struct vos_agg_pruned *pruned, bool *ret_stop);

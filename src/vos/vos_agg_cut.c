@@ -9,8 +9,6 @@
 #include "vos/vos_agg.h"
 #include "vos/vos_evtree.h"
 
-#include "base/crc.h"
-
 #include <stddef.h>
 #include <string.h>
 
@@ -33,9 +31,7 @@ struct cut {
     uint32_t rec_size, blk_nr;
     struct vos_ver ver; /* of the extent; its pointers are not good over a yield */
     uint32_t part_nr, new_nr, kept_nr; /* parts; those to be read; blocks that stay */
-    uint8_t *buf;
-    uint64_t len, got;
-    uint32_t crc;
+    struct vos_agg_read rd; /* of the new parts */
     struct part parts[PARTS_NR];
     struct recx recxs[PARTS_NR];
     uint8_t csums[PARTS_NR * CSUM_BYTES_MAX];
@@ -152,7 +148,7 @@ chunk_plan(struct cut *c, uint32_t from, uint32_t to)
     if (none_nr == to - from)
         return;
     if (all_nr == to - from || none_nr + all_nr != to - from ||
-        c->len + (uint64_t)all_nr * BIO_BLK_BYTES > READ_BYTES_MAX) {
+        c->rd.len + (uint64_t)all_nr * BIO_BLK_BYTES > READ_BYTES_MAX) {
         part_add(c, from, to, false);
         return;
     }
@@ -164,9 +160,9 @@ chunk_plan(struct cut *c, uint32_t from, uint32_t to)
         }
         if (end > i) {
             part_add(c, i, end, true);
-            c->parts[c->part_nr - 1].buf_at = (uint32_t)c->len;
+            c->parts[c->part_nr - 1].buf_at = (uint32_t)c->rd.len;
             c->parts[c->part_nr - 1].csum_at = (c->new_nr - 1) * c->ver.csum.len;
-            c->len += part_bytes(c, &c->parts[c->part_nr - 1]);
+            c->rd.len += part_bytes(c, &c->parts[c->part_nr - 1]);
         }
         i = end + 1;
     }
@@ -194,57 +190,20 @@ plan(struct cut *c)
 /* ---- checksums ------------------------------------------------------------------------------------------------------ */
 
 static int
-sink_take(void *arg, const struct vos_piece *piece)
-{
-    struct cut *c = arg;
-
-    if (piece->len > c->len - c->got)
-        return CAIRN_ERR(DF_INVAL);
-    memcpy(c->buf + c->got, piece->buf, piece->len);
-    c->crc = crc32c_combine(c->crc, piece->crc, piece->len);
-    c->got += piece->len;
-    return 0;
-}
-
-static int
-sink_drain(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-static int
 parts_read(struct cut *c)
 {
-    struct vos_agg *a = c->a;
-    struct vos_iod iod = {
-        .akey = {a->pos.akey.buf, a->pos.akey.len}, .type = VOS_IOD_ARRAY, .recxs = c->recxs};
-    struct vos_fetch_args args = {.oid = a->pos.oid,
-        .epoch = a->views[c->x->k],
-        .dkey = {a->pos.dkey.buf, a->pos.dkey.len},
-        .iods = &iod,
-        .iod_nr = 1};
-    struct vos_sink sink = {.arg = c, .take = sink_take, .drain = sink_drain};
-    struct vos_fetch *fetch;
-    int rc;
+    uint32_t nr = 0;
 
     for (uint32_t i = 0; i < c->part_nr; i++) {
         const struct part *p = &c->parts[i];
 
         if (p->is_new) {
-            c->recxs[iod.recx_nr++] =
+            c->recxs[nr++] =
                 (struct recx){c->ver.lo + (uint64_t)p->from * BIO_BLK_BYTES / c->rec_size,
                     part_bytes(c, p) / c->rec_size};
         }
     }
-    rc = vos_fetch_begin(a->cont, &args, &fetch);
-    if (rc != 0)
-        return rc;
-    rc = vos_fetch_give(a->cont, fetch, &sink);
-    if (rc == 0 && c->got != c->len)
-        rc = -DER_CANCELED;
-    vos_fetch_free(a->cont, fetch);
-    return rc;
+    return vos_agg_read(c->a, c->a->views[c->x->k], c->recxs, nr, &c->rd);
 }
 
 /* New checksums; after that the bytes must still be those that were verified (AGG-4). */
@@ -256,10 +215,10 @@ parts_sum(struct cut *c)
 
         if (p->is_new) {
             vos_csum_put(
-                c->ver.csum.type, c->buf + p->buf_at, part_bytes(c, p), c->csums + p->csum_at);
+                c->ver.csum.type, c->rd.buf + p->buf_at, part_bytes(c, p), c->csums + p->csum_at);
         }
     }
-    return crc32c(0, c->buf, (size_t)c->len) == c->crc ? 0 : CAIRN_ERR(CSUM);
+    return vos_agg_read_still(&c->rd);
 }
 
 /* ---- change --------------------------------------------------------------------------------------------------------- */
@@ -343,8 +302,8 @@ cut_do(struct cut *c, bool *ret_stop)
     if (!plan(c))
         return 0;
     if (c->new_nr > 0) {
-        c->buf = vos_heap_alloc(&tgt->heap, (size_t)c->len);
-        rc = c->buf == NULL ? CAIRN_ERR(NOMEM) : parts_read(c);
+        c->rd.buf = vos_heap_alloc(&tgt->heap, (size_t)c->rd.len);
+        rc = c->rd.buf == NULL ? CAIRN_ERR(NOMEM) : parts_read(c);
         if (rc == 0)
             rc = parts_sum(c);
     }
@@ -375,7 +334,7 @@ vos_agg_cut(struct vos_agg *a, const struct vos_agg_seen *x, bool *ret_stop)
     c->a = a;
     c->x = x;
     rc = cut_do(c, ret_stop);
-    vos_heap_free(c->buf);
+    vos_heap_free(c->rd.buf);
     vos_heap_free(c);
     if (rc == -DER_CSUM)
         a->stat.csum_bad_nr++;

@@ -54,9 +54,7 @@ struct merge {
     uint64_t held; /* what the extents occupy in the data role, or such values */
     struct mext ext[RUN_EXTS_NR_MAX];
     /* its data */
-    uint8_t *buf;
-    uint64_t len, got;
-    uint32_t crc; /* of what was verified */
+    struct vos_agg_read rd;
     uint8_t *csums;
     struct vos_csum csum; /* as of the newest extent */
     struct bio_resv *resv;
@@ -308,13 +306,13 @@ plan(struct merge *m)
 static int
 sink_take(void *arg, const struct vos_piece *piece)
 {
-    struct merge *m = arg;
+    struct vos_agg_read *rd = arg;
 
-    if (piece->len > m->len - m->got)
+    if (piece->len > rd->len - rd->got)
         return CAIRN_ERR(DF_INVAL);
-    memcpy(m->buf + m->got, piece->buf, piece->len);
-    m->crc = crc32c_combine(m->crc, piece->crc, piece->len);
-    m->got += piece->len;
+    memcpy(rd->buf + rd->got, piece->buf, piece->len);
+    rd->crc = crc32c_combine(rd->crc, piece->crc, piece->len);
+    rd->got += piece->len;
     return 0;
 }
 
@@ -325,35 +323,39 @@ sink_drain(void *arg)
     return 0;
 }
 
-/* All of the run into the buffer, verified. CANCELED: it is not what was planned any more. */
-static int
-run_read(struct merge *m)
+int
+vos_agg_read(
+    struct vos_agg *a, uint64_t epoch, struct recx *recxs, uint32_t nr, struct vos_agg_read *rd)
 {
-    struct vos_agg *a = m->a;
-    struct recx recx = {m->lo, m->hi - m->lo + 1};
     struct vos_iod iod = {.akey = {a->pos.akey.buf, a->pos.akey.len},
         .type = VOS_IOD_ARRAY,
-        .recx_nr = 1,
-        .recxs = &recx};
+        .recx_nr = nr,
+        .recxs = recxs};
     struct vos_fetch_args args = {.oid = a->pos.oid,
-        .epoch = a->hi,
+        .epoch = epoch,
         .dkey = {a->pos.dkey.buf, a->pos.dkey.len},
         .iods = &iod,
         .iod_nr = 1};
-    struct vos_sink sink = {.arg = m, .take = sink_take, .drain = sink_drain};
+    struct vos_sink sink = {.arg = rd, .take = sink_take, .drain = sink_drain};
     struct vos_fetch *fetch;
     int rc;
 
-    m->got = 0;
-    m->crc = 0;
+    rd->got = 0;
+    rd->crc = 0;
     rc = vos_fetch_begin(a->cont, &args, &fetch);
     if (rc != 0)
         return rc;
     rc = vos_fetch_give(a->cont, fetch, &sink);
-    if (rc == 0 && m->got != m->len)
+    if (rc == 0 && rd->got != rd->len)
         rc = -DER_CANCELED; /* a hole */
     vos_fetch_free(a->cont, fetch);
     return rc;
+}
+
+int
+vos_agg_read_still(const struct vos_agg_read *rd)
+{
+    return crc32c(0, rd->buf, (size_t)rd->len) == rd->crc ? 0 : CAIRN_ERR(CSUM);
 }
 
 /* ---- write ---------------------------------------------------------------------------------------------------------- */
@@ -361,7 +363,7 @@ run_read(struct merge *m)
 static uint32_t
 csum_nr(const struct merge *m)
 {
-    return vos_csum_nr(m->len, m->csum.chunk_bits);
+    return vos_csum_nr(m->rd.len, m->csum.chunk_bits);
 }
 
 /* New checksums, of the kind of the newest extent; after that the bytes must still be those that were verified (AGG-4). */
@@ -371,10 +373,10 @@ run_sum(struct merge *m)
     uint64_t chunk = UINT64_C(1) << m->csum.chunk_bits;
 
     for (uint32_t i = 0; i < csum_nr(m); i++) {
-        vos_csum_put(m->csum.type, m->buf + i * chunk, (size_t)MIN(m->len - i * chunk, chunk),
+        vos_csum_put(m->csum.type, m->rd.buf + i * chunk, (size_t)MIN(m->rd.len - i * chunk, chunk),
             m->csums + (size_t)i * m->csum.len);
     }
-    return crc32c(0, m->buf, (size_t)m->len) == m->crc ? 0 : CAIRN_ERR(CSUM);
+    return vos_agg_read_still(&m->rd);
 }
 
 static int
@@ -383,23 +385,23 @@ run_write(struct merge *m)
     struct bio_tgt *bio = m->a->cont->tgt->bio;
     uint64_t addr;
     void *mem;
-    int rc = bio_ext_reserve(bio, m->len, 1 | BIO_STREAM_RECLAIM, &m->resv);
+    int rc = bio_ext_reserve(bio, m->rd.len, 1 | BIO_STREAM_RECLAIM, &m->resv);
 
     if (rc != 0)
         return rc;
     addr = bio_resv_ext(m->resv).addr;
-    mem = bio_data_map(bio, addr, (size_t)m->len);
+    mem = bio_data_map(bio, addr, (size_t)m->rd.len);
     if (mem != NULL) {
-        memcpy(mem, m->buf, (size_t)m->len);
-        bio_data_written(bio, addr, (size_t)m->len);
+        memcpy(mem, m->rd.buf, (size_t)m->rd.len);
+        bio_data_written(bio, addr, (size_t)m->rd.len);
         return 0;
     }
-    rc = bio_buf_get(bio, (size_t)m->len, &mem);
+    rc = bio_buf_get(bio, (size_t)m->rd.len, &mem);
     if (rc != 0)
         return rc;
-    memcpy(mem, m->buf, (size_t)m->len);
-    rc = bio_data_write(bio, addr, mem, (size_t)m->len);
-    bio_buf_put(bio, mem, (size_t)m->len);
+    memcpy(mem, m->rd.buf, (size_t)m->rd.len);
+    rc = bio_data_write(bio, addr, mem, (size_t)m->rd.len);
+    bio_buf_put(bio, mem, (size_t)m->rd.len);
     return rc;
 }
 
@@ -434,13 +436,13 @@ mext_make(struct merge *m, struct vos_op *op, uint64_t *ret_off)
         .flags = m->resv == NULL ? VOS_VER_INLINE : 0,
         .pm_ver = m->pm_ver,
         .csum = m->csum,
-        .stored_len = (uint32_t)m->len,
-        .logical_len = (uint32_t)m->len,
+        .stored_len = (uint32_t)m->rd.len,
+        .logical_len = (uint32_t)m->rd.len,
         .lo = m->lo,
         .hi = m->hi,
         .addr = m->resv == NULL ? 0 : bio_resv_ext(m->resv).addr,
         .csums = m->csums,
-        .data = m->buf};
+        .data = m->rd.buf};
 
     return vos_ver_create(op, &ver, ret_off);
 }
@@ -472,11 +474,11 @@ change_body(struct vos_op *op, void *arg)
     }
     if (m->ext_nr == 1 && m->inline_bytes > 0 && m->resv != NULL) {
         a->stat.move_nr++;
-        a->stat.move_bytes += m->len;
+        a->stat.move_bytes += m->rd.len;
     } else {
         a->stat.merge_in_nr += m->ext_nr;
         a->stat.merge_out_nr++;
-        a->stat.merge_bytes += m->len;
+        a->stat.merge_bytes += m->rd.len;
     }
     return rc;
 }
@@ -504,25 +506,25 @@ run_do(struct merge *m)
     struct vos_tgt *tgt = m->a->cont->tgt;
     int rc = 0;
 
-    m->len = run_bytes(m);
-    m->csum.chunk_bits = vos_csum_bits(m->csum, m->len);
-    m->buf = vos_heap_alloc(&tgt->heap, (size_t)m->len);
+    m->rd.len = run_bytes(m);
+    m->csum.chunk_bits = vos_csum_bits(m->csum, m->rd.len);
+    m->rd.buf = vos_heap_alloc(&tgt->heap, (size_t)m->rd.len);
     m->csums = vos_heap_alloc(&tgt->heap, csum_nr(m) * m->csum.len);
-    if (m->buf == NULL || m->csums == NULL)
+    if (m->rd.buf == NULL || m->csums == NULL)
         rc = CAIRN_ERR(NOMEM);
     if (rc == 0)
-        rc = run_read(m);
+        rc = vos_agg_read(m->a, m->a->hi, &(struct recx){m->lo, m->hi - m->lo + 1}, 1, &m->rd);
     if (rc == 0)
         rc = run_sum(m);
-    if (rc == 0 && moves(m, m->len))
+    if (rc == 0 && moves(m, m->rd.len))
         rc = run_write(m);
     if (rc == 0)
         rc = run_change(m);
     bio_ext_cancel(tgt->bio, m->resv);
     m->resv = NULL;
-    vos_heap_free(m->buf);
+    vos_heap_free(m->rd.buf);
     vos_heap_free(m->csums);
-    m->buf = NULL;
+    m->rd.buf = NULL;
     m->csums = NULL;
     return rc;
 }

@@ -380,9 +380,10 @@ mod_update(struct apply *a, struct vos_op *op, const struct vos_mod *mod, struct
 
     if (rc == 0)
         rc = vos_walk_dkey(op, &mod->dkey, create, w);
-    dkey_ahead(a, w);
-    if (rc == 0)
+    if (rc == 0) {
+        dkey_ahead(a, w);
         rc = cond_check(w->d.info.is_visible, mod->cond, VOS_COND_DKEY_INSERT, VOS_COND_DKEY_UPDATE);
+    }
     if (rc == 0 && create)
         rc = vos_walk_obj_touch(op, w);
     if (rc == 0 && create)
