@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
  * A mutex with one condition, and seats to wait on one by one, for the OS threads of an application that share one client (TH-3). Engine code has no use
- * for it: an xstream is entered by messages. Under simulation client calls run on ULTs and never come here.
+ * for it outside of plat: an xstream is entered by messages. Under simulation client calls run on ULTs and never come here.
  */
 #ifndef CAIRN_PLAT_GATE_H
 #define CAIRN_PLAT_GATE_H
@@ -38,7 +38,8 @@ void plat_gate_call_unlock(struct plat_gate *gate, struct plat_seat *seat);
 int plat_gate_on_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 /*
- * A thread of the library's own among those of the application, with all signals blocked (TH-3). `fn` meets the others at the gate and returns when it is told to.
+ * A thread beside those of the application or of xstreams, with all signals blocked (TH-3), on any CPU that the process may use. `fn` meets the others at the gate and
+ * returns when it is told to.
  * Errors: NOMEM, also for any other reason why there can be no thread.
  */
 struct plat_gate_thread;

@@ -7,6 +7,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -140,6 +141,23 @@ gate_thread_main(void *arg)
     return NULL;
 }
 
+/* It would inherit the one CPU of a thread that is pinned: it may run wherever the process' first thread may. */
+static int
+gate_thread_create(struct plat_gate_thread *thread)
+{
+    pthread_attr_t attr;
+    cpu_set_t set;
+    int rc = pthread_attr_init(&attr);
+
+    if (rc != 0)
+        return rc;
+    if (sched_getaffinity(getpid(), sizeof(set), &set) == 0)
+        (void)pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+    rc = pthread_create(&thread->pthread, &attr, gate_thread_main, thread);
+    (void)pthread_attr_destroy(&attr);
+    return rc;
+}
+
 int
 plat_gate_thread_start(
     const char *name, void (*fn)(void *arg), void *arg, struct plat_gate_thread **ret_thread)
@@ -155,7 +173,7 @@ plat_gate_thread_start(
     strncpy(thread->name, name, sizeof(thread->name) - 1);
     sigfillset(&all); /* TH-3: the new thread inherits the mask */
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&thread->pthread, NULL, gate_thread_main, thread);
+    rc = gate_thread_create(thread);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (rc != 0) {
         free(thread);

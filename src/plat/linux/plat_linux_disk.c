@@ -6,7 +6,8 @@
  *   RING      normally                                 io_uring of the loop, O_DIRECT, RWF_DSYNC for PLAT_IO_DSYNC
  *   HELPER    io_uring is refused by the kernel         blocking calls on DISK_HELPERS_NR threads of the loop
  *   COPY      the file lies on tmpfs or ramfs          pread and pwrite at once, in the submitting thread: they are memory copies;
- *                                                      can be mapped (disk_map), so that its user needs neither
+ *                                                      can be mapped (disk_map), so that its user needs neither, and
+ *                                                      gets memory ahead of its writes then (plat_linux_ahead.c)
  *   PMEM      PLAT_DISK_PMEM                            copies through libpmem to and from a mapping (plat_linux_pmem.c), at once, too
  *
  *   DISK-1  Completions run in loop_poll() only (PLT-1): RING reaps its queue there, HELPER posts, COPY, PMEM and refused operations
@@ -38,7 +39,9 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "plat/linux/plat_linux_ahead.h"
 #include "plat/linux/plat_linux_pmem.h"
+#include "plat/plat_gate.h"
 
 enum {
     DISK_RING_ENTRIES = 256,
@@ -58,6 +61,7 @@ struct plat_disk {
     uint64_t size_bytes;
     uint32_t inflight_nr;
     uint8_t *map; /* of size_bytes; NULL: not mapped */
+    struct disk_ahead *ahead; /* of a mapped one */
     struct pmem_map *pmem; /* of PMEM */
 };
 
@@ -86,7 +90,7 @@ struct disk_engine {
     struct list_head backlog; /* not yet with the kernel, for want of room */
     struct list_head done; /* finished, to be told by `task` */
     struct loop_task task;
-    pthread_t helpers[DISK_HELPERS_NR];
+    struct plat_gate_thread *helpers[DISK_HELPERS_NR];
     uint32_t helpers_nr;
     pthread_mutex_t lock;
     pthread_cond_t cond;
@@ -271,7 +275,7 @@ disk_helper_done(struct plat_post *post)
     disk_io_finish(dio, dio->rc);
 }
 
-static void *
+static void
 disk_helper_main(void *arg)
 {
     struct disk_engine *engine = arg;
@@ -292,26 +296,20 @@ disk_helper_main(void *arg)
         pthread_mutex_lock(&engine->lock);
     }
     pthread_mutex_unlock(&engine->lock);
-    return NULL;
 }
 
 static int
 disk_helpers_start(struct disk_engine *engine)
 {
-    sigset_t all, old;
     int rc = 0;
 
-    sigfillset(&all); /* TH-3 */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     while (rc == 0 && engine->helpers_nr < DISK_HELPERS_NR) {
-        rc = pthread_create(&engine->helpers[engine->helpers_nr], NULL, disk_helper_main, engine);
+        rc = plat_gate_thread_start(
+            "cairn-disk", disk_helper_main, engine, &engine->helpers[engine->helpers_nr]);
         if (rc == 0)
             engine->helpers_nr++;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (engine->helpers_nr == 0)
-        return PLAT_LINUX_ERR(rc);
-    return 0; /* one is enough */
+    return engine->helpers_nr == 0 ? rc : 0; /* one is enough */
 }
 
 /* ---- io_uring ------------------------------------------------------------------------------------------------------- */
@@ -510,7 +508,7 @@ disk_engine_destroy(struct disk_engine *engine)
     pthread_cond_broadcast(&engine->cond);
     pthread_mutex_unlock(&engine->lock);
     for (uint32_t i = 0; i < engine->helpers_nr; i++) {
-        pthread_join(engine->helpers[i], NULL);
+        plat_gate_thread_join(engine->helpers[i]);
     }
     pthread_cond_destroy(&engine->cond);
     pthread_mutex_destroy(&engine->lock);
@@ -692,6 +690,7 @@ plat_linux_disk_close(struct plat_disk *disk)
     if (disk == NULL)
         return;
     CAIRN_ASSERT(disk->inflight_nr == 0);
+    disk_ahead_destroy(disk->ahead);
     if (disk->map != NULL)
         munmap(disk->map, disk->size_bytes);
     pmem_map_close(disk->pmem);
@@ -762,6 +761,8 @@ plat_linux_disk_map(struct plat_disk *disk, void **ret_mem)
     CAIRN_IGNORE(madvise(mem, disk->size_bytes, MADV_HUGEPAGE)); /* where the mount allows them */
     CAIRN_IGNORE(madvise(mem, disk->size_bytes, MADV_DONTFORK));
     rc = disk_populate(mem, PLAT_SECTOR_BYTES);
+    if (rc == 0)
+        rc = disk_ahead_create(disk->fd, disk->size_bytes, &disk->ahead);
     if (rc != 0) {
         munmap(mem, disk->size_bytes);
         return rc;
@@ -840,7 +841,10 @@ plat_linux_disk_submit(struct plat_disk *disk, struct plat_io *io)
     }
     switch (disk->kind) {
     case DISK_COPY:
-        disk_io_finish_later(engine, dio, disk_io_blocking(dio));
+        rc = disk_io_blocking(dio);
+        if (rc == 0 && io->op == PLAT_IO_WRITE && disk->ahead != NULL)
+            disk_ahead_wrote(disk->ahead, io->off, dio->moved);
+        disk_io_finish_later(engine, dio, rc);
         break;
     case DISK_PMEM:
         disk_io_finish_later(engine, dio, disk_io_pmem(disk, io));
