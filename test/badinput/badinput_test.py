@@ -44,25 +44,6 @@ def refuses(system, *parts):
         expect(part in last, f"does not say {part!r}: {last!r}")
 
 
-def free_port(nr=8):
-    """The first of `nr` ports of 127.0.0.1 that are free now."""
-    for port in range(random.SystemRandom().randrange(20000, 29000), 32000, nr):
-        held = []
-        try:
-            for p in range(port, port + nr):
-                s = socket.socket()
-                held.append(s)
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                s.bind(("127.0.0.1", p))
-            return port
-        except OSError:
-            continue
-        finally:
-            for s in held:
-                s.close()
-    raise Failure("no free ports")
-
-
 @suite.test
 def test_unknown_names(s):
     s.daos("pool", "query", "tank").fails("daos: ERROR: ", "daos_server running", "CAIRN_RUNTIME_DIR")
@@ -91,7 +72,7 @@ def test_unknown_names(s):
 
 @suite.test
 def test_port_in_use(s):
-    s.net, s.port = "tcp", free_port()
+    s.net = "tcp"
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", s.port + 4))  # of the second engine's first target
@@ -694,7 +675,7 @@ def test_garbage_to_sockets_unix(s):
 
 @suite.test
 def test_garbage_to_sockets_tcp(s):
-    s.net, s.port = "tcp", free_port()
+    s.net = "tcp"
     garbage_to_all(s)
 
 

@@ -6,8 +6,10 @@ test every process whose command line names the test's directory must be gone; o
 """
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -78,6 +80,25 @@ def acked(path):
 def rss_bytes(pid):
     with open(f"/proc/{pid}/statm", encoding="ascii") as f:
         return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def free_port(nr=8):
+    """The first of `nr` ports of 127.0.0.1 that are free now."""
+    for port in range(random.SystemRandom().randrange(20000, 29000), 32000, nr):
+        held = []
+        try:
+            for p in range(port, port + nr):
+                s = socket.socket()
+                held.append(s)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", p))
+            return port
+        except OSError:
+            continue
+        finally:
+            for s in held:
+                s.close()
+    raise Failure("no free ports")
 
 
 class Suite:
@@ -193,7 +214,7 @@ class Done:
 class System:
     """daos_server with its engines, in a directory."""
 
-    def __init__(self, programs, folder, engines=2, targets=2, name="test", net="unix", port=31500, env=None, kind="file"):
+    def __init__(self, programs, folder, engines=2, targets=2, name="test", net="unix", port=None, env=None, kind="file"):
         self.programs = programs
         self.dir = folder
         self.engines = engines
@@ -201,7 +222,7 @@ class System:
         self.name = name
         self.net = net
         self.kind = kind  # class of the tiers
-        self.port = port
+        self.port = port or free_port(engines * (targets + 1))
         self.run_dir = os.path.join(folder, "run")
         self.sys_dir = os.path.join(self.run_dir, name)
         self.env = dict(os.environ, CAIRN_RUNTIME_DIR=self.run_dir, **(env or {}))

@@ -485,7 +485,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--nets", default="unix,tcp,ofi")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--port", type=int, default=33500)
+    parser.add_argument("--port", type=int, help="first of the engines; default: free ones")
     parser.add_argument("--workers", type=int, default=5)
     parser.add_argument("--rate", type=int, default=60, help="operations a second of a client")
     parser.add_argument("--writes", type=int, default=500, help="of a generation")
