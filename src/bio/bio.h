@@ -249,25 +249,30 @@ struct bio_health {
 /** Not of roles that are memory: these have no operations that last. Does not yield. */
 void bio_health_get(const struct bio_tgt *tgt, struct bio_health *ret_health);
 
-/* ---- scrubbing of the metadata role (bio_scrub.c) --------------------------------------------------------------------- */
+/* ---- scrubbing of superblocks and the metadata role (bio_scrub.c) ------------------------------------------------------ */
 
-enum bio_img_kind { BIO_IMG_HEADER, BIO_IMG_MAP, BIO_IMG_PAGE };
+enum bio_img_kind { BIO_IMG_SB, BIO_IMG_HEADER, BIO_IMG_MAP, BIO_IMG_PAGE };
 
-/* What is not on the metadata role as it was written. Borrowed for the call. */
+/* What is not on the disks as it was written. Borrowed for the call. */
 struct bio_img_bad {
     enum bio_img_kind kind;
-    uint64_t nr; /* of the page, or of the part of the slot map */
-    uint64_t off, len; /* where: bytes of the metadata role */
-    int rc; /* CSUM; NVME_IO it cannot be read */
+    uint64_t nr; /* of the page, or of the part of the slot map; of a superblock: enum bio_role */
+    uint64_t off,
+        len; /* where: bytes of the metadata role; of a superblock: of its role, and the seal of the mark counts as part of it */
+    int rc; /* CSUM; NVME_IO it cannot be read; of superblocks: NONEXIST the mark is gone, MISMATCH it is another's */
     bool is_mended; /* it is in memory too, and is being written anew elsewhere; else what needs it gets rc */
 };
+
+enum { BIO_IMG_TEXT_BYTES = 200 };
+/** What it is, where it is, and what becomes of it, for a line of the log. Returns text. */
+const char *bio_img_text(const struct bio_img_bad *bad, char text[BIO_IMG_TEXT_BYTES]);
 
 enum { BIO_SCRUB_LOOKS_NR = 4096 }; /* places without an image that are passed without a yield */
 
 /** Places for bio_scrub_step(): 0 .. this - 1. Grows with the arena. */
 uint64_t bio_scrub_places(const struct bio_tgt *tgt);
 /**
- * Read what lies on the metadata role from *place on and verify it, until about bytes_max bytes were read, or the place `end`, or the last one was; *place is the next one then.
+ * Read the superblocks and what lies on the metadata role from *place on and verify it, until about bytes_max bytes were read, or the place `end`, or the last one was; *place is the next one then.
  * Each bad image is told once (`bad` doesn't yield). Loads nothing. *ret_bytes: read. Errors: NOMEM; NVME_IO the target has stopped.
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int

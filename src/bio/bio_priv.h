@@ -26,6 +26,7 @@ enum {
     BIO_WAL_FLIGHT_NR = 4, /* groups being written at a time (WAL-1) */
     BIO_WAL_SHARE_NR = 3, /* an additional one takes at least that part of what is not durable */
     BIO_WAL_GROUP_NR = BIO_WAL_FLIGHT_NR + 1, /* and the one that is filled */
+    BIO_FILE_PATH_BYTES = 320,
     BIO_REPLAY_WIN_BLKS = 2048,
     BIO_REPLAY_CAP_BLKS = 128, /* of it, while groups are not larger */
     BIO_REPLAY_IO_BLKS = 32,
@@ -352,6 +353,14 @@ struct bio_tgt {
     uint64_t soon_group_nr; /* of this group, so far */
 };
 
+/* Role and checksum of a superblock that is complete otherwise. */
+void bio_sb_seal(struct bio_sb_df *sb, enum bio_role role);
+/* The block that makes the mark of a target count, on a device; `sb` is the mark's. */
+void bio_seal_make(const struct bio_sb_df *sb, void *blk);
+void bio_disk_close(struct bio_disk *disk);
+/* Is the mark a file, and not on a device? ret_path: BIO_FILE_PATH_BYTES. */
+bool bio_mark_is_file(const struct bio_tgt *tgt, char *ret_path);
+
 /* What is damaged and where, for bio_cfg.why, or for the log. `cfg` may be NULL. */
 /* The file or region of the mark, for bio_look.c; closed by who asked. */
 CAIRN_MUST_CHECK int bio_look_mark_open(struct bio_tgt *tgt, struct bio_disk *disk);
@@ -371,6 +380,16 @@ CAIRN_MUST_CHECK int bio_dev_label_check(const struct bio_dev_label_df *label);
 /* Of a label that was checked. Errors: CSUM, DF_INVAL. */
 CAIRN_MUST_CHECK int
 bio_dev_tab_check(const struct bio_dev_label_df *label, const struct bio_dev_tab_df *tab);
+
+/* ---- bio_sb.c --------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Compare the superblock of a role, and the seal of the mark, with what the target was opened with, and write anew what is damaged. *ret_rc: 0 it is good; CSUM it
+ * was damaged; NVME_IO it can't be read; NONEXIST the mark is gone; MISMATCH there is a superblock of something else, which stays. mem: two blocks. *ret_is_mended: it was written.
+ * It is durable with the next flush; if that never comes, the next scrubber finds it again.
+ */
+CAIRN_YIELDS void
+bio_sb_scrub(struct bio_tgt *tgt, enum bio_role role, void *mem, int *ret_rc, bool *ret_is_mended);
 
 /* All bytes are zero. */
 bool bio_is_blank(const void *mem, size_t len);

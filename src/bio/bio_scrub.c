@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * What lies on the metadata role, read again and verified: the newest header, the slot map, the image of every page that has one. What is in memory as well is
+ * The superblocks of all roles (bio_sb.c), and what lies on the metadata role, read again and verified: the newest header, the slot map, the image of every page that has one. What is in memory as well is
  * written anew when its image is bad: a page, the slot map and the header are dirty then, and a checkpoint is asked for, which never writes to where they were
  * read (CKP-1, CKP-3). A page that is not in memory is lost: the log holds changes of pages, no pages. It stays as it is, and whoever wants it is told (CSUM).
  *
- * A place is a number: 0 the header, then the parts of the slot map, then the pages. What was written elsewhere while it was being read is passed over: it is new.
+ * A place is a number: 0 to 3 the superblocks, then the header, then the parts of the slot map, then the pages. What was written elsewhere while it was being read is passed over: it is new.
  * Nothing is changed for a reader, nothing is loaded. Tested by bio_scrub_test.c.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/bitmap.h"
 #include "base/crc.h"
 #include "base/probe.h"
@@ -29,10 +32,12 @@ struct batch {
     uint32_t nr;
 };
 
+enum { HDR_PLACE = BIO_ROLE_NR };
+
 static uint64_t
 pages_first(const struct bio_tgt *tgt)
 {
-    return 1 + (uint64_t)tgt->ckpt.leaf_nr_max;
+    return HDR_PLACE + 1 + (uint64_t)tgt->ckpt.leaf_nr_max;
 }
 
 uint64_t
@@ -57,14 +62,14 @@ image_find(struct bio_tgt *tgt, uint64_t place, struct image *im)
     uint64_t leaves_nr = DIV_UP(ck->hdr->map_nr, (uint64_t)ck->leaf_entry_nr);
 
     im->seq = ck->hdr->seq;
-    if (place == 0) {
+    if (place == HDR_PLACE) {
         im->bad = (struct bio_img_bad){
             .kind = BIO_IMG_HEADER, .off = bio_ckpt_hdr_off(ck->hdr), .len = sizeof(*ck->hdr)};
         return true;
     }
     if (place < pages_first(tgt)) {
-        im->bad = (struct bio_img_bad){.kind = BIO_IMG_MAP, .nr = place - 1};
-        if (!bio_ckpt_has_leaves(tgt) || place > leaves_nr)
+        im->bad = (struct bio_img_bad){.kind = BIO_IMG_MAP, .nr = place - HDR_PLACE - 1};
+        if (!bio_ckpt_has_leaves(tgt) || place - HDR_PLACE > leaves_nr)
             return false;
         im->bad.off = bio_ckpt_leaf_off(tgt, (uint32_t)im->bad.nr);
         im->bad.len = ck->leaf_bytes;
@@ -159,6 +164,34 @@ batch_end(struct bio_tgt *tgt, struct batch *b,
     b->nr = 0;
 }
 
+const char *
+bio_img_text(const struct bio_img_bad *bad, char text[BIO_IMG_TEXT_BYTES])
+{
+    static const char *const kinds[] = {"superblock", "header", "part of the slot map", "page"};
+    static const char *const roles[] = {"the mark", "the log", "the metadata role", "the data role"};
+    const char *role = roles[bad->kind == BIO_IMG_SB ? bad->nr : BIO_ROLE_META];
+    const char *then = bad->is_mended ? "it is in memory, and is written anew"
+        : bad->kind == BIO_IMG_SB     ? "it stays, and the next start will fail"
+                                      : "what needs it gets this error";
+
+    (void)snprintf(text, BIO_IMG_TEXT_BYTES,
+        "%s: %s %" PRIu64 ": %" PRIu64 " bytes at %#" PRIx64 " of %s: %s", err_name(bad->rc),
+        kinds[bad->kind], bad->nr, bad->len, bad->off, role, then);
+    return text;
+}
+
+/* The superblock of a role; mem: two blocks. */
+static void
+sb_look(struct bio_tgt *tgt, enum bio_role role, void *mem,
+    void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg)
+{
+    struct bio_img_bad img = {.kind = BIO_IMG_SB, .nr = role, .len = BIO_BLK_BYTES};
+
+    bio_sb_scrub(tgt, role, mem, &img.rc, &img.is_mended);
+    if (img.rc != 0 && img.rc != -DER_NOMEM && bio_status(tgt) == 0)
+        bad(arg, &img);
+}
+
 int
 bio_scrub_step(struct bio_tgt *tgt, uint64_t *place, uint64_t end, uint64_t bytes_max,
     void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg, uint64_t *ret_bytes)
@@ -175,6 +208,11 @@ bio_scrub_step(struct bio_tgt *tgt, uint64_t *place, uint64_t end, uint64_t byte
     for (; *place < MIN(end, bio_scrub_places(tgt)) && bytes < bytes_max; (*place)++) {
         struct image *im = &b->images[b->nr];
 
+        if (*place < HDR_PLACE) {
+            sb_look(tgt, (enum bio_role) * place, mem, bad, arg);
+            bytes += BIO_BLK_BYTES;
+            continue;
+        }
         if (image_find(tgt, *place, im)) {
             im->mem = (uint8_t *)mem + image_bytes * b->nr++;
             bio_req_start(

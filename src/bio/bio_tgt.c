@@ -23,7 +23,7 @@
 #include "base/util.h"
 #include "bio/bio_priv.h"
 
-enum { PATH_BYTES = 320, ZERO_IO_BYTES = 1 << 20, ZERO_IO_NR = 4 };
+enum { PATH_BYTES = BIO_FILE_PATH_BYTES, ZERO_IO_BYTES = 1 << 20, ZERO_IO_NR = 4 };
 #define ZERO_SAY_NS UINT64_C(1000000000)
 
 static const char *const role_names[BIO_ROLE_NR] = {"target", "wal", "meta", "data"};
@@ -120,8 +120,8 @@ static const struct umem_hooks bio_umem_hooks = {
 
 /* ---- superblocks ------------------------------------------------------------------------------------------------------- */
 
-static void
-sb_seal(struct bio_sb_df *sb, enum bio_role role)
+void
+bio_sb_seal(struct bio_sb_df *sb, enum bio_role role)
 {
     sb->role = role;
     sb->crc = crc32c(0, sb, sizeof(*sb) - 4);
@@ -202,8 +202,8 @@ sb_make(struct plat *plat, const struct bio_cfg *cfg, struct bio_sb_df *sb)
 
 /* ---- target object ----------------------------------------------------------------------------------------------------- */
 
-static void
-disk_close(struct bio_disk *disk)
+void
+bio_disk_close(struct bio_disk *disk)
 {
     if (disk->disk != NULL)
         disk->plat->ops->disk_close(disk->disk);
@@ -230,9 +230,9 @@ tgt_close(struct bio_tgt *tgt)
     if (tgt == NULL)
         return;
     bio_watch_stop(tgt);
-    disk_close(&tgt->wal.disk);
-    disk_close(&tgt->ckpt.disk);
-    disk_close(&tgt->data);
+    bio_disk_close(&tgt->wal.disk);
+    bio_disk_close(&tgt->ckpt.disk);
+    bio_disk_close(&tgt->data);
     tgt_free(tgt);
 }
 
@@ -271,6 +271,13 @@ disk_open(
         "%s: the device has %lu bytes, and the region ends at %lu: it became smaller", place->path,
         (unsigned long)size, (unsigned long)(place->off + place->bytes));
     return CAIRN_ERR(DF_INVAL);
+}
+
+bool
+bio_mark_is_file(const struct bio_tgt *tgt, char *ret_path)
+{
+    path_of(tgt->cfg.dir, role_names[BIO_ROLE_TARGET], ret_path);
+    return !is_on_device(&tgt->cfg, BIO_ROLE_TARGET);
 }
 
 int
@@ -408,7 +415,7 @@ sb_write(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role)
     if (sb == NULL)
         return CAIRN_ERR(NOMEM);
     *sb = tgt->sb;
-    sb_seal(sb, role);
+    bio_sb_seal(sb, role);
     rc = bio_disk_rw(disk, PLAT_IO_WRITE, 0, 0, sb, sizeof(*sb));
     if (rc == 0)
         rc = bio_disk_rw(disk, PLAT_IO_SYNC, 0, 0, NULL, 0);
@@ -504,6 +511,18 @@ files_create(struct bio_tgt *tgt)
     return rc;
 }
 
+void
+bio_seal_make(const struct bio_sb_df *sb, void *blk)
+{
+    struct bio_seal_df *seal = blk;
+
+    memset(blk, 0, BIO_BLK_BYTES);
+    seal->magic = BIO_SEAL_MAGIC;
+    seal->device = sb->device;
+    seal->sb_crc = sb->crc;
+    seal->crc = crc32c(0, seal, sizeof(*seal) - 4);
+}
+
 /* The format counts from now on. */
 static int
 mark_write(struct bio_tgt *tgt)
@@ -515,7 +534,7 @@ mark_write(struct bio_tgt *tgt)
 
     if (!is_on_device(&tgt->cfg, BIO_ROLE_TARGET)) {
         path_of(tgt->cfg.dir, role_names[BIO_ROLE_TARGET], path);
-        sb_seal(&tgt->sb, BIO_ROLE_TARGET);
+        bio_sb_seal(&tgt->sb, BIO_ROLE_TARGET);
         return tgt->plat->ops->file_write(tgt->plat, path, &tgt->sb, sizeof(tgt->sb));
     }
     seal = bio_tmp_get(tgt, BIO_BLK_BYTES);
@@ -525,17 +544,11 @@ mark_write(struct bio_tgt *tgt)
     if (rc == 0)
         rc = sb_write(tgt, &disk, BIO_ROLE_TARGET);
     if (rc == 0) {
-        struct bio_sb_df *sb = &tgt->sb;
-
-        sb_seal(sb, BIO_ROLE_TARGET);
-        memset(seal, 0, BIO_BLK_BYTES);
-        seal->magic = BIO_SEAL_MAGIC;
-        seal->device = sb->device;
-        seal->sb_crc = sb->crc;
-        seal->crc = crc32c(0, seal, sizeof(*seal) - 4);
+        bio_sb_seal(&tgt->sb, BIO_ROLE_TARGET);
+        bio_seal_make(&tgt->sb, seal);
         rc = bio_disk_rw(&disk, PLAT_IO_WRITE, PLAT_IO_DSYNC, BIO_BLK_BYTES, seal, BIO_BLK_BYTES);
     }
-    disk_close(&disk);
+    bio_disk_close(&disk);
     bio_tmp_put(tgt, seal, BIO_BLK_BYTES);
     return rc;
 }
@@ -559,7 +572,7 @@ mark_read(struct bio_tgt *tgt, struct bio_sb_df *ret_sb, struct bio_seal_df *ret
         memcpy(ret_seal, blks + BIO_BLK_BYTES, sizeof(*ret_seal));
         *ret_is_sealed = !bio_is_blank(blks + BIO_BLK_BYTES, BIO_BLK_BYTES);
     }
-    disk_close(&disk);
+    bio_disk_close(&disk);
     bio_tmp_put(tgt, blks, (size_t)2 * BIO_BLK_BYTES);
     return rc;
 }
@@ -723,7 +736,7 @@ role_open(struct bio_tgt *tgt, struct bio_disk *disk, enum bio_role role, uint64
     if (rc == 0)
         rc = sb_check(&tgt->cfg, sb, role, path);
     if (rc == 0) {
-        sb_seal(sb, BIO_ROLE_TARGET);
+        bio_sb_seal(sb, BIO_ROLE_TARGET);
         if (memcmp(sb, &tgt->sb, sizeof(*sb)) != 0) {
             bio_damage(&tgt->cfg, "%s: belongs to another target or another format", path);
             rc = CAIRN_ERR(MISMATCH);
@@ -899,10 +912,10 @@ any_sb_load(struct bio_tgt *tgt)
         if (rc == 0)
             rc = sb_sizes_check(sb);
         if (rc == 0) {
-            sb_seal(sb, BIO_ROLE_TARGET);
+            bio_sb_seal(sb, BIO_ROLE_TARGET);
             tgt->sb = *sb;
         }
-        disk_close(&disk);
+        bio_disk_close(&disk);
     }
     bio_tmp_put(tgt, sb, sizeof(*sb));
     return rc == 0 ? 0 : CAIRN_ERR(NONEXIST);

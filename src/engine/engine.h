@@ -62,6 +62,7 @@ struct engine_limits {
     uint32_t pool_hdls_nr; /* handles of a pool */
     uint32_t ckpt_pct; /* a checkpoint begins when the log is that full */
     uint64_t agg_gap_ns; /* tgt_opts */
+    uint64_t sys_scrub_ns; /* period in which the store of the services is scrubbed, 1 s at least; 0: a day */
 };
 
 /* A block device, or a file that stands for one, shared by the stores of the engine (bio/bio_dev.h). */

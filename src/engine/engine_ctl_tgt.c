@@ -175,7 +175,7 @@ health_fill(struct engine_ctl *ctl, const struct engine_xs *xs, Cairn__Ctl__Targ
     const struct tgt_stats *ts = &xs->tgt_stats;
 
     cairn__ctl__target_health__init(h);
-    h->target = xs->tag - 1;
+    h->target = xs->tag == RPC_TAG_SYSTEM ? 0 : xs->tag - 1;
     h->rc = xs->task_rc;
     if (xs->task_rc != 0)
         h->error = engine_ctl_str(ctl, pool_key_str(xs->err));
@@ -211,7 +211,7 @@ engine_ctl_storage(struct engine_ctl *ctl)
     Cairn__Ctl__StorageQueryRep rep = CAIRN__CTL__STORAGE_QUERY_REP__INIT;
     Cairn__Ctl__EngineStorage self = CAIRN__CTL__ENGINE_STORAGE__INIT, *list = &self;
     struct engine *engine = ctl->engine;
-    Cairn__Ctl__TargetHealth *h = arena_calloc(ctl->arena, engine->cfg.tgt_nr, sizeof(*h));
+    Cairn__Ctl__TargetHealth *h = arena_calloc(ctl->arena, engine->cfg.tgt_nr + 1, sizeof(*h));
     int rc = 0;
 
     self.targets = arena_calloc(ctl->arena, engine->cfg.tgt_nr, sizeof(*self.targets));
@@ -223,6 +223,10 @@ engine_ctl_storage(struct engine_ctl *ctl)
         self.targets[i] = &h[i];
     }
     self.n_targets = engine->cfg.tgt_nr;
+    engine_xs_health(engine_sys(engine)); /* this one */
+    if (rc == 0)
+        rc = health_fill(ctl, engine_sys(engine), &h[engine->cfg.tgt_nr]);
+    self.services = &h[engine->cfg.tgt_nr];
     self.rank = engine->cfg.rank;
     rep.engines = &list;
     rep.n_engines = 1;

@@ -65,6 +65,14 @@ CAIRN_YIELDS CAIRN_MUST_CHECK int engine_group_set(struct engine *engine, struct
 
 enum { ENGINE_COUNTS_NR = 19 };
 
+/* The scrubber of the services' store (engine_scrub.c). */
+struct engine_scrub {
+    struct ult *ult; /* NULL: none */
+    struct ult_cond wake;
+    bool is_stopping;
+    struct tgt_stats stats; /* scrub_* alone; passes are of shards */
+};
+
 struct engine_xs {
     struct engine *engine;
     uint32_t tag;
@@ -73,6 +81,7 @@ struct engine_xs {
     struct bio_tgt *bio;
     struct vos_tgt *vos;
     struct tgt *tgt; /* of target xstreams */
+    struct engine_scrub scrub; /* of the system xstream */
     struct pool_tgt *pool_tgt;
     struct rpc_ctx *rpc;
     struct engine_group *group; /* own copy */
@@ -100,6 +109,10 @@ void engine_xs_close(void *arg);
 void engine_xs_status(void *arg);
 void engine_xs_count(void *arg); /* engine_count.c */
 void engine_xs_health(void *arg); /* as status, and the health of its storage */
+CAIRN_MUST_CHECK int
+engine_scrub_start(struct engine_xs *xs); /* on the xstream, once its store is open */
+CAIRN_YIELDS void
+engine_scrub_stop(struct engine_xs *xs); /* before it is closed; without one nothing happens */
 /** Name of a counter: 0..ENGINE_COUNTS_NR - 1. */
 const char *engine_count_name(uint32_t i);
 void engine_xs_abandon(struct engine_xs *xs);

@@ -196,6 +196,7 @@ fault_of(int rc)
 static void
 store_close(struct engine_xs *xs)
 {
+    engine_scrub_stop(xs);
     tgt_destroy(xs->tgt);
     xs->tgt = NULL;
     pool_tgt_destroy(xs->pool_tgt);
@@ -220,6 +221,8 @@ engine_xs_open(void *arg)
         rc = clock_settle(xs);
     if (rc == 0 && xs->tag != RPC_TAG_SYSTEM)
         rc = target_create(xs);
+    if (rc == 0 && xs->tag == RPC_TAG_SYSTEM)
+        rc = engine_scrub_start(xs);
     if (rc != 0) {
         store_cfg(xs, &cfg);
         if (xs->err[0] == '\0')
@@ -434,6 +437,8 @@ engine_xs_health(void *arg)
         bio_health_get(xs->bio, &xs->health);
     if (xs->tgt != NULL)
         tgt_stats_get(xs->tgt, &xs->tgt_stats);
+    if (xs->tag == RPC_TAG_SYSTEM)
+        xs->tgt_stats = xs->scrub.stats;
     store_cfg(xs, &cfg);
     for (uint32_t role = BIO_ROLE_WAL; role < BIO_ROLE_NR; role++) {
         const char *path = cfg.places[role].path;

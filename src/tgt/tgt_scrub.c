@@ -6,7 +6,7 @@
  *      told the pool's properties -> due -> a step -> due again after the step's share of the period (timed), or when requests leave time (lazy)
  *                                            | the pass ended: due when the period is over, counted from the begin of the pass
  *
- * The metadata role, which the shards share, is one more entry, at the pace of the pool that wants most. What is found there counts for every pool.
+ * Superblocks and the metadata role, which the shards share, are one more entry, at the pace of the pool that wants most. What is found there counts for every pool.
  * The properties come with the answers about handles and stable epochs: after a start, and whenever a client is at work. With nothing due the ULT waits
  * for the next time, with all of them off without a timer. The place is stored once in a while, at the end of a pass and when the target stops. Tested by test/tgt_scrub_test.c.
  */
@@ -24,7 +24,7 @@ enum { STEP_BYTES = 256 * 1024, REST_LAZY = 15 };
 #define RETRY_NS UINT64_C(10000000000)
 #define STEP_GAP_NS_MAX UINT64_C(600000000000) /* of a shard that holds next to nothing */
 
-/* The metadata role, which all shards share: its pass. Where one begins is drawn at a start, so that frequent restarts leave nothing out. */
+/* Superblocks and the metadata role, which all shards share: their pass. Where one begins is drawn at a start, so that frequent restarts leave nothing out. */
 struct images {
     bool is_running, has_place;
     uint64_t place, left_nr; /* places: the next one; of the pass under way */
@@ -88,14 +88,11 @@ judge_all(struct tgt *tgt)
 static void
 image_note(void *arg, const struct bio_img_bad *bad)
 {
-    static const char *const kinds[] = {"the header", "part of the slot map", "page"};
     struct tgt_scrub *ts = arg;
     struct tgt *tgt = ts->tgt;
+    char text[BIO_IMG_TEXT_BYTES];
 
-    LOG_ERROR("scrubber: %s: target %u: %s %" PRIu64 ": %" PRIu64 " bytes at %#" PRIx64
-              " of the metadata role: %s",
-        err_name(bad->rc), tgt->opts.idx, kinds[bad->kind], bad->nr, bad->len, bad->off,
-        bad->is_mended ? "it is in memory, and is written anew" : "what needs it gets this error");
+    LOG_ERROR("scrubber: target %u: %s", tgt->opts.idx, bio_img_text(bad, text));
     if (bad->is_mended) {
         tgt->stats.scrub_mended_nr++;
         return;

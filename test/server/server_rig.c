@@ -32,6 +32,7 @@ rig_cfg(struct rig *rig, uint32_t rank, struct engine_cfg *cfg)
     cfg->rank = rank;
     cfg->tgt_nr = RIG_TGTS;
     cfg->limits.pool_hdls_nr = rig->hdls_nr;
+    cfg->limits.sys_scrub_ns = rig->sys_scrub_ns;
     if (!rig->has_default_sizes) {
         cfg->wal_bytes = cfg->sys_wal_bytes = UINT64_C(16) << 20;
         cfg->meta_bytes = UINT64_C(96) << 20;
@@ -413,10 +414,8 @@ rig_end(struct rig *rig)
 }
 
 static void
-run_sized(const struct sim_opts *opts, uint32_t engine_nr, bool is_default, uint32_t dev_nr,
-    uint32_t hdls_nr, void (*body)(struct rig *rig))
+run_as(const struct sim_opts *opts, uint32_t engine_nr, struct rig rig, void (*body)(struct rig *rig))
 {
-    struct rig rig = {.has_default_sizes = is_default, .dev_nr = dev_nr, .hdls_nr = hdls_nr};
     struct run run = {&rig, body, false};
     int rc;
 
@@ -446,7 +445,7 @@ quiet_opts(void)
 void
 rig_run_with(const struct sim_opts *opts, uint32_t engine_nr, void (*body)(struct rig *rig))
 {
-    run_sized(opts, engine_nr, false, 0, 0, body);
+    run_as(opts, engine_nr, (struct rig){.sim = NULL}, body);
 }
 
 void
@@ -454,7 +453,7 @@ rig_run(uint32_t engine_nr, void (*body)(struct rig *rig))
 {
     struct sim_opts opts = quiet_opts();
 
-    run_sized(&opts, engine_nr, false, 0, 0, body);
+    run_as(&opts, engine_nr, (struct rig){.sim = NULL}, body);
 }
 
 void
@@ -462,7 +461,7 @@ rig_run_default(uint32_t engine_nr, void (*body)(struct rig *rig))
 {
     struct sim_opts opts = quiet_opts();
 
-    run_sized(&opts, engine_nr, true, 0, 0, body);
+    run_as(&opts, engine_nr, (struct rig){.has_default_sizes = true}, body);
 }
 
 void
@@ -470,7 +469,7 @@ rig_run_devs(uint32_t engine_nr, uint32_t dev_nr, void (*body)(struct rig *rig))
 {
     struct sim_opts opts = quiet_opts();
 
-    run_sized(&opts, engine_nr, false, dev_nr, 0, body);
+    run_as(&opts, engine_nr, (struct rig){.dev_nr = dev_nr}, body);
 }
 
 void
@@ -478,7 +477,15 @@ rig_run_hdls(uint32_t engine_nr, uint32_t hdls_nr, void (*body)(struct rig *rig)
 {
     struct sim_opts opts = quiet_opts();
 
-    run_sized(&opts, engine_nr, false, 0, hdls_nr, body);
+    run_as(&opts, engine_nr, (struct rig){.hdls_nr = hdls_nr}, body);
+}
+
+void
+rig_run_scrub(uint32_t engine_nr, uint64_t sys_scrub_ns, void (*body)(struct rig *rig))
+{
+    struct sim_opts opts = quiet_opts();
+
+    run_as(&opts, engine_nr, (struct rig){.sys_scrub_ns = sys_scrub_ns}, body);
 }
 
 /* ---- pools and containers ------------------------------------------------------------------- */

@@ -41,6 +41,7 @@ struct rig {
     uint32_t engine_nr;
     bool has_default_sizes; /* stores as an installation has them, instead of small ones */
     uint32_t hdls_nr; /* handles that a pool may have; 0: as many as usual */
+    uint64_t sys_scrub_ns; /* engine_limits */
     uint32_t dev_nr; /* not 0: all roles of its stores lie on so many devices of an engine, /dev0 .. */
     struct rig_engine engines[RIG_ENGINES_MAX];
     struct plat *client_plat;
@@ -67,6 +68,9 @@ void rig_run_default(uint32_t engine_nr, void (*body)(struct rig *rig));
 
 /** With so many handles of a pool at most. Sim only. */
 void rig_run_hdls(uint32_t engine_nr, uint32_t hdls_nr, void (*body)(struct rig *rig));
+
+/** With that period of the scrubber of the services' store. Sim only. */
+void rig_run_scrub(uint32_t engine_nr, uint64_t sys_scrub_ns, void (*body)(struct rig *rig));
 
 /** With all stores on devices: of two, the first has that of target 0 and that of the services, the second that of target 1. Sim only. */
 void rig_run_devs(uint32_t engine_nr, uint32_t dev_nr, void (*body)(struct rig *rig));

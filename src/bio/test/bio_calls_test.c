@@ -368,8 +368,10 @@ run_check(struct fix *f)
 static void
 no_bad(void *arg, const struct bio_img_bad *bad)
 {
+    char text[BIO_IMG_TEXT_BYTES];
     int *rc = arg;
 
+    EXPECT(strstr(bio_img_text(bad, text), "NVME_IO") != NULL);
     EXPECT_EQ(bad->rc, -DER_NVME_IO); /* what can't be read, once */
     *rc = bad->rc;
 }
@@ -470,7 +472,7 @@ static const struct call calls[] = {
      "bio_status",
         prepare_nothing, run_check},
     {"umem_cls_stats_get umem_is_short bio_ext_stats_get", prepare_extent, run_statistics},
-    {"bio_scrub_places bio_scrub_step", prepare_list, run_scrub},
+    {"bio_scrub_places bio_scrub_step bio_img_text", prepare_list, run_scrub},
     {"bio_open bio_close bio_abandon", prepare_nothing, run_reopen},
     {"bio_format bio_formatted bio_is_formatted", prepare_nothing, run_format},
 };

@@ -249,12 +249,12 @@ health_json(const Cairn__Ctl__TargetHealth *h)
 }
 
 static void
-health_print(const Cairn__Ctl__TargetHealth *h)
+health_print(const char *name, const Cairn__Ctl__TargetHealth *h)
 {
-    char bytes[24], meta[24], freed[24];
+    char bytes[24], meta[24];
 
-    (void)printf("    Target %u: %s, longest operation %.3f s, slow %llu, stalled %llu\n",
-        h->target, dev_states[MIN(h->state, (uint32_t)ARRAY_SIZE(dev_states) - 1)],
+    (void)printf("    %s: %s, longest operation %.3f s, slow %llu, stalled %llu\n", name,
+        dev_states[MIN(h->state, (uint32_t)ARRAY_SIZE(dev_states) - 1)],
         (double)h->took_max_ns / 1e9, (unsigned long long)h->slow_ops, (unsigned long long)h->stalls);
     if (h->rc != 0)
         (void)printf("      Out of service: %s (%s)\n", h->error, err_name(h->rc));
@@ -267,6 +267,15 @@ health_print(const Cairn__Ctl__TargetHealth *h)
         (unsigned long long)h->scrub_meta_passes,
         cli_size_text(h->scrub_meta_bytes, meta, sizeof(meta)), (unsigned long long)h->scrub_bad,
         (unsigned long long)h->scrub_mended, (unsigned long long)h->scrub_skipped, h->shards_out);
+}
+
+static void
+target_health_print(const Cairn__Ctl__TargetHealth *h)
+{
+    char name[24], freed[24];
+
+    (void)snprintf(name, sizeof(name), "Target %u", h->target);
+    health_print(name, h);
     (void)printf(
         "      Aggregation: %llu passes, %s given back, %.3f s of work; updates that waited for "
         "space %llu\n",
@@ -303,7 +312,7 @@ device_show(const struct dmg *dmg, const struct device *dev, const struct list_o
         if (o->health && h != NULL) {
             json_array_append_new(stats, health_json(h));
             if (!dmg->cli.is_json)
-                health_print(h);
+                target_health_print(h);
         }
     }
     obj = json_pack("{s:s, s:o, s:i, s:i, s:s, s:{s:s, s:s}}", "uuid", uuid, "tgt_ids", tgts,
@@ -325,6 +334,32 @@ is_shown(const struct device *dev, const struct list_opts *o)
     return (o->rank == NULL || dev->engine->rank == o->rank_nr) &&
         (o->uuid == NULL || strcmp(device_uuid(dev, uuid), o->uuid) == 0) &&
         (!o->show_evicted || dev->state == ARRAY_SIZE(dev_states) - 1);
+}
+
+/* The store of the services, of each engine that told: [{rank, state, .., scrub}]. */
+static json_t *
+services_show(
+    const struct dmg *dmg, const Cairn__Ctl__StorageQueryRep *rep, const struct list_opts *o)
+{
+    json_t *list = json_array();
+    char name[40];
+
+    for (size_t e = 0; e < rep->n_engines; e++) {
+        const Cairn__Ctl__EngineStorage *engine = rep->engines[e];
+        json_t *obj;
+
+        if (engine->services == NULL || (o->rank != NULL && engine->rank != o->rank_nr))
+            continue;
+        obj = health_json(engine->services);
+        json_object_del(obj, "target");
+        json_object_del(obj, "aggregation"); /* it has none */
+        json_object_set_new(obj, "rank", json_integer(engine->rank));
+        json_array_append_new(list, obj);
+        (void)snprintf(name, sizeof(name), "Services of rank %u", engine->rank);
+        if (!dmg->cli.is_json)
+            health_print(name, engine->services);
+    }
+    return list;
 }
 
 static int
@@ -363,6 +398,8 @@ devices_show(struct dmg *dmg, const Cairn__Ctl__StorageQueryRep *rep, const stru
         (void)printf("    No devices found\n");
     *ret_response = json_pack("{s:o, s:{s:{s:s, s:{s:{s:o}}}}}", "host_errors", errors,
         "HostStorage", "1", "hosts", host, "storage", "smd_info", "devices", list);
+    if (o->health && o->uuid == NULL)
+        json_object_set_new(*ret_response, "services", services_show(dmg, rep, o));
     free(devs.list);
     return rc;
 }
