@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""The commands of `daos` but copying: pool list and query; container create, list, query, destroy; version; options anywhere; errors in one line.
+"""The commands of `daos` but copying: pool list and query; container create, list, query, destroy, properties; attributes of both; version; options anywhere; errors in one line.
 
 Goal: names, options and JSON fields of the original as far as the commands exist. Method: embedded mode.
 
@@ -68,6 +68,79 @@ def test_containers(e):
     e.daos("cont", "destroy", "tank", "box").fails("container box", "DER_NONEXIST")
     e.daos("cont", "query", "tank", "box").fails("container box", "DER_NONEXIST")
     e.daos("cont", "query", "tank").fails("a pool and a container")
+
+
+@suite.test
+def test_properties(e):
+    e.daos("cont", "create", "tank", "box", "--type", "POSIX", "--properties", "cksum:sha256,cksum_size:65536,srv_cksum:on").ok()
+    props = e.daos("-j", "cont", "get-prop", "tank", "box").response()
+    expect(all(set(p) == {"name", "description", "value"} for p in props), f"{props}")
+    got = {p["name"]: p["value"] for p in props}
+    want = {"alloc_oid": got["alloc_oid"], "cksum": "sha256", "cksum_size": 65536, "compression": "off", "dedup": "off", "dedup_threshold": 4096, "ec_cell_sz": 131072, "ec_pda": 1,
+            "encryption": "off", "global_version": 1, "group": got["group"], "label": "box", "layout_type": "POSIX", "layout_version": 1, "max_snapshot": 0, "obj_version": got["obj_version"],
+            "owner": got["owner"], "perf_domain": 255, "rd_fac": "rd_fac0", "rd_lvl": "node", "rp_pda": 4294967295, "srv_cksum": "on", "status": "HEALTHY"}
+    expect(got == want and list(got) == sorted(got), f"{got}")
+    some = e.daos("-j", "cont", "getprop", "tank", "box", "rf,health,cksum").response()
+    expect([(p["name"], p["value"]) for p in some] == [("rd_fac", "rd_fac0"), ("status", "HEALTHY"), ("cksum", "sha256")], f"{some}")
+    expect(e.daos("-j", "cont", "get-prop", "tank", "box", "--properties=rf,health,cksum").response() == some, "by option")
+    text = e.daos("cont", "get-prop", "tank", "box", "cksum,cksum_size").ok().out.splitlines()
+    expect(text[0] == "Properties for container box" and text[1].split() == ["Name", "Value"] and len(text) == 5, f"{text}")
+    expect(text[3].split() == ["Checksum", "(cksum)", "sha256"] and text[4].split(")")[-1].split() == ["64.0", "KiB"] or "(cksum_size)" in text[4], f"{text}")
+    expect("successfully set" in e.daos("cont", "set-prop", "tank", "box", "label:chest").ok().out, "label")
+    expect(e.daos("-j", "cont", "get-prop", "tank", "chest", "label").response()[0]["value"] == "chest", "label")
+    expect(e.daos("-j", "cont", "set-prop", "tank", "chest", "--properties", "label:box").response() is None, "json")
+    e.daos("cont", "set-prop", "tank", "box", "status:healthy").ok()
+    e.daos("cont", "set-prop", "tank", "box", "cksum:off").fails("container box: cksum:off", "cannot be changed")
+    e.daos("cont", "set-prop", "tank", "box", "nothing:1").fails("nothing:1", "name:value", "DER_INVAL")
+    e.daos("cont", "set-prop", "tank", "box").fails("expected properties")
+    e.daos("cont", "set-prop", "tank", "none", "label:x").fails("container none", "DER_NONEXIST")
+    e.daos("cont", "get-prop", "tank", "box", "nothing").fails('unknown property "nothing"', "DER_INVAL")
+    e.daos("cont", "get-prop", "tank", "box", ",").fails("expected names of properties")
+    e.daos("cont", "get-prop", "tank").fails("a pool, a container")
+    e.daos("cont", "get-prop", "tank", "box", "cksum", "--properties", "label").fails("a pool, a container")
+    expect({p["name"]: p["value"] for p in e.daos("-j", "cont", "get-prop", "tank", "box").response()} == want, "nothing else has changed")
+
+
+@suite.test
+def test_attributes(e):
+    e.daos("cont", "create", "tank", "box").ok()
+    for place, name in ((["pool"], "pool tank"), (["cont"], "container box")):
+        ids = ["tank"] + (["box"] if place == ["cont"] else [])
+
+        def run(verb, *args):
+            return e.daos("-j", *place, verb, *ids, *args)
+
+        def text(verb, *args):
+            return e.daos(*place, verb, *ids, *args)
+
+        expect(run("list-attr").response() == [] and run("get-attr").response() == [], "none yet")
+        expect(text("list-attr").ok().out == f"Attributes for {name}:\nName\n----\nNo attributes found.\n", "none yet")
+        expect(run("set-attr", "b:two:2,a:one").response() is None, "several")
+        text("set-attr", "empty", "").fails(name, "DER_INVAL")
+        text("setattr", "c", "x,y:z\nw").ok()
+        expect(run("list-attrs").response() == ["a", "b", "c"], f"{run('list-attr').out}")
+        expect(text("lsattr").ok().out.splitlines()[3:] == ["a", "b", "c"], "text")
+        expect(run("get-attr", "b").response() == {"name": "b", "value": "dHdvOjI="}, f"{run('get-attr', 'b').out}")
+        every = [{"name": "a", "value": "b25l"}, {"name": "b", "value": "dHdvOjI="}, {"name": "c", "value": "eCx5OnoKdw=="}]
+        expect(run("get-attr").response() == every and run("list-attr", "--verbose").response() == run("list-attr", "-V").response() == every, f"{run('get-attr').out}")
+        expect(run("getattr", "c,a").response() == [every[2], every[0]], "in the order of who asks")
+        if place == ["pool"]:
+            continue
+        lines = text("get-attr").ok().out.splitlines()
+        expect([line.split() for line in lines[1:]] == [["Name", "Value"], ["----", "-----"], ["a", "one"], ["b", "two:2"], ["c", "x,y:z.w"]], f"{lines}")
+        long = "v" * 5000
+        text("set-attr", "a", long).ok()
+        expect(text("get-attr", "a").ok().out.splitlines()[3].split() == ["a", long], "a longer value")
+        text("get-attr", "none").fails(f"{name}: no such attribute", "list-attr", "DER_NONEXIST")
+        expect(run("del-attr", "b").response() is None and run("list-attr").response() == ["a", "c"], "one is gone")
+        text("delattr", "a,c").ok()
+        expect(run("list-attr").response() == [], "all are gone")
+        for verb, args in (("set-attr", []), ("set-attr", ["novalue"]), ("set-attr", [":x"]), ("set-attr", ["a", "b", "c"]), ("del-attr", []), ("del-attr", [","]),
+                           ("get-attr", ["a", "b"]), ("list-attr", ["a"])):
+            text(verb, *args).fails("expected", "DER_INVAL")
+    e.daos("cont", "list-attr", "tank").fails("a pool and a container")
+    e.daos("pool", "list-attr").fails("a pool")
+    e.daos("cont", "get-attr", "tank", "none").fails("container none", "DER_NONEXIST")
 
 
 @suite.test

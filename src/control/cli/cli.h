@@ -18,6 +18,7 @@ enum { CLI_ERR_BYTES = 512, CLI_ARGS_NR_MAX = 8 };
 struct cli {
     const char *prog;
     bool is_json;
+    bool is_verbose; /* --verbose: of commands that have more to say */
     const char *sys_name; /* -G; NULL: the default */
     char err[CLI_ERR_BYTES]; /* what a failing command says */
 };

@@ -97,6 +97,22 @@ static const struct command commands[] = {
     {"container", "query", "POOL CONT", cli_daos_cont_query, "properties and handles of a container"},
     {"container", "destroy", "POOL CONT [--force]", cli_daos_cont_destroy,
         "remove a container and all in it"},
+    {"container", "get-prop", "POOL CONT [NAME,...]", cli_daos_cont_get_prop,
+        "properties of a container, all or some"},
+    {"container", "set-prop", "POOL CONT NAME:VALUE,...", cli_daos_cont_set_prop,
+        "change properties that can be changed"},
+    {"container", "list-attr", "POOL CONT [--verbose]", cli_daos_cont_list_attr,
+        "names of a container's attributes"},
+    {"container", "get-attr", "POOL CONT [NAME,...]", cli_daos_cont_get_attr,
+        "values of a container's attributes"},
+    {"container", "set-attr", "POOL CONT NAME:VALUE,...", cli_daos_cont_set_attr,
+        "set attributes of a container"},
+    {"container", "del-attr", "POOL CONT NAME,...", cli_daos_cont_del_attr,
+        "remove attributes of a container"},
+    {"pool", "list-attr", "POOL [--verbose]", cli_daos_pool_list_attr, "names of a pool's attributes"},
+    {"pool", "get-attr", "POOL [NAME,...]", cli_daos_pool_get_attr, "values of a pool's attributes"},
+    {"pool", "set-attr", "POOL NAME:VALUE,...", cli_daos_pool_set_attr, "set attributes of a pool"},
+    {"pool", "del-attr", "POOL NAME,...", cli_daos_pool_del_attr, "remove attributes of a pool"},
     {"filesystem", "copy", "--src PLACE --dst PLACE [--workers N] [--progress bar|lines]",
         cli_daos_fs_copy, "copy a tree; a place is a path or daos://POOL/CONT[/PATH]"},
     {"version", NULL, "", run_version, "print the version"},
@@ -121,8 +137,10 @@ usage(FILE *to)
 static bool
 is_word(const char *given, const char *word)
 {
-    static const char *const shorts[][2] = {
-        {"cont", "container"}, {"fs", "filesystem"}, {"ls", "list"}};
+    static const char *const shorts[][2] = {{"cont", "container"}, {"fs", "filesystem"},
+        {"ls", "list"}, {"getprop", "get-prop"}, {"setprop", "set-prop"},
+        {"list-attrs", "list-attr"}, {"listattr", "list-attr"}, {"lsattr", "list-attr"},
+        {"getattr", "get-attr"}, {"setattr", "set-attr"}, {"delattr", "del-attr"}};
 
     for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++) {
         if (strcmp(given, shorts[i][0]) == 0 && strcmp(word, shorts[i][1]) == 0)
@@ -181,7 +199,9 @@ globals_take(struct cli *cli, int argc, char **argv, bool *ret_help)
             cli->is_json = true;
         } else if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
             *ret_help = true;
-        } else if (strcmp(argv[i], "--debug") == 0 || strcmp(argv[i], "--verbose") == 0) {
+        } else if (strcmp(argv[i], "--verbose") == 0) {
+            cli->is_verbose = true;
+        } else if (strcmp(argv[i], "--debug") == 0) {
             (void)setenv("DD_STDERR", "DEBUG", 1);
         } else if ((value = value_of(argv, argc, &i, "-G", "--sys-name")) != NULL ||
             (value = value_of(argv, argc, &i, "--sys", "--sys")) != NULL) {

@@ -14,12 +14,25 @@ int cli_daos_cont_create(struct cli *cli, int argc, char **argv, json_t **ret_re
 int cli_daos_cont_list(struct cli *cli, int argc, char **argv, json_t **ret_response);
 int cli_daos_cont_query(struct cli *cli, int argc, char **argv, json_t **ret_response);
 int cli_daos_cont_destroy(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_get_prop(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_set_prop(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_pool_list_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_pool_get_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_pool_set_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_pool_del_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_list_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_get_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_set_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
+int cli_daos_cont_del_attr(struct cli *cli, int argc, char **argv, json_t **ret_response);
 int cli_daos_fs_copy(struct cli *cli, int argc, char **argv, json_t **ret_response);
 
 /** What to tell about a code: cause and remedy. */
 const char *cli_daos_remedy(int rc);
 /** -DER_INVAL, told, unless there are `need` words. */
 int cli_daos_words_need(struct cli *cli, uint32_t nr, uint32_t need, const char *what);
+/** Properties as text, NAME:VALUE,NAME:VALUE, as on the command line. `*ret_props`: daos_prop_free(). What is wrong is told, after `what`. */
+int
+cli_daos_props_parse(struct cli *cli, const char *what, const char *text, daos_prop_t **ret_props);
 /** Connect, open; a failure is told. */
 int cli_daos_pool_open(struct cli *cli, const char *pool, unsigned int flags, daos_handle_t *ret_poh);
 int cli_daos_cont_open(struct cli *cli, daos_handle_t poh, const char *cont, unsigned int flags,

@@ -77,20 +77,9 @@ cli_daos_cont_create(struct cli *cli, int argc, char **argv, json_t **ret_respon
     if (type != NULL && !is_posix)
         return cli_fail(cli, -DER_NOTSUPPORTED, "--type %s: POSIX is what there is now", type);
     if (properties != NULL) {
-        char *list = strdup(properties);
-
-        if (list == NULL)
-            return -DER_NOMEM;
-        for (char *pos = list; (pos = strchr(pos, ',')) != NULL;) {
-            *pos = ';'; /* the library's separator */
-        }
-        rc = daos_prop_from_str(list, strlen(list), &props);
-        free(list);
-        if (rc != 0) {
-            return cli_fail(cli,
-                rc, "--properties %s: expected name:value,name:value with names such as cksum and rd_fac",
-                properties);
-        }
+        rc = cli_daos_props_parse(cli, "--properties ", properties, &props);
+        if (rc != 0)
+            return rc;
     }
     rc = cli_daos_pool_open(cli, words[0], DAOS_PC_RW, &poh);
     if (rc != 0)
