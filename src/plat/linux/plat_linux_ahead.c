@@ -21,12 +21,12 @@ struct disk_ahead {
     uint64_t top; /* end of its highest write */
     uint64_t new_bytes; /* written on new ground so far */
     uint64_t asked; /* the goal, as it was told to the thread */
-    struct plat_gate_thread *thread; /* NULL: not needed yet */
+    struct plat_gate_thread *thread;
     struct plat_gate *gate;
     /* under the gate */
     uint64_t done; /* taken up to here */
     uint64_t goal;
-    bool is_refused; /* AHD-2, or there is no thread to be had */
+    bool is_refused; /* AHD-2 */
     bool stop;
 };
 
@@ -85,9 +85,6 @@ goal_set(struct disk_ahead *ahead, uint64_t top, uint64_t goal)
     plat_gate_lock(ahead->gate);
     ahead->done = MAX(ahead->done, top);
     ahead->goal = MAX(ahead->goal, goal);
-    if (ahead->thread == NULL && !ahead->is_refused &&
-        plat_gate_thread_start("cairn-ahead", ahead_main, ahead, &ahead->thread) != 0)
-        ahead->is_refused = true;
     plat_gate_broadcast(ahead->gate);
     plat_gate_unlock(ahead->gate);
 }
@@ -114,7 +111,7 @@ void
 disk_ahead_drain(struct disk_ahead *ahead)
 {
     plat_gate_lock(ahead->gate);
-    while (ahead->thread != NULL && !ahead->is_refused && ahead->done < ahead->goal) {
+    while (!ahead->is_refused && ahead->done < ahead->goal) {
         plat_gate_wait(ahead->gate);
     }
     plat_gate_unlock(ahead->gate);
@@ -124,15 +121,19 @@ int
 disk_ahead_create(int fd, uint64_t size_bytes, struct disk_ahead **ret_ahead)
 {
     struct disk_ahead *ahead = calloc(1, sizeof(*ahead));
+    int rc = CAIRN_ERR(NOMEM);
 
     if (ahead == NULL)
-        return CAIRN_ERR(NOMEM);
+        return rc;
     ahead->fd = fd;
     ahead->size_bytes = size_bytes;
     ahead->gate = plat_gate_create();
-    if (ahead->gate == NULL) {
+    if (ahead->gate != NULL)
+        rc = plat_gate_thread_start("cairn-ahead", ahead_main, ahead, &ahead->thread);
+    if (rc != 0) {
+        plat_gate_destroy(ahead->gate);
         free(ahead);
-        return CAIRN_ERR(NOMEM);
+        return rc;
     }
     *ret_ahead = ahead;
     return 0;

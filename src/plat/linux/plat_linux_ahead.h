@@ -21,7 +21,7 @@ enum { AHEAD_MIN_BYTES = 1 << 20, AHEAD_MAX_BYTES = 256 << 20, AHEAD_STEP_BYTES 
 
 struct disk_ahead;
 
-/* For file `fd` of `size_bytes`, which stays the caller's and open. No thread before something is asked of it. Errors: NOMEM. */
+/* For file `fd` of `size_bytes`, which stays the caller's and open. Errors: NOMEM, also when there can be no thread. */
 CAIRN_MUST_CHECK int disk_ahead_create(int fd, uint64_t size_bytes, struct disk_ahead **ret_ahead);
 void disk_ahead_destroy(struct disk_ahead *ahead); /* NULL-safe; waits for a step, at most */
 
