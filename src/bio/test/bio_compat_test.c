@@ -8,15 +8,14 @@
  */
 #include <stdio.h>
 
-#include "base/codec.h"
 #include "base/util.h"
 #include "bio/bio_priv.h"
 #include "bio_test_fix.h"
+#include "bio_test_img.h"
 #include "bio_test_list.h"
 
-enum { FILE_NR = 4, CLASS_NR = 29, NODE_NR = 30, IMG_MAGIC = 0x474d4942 /* "BIMG" */ };
+enum { CLASS_NR = 29, NODE_NR = 30, IMG_MAGIC = 0x474d4942 /* "BIMG" */ };
 
-static const char *const names[FILE_NR] = {"wal", "meta", "data", "target"};
 static const uint32_t class_bytes[CLASS_NR] = {16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256,
     320, 384, 448, 512, 640, 768, 896, 1088, 1360, 1632, 2040, 2720, 3264, 4080, 5440, 8160, 8192};
 
@@ -34,91 +33,16 @@ extra_of(struct bio_tgt *tgt)
 
 /* ---- the image ----------------------------------------------------------------------------------------------------------- */
 
-static bool
-block_is_zero(const uint8_t *blk)
-{
-    for (uint32_t i = 0; i < BIO_BLK_BYTES; i++) {
-        if (blk[i] != 0)
-            return false;
-    }
-    return true;
-}
-
 static void
 body_write(struct fix *f)
 {
-    FILE *out = f->arg;
-    uint8_t *blk = bio_mem_get(BIO_BLK_BYTES), num[16];
-    struct bio_disk disk = {.plat = f->plat};
-    char path[300];
-    size_t len = 0;
-
-    for (uint32_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
-        EXPECT_OK(f->plat->ops->disk_open(
-            f->plat, xstream_loop(f->xs), path, PLAT_DISK_RDONLY, 0, &disk.disk));
-        disk.bytes = f->plat->ops->disk_size(disk.disk);
-        for (uint64_t off = 0; off < f->plat->ops->disk_size(disk.disk); off += BIO_BLK_BYTES) {
-            EXPECT_OK(bio_disk_rw(&disk, PLAT_IO_READ, 0, off, blk, BIO_BLK_BYTES));
-            if (block_is_zero(blk))
-                continue;
-            le32_put(num, IMG_MAGIC);
-            le32_put(num + 4, i);
-            le64_put(num + 8, off);
-            fwrite(num, 1, sizeof(num), out);
-            fwrite(blk, 1, BIO_BLK_BYTES, out);
-        }
-        f->plat->ops->disk_close(disk.disk);
-    }
-    snprintf(path, sizeof(path), "%s/target", f->cfg.dir);
-    EXPECT_OK(f->plat->ops->file_read(f->plat, path, blk, BIO_BLK_BYTES, &len));
-    EXPECT_EQ(len, BIO_BLK_BYTES);
-    le32_put(num, IMG_MAGIC);
-    le32_put(num + 4, 3);
-    le64_put(num + 8, 0);
-    fwrite(num, 1, sizeof(num), out);
-    fwrite(blk, 1, BIO_BLK_BYTES, out);
-    free(blk);
+    img_save(f->xs, f->cfg.dir, IMG_MAGIC, f->arg);
 }
 
 static void
 body_load(struct fix *f)
 {
-    static const uint64_t sizes[3] = {16 << 20, 0, 8 << 20};
-    FILE *in = f->arg;
-    uint8_t *blk = bio_mem_get(BIO_BLK_BYTES), num[16];
-    struct bio_disk disks[3];
-    char path[300];
-    uint32_t nr = 0;
-
-    EXPECT_OK(f->plat->ops->dir_create(f->plat, f->cfg.dir));
-    for (uint32_t i = 0; i < 3; i++) {
-        disks[i].plat = f->plat;
-        snprintf(path, sizeof(path), "%s/%s", f->cfg.dir, names[i]);
-        EXPECT_OK(f->plat->ops->disk_open(f->plat, xstream_loop(f->xs), path, PLAT_DISK_CREATE,
-            i == 1 ? bio_ckpt_file_bytes(8 << 20) : sizes[i], &disks[i].disk));
-        disks[i].base = 0;
-        disks[i].bytes = f->plat->ops->disk_size(disks[i].disk);
-    }
-    for (; fread(num, 1, sizeof(num), in) == sizeof(num); nr++) {
-        uint32_t i = le32_get(num + 4);
-
-        if (!EXPECT_EQ(le32_get(num), IMG_MAGIC) || !EXPECT_LT(i, FILE_NR) ||
-            !EXPECT_EQ(fread(blk, 1, BIO_BLK_BYTES, in), BIO_BLK_BYTES))
-            break;
-        if (i < 3) {
-            EXPECT_OK(bio_disk_rw(
-                &disks[i], PLAT_IO_WRITE, PLAT_IO_DSYNC, le64_get(num + 8), blk, BIO_BLK_BYTES));
-        } else {
-            snprintf(path, sizeof(path), "%s/target", f->cfg.dir);
-            EXPECT_OK(f->plat->ops->file_write(f->plat, path, blk, BIO_BLK_BYTES));
-        }
-    }
-    EXPECT_GT(nr, 10);
-    for (uint32_t i = 0; i < 3; i++) {
-        f->plat->ops->disk_close(disks[i].disk);
-    }
-    free(blk);
+    img_restore(f->xs, f->cfg.dir, IMG_MAGIC, f->cfg.meta_bytes, f->arg);
 }
 
 /* ---- what it holds --------------------------------------------------------------------------------------------------------- */

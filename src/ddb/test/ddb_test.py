@@ -25,7 +25,7 @@ BASE = '/%s/%s' % (POOL, CONT)
 ARR = BASE + '/144115188075855872.2.0.0'
 BIG = bytes((i * 7 + i // 256) & 255 for i in range(100000))
 BIG2 = bytes((i * 13 + i // 256) & 255 for i in range(100000))
-FLIPS = int(os.environ.get('DDB_FLIPS', '12'))
+FLIPS = int(os.environ.get('DDB_FLIPS', '5'))  # on each layout
 SEED = int(os.environ.get('DDB_SEED', '1'))
 
 
@@ -95,10 +95,10 @@ COMMANDS = ['ls', 'ls -r -d', 'ls -r', 'value_dump %s/0.1.0.0/alpha/one' % BASE,
             'check', 'check --no-data', 'help', 'version']
 
 
-def everything(target, *opts):
+def everything(*args):
     """What is in the trees, as JSON, and the large values: for comparison."""
-    rep = ask(*opts, target, 'ls', '-r', '-d')
-    values = [ask(*opts, target, 'value_dump', p)['response'] for p in
+    rep = ask(*args, 'ls', '-r', '-d')
+    values = [ask(*args, 'value_dump', p)['response'] for p in
               (BASE + '/0.1.0.0/alpha/one', BASE + '/0.1.0.0/alpha/big', ARR + '/{uint64: 7}/arr', ARR + '/{uint64: 8}/arr')]
     return json.dumps([rep['response'], values], sort_keys=True)
 
@@ -354,36 +354,42 @@ def crc32c(data, crc=0):
 
 
 class Image:
-    """A target's files, changed and put right again."""
+    """A target's files, or regions of devices, changed and put right again."""
 
-    def __init__(self, path):
-        self.path = path
-        self.map = response(path, 'map_dump')
+    def __init__(self, path, devs=()):
+        """Without devices `path` is the target's folder, with them they hold target 0."""
+        self.args = [o for d in devs for o in ('-d', d)] + (['--target=0', devs[0]] if devs else [path])
+        self.map = response(*self.args, 'map_dump')
         self.saved = []
-        self.head = next(h for h in response(path, 'ckpt_dump')['headers'] if h['counts'])
-
-    def name(self, role):
-        return os.path.join(self.path, role)
+        self.head = next(h for h in response(*self.args, 'ckpt_dump')['headers'] if h['counts'])
+        self.roles = {name: (os.path.join(path, name), 0) for name in ('target', 'wal', 'meta', 'data')}
+        if devs:
+            listed = response(*self.args, 'dev_list')['devices']
+            self.roles = {r['role']: (d['path'], r['offset']) for d in listed for r in d['regions'] if r['target'] == 0}
 
     def read(self, role, off, n):
-        with open(self.name(role), 'rb') as f:
-            f.seek(off)
+        path, start = self.roles[role]
+        with open(path, 'rb') as f:
+            f.seek(start + off)
             return f.read(n)
 
-    def write(self, role, off, data):
-        self.saved.append((role, off, self.read(role, off, len(data))))
-        with open(self.name(role), 'r+b') as f:
-            f.seek(off)
+    def poke_file(self, role, off, data):
+        path, start = self.roles[role]
+        with open(path, 'r+b') as f:
+            f.seek(start + off)
             f.write(data)
+
+    def write(self, role, off, data):
+        old = self.read(role, off, len(data))
+        self.saved.append((role, off, old))
+        self.poke_file(role, off, data[:len(old)])
 
     def flip(self, role, off, mask=1):
         self.write(role, off, bytes([self.read(role, off, 1)[0] ^ mask]))
 
     def restore(self):
         for role, off, data in reversed(self.saved):
-            with open(self.name(role), 'r+b') as f:
-                f.seek(off)
-                f.write(data)
+            self.poke_file(role, off, data)
         self.saved = []
 
     def page(self, n):
@@ -435,12 +441,12 @@ class Image:
 
 def damaged(path, *words):
     """`check` says so, in a line with each of the words."""
-    rep = ask(path, 'check', status=1)
+    args = path if isinstance(path, list) else [path]
+    rep = ask(*args, 'check', status=1)
     equal(rep['response']['verdict'] if rep['status'] == 0 else 'damaged', 'damaged', 'verdict')
     for word in words:
         expect(any(word in line for line in rep['damage']), '%r is not among %r' % (word, rep['damage'][:5]))
-    for args in (['ls', '-r', '-d'], ['stat'], ['superblock_dump'], ['map_dump'], ['log_dump'], ['vea_dump'], ['req_dump']):
-        run(path, *args)  # ends
+    run(*args, stdin=b'ls -r -d\nstat\nsuperblock_dump\nmap_dump\nlog_dump\nvea_dump\nreq_dump\n')  # ends
     return rep
 
 
@@ -612,11 +618,18 @@ def check_behind(top):
     equal(ask(path, 'check')['response']['lost'], [], 'all was put right')
 
 
+# More of them with more flips.
+LOG_LAYOUTS = [['w', 'm', 'd'], ['wmd'], ['wm', 'd']]
+
+
 def check_log_damage(top):
-    path = os.path.join(top, 'log')
-    make(path, 'killed')
-    image = Image(path)
-    groups = response(path, 'log_dump')['groups']
+    for n, roles in enumerate([[]] + LOG_LAYOUTS[:1 if FLIPS < 100 else None]):
+        log_damage(image_make(top, 'log%d' % n, 'killed', roles))
+
+
+def log_damage(image):
+    path = image.args
+    groups = response(*path, 'log_dump')['groups']
     expect(len(groups) > 10, 'groups')
     for n in (0, len(groups) // 2, len(groups) - 2):
         image.flip('wal', groups[n]['offset'] + groups[n]['bytes'] - 1)
@@ -631,51 +644,60 @@ def check_log_damage(top):
                 image.write('wal', g['offset'], bytes(-(-g['bytes'] // 4096) * 4096))
             image.flip('wal', last['offset'] + off)
             if off == 70:
-                equal(ask(path, 'log_dump')['response']['end']['is_damaged'], True, 'in log_dump')
-                expect(b'written whole' in run(path, 'log_dump')[1], 'in log_dump as text')
+                equal(ask(*path, 'log_dump')['response']['end']['is_damaged'], True, 'in log_dump')
+                expect(b'written whole' in run(*path, 'log_dump')[1], 'in log_dump as text')
             planted(path, image, 'last group, byte %d' % off, 'the group at block %d (file offset %d), the last one, was written whole' % (last['pos'], last['offset']))
     # One of its sectors was not written: torn.
     for off, size in ((0, 512), (512, big['bytes'] - 512), (0, big['bytes'])):
         for g in groups[n + 1:]:
             image.write('wal', g['offset'], bytes(-(-g['bytes'] // 4096) * 4096))
         image.write('wal', big['offset'] + off, bytes(size))
-        rep = ask(path, 'check')
+        rep = ask(*path, 'check')
         image.restore()
         equal((rep['response']['verdict'], rep['response']['notes'] != []), ('sound', off == 512), 'torn end: %r' % rep)
-    equal(ask(path, 'check')['response']['verdict'], 'sound', 'all was put right')
+    equal(ask(*path, 'check')['response']['verdict'], 'sound', 'all was put right')
+
+
+# Folder or devices, by the roles on each; closed or killed.
+LAYOUTS = [('closed', []), ('killed', []), ('killed', ['wmd']), ('closed', ['wm', 'd']), ('killed', ['w', 'm', 'd'])]
+
+
+def image_make(top, name, how, roles):
+    path = os.path.join(top, name)
+    devs = [path + '.dev%d' % i for i in range(len(roles))]
+    make(path, how, *['%s=%s' % (r, d) for r, d in zip(roles, devs)])
+    return Image(path, devs)
 
 
 def check_flips(top):
     """Whatever byte changes: a verdict, and a sound one only when everything reads as before."""
     rng = random.Random(SEED)
-    for how in ('closed', 'killed'):
-        path = os.path.join(top, 'flips-' + how)
-        make(path, how)
-        image = Image(path)
-        want = everything(path)
-        groups = response(path, 'log_dump')['groups']
+    hits = 0
+    for n, (how, roles) in enumerate(LAYOUTS):
+        image = image_make(top, 'flips-%d' % n, how, roles)
+        want = everything(*image.args)
+        groups = response(*image.args, 'log_dump')['groups']
         places = [('meta', p['offset'], 16384) for p in image.map['pages'] if p['slot']]
         places += [('meta', leaf['offset'], 16 * len(image.map['pages'])) for leaf in image.map['leaves']]
         places += [('meta', 4096, 8192), ('wal', 0, 4096), ('data', 0, 4096), ('target', 0, 4096), ('data', 4096, 204800)]
+        places += [('target', 4096, 512)] if roles else []  # the seal
         places += [('wal', g['offset'], g['bytes']) for g in groups[:-4]]
-        hits = 0
         for _ in range(FLIPS):
             role, off, size = rng.choice(places)
             off += rng.randrange(size)
-            data = bytes(rng.randrange(256) for _ in range(rng.choice((1, 1, 1, 8, 64))))
-            image.write(role, off, data[:max(1, min(len(data), os.path.getsize(image.name(role)) - off))])
-            code, out, _ = run('-j', path, 'check')
+            image.write(role, off, bytes(rng.randrange(256) for _ in range(rng.choice((1, 1, 1, 8, 64)))))
+            code, out, _ = run('-j', *image.args, 'check')
             rep = json.loads(out)
-            run(path, 'ls', '-r', '-d')
+            run(*image.args, 'ls', '-r', '-d')
             if code == 0:
-                got = everything(path)
-                expect(got == want, '%s %s at %d: sound, and is not what it was: seed %d' % (how, role, off, SEED))
+                got = everything(*image.args)
+                expect(got == want, '%s %r %s at %d: sound, and is not what it was: seed %d' % (how, roles, role, off, SEED))
             else:
                 expect(rep['damage'] or rep['error'], 'no word of %s at %d' % (role, off))
                 hits += 1
             image.restore()
-        expect(hits * 2 > FLIPS, 'of %d changes only %d were found' % (FLIPS, hits))
-        expect(everything(path) == want, 'all was put right')
+        expect(everything(*image.args) == want, 'all was put right')
+    expect(hits * 2 > FLIPS * len(LAYOUTS), 'of %d changes only %d were found' % (FLIPS * len(LAYOUTS), hits))
 
 
 CHECKS = [('files', check_files), ('killed', check_killed), ('tmpfs', check_tmpfs), ('devices', check_devices), ('transactions', check_transactions), ('running', check_running),
