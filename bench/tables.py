@@ -51,6 +51,9 @@ def number(value, digits=3):
 
 
 def table(head, rows):
+    """Columns that nobody filled are left out."""
+    kept = [i for i in range(len(head)) if not rows or any(row[i] for row in rows)]
+    head, rows = [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
@@ -60,7 +63,7 @@ def peer(figures):
     for size in figures.sizes(r"peer\.insert\.(\d+)\.vos"):
         label = "64 B" if size == 64 else f"{size // 1024} KiB"
         for phase, text in [("insert", "insert, /s"), ("update", "overwrite, /s"), ("update_singles", "the same, one call each, /s"),
-                            ("fetch", "fetch, /s"), ("list", "listed keys, /s"), ("fetch_cold", "cold fetch, one at a time, /s"),
+                            ("fetch", "fetch, /s"), ("list", "listed keys, /s"), ("list_hashed", "the same, vos with hashed keys"), ("list_lexical", "vos with lexical keys"), ("fetch_cold", "cold fetch, one at a time, /s"),
                             ("fetch_cold_16", "the same, 16 in flight, /s"), ("insert_cpu", "processor's time of an insert, ns"),
                             ("update_cpu", "of an overwrite"), ("fetch_cpu", "of a fetch"), ("insert_written", "bytes written for an insert"),
                             ("update_written", "for an overwrite"), ("update_later_written", "for it later"), ("fetch_cold_read", "bytes read for a cold fetch"),

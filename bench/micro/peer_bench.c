@@ -2,7 +2,7 @@
 /*
  * vos beside RocksDB and LMDB (those that were there when this was built), on one disk (--dir), with the same keys, values and durability: every store syncs
  * once for 64 updates. Phases: insert all keys in random order; overwrite any of them; fetch any; list ranges of 1000 keys; fetch any after all were closed and the kernel's copies
- * of their files dropped. Each phase is cut into ten slices; in each slice the stores run one after the other, each
+ * of their files dropped; of the small values also ranges of hashed and of lexical keys in vos, beside the others' listings of the keys that they have. Each phase is cut into ten slices; in each slice the stores run one after the other, each
  * time another one first. Medians of slices; `*_time` is the median of vos' time by that of the faster of the other two in the same slice.
  *
  * What a store leaves for later (compaction; aggregation and checkpoint) is waited for after each of its slices, so that it does not
@@ -300,6 +300,27 @@ all_reopen(struct bench_peers *b)
     }
 }
 
+/* vos lists keys of other kinds, beside the others' listings, which know one kind. */
+static void
+kinds_list(struct bench_peers *b)
+{
+    static const char *const names[PEER_KIND_NR] = {NULL, "list_hashed", "list_lexical"};
+    struct peer_run run = {.nr = b->keys}, warm = {.range = b->keys};
+
+    warm.nr = MIN(8 * b->keys,
+        (uint64_t)20000000); /* after a start: ranges at random, that meet nearly all */
+    for (uint32_t i = 0; i < b->nr; i++) {
+        run_list(b->all[i].ops, b->all[i].peer, &warm);
+    }
+    for (enum peer_kind kind = PEER_HASHED; kind < PEER_KIND_NR; kind++) {
+        peer_vos_kind_set(b->all[0].peer, kind);
+        b->all[0].ops->update(b->all[0].peer, &run);
+        b->all[0].ops->settle(b->all[0].peer);
+        phase_run(b, LIST, names[kind], MIN(b->keys, (uint64_t)2000000), 1);
+    }
+    peer_vos_kind_set(b->all[0].peer, PEER_INTEGER);
+}
+
 static void
 peers_body(struct bench_store *st)
 {
@@ -324,6 +345,8 @@ peers_body(struct bench_store *st)
     phase_run(b, COLD, "fetch_cold", MIN(few, (uint64_t)COLD_NR * SLICES_NR), 1);
     all_reopen(b);
     phase_run(b, COLD_MANY, "fetch_cold_16", MIN(few, (uint64_t)COLD_NR * SLICES_NR), 0);
+    if (b->pb.value_bytes == SMALL_BYTES)
+        kinds_list(b);
     for (uint32_t i = 0; i < b->nr; i++) {
         if (b->all[i].ops->stats != NULL)
             b->all[i].ops->stats(b->all[i].peer);

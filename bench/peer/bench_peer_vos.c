@@ -1,21 +1,41 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* vos: each value a single value under an integer dkey of its own; 64 updates in flight, for which the log's own groups are written. */
+/* vos: each value a single value under a dkey of its own, of integers unless told otherwise; 64 updates in flight, for which the log's own groups are written. */
 #include "bench_peer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { OTYPE_KV_UINT64 = 9, OTYPE_SHIFT = 56 };
+enum { OTYPE_SHIFT = 56 };
+static const uint8_t otypes[PEER_KIND_NR] = {9, 8, 10}; /* KV_UINT64, KV_HASHED, KV_LEXICAL */
 
 struct peer {
     const struct peer_bench *pb;
     struct bench_store *st;
     const struct peer_run *run;
+    enum peer_kind kind;
     uint8_t values[PEER_GROUP_NR][PEER_VALUE_BYTES_MAX];
     uint64_t wal_groups_nr, wal_records_nr;
 };
 
-static const struct vos_oid peer_oid = {
-    .oid = {.lo = 1, .hi = (uint64_t)OTYPE_KV_UINT64 << OTYPE_SHIFT}};
+/* An object for each kind of keys. */
+static struct vos_oid
+peer_oid(const struct peer *p)
+{
+    return (struct vos_oid){.oid = {.lo = 1, .hi = (uint64_t)otypes[p->kind] << OTYPE_SHIFT}};
+}
+
+/* The bytes of a key: of lexical ones in the order of the numbers. Its own inverse. */
+static uint64_t
+key_bytes(const struct peer *p, uint64_t key)
+{
+    return p->kind == PEER_LEXICAL ? __builtin_bswap64(key) : key;
+}
+
+void
+peer_vos_kind_set(struct peer *p, enum peer_kind kind)
+{
+    p->kind = kind;
+}
 
 static struct peer *
 pv_create(const struct peer_bench *pb, const char *dir)
@@ -54,13 +74,16 @@ static void
 update_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
     struct peer *p = st->arg;
-    uint64_t key = peer_key(p->run, i);
+    uint64_t key = peer_key(p->run, i), bytes = key_bytes(p, key);
     struct vos_iod iod = {.type = VOS_IOD_SINGLE,
         .akey = {(void *)(uintptr_t) "v", 1},
         .size = p->pb->value_bytes,
         .data = {p->values[slot], p->pb->value_bytes}};
-    struct vos_mod mod = {
-        .op = VOS_MOD_UPDATE, .oid = peer_oid, .dkey = {&key, sizeof(key)}, .iod_nr = 1, .iods = &iod};
+    struct vos_mod mod = {.op = VOS_MOD_UPDATE,
+        .oid = peer_oid(p),
+        .dkey = {&bytes, sizeof(bytes)},
+        .iod_nr = 1,
+        .iods = &iod};
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
 
     peer_value(p->pb, key, p->values[slot]);
@@ -85,13 +108,14 @@ static void
 fetch_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
     struct peer *p = st->arg;
-    uint64_t key = peer_key(p->run, i);
+    uint64_t key = peer_key(p->run, i), bytes = key_bytes(p, key);
     struct vos_iod iod = {.type = VOS_IOD_SINGLE, .akey = {(void *)(uintptr_t) "v", 1}};
-    struct iov dkey = {&key, sizeof(key)};
+    struct iov dkey = {&bytes, sizeof(bytes)};
+    struct vos_oid oid = peer_oid(p);
     struct vos_fetch *fetch;
 
     (void)slot;
-    bench_must(vos_fetch(st->cont, &peer_oid, VOS_EPOCH_MAX, 0, &dkey, &iod, 1, &fetch));
+    bench_must(vos_fetch(st->cont, &oid, VOS_EPOCH_MAX, 0, &dkey, &iod, 1, &fetch));
     peer_must(fetch->iods[0].seg_nr == 1, "vos", "a key is missing");
     peer_value_check(p->pb, key, fetch->iods[0].segs[0].buf, fetch->iods[0].size);
     vos_fetch_free(st->cont, fetch);
@@ -106,6 +130,7 @@ pv_fetch(struct peer *p, const struct peer_run *run, uint32_t flight_nr)
 }
 
 struct listing {
+    const struct peer *p;
     uint64_t nr, last;
 };
 
@@ -113,9 +138,10 @@ static bool
 list_entry(void *arg, const struct vos_entry *entry)
 {
     struct listing *l = arg;
-    uint64_t key = *(const uint64_t *)entry->key.buf;
+    uint64_t key = key_bytes(l->p, *(const uint64_t *)entry->key.buf);
 
-    peer_must(l->nr == 0 || key > l->last, "vos", "a listing out of order");
+    peer_must(
+        l->nr == 0 || l->p->kind == PEER_HASHED || key > l->last, "vos", "a listing out of order");
     l->last = key;
     l->nr++;
     return true;
@@ -124,14 +150,20 @@ list_entry(void *arg, const struct vos_entry *entry)
 static uint64_t
 pv_list(struct peer *p, uint64_t from, uint64_t nr)
 {
-    struct listing l = {.nr = 0};
-    struct vos_list_args args = {
-        .level = VOS_LEVEL_DKEY, .oid = peer_oid, .epoch = VOS_EPOCH_MAX, .fn = list_entry, .arg = &l};
-    struct iov key = {&from, sizeof(from)};
+    struct listing l = {.p = p};
+    struct vos_list_args args = {.level = VOS_LEVEL_DKEY,
+        .oid = peer_oid(p),
+        .epoch = VOS_EPOCH_MAX,
+        .fn = list_entry,
+        .arg = &l};
+    uint64_t bytes = key_bytes(p, from);
+    struct iov key = {&bytes, sizeof(bytes)};
     struct vos_anchor anchor;
 
-    bench_must(vos_anchor_from_key(p->st->cont, &peer_oid, VOS_LEVEL_DKEY, &key, true, &anchor));
-    while (l.nr < nr && !anchor.eof) {
+    bench_must(vos_anchor_from_key(p->st->cont, &args.oid, VOS_LEVEL_DKEY, &key, true, &anchor));
+    while (l.nr < nr && (!anchor.eof || p->kind == PEER_HASHED)) {
+        if (anchor.eof)
+            memset(&anchor, 0, sizeof(anchor)); /* hashes go round: there are keys enough */
         args.nr_max = (uint32_t)(nr - l.nr);
         bench_must(vos_list(p->st->cont, &args, &anchor));
     }

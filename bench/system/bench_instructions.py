@@ -3,9 +3,10 @@
 """Instructions of one operation of vos by the number of keys: bench_mem's `dram` under callgrind. Of an update its transaction is counted (vos_tx_run),
 of a fetch all of it (vos_fetch); other load does not change these.
 
-usage: bench_instructions.py --build BUILD --json FILE [--quick] [--full] [--reps N] [--keys N[,N...] [--scale DIR]]
+usage: bench_instructions.py --build BUILD --json FILE [--quick] [--full] [--reps N] [--keys N[,N...] [--scale DIR]] [--dir DIR]
 
---scale: of the hot set of the store with that many keys that `bench_mem --dir DIR --set keys=N --set keep=1 scale` left there; it stays.
+Also of the hot set of a store that grew on a disk (bench_mem's `scale`), which is made for that, and goes. --scale: of the one with that many keys that
+`bench_mem --dir DIR --set keys=N --set keep=1 scale` left there; it stays.
 """
 import argparse
 import json
@@ -37,6 +38,12 @@ def count(build, keys, folder, scale):
     return found
 
 
+def scale_make(build, keys, folder):
+    """A store that `count` with `scale` may look at."""
+    command = [os.path.join(build, "bench", "bench_mem"), "--dir", folder, "--set", f"keys={keys}", "--set", "keep=1", "--set", f"fetches={OPS_NR}", "scale"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--build", required=True)
@@ -46,6 +53,7 @@ def main():
     parser.add_argument("--reps")  # counts differ by nothing
     parser.add_argument("--keys")
     parser.add_argument("--scale")
+    parser.add_argument("--dir")
     args = parser.parse_args()
     sizes = [1000] if args.quick else [10000, 100000] + ([1000000] if args.full else [])
     if args.keys:
@@ -54,8 +62,12 @@ def main():
         sys.exit("valgrind is not installed")
     figures = []
     for keys in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            for phase, nr in count(args.build, keys, folder, args.scale).items():
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=args.dir) as store:
+            found = count(args.build, keys, folder, args.scale)
+            if not args.scale and not args.quick:
+                scale_make(args.build, keys, store)
+                found.update(count(args.build, keys, folder, store))
+            for phase, nr in found.items():
                 figures.append({"name": f"mem.{phase}_instructions.{keys}", "value": round(nr, 1), "unit": "instr"})
                 print(f"{figures[-1]['name']:<36} {nr:12.0f}")
     with open(args.json, "w", encoding="utf-8") as file:
