@@ -52,9 +52,9 @@ pool_make(const char *dir)
 }
 
 static inline bool
-dir_make(void)
+dir_make(const char *module_dir)
 {
-    setenv("CAIRN_MODULE_DIR", CLIENT_TEST_MODULE_DIR, 1);
+    setenv("CAIRN_MODULE_DIR", module_dir, 1);
     snprintf(system_name, sizeof(system_name), "embedded:%s/store", test_tmpdir());
     return pool_make(system_name + strlen("embedded:"));
 }
