@@ -200,6 +200,7 @@ struct plat_ops {
     /* clock: monotonic (CLOCK_BOOTTIME) and wall time since the Unix epoch, both ns */
     uint64_t (*mono_ns)(struct plat *plat);
     uint64_t (*wall_ns)(struct plat *plat);
+    uint64_t (*cpu_ns)(struct plat *plat); /* processor's time of the calling thread; sim: mono_ns */
     void (*random)(struct plat *plat, void *buf, size_t len);
     const char *(*env)(struct plat *plat, const char *name); /* NULL when unset */
     uint32_t (*cpu_nr)(struct plat *plat);
@@ -281,6 +282,12 @@ static inline uint64_t
 plat_mono_ns(struct plat *plat)
 {
     return plat->ops->mono_ns(plat);
+}
+
+static inline uint64_t
+plat_cpu_ns(struct plat *plat)
+{
+    return plat->ops->cpu_ns(plat);
 }
 
 static inline uint64_t

@@ -231,10 +231,13 @@ uint64_t tgt_scrub_found(const struct tgt *tgt, struct uuid pool);
 
 /* ---- work in the background ----------------------------------------------------------------- */
 
-/* How much of the processor background work takes. Zeroed, then tgt_pace() between its steps, each a millisecond or less. */
+/* How much of the processor background work takes. Zeroed, then tgt_pace() between its steps, each a millisecond or less; it yields after some of them. */
 struct tgt_pace {
-    uint64_t ops_seen, since_ns; /* since_ns: of ult_run_ns(): waits are no work */
-    uint64_t owed_ns; /* of rest */
+    uint64_t ops_seen;
+    uint64_t run_since_ns; /* of ult_run_ns(): waits are no work */
+    uint64_t cpu_since_ns,
+        idle_since_ns; /* of the thread: nor is what other processes take of the processor */
+    int64_t owed_ns; /* of rest; below 0: rested more than it had to */
     uint64_t work_ns; /* all of the work so far */
     bool is_begun;
 };

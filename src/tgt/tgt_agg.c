@@ -182,11 +182,35 @@ tgt_agg_queue(struct tgt *tgt, struct tgt_agg_cont *ac, uint64_t due_ns)
 }
 
 uint64_t
-tgt_agg_gap(const struct tgt *tgt, const struct tgt_agg_cont *ac)
+tgt_agg_used(const struct vos_cont *vos)
+{
+    struct vos_pool_info info;
+
+    vos_cont_space(vos, &info);
+    return info.meta_used + info.data_used;
+}
+
+uint32_t
+tgt_agg_grown(uint64_t used, uint64_t live)
+{
+    enum { THOUSAND = 1000 };
+
+    if (live == 0 || used <= live)
+        return 0;
+    return (uint32_t)MIN((used - live) / (live / THOUSAND + 1), (uint64_t)THOUSAND);
+}
+
+/* A long pass is followed by a longer rest, unless it pays: what is written over meanwhile is then more than what a pass gives back in its share. */
+uint64_t
+tgt_agg_due(const struct tgt *tgt, const struct tgt_agg_cont *ac, const struct vos_cont *vos)
 {
     uint64_t gap_ns = tgt->opts.agg_gap_ns << MIN(ac->empty_nr, (uint32_t)EMPTY_SHIFT_MAX);
+    uint64_t now_ns = ult_now_ns();
 
-    return MAX(gap_ns, ac->pass_ns * PASS_SHARE);
+    if (ac->empty_nr == 0 && ac->begun_ns != 0 &&
+        tgt_agg_grown(tgt_agg_used(vos), ac->live_bytes) > TGT_AGG_GROWN_LOW)
+        return MAX(now_ns, ac->begun_ns + gap_ns);
+    return now_ns + MAX(gap_ns, ac->pass_ns * PASS_SHARE);
 }
 
 static bool
@@ -232,8 +256,10 @@ tgt_op_changed(struct tgt_op *op)
     if (ac->fail_nr == 0 && tgt_agg_is_warm(op->vos)) {
         tgt_agg_queue(
             op->tgt, ac, now_ns + MIN(op->tgt->opts.agg_gap_ns / 8, ac->pass_ns * PASS_SHARE));
-    } else if (!ac->is_queued || (ac->is_loaded && vos_cont_agg_is_needed(op->vos, VOS_EPOCH_MAX)))
-        tgt_agg_queue(op->tgt, ac, now_ns + tgt_agg_gap(op->tgt, ac));
+    } else if (ac->fail_nr == 0 || !ac->is_queued) {
+        if (!ac->is_loaded || vos_cont_agg_is_needed(op->vos, VOS_EPOCH_MAX))
+            tgt_agg_queue(op->tgt, ac, tgt_agg_due(op->tgt, ac, op->vos));
+    }
 }
 
 void

@@ -14,7 +14,7 @@
 #include "tgt_priv.h"
 
 enum { FAIL_SHIFT_MAX = 6 };
-/* Times the work, while requests are served: a tenth of the processor; a fifth when that takes longer than a gap. */
+/* Times the work, while requests are served: a tenth of the processor; a fifth when that takes longer than a gap, or much is to be given back. */
 enum { REST_LAZY = 9, REST_LONG = 4, REST_TIME = 1, REST_WARM = 2 };
 #define RETRY_NS UINT64_C(1000000000) /* doubled with each failure in a row, up to 64 s */
 #define OFF_NS UINT64_C(60000000000) /* before a pool without reclaim is asked about again */
@@ -123,9 +123,7 @@ struct pass {
     bool is_off; /* the pool does not want it */
     bool is_new; /* there may be more than what was left unmerged */
     bool is_stopped; /* by its pace */
-    struct tgt_pace pace;
-    uint64_t work_told_ns;
-    uint64_t freed, freed_told; /* bytes; the first before what `stat` says */
+    uint64_t freed, freed_told, taken; /* bytes; the first and the last before what `stat` says */
     struct vos_agg_stat stat;
 };
 
@@ -202,6 +200,12 @@ freed_bytes(const struct pass *p)
     return p->freed + p->stat.meta_freed + p->stat.data_freed;
 }
 
+static uint64_t
+taken_bytes(const struct pass *p)
+{
+    return p->taken + p->stat.meta_taken + p->stat.data_taken;
+}
+
 static void
 freed_tell(struct pass *p)
 {
@@ -213,7 +217,7 @@ freed_tell(struct pass *p)
 }
 
 uint32_t
-tgt_agg_rest(bool is_tight, bool is_warm, bool is_time, uint64_t took_ns, uint64_t gap_ns)
+tgt_agg_rest(bool is_tight, bool is_warm, bool is_time, bool is_long, uint32_t grown)
 {
     if (is_tight)
         return 0;
@@ -221,7 +225,13 @@ tgt_agg_rest(bool is_tight, bool is_warm, bool is_time, uint64_t took_ns, uint64
         return REST_WARM;
     if (is_time)
         return REST_TIME;
-    return took_ns > gap_ns ? REST_LONG : REST_LAZY;
+    if (is_long || grown >= TGT_AGG_GROWN_HIGH)
+        return REST_LONG;
+    if (grown <= TGT_AGG_GROWN_LOW)
+        return REST_LAZY;
+    return REST_LAZY -
+        (grown - TGT_AGG_GROWN_LOW) * (REST_LAZY - REST_LONG) /
+        (TGT_AGG_GROWN_HIGH - TGT_AGG_GROWN_LOW);
 }
 
 static uint32_t
@@ -232,7 +242,8 @@ pass_rest(const struct pass *p)
 
     return tgt_agg_rest(tgt_agg_is_round(ac->pool) || tgt_agg_is_tight(p->tc->vos),
         tgt_agg_is_warm(p->tc->vos) || p->ask != 0, p->stable.reclaim == TGT_RECLAIM_TIME,
-        MAX(took_ns, ac->pass_ns), p->tgt->opts.agg_gap_ns);
+        ac->live_bytes == 0 || MAX(took_ns, ac->pass_ns) > p->tgt->opts.agg_gap_ns,
+        tgt_agg_grown(tgt_agg_used(p->tc->vos), ac->live_bytes));
 }
 
 enum { TELL_BYTES = 65536 };
@@ -241,14 +252,15 @@ static int
 pass_pace(void *arg, const struct vos_agg_stat *stat)
 {
     struct pass *p = arg;
+    struct tgt_pace *pace = &p->ac->pace;
+    uint64_t work_ns = pace->work_ns;
     bool goes_on;
 
     p->stat = *stat;
     if (freed_bytes(p) > p->freed_told + TELL_BYTES)
         freed_tell(p);
-    goes_on = tgt_pace(p->tgt, &p->pace, pass_rest(p));
-    p->tgt->stats.agg_work_ns += p->pace.work_ns - p->work_told_ns;
-    p->work_told_ns = p->pace.work_ns;
+    goes_on = tgt_pace(p->tgt, pace, pass_rest(p));
+    p->tgt->stats.agg_work_ns += pace->work_ns - work_ns;
     if (!goes_on || p->tgt->aggs.is_stopping)
         return 1;
     return tgt_cont_is_ending(p->tc) ? 1 : 0;
@@ -267,6 +279,7 @@ pass_once(struct pass *p, uint32_t flags)
 
     CAIRN_PROBE("tgt.agg.pass");
     p->freed = freed_bytes(p);
+    p->taken = taken_bytes(p);
     p->stat = (struct vos_agg_stat){0};
     rc = vos_cont_aggregate(p->tc->vos, &args, &p->stat);
     p->is_stopped = rc == 0 && !p->stat.is_finished;
@@ -301,6 +314,7 @@ static int
 pass_run(struct pass *p)
 {
     struct tgt_agg_cont *ac = p->ac;
+    uint64_t used;
     int rc = vos_epoch_recv(p->tgt->opts.vos, p->stable.epoch); /* what comes is above it */
 
     if (rc != 0)
@@ -316,9 +330,14 @@ pass_run(struct pass *p)
         return 0;
     p->tgt->stats.agg_passes_nr++;
     ac->is_new_known = false;
+    used = tgt_agg_used(p->tc->vos);
+    tgt_pace_resume(p->tgt, &ac->pace);
     rc = pass_steps(p);
-    if (rc != 0 || p->is_stopped)
+    if (rc != 0 || p->is_stopped) {
         ac->is_new_known = true;
+    } else {
+        ac->live_bytes = used + taken_bytes(p) - MIN(used + taken_bytes(p), freed_bytes(p));
+    }
     p->tgt->stats.agg_freed_bytes += freed_bytes(p);
     return rc;
 }
@@ -387,7 +406,7 @@ pass_done(struct pass *p)
     if (has_readers || vos_cont_agg_is_needed(p->tc->vos, p->epoch))
         ac->pool->is_held = true;
     if (has_readers || ac->is_unmerged || vos_cont_agg_is_needed(p->tc->vos, VOS_EPOCH_MAX))
-        tgt_agg_queue(p->tgt, ac, now_ns + tgt_agg_gap(p->tgt, ac));
+        tgt_agg_queue(p->tgt, ac, tgt_agg_due(p->tgt, ac, p->tc->vos));
 }
 
 static int
@@ -417,6 +436,7 @@ tgt_agg_pass(struct tgt *tgt, struct tgt_agg_cont *ac)
     ac->is_busy = true;
     tgt_agg_unqueue(ac); /* a change from here on queues it anew */
     rc = pass_try(&p);
+    ac->begun_ns = p.begun_ns;
     ac->pass_ns = plat_mono_ns(xstream_plat(tgt->xs)) - p.begun_ns;
     if (!ac->is_gone && rc == 0) {
         pass_done(&p);

@@ -71,7 +71,9 @@ struct tgt_agg_cont {
     uint64_t changed; /* grows with every change */
     uint64_t round; /* the last one that looked at it */
     uint32_t fail_nr, empty_nr; /* passes in a row that failed; that found nothing */
-    uint64_t pass_ns; /* the last one took */
+    uint64_t begun_ns, pass_ns; /* when the last one began; how long it took */
+    struct tgt_pace pace; /* of all of its passes */
+    uint64_t live_bytes; /* of the shard, as the last one that finished left it; 0: none has */
     /* What is asked for by tgt_aggregate(). */
     uint64_t ask_want, ask_done; /* numbers */
     uint64_t ask_epoch; /* up to */
@@ -162,8 +164,12 @@ void tgt_agg_queue(struct tgt *tgt, struct tgt_agg_cont *ac, uint64_t due_ns);
 void tgt_agg_unqueue(struct tgt_agg_cont *ac);
 /* Out of the table; freed when nobody works with it. */
 void tgt_agg_drop(struct tgt *tgt, struct tgt_agg_cont *ac);
-/* Time between two looks at it. */
-uint64_t tgt_agg_gap(const struct tgt *tgt, const struct tgt_agg_cont *ac);
+/* When it is looked at next, now that something changed. */
+uint64_t
+tgt_agg_due(const struct tgt *tgt, const struct tgt_agg_cont *ac, const struct vos_cont *vos);
+/* What its shard occupies, and how much of that, in thousandths of what the last pass left, came since. */
+uint64_t tgt_agg_used(const struct vos_cont *vos);
+uint32_t tgt_agg_grown(uint64_t used, uint64_t live);
 /* The shard fills: passes come soon; they do not rest. */
 bool tgt_agg_is_warm(const struct vos_cont *vos);
 bool tgt_agg_is_tight(const struct vos_cont *vos);
@@ -172,12 +178,15 @@ bool tgt_agg_is_round(const struct tgt_agg_pool *ap);
 /* tgt_agg_pass.c */
 /* Aggregate it, if it is to be; then it is done, or queued anew. */
 CAIRN_YIELDS void tgt_agg_pass(struct tgt *tgt, struct tgt_agg_cont *ac);
-/* How long a pass rests for each ns that it works, while requests are served: the shard is tight (or somebody waits), warm; reclaim is `time`; took_ns: what it, or the
- * one before, took so far. */
-uint32_t tgt_agg_rest(bool is_tight, bool is_warm, bool is_time, uint64_t took_ns, uint64_t gap_ns);
+/* How long a pass rests for each ns that it works, while requests are served: the shard is tight (or somebody waits), warm; reclaim is `time`; it is the first one, or it, or the one before, took longer than a gap;
+ * grown: as tgt_agg_grown() says. */
+uint32_t tgt_agg_rest(bool is_tight, bool is_warm, bool is_time, bool is_long, uint32_t grown);
+enum { TGT_AGG_GROWN_LOW = 50, TGT_AGG_GROWN_HIGH = 150 }; /* the share rises between them */
 /* tgt_pace.c: the arithmetic of tgt_pace(). Rest now for so long after that much work; it was rested for so long. */
 uint64_t tgt_pace_owe(struct tgt_pace *pace, uint64_t work_ns, uint32_t rest);
 void tgt_pace_rested(struct tgt_pace *pace, uint64_t rest_ns);
+/* More work of the same kind begins: the time since the last of it was a rest. */
+void tgt_pace_resume(struct tgt *tgt, struct tgt_pace *pace);
 /* tgt_scrub.c */
 void tgt_scrubs_init(struct tgt *tgt);
 /* The service said how the shard of a pool is scrubbed. */

@@ -70,6 +70,7 @@ rest(struct tgt_scrub *ts, uint64_t part, uint64_t total)
         ts->due_ns += step_gap_ns(ts, part, total);
     } else {
         CAIRN_IGNORE(tgt_pace(ts->tgt, &ts->pace, REST_LAZY)); /* whoever stops says so */
+        ult_yield();
     }
 }
 

@@ -70,6 +70,8 @@ CAIRN_MUST_CHECK int xstream_drive_new(
 void xstream_nudge(struct xstream *xs, bool flush);
 
 struct plat *xstream_plat(struct xstream *xs);
+/* How long it had nothing to run, up to the current step. */
+uint64_t xstream_idle_ns(const struct xstream *xs);
 struct plat_loop *xstream_loop(struct xstream *xs);
 const char *xstream_name(const struct xstream *xs);
 /*

@@ -122,6 +122,7 @@ struct xstream {
 
     struct ult *current;
     uint64_t now_ns;
+    uint64_t idle_ns, idle_since_ns; /* had nothing to run so long before; since (0: has) */
     struct list_head ready[ULT_CLASS_NR];
     uint32_t slot_idx; /* place in the pattern of shares */
     uint64_t ready_nr;

@@ -350,6 +350,8 @@ xstream_step(struct xstream *xs)
         atomic_store_explicit(&xs->driver, state, memory_order_relaxed);
     state->xs = xs;
     xs->now_ns = plat_mono_ns(xs->plat);
+    if (xs->idle_since_ns != 0)
+        xs->idle_ns += xs->now_ns - xs->idle_since_ns;
 
     ult_timers_run(xs);
     if (xs->pending_nr > 0)
@@ -361,8 +363,15 @@ xstream_step(struct xstream *xs)
     next_ns = xs->ready_nr > 0 ? 0 : ult_timers_next_ns(xs);
     if (xs->pending_nr > 0)
         next_ns = MIN(next_ns, xs->now_ns + XSTREAM_POST_RETRY_NS);
+    xs->idle_since_ns = next_ns == 0 ? 0 : plat_mono_ns(xs->plat);
     state->xs = outer;
     return next_ns;
+}
+
+uint64_t
+xstream_idle_ns(const struct xstream *xs)
+{
+    return xs->idle_ns;
 }
 
 static uint64_t

@@ -669,7 +669,7 @@ struct vos_agg_args {
     uint32_t snap_nr; /* at most VOS_AGG_SNAPS_NR_MAX */
     uint32_t flags; /* enum vos_agg_flags */
     /*
-     * Called between steps, at least once for each 512 records looked at or 64 freed; may yield and sleep, and must not close the container. Not 0: stop here (no error). NULL:
+     * Called between steps, at least once for each 512 records looked at or 64 freed; yields and sleeps as it likes (nothing else yields between steps), and must not close the container. Not 0: stop here (no error). NULL:
      * go on at once. `stat` is what was done so far.
      */
     int (*pace)(void *arg, const struct vos_agg_stat *stat);

@@ -38,6 +38,8 @@ struct array {
     bool is_cut_off; /* the last cluster goes on behind the batch, or its first began before it */
     bool has_marks; /* of transactions */
     uint32_t nr, drop_at, drop_end;
+    uint32_t reach_nr;
+    uint16_t reach[BATCH_NR];
     uint32_t by_off[BATCH_NR];
     struct ext ext[BATCH_NR];
     struct vos_agg_range ranges[RANGES_NR];
@@ -123,16 +125,32 @@ batch_end(struct array *y, bool had_hi, uint64_t hi_before)
     y->hi_max = first_hi;
 }
 
+/* The records of a leaf, which lie anywhere, come beside each other. */
+static void
+recs_ahead(const struct vos_op *op, const struct vos_btr *t)
+{
+    const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+
+    for (uint32_t i = leaf->idx; i < leaf->node->nr; i++) {
+        __builtin_prefetch(umem_peek(op->um, vos_btr_ent(t, leaf->node, i)->off));
+    }
+}
+
 static int
 batch_take(struct array *y, struct vos_op *op, struct vos_btr *t)
 {
     enum { PASSED_A_STEP = 16 };
+    const struct vos_node_df *ahead = NULL;
     uint32_t passed = 0, nr;
     int rc = 0;
 
     while (rc == 0 && y->nr < BATCH_NR) {
         if (op->steps_left == 0)
             return 0;
+        if (t->depth > 0 && t->path[t->depth - 1].node != ahead) {
+            ahead = t->path[t->depth - 1].node;
+            recs_ahead(op, t);
+        }
         if (y->may_pass && t->depth > 0 && is_alone(y, t)) {
             ext_pass(y, t);
             op->steps_left -= ++passed % PASSED_A_STEP == 0;
@@ -332,50 +350,66 @@ range_mark(struct array *y, uint32_t from, uint32_t end)
     return rc;
 }
 
-/*
- * What is seen of ext[at] at the view of its interval, when all that overlaps it is in [from, end): at most `max` ranges, in order; the last of so many has the rest. Returns how many.
- */
-static uint32_t
-seen_get(const struct array *y, uint32_t at, uint32_t from, uint32_t end, struct vos_agg_range *r,
-    uint32_t max)
+/* Those of [from, at) that reach the first index of ext[at], or one behind it: of all that came up while `at` only grew. */
+static void
+reach_next(struct array *y, uint32_t at)
 {
-    const struct ext *x = &y->ext[at];
-    struct vos_epoch punch = vos_agg_punch_at(&y->a->levels[VOS_AGG_AKEY], x->k);
-    uint64_t next = x->lo;
     uint32_t nr = 0;
 
-    if (!vos_epoch_gt(x->ver, punch))
-        return 0;
-    while (next <= x->hi) {
-        uint64_t hid_hi = 0, gap_hi = x->hi;
-        bool is_hidden = false;
-
-        for (uint32_t i = from; i < end; i++) {
-            const struct ext *o = &y->ext[i];
-
-            if (o->hi < next || o->lo > x->hi || o->ver.epoch > y->a->views[x->k] ||
-                !vos_epoch_gt(o->ver, x->ver))
-                continue;
-            if (o->lo <= next) {
-                hid_hi = is_hidden ? MAX(hid_hi, o->hi) : o->hi;
-                is_hidden = true;
-            } else {
-                gap_hi = MIN(gap_hi, o->lo - 1);
-            }
-        }
-        if (is_hidden) {
-            if (hid_hi >= x->hi)
-                break;
-            next = hid_hi + 1;
-            continue;
-        }
-        r[nr] = (struct vos_agg_range){next, nr + 1 == max ? x->hi : gap_hi};
-        nr++;
-        if (gap_hi == x->hi || nr == max)
-            break;
-        next = gap_hi + 1;
+    for (uint32_t i = 0; i < y->reach_nr; i++) {
+        if (y->ext[y->reach[i]].hi >= y->ext[at].lo)
+            y->reach[nr++] = y->reach[i];
     }
-    return nr;
+    y->reach_nr = nr;
+}
+
+struct seen {
+    uint64_t next; /* up to here it is decided */
+    bool is_over; /* all of it */
+    struct vos_agg_range *r;
+    uint32_t nr, max;
+};
+
+/* What `o` hides of `x`; o's that come later begin at no lower index. */
+static void
+seen_take(const struct array *y, const struct ext *x, const struct ext *o, struct seen *s)
+{
+    if (s->is_over || o->hi < s->next || o->lo > x->hi || o->ver.epoch > y->a->views[x->k] ||
+        !vos_epoch_gt(o->ver, x->ver))
+        return;
+    if (o->lo > s->next) {
+        s->r[s->nr++] = (struct vos_agg_range){s->next, o->lo - 1};
+        if (s->nr == s->max) {
+            s->r[s->nr - 1].hi = x->hi;
+            s->is_over = true;
+            return;
+        }
+    }
+    s->is_over = o->hi >= x->hi;
+    s->next = o->hi + 1;
+}
+
+/*
+ * What is seen of ext[at] at the view of its interval, when all that overlaps it is in its cluster, which ends before `end`, and y->reach knows those before it that reach it: at most
+ * `max` ranges, in order; the last of so many has the rest. Returns how many.
+ */
+static uint32_t
+seen_get(const struct array *y, uint32_t at, uint32_t end, struct vos_agg_range *r, uint32_t max)
+{
+    const struct ext *x = &y->ext[at];
+    struct seen s = {.next = x->lo, .r = r, .max = max};
+
+    if (!vos_epoch_gt(x->ver, vos_agg_punch_at(&y->a->levels[VOS_AGG_AKEY], x->k)))
+        return 0;
+    for (uint32_t i = 0; i < y->reach_nr && !s.is_over; i++) {
+        seen_take(y, x, &y->ext[y->reach[i]], &s);
+    }
+    for (uint32_t i = at + 1; i < end && !s.is_over && y->ext[i].lo <= x->hi; i++) {
+        seen_take(y, x, &y->ext[i], &s);
+    }
+    if (!s.is_over)
+        r[s.nr++] = (struct vos_agg_range){s.next, x->hi};
+    return s.nr;
 }
 
 /* Behind the cluster that begins at `from`: extents that overlap each other, or are joined by such. */
@@ -405,8 +439,11 @@ batch_mark(struct array *y)
     }
     for (uint32_t from = 0, end; from < y->nr; from = end) {
         end = cluster_end(y, from);
+        y->reach_nr = 0;
         for (uint32_t i = from; i < end; i++) {
-            y->ext[i].is_shown = seen_get(y, i, from, end, &first, 1) > 0;
+            reach_next(y, i);
+            y->ext[i].is_shown = seen_get(y, i, end, &first, 1) > 0;
+            y->reach[y->reach_nr++] = (uint16_t)i;
         }
     }
     return rc;
@@ -422,14 +459,17 @@ batch_cut(struct array *y, bool *ret_stop)
         return 0;
     for (uint32_t from = 0, end; rc == 0 && from < y->nr; from = end) {
         end = cluster_end(y, from);
+        y->reach_nr = 0;
         for (uint32_t i = from; rc == 0 && i < end && end - from > 1 && !*ret_stop; i++) {
             const struct ext *x = &y->ext[i];
             struct vos_agg_seen seen = {
                 .lo = x->lo, .hi = x->hi, .off = x->off, .ver = x->ver, .k = x->k};
 
+            reach_next(y, i);
+            y->reach[y->reach_nr++] = (uint16_t)i;
             if (!x->is_big || !x->is_shown)
                 continue;
-            seen.nr = seen_get(y, i, from, end, y->ranges, RANGES_NR);
+            seen.nr = seen_get(y, i, end, y->ranges, RANGES_NR); /* itself hides nothing of it */
             seen.ranges = y->ranges;
             rc = vos_agg_cut(y->a, &seen, ret_stop);
         }

@@ -125,6 +125,22 @@ place_keep(struct prune *p, struct vos_op *op, const struct vos_btr *t)
     return rc;
 }
 
+/* What probably goes of a leaf: the processor fetches the records, and the heads of their pages. */
+static void
+recs_ahead(const struct vos_op *op, const struct vos_btr *t)
+{
+    const struct vos_btr_pos *leaf = &t->path[t->depth - 1];
+
+    for (uint32_t i = 0; i + 1 < leaf->node->nr; i++) {
+        const struct vos_ent_df *e = vos_btr_ent(t, leaf->node, i);
+
+        if (vos_btr_ent(t, leaf->node, i + 1)->hkey == e->hkey) {
+            __builtin_prefetch(umem_peek(op->um, e->off));
+            __builtin_prefetch(umem_peek(op->um, ALIGN_DOWN(e->off, (uint64_t)UMEM_PAGE_BYTES)));
+        }
+    }
+}
+
 /* The leaf at the cursor, and the cursor to the next one. */
 static int
 leaf_step(struct prune *p, struct vos_op *op, struct vos_btr *t, bool *ret_enough)
@@ -142,8 +158,11 @@ leaf_step(struct prune *p, struct vos_op *op, struct vos_btr *t, bool *ret_enoug
     is_last = rc == -DER_NONEXIST;
     if (rc != 0 && !is_last)
         return rc;
-    if (!is_last)
+    if (!is_last) {
         behind = *vos_btr_ent(&next, next.path[t->depth - 1].node, 0);
+        vos_btr_ahead(&next); /* the one after that comes while this one is worked on, */
+        recs_ahead(op, &next); /* and what goes of the next one */
+    }
     mask = leaf_look(p, t, is_last ? NULL : &behind);
     if (mask != 0 && op->tx == NULL) {
         p->at = before;

@@ -198,10 +198,10 @@ vos_agg_touch(struct vos_agg *a)
 bool
 vos_agg_pace(struct vos_agg *a)
 {
-    int rc = a->args->pace == NULL ? 0 : a->args->pace(a->args->arg, &a->stat);
-
+    if (a->args->pace != NULL)
+        return a->args->pace(a->args->arg, &a->stat) != 0;
     ult_yield();
-    return rc != 0;
+    return false;
 }
 
 void

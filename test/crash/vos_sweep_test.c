@@ -275,8 +275,11 @@ agg_pace(void *arg, const struct vos_agg_stat *stat)
     struct sweep *s = arg;
 
     (void)stat;
-    if (rng_chance(&s->f.rng, 1, 4))
+    if (rng_chance(&s->f.rng, 1, 4)) {
         ult_sleep(rng_below(&s->f.rng, 200000));
+    } else {
+        ult_yield();
+    }
     return 0;
 }
 

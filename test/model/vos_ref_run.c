@@ -822,6 +822,7 @@ pace_fn(void *arg, const struct vos_agg_stat *stat)
     struct rng *r = &pc->run->r;
 
     (void)stat;
+    ult_yield();
     if (pc->run->fail[0] != 0 || rng_chance(r, 1, 40)) {
         pc->stopped = true;
         return 1;

@@ -95,6 +95,13 @@ plat_linux_mono_ns(struct plat *plat)
 }
 
 static uint64_t
+linux_cpu_ns(struct plat *plat)
+{
+    (void)plat;
+    return linux_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static uint64_t
 linux_wall_ns(struct plat *plat)
 {
     (void)plat;
@@ -231,6 +238,7 @@ linux_mem_bytes(struct plat *plat)
 static const struct plat_ops linux_ops = {
     .mono_ns = plat_linux_mono_ns,
     .wall_ns = linux_wall_ns,
+    .cpu_ns = linux_cpu_ns,
     .random = linux_random,
     .env = linux_env,
     .cpu_nr = linux_cpu_nr,

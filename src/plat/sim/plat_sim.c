@@ -430,6 +430,7 @@ sim_net(struct plat *plat, const char *uri)
 static const struct plat_ops sim_ops = {
     .mono_ns = sim_mono_ns,
     .wall_ns = sim_wall_ns,
+    .cpu_ns = sim_mono_ns,
     .random = sim_random,
     .env = sim_env,
     .cpu_nr = sim_cpu_nr,

@@ -269,17 +269,22 @@ TEST_LINUX(plat_loop, wait_deadline, "under sim nobody waits: the event queue dr
 TEST_ON(plat_loop, clocks_and_random, BACKEND_LINUX | BACKEND_SIM)
 {
     struct fix f;
-    uint64_t mono_ns, wall_ns;
+    uint64_t mono_ns, wall_ns, cpu_ns;
     uint8_t a[32] = {0}, b[32] = {0};
 
     if (!fix_init(&f))
         return;
     mono_ns = plat_mono_ns(f.plat);
     wall_ns = plat_wall_ns(f.plat);
+    cpu_ns = plat_cpu_ns(f.plat);
     EXPECT_GT(mono_ns, 0);
+    for (uint32_t i = 0; i < 1000000 && f.sim == NULL && plat_cpu_ns(f.plat) == cpu_ns; i++) {
+    }
     EXPECT_GT(wall_ns, UINT64_C(1600000000) * 1000000000);
     fix_pass(&f, FIX_MS);
     EXPECT_GE(plat_mono_ns(f.plat), mono_ns + (f.sim != NULL ? FIX_MS : 0));
+    EXPECT_GT(plat_cpu_ns(f.plat), cpu_ns);
+    EXPECT_LE(plat_cpu_ns(f.plat) - cpu_ns, plat_mono_ns(f.plat) - mono_ns); /* of one thread */
     f.plat->ops->random(f.plat, a, sizeof(a));
     f.plat->ops->random(f.plat, b, sizeof(b));
     EXPECT(memcmp(a, b, sizeof(a)) != 0);

@@ -11,6 +11,7 @@
 #include "tgt_fix.h"
 
 enum { SNAPS_MAX = 8 };
+#define GB UINT64_C(1000000000)
 #define S UINT64_C(1000000000)
 #define QUOTA_BYTES (UINT64_C(4) << 20)
 
@@ -566,40 +567,52 @@ TEST_ON(tgt_agg, a_container_ends_under_it, BACKEND_SIM)
 
 /* ---- the pace ------------------------------------------------------------------------------- */
 
-/* Whatever the lengths of its steps, the work stays within its share of the time; no rest is long. */
+/* Whatever the lengths of its steps, the work gets its share of the time, not more, nor much less when timers are late; no rest is long. */
 TEST(tgt_agg, pace_keeps_its_share)
 {
     static const uint32_t rests[] = {9, 4, 2, 1};
+    static const uint64_t lates[] = {1000, 3000000, 40000000};
     uint64_t state = test_seed();
 
-    for (uint32_t r = 0; r < ARRAY_SIZE(rests); r++) {
+    for (uint32_t r = 0; r < ARRAY_SIZE(rests) * ARRAY_SIZE(lates); r++) {
+        uint32_t share = rests[r / ARRAY_SIZE(lates)];
+        uint64_t rested = 0, late_ns = lates[r % ARRAY_SIZE(lates)];
         struct tgt_pace pace = {.is_begun = true};
-        uint64_t rested = 0;
 
         for (uint32_t i = 0; i < 20000; i++) {
             uint64_t work_ns = test_rand(&state) % (test_rand(&state) % 50 == 0 ? 30000000 : 1000000);
-            uint64_t rest_ns = tgt_pace_owe(&pace, work_ns, rests[r]);
+            uint64_t rest_ns = tgt_pace_owe(&pace, work_ns, share);
 
             EXPECT_LE(rest_ns, 50000000);
-            EXPECT_LE(rest_ns, pace.owed_ns);
-            rest_ns += test_rand(&state) % 1000; /* sleeps are never shorter */
+            EXPECT_LE((int64_t)rest_ns, MAX(pace.owed_ns, INT64_C(0)));
+            EXPECT_GE(pace.owed_ns, -200000000);
+            if (rest_ns > 0 || test_rand(&state) % 50 == 0) /* else a yield */
+                rest_ns += test_rand(&state) % late_ns;
             tgt_pace_rested(&pace, rest_ns);
             rested += rest_ns;
         }
-        EXPECT_LE(pace.work_ns * rests[r], rested + pace.owed_ns);
-        EXPECT_GE(pace.work_ns * rests[r] + 20000 * 1000, rested); /* and not less than it may have */
+        EXPECT_LE((int64_t)(pace.work_ns * share), (int64_t)rested + pace.owed_ns);
+        if (late_ns <= 3000000)
+            EXPECT_GE(pace.work_ns * share * 21 / 20 + 20000000, rested); /* not less than it may have */
         EXPECT_LT(pace.owed_ns, 2000000001);
     }
 }
 
 TEST(tgt_agg, pace_by_what_is_needed)
 {
-    const uint64_t gap = 5 * S;
-
-    EXPECT_EQ(tgt_agg_rest(false, false, false, gap, gap), 9); /* a tenth */
-    EXPECT_EQ(tgt_agg_rest(false, false, false, gap + 1, gap),
+    EXPECT_EQ(tgt_agg_rest(false, false, false, false, 0), 9); /* a tenth */
+    EXPECT_EQ(tgt_agg_rest(false, false, false, true, 0),
         4); /* a fifth: the default pace never takes more */
-    EXPECT_EQ(tgt_agg_rest(false, false, true, gap, gap), 1);
-    EXPECT_EQ(tgt_agg_rest(false, true, false, 0, gap), 2);
-    EXPECT_EQ(tgt_agg_rest(true, true, true, 0, gap), 0);
+    EXPECT_EQ(tgt_agg_rest(false, false, false, false, 50), 9);
+    EXPECT_EQ(tgt_agg_rest(false, false, false, false, 149), 5);
+    EXPECT_EQ(tgt_agg_rest(false, false, false, false, 150), 4);
+    EXPECT_EQ(tgt_agg_rest(false, false, false, false, 1000), 4);
+    EXPECT_EQ(tgt_agg_rest(false, false, true, false, 0), 1);
+    EXPECT_EQ(tgt_agg_rest(false, true, false, false, 0), 2);
+    EXPECT_EQ(tgt_agg_rest(true, true, true, false, 0), 0);
+    EXPECT_EQ(tgt_agg_grown(1000, 0), 0); /* nobody knows */
+    EXPECT_EQ(tgt_agg_grown(1000, 1000), 0);
+    EXPECT_EQ(tgt_agg_grown(500, 1000), 0);
+    EXPECT_EQ(tgt_agg_grown(1150 * GB, 1000 * GB), 149);
+    EXPECT_EQ(tgt_agg_grown(UINT64_MAX, 1), 1000);
 }

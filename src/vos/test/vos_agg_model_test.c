@@ -91,6 +91,7 @@ pace(void *arg, const struct vos_agg_stat *stat)
     struct rng *r = &m->f->rng;
 
     (void)stat;
+    ult_yield();
     if (test_failed())
         return 1;
     if (m->pace_nr > 0 && rng_chance(r, 1, 3)) {

@@ -850,6 +850,7 @@ paced_fn(void *arg, const struct vos_agg_stat *stat)
     struct paced *p = arg;
     struct vos_agg_args args = {.hi = 1};
 
+    ult_yield();
     EXPECT_LE(stat->obj_nr + stat->key_nr, 512 * (p->nr + 1));
     p->rc_inside = vos_cont_aggregate(p->f->cont, &args, NULL);
     return ++p->nr == p->stop_at;
