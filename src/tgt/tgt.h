@@ -19,7 +19,7 @@
  *          at work reads; what a snapshot of the service's list, or a read at work, reads is kept.
  *   TGT-7  A read at a given epoch below the newest that was aggregated up to is served only when the service's list had it; else it answers
  *          EP_OLD, never what is left of the data.
- *   TGT-8  Nothing to reclaim: no timer, no message, no work.
+ *   TGT-8  Nothing to reclaim: no timer, no message, no work; but for one question each TGT_AGG_SNAPS_NS about a container that has snapshots.
  *   TGT-9  A shard is scrubbed as the pool's properties say, which come with the service's answers; while
  *          they say off, nothing runs and no timer is set. While any pool's say on, what lies on the metadata role is verified, too.
  *          What is bad is told and counted, and left alone, unless a good copy is in memory.
@@ -57,6 +57,8 @@ enum {
 
 /* After a change before what it made old is looked for; longer while that finds nothing. */
 #define TGT_AGG_GAP_NS UINT64_C(5000000000)
+/* Who was not told that a snapshot went asks after so long. */
+#define TGT_AGG_SNAPS_NS UINT64_C(600000000000)
 /* Used part of a shard, of metadata or data, from which aggregation does not wait for the gap, and from which it does not rest. */
 enum { TGT_AGG_META_WARM_PCT = 75, TGT_AGG_DATA_WARM_PCT = 80 };
 enum { TGT_AGG_META_TIGHT_PCT = 90, TGT_AGG_DATA_TIGHT_PCT = 92 };
@@ -64,7 +66,8 @@ enum { TGT_AGG_META_TIGHT_PCT = 90, TGT_AGG_DATA_TIGHT_PCT = 92 };
 /* The property `reclaim` of a pool: the numbers of the API. */
 enum tgt_reclaim {
     TGT_RECLAIM_DISABLED = 0, /* only when asked for by tgt_aggregate() */
-    TGT_RECLAIM_LAZY = 1, /* a tenth of the processor while requests are served, all that is left else */
+    TGT_RECLAIM_LAZY =
+        1, /* a tenth to a fifth of the processor while requests are served, all that is left else */
     TGT_RECLAIM_SNAPSHOT = 2, /* as LAZY */
     TGT_RECLAIM_BATCH = 3, /* as LAZY */
     TGT_RECLAIM_TIME = 4, /* soon after each gap, with up to half of the processor */

@@ -85,7 +85,7 @@ tgt_agg_unqueue(struct tgt_agg_cont *ac)
 {
     if (ac->is_queued)
         list_del(&ac->queue);
-    ac->is_queued = ac->is_loaded = false;
+    ac->is_queued = ac->is_loaded = ac->is_watched = false;
 }
 
 void
@@ -109,7 +109,7 @@ agg_make_room(struct tgt *tgt)
     if (tgt->aggs.conts.nr < TGT_AGGS_NR_MAX)
         return true;
     HMAP_FOREACH(ac, &tgt->aggs.conts, struct tgt_agg_cont, link) {
-        if (!ac->is_open && !ac->is_queued && !ac->is_busy && ac->waiters == 0) {
+        if (!ac->is_open && (!ac->is_queued || ac->is_watched) && !ac->is_busy && ac->waiters == 0) {
             tgt_agg_drop(tgt, ac);
             return true;
         }
@@ -175,6 +175,7 @@ tgt_agg_queue(struct tgt *tgt, struct tgt_agg_cont *ac, uint64_t due_ns)
     if (ac->is_queued && ac->due_ns <= due_ns)
         return;
     ac->due_ns = due_ns;
+    ac->is_watched = false;
     if (!ac->is_queued)
         list_add_tail(&ac->queue, &tgt->aggs.queue);
     ac->is_queued = true;
@@ -248,9 +249,9 @@ tgt_op_changed(struct tgt_op *op)
     if (ac == NULL)
         return;
     ac->changed++;
-    if (ac->is_queued && (ac->changed & LOOK_MASK) != 0)
+    if (ac->is_queued && !ac->is_watched && (ac->changed & LOOK_MASK) != 0)
         return;
-    if (!ac->is_queued && !vos_cont_agg_is_needed(op->vos, VOS_EPOCH_MAX))
+    if ((!ac->is_queued || ac->is_watched) && !vos_cont_agg_is_needed(op->vos, VOS_EPOCH_MAX))
         return;
     now_ns = ult_now_ns();
     if (ac->fail_nr == 0 && tgt_agg_is_warm(op->vos)) {
@@ -291,6 +292,15 @@ tgt_agg_disturb(struct tgt *tgt)
 }
 
 /* ---- the ULT -------------------------------------------------------------------------------- */
+
+void
+tgt_agg_watch(struct tgt *tgt, struct tgt_agg_cont *ac)
+{
+    if (ac->is_gone || ac->is_queued)
+        return;
+    tgt_agg_queue(tgt, ac, ult_now_ns() + TGT_AGG_SNAPS_NS);
+    ac->is_watched = true;
+}
 
 bool
 tgt_agg_is_round(const struct tgt_agg_pool *ap)

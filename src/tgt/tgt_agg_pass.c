@@ -407,6 +407,8 @@ pass_done(struct pass *p)
         ac->pool->is_held = true;
     if (has_readers || ac->is_unmerged || vos_cont_agg_is_needed(p->tc->vos, VOS_EPOCH_MAX))
         tgt_agg_queue(p->tgt, ac, tgt_agg_due(p->tgt, ac, p->tc->vos));
+    if (p->stable.snap_nr > 0)
+        tgt_agg_watch(p->tgt, ac);
 }
 
 static int

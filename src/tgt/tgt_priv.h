@@ -62,6 +62,7 @@ struct tgt_agg_cont {
     struct uuid cont;
     bool is_loaded; /* queued because of a start alone */
     bool is_queued; /* something may be reclaimable */
+    bool is_watched; /* queued for its snapshots alone: one may go without a word */
     bool is_busy; /* a pass is at work */
     bool is_gone; /* destroyed meanwhile */
     bool is_open; /* a tgt_cont points to it */
@@ -161,6 +162,8 @@ void tgt_agg_forget(struct tgt *tgt, const struct uuid *pool, const struct uuid 
 void tgt_agg_disturb(struct tgt *tgt);
 /* Look at it at due_ns, or before when that was said before. */
 void tgt_agg_queue(struct tgt *tgt, struct tgt_agg_cont *ac, uint64_t due_ns);
+/* It has snapshots, and nothing else to look at: ask, some time, whether it still has them. */
+void tgt_agg_watch(struct tgt *tgt, struct tgt_agg_cont *ac);
 void tgt_agg_unqueue(struct tgt_agg_cont *ac);
 /* Out of the table; freed when nobody works with it. */
 void tgt_agg_drop(struct tgt *tgt, struct tgt_agg_cont *ac);

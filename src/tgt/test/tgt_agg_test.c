@@ -315,6 +315,49 @@ TEST_ON(tgt_agg, snapshots_are_kept, BACKEND_SIM)
     run(body_snapshots);
 }
 
+/* Nobody says that it is destroyed, and nothing changes: what it kept goes all the same. */
+static void
+body_missed(struct env *env)
+{
+    uint64_t epochs[2];
+    uint32_t asks_nr;
+
+    EXPECT_OK(put(env, "one", 1, 100, &epochs[0]));
+    EXPECT_OK(put(env, "one", 2, 100, &epochs[1]));
+    env->snaps[0] = epochs[0];
+    env->snap_nr = 1;
+    now(env);
+    EXPECT_EQ(look(env, "one", epochs[0]), 1);
+    asks_nr = env->asks_nr;
+    ult_sleep(6000 * S);
+    EXPECT_GE(env->asks_nr, asks_nr + 9);
+    EXPECT_LE(env->asks_nr, asks_nr + 11); /* now and then */
+    EXPECT_EQ(passes(env), 1);
+    EXPECT_EQ(look(env, "one", epochs[0]), 1);
+    env->snap_nr = 0;
+    ult_sleep(601 * S);
+    EXPECT_EQ(passes(env), 2);
+    EXPECT_EQ(look(env, "one", epochs[0]), 0);
+    EXPECT_EQ(look(env, "one", VOS_EPOCH_MAX), 2);
+    asks_nr = env->asks_nr;
+    ult_sleep(6000 * S);
+    EXPECT_EQ(env->asks_nr, asks_nr); /* it has none any more */
+    /* One that is watched is looked at soon when something changes. */
+    env->snaps[0] = vos_epoch_last(env->f.vos);
+    env->snap_nr = 1;
+    now(env);
+    EXPECT_OK(put(env, "one", 3, 100, &epochs[0]));
+    EXPECT_OK(put(env, "one", 4, 100, &epochs[1]));
+    ult_sleep(20 * S);
+    EXPECT_EQ(look(env, "one", epochs[0]), 2);
+    EXPECT_EQ(look(env, "one", VOS_EPOCH_MAX), 4);
+}
+
+TEST_ON(tgt_agg, a_snapshot_that_went_unheard, BACKEND_SIM)
+{
+    run(body_missed);
+}
+
 /* What earlier lives dropped nobody knows: the service is asked before a read at a snapshot. */
 static void
 body_unknown(struct env *env)

@@ -903,6 +903,60 @@ TEST_ON(vos_agg, passes_stop_and_remember, BACKEND_SIM)
     run(passes_body, false);
 }
 
+/* However many akeys a dkey has: no step looks at more than 512 of them, or frees more than it may. */
+static int
+akeys_pace(void *arg, const struct vos_agg_stat *stat)
+{
+    struct paced *p = arg;
+
+    ult_yield();
+    p->nr++;
+    EXPECT_LE(stat->obj_nr + stat->key_nr + stat->ver_nr, 1024 * p->nr);
+    EXPECT_LE(stat->ver_del_nr + stat->key_del_nr, 256 * p->nr);
+    return 0;
+}
+
+static void
+akeys_body(struct fix *f)
+{
+    enum { AKEYS_NR = 8000 };
+    struct paced p = {.f = f};
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .pace = akeys_pace, .arg = &p};
+    struct vos_agg_stat stat;
+    char name[16];
+
+    if (!fix_format(f))
+        return;
+    for (int i = 0; i < AKEYS_NR + 3; i++) {
+        snprintf(name, sizeof(name), "a%d", i % AKEYS_NR);
+        EXPECT_OK(fix_put(f, 1, "d", name, "x", 1, 0));
+    }
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT_EQ(stat.ver_del_nr, 3);
+    EXPECT_GE(stat.key_nr, AKEYS_NR);
+    EXPECT_GE(p.nr, AKEYS_NR / 512);
+    for (int i = 0; i < AKEYS_NR; i++) {
+        snprintf(name, sizeof(name), "a%d", i);
+        EXPECT_OK(fix_put(f, 1, "d", name, "y", 1, 0));
+    }
+    p.nr = 0;
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT_EQ(stat.ver_del_nr, AKEYS_NR);
+    EXPECT_GE(p.nr, AKEYS_NR / 256);
+    EXPECT_OK(fix_punch(f, 1, "d", NULL, 0));
+    p.nr = 0;
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT_EQ(stat.ver_del_nr, AKEYS_NR);
+    EXPECT_EQ(stat.key_del_nr, AKEYS_NR + 1);
+    EXPECT_GE(p.nr, AKEYS_NR / 256);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, a_dkey_of_many_akeys_in_steps, BACKEND_SIM)
+{
+    run(akeys_body, true);
+}
+
 /* ---- what changed --------------------------------------------------------------------------------------------------- */
 
 enum { MANY_NR = 5000 };
