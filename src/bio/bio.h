@@ -251,7 +251,14 @@ void bio_health_get(const struct bio_tgt *tgt, struct bio_health *ret_health);
 
 /* ---- scrubbing of superblocks and the metadata role (bio_scrub.c) ------------------------------------------------------ */
 
-enum bio_img_kind { BIO_IMG_SB, BIO_IMG_HEADER, BIO_IMG_MAP, BIO_IMG_PAGE };
+enum bio_img_kind {
+    BIO_IMG_SB,
+    BIO_IMG_HEADER,
+    BIO_IMG_MAP,
+    BIO_IMG_PAGE,
+    BIO_IMG_LABEL,
+    BIO_IMG_TABLE /* both of a device: bio_dev_scrub() */
+};
 
 /* What is not on the disks as it was written. Borrowed for the call. */
 struct bio_img_bad {

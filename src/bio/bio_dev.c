@@ -602,6 +602,57 @@ bio_dev_take(struct xstream *xs, const struct bio_dev_cfg *cfg, char *err, struc
     return rc;
 }
 
+/* ---- scrub ------------------------------------------------------------------------------------------------------------- */
+
+/* Bytes [off, off + len) of the device should be those at `good`, of which `known` are not zero. buf: len bytes. */
+static void
+part_scrub(struct bio_dev *dev, struct bio_disk *disk, const void *good, size_t known, uint8_t *buf,
+    struct bio_img_bad *img)
+{
+    img->rc = bio_disk_rw(disk, PLAT_IO_READ, 0, img->off, buf, img->len);
+    if (img->rc == 0 && memcmp(buf, good, known) == 0)
+        return;
+    if (img->rc == 0)
+        img->rc = CAIRN_ERR(CSUM);
+    if (img->rc == -DER_CSUM && img->kind == BIO_IMG_LABEL && bio_dev_label_check((void *)buf) == 0)
+        img->rc = CAIRN_ERR(MISMATCH);
+    if (img->rc == -DER_MISMATCH || __atomic_load_n(&dev->has_failed, __ATOMIC_ACQUIRE))
+        return;
+    memset(buf, 0, img->len);
+    memcpy(buf, good, known);
+    img->is_mended = bio_disk_rw(disk, PLAT_IO_WRITE, 0, img->off, buf, img->len) == 0;
+}
+
+int
+bio_dev_scrub(struct bio_dev *dev, struct xstream *xs,
+    void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg)
+{
+    const struct plat_ops *ops = dev->plat->ops;
+    struct bio_img_bad label = {.kind = BIO_IMG_LABEL, .len = BIO_BLK_BYTES};
+    struct bio_img_bad tab = {
+        .kind = BIO_IMG_TABLE, .off = BIO_DEV_TAB_OFF, .len = BIO_DEV_TAB_BYTES};
+    struct bio_disk disk = {.plat = dev->plat};
+    uint8_t *buf = bio_mem_get(BIO_DEV_TAB_BYTES);
+    int rc = buf == NULL ? CAIRN_ERR(NOMEM) : 0;
+
+    if (rc == 0)
+        rc = ops->disk_open(dev->plat, xstream_loop(xs), dev->path, 0, 0, &disk.disk);
+    if (rc != 0)
+        goto out;
+    disk.bytes = ops->disk_size(disk.disk);
+    part_scrub(dev, &disk, &dev->label, sizeof(dev->label), buf, &label);
+    if (label.rc != 0)
+        bad(arg, &label);
+    if (label.rc != -DER_MISMATCH)
+        part_scrub(dev, &disk, &dev->tab, sizeof(dev->tab), buf, &tab);
+    if (tab.rc != 0)
+        bad(arg, &tab);
+    ops->disk_close(disk.disk);
+out:
+    free(buf);
+    return rc;
+}
+
 void
 bio_dev_release(struct bio_dev *dev)
 {

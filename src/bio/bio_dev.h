@@ -63,6 +63,13 @@ void bio_dev_release(struct bio_dev *dev);
 /** Free memory alone (simulated kill). NULL is fine. */
 void bio_dev_abandon(struct bio_dev *dev);
 
+/**
+ * Read label and table again while the device is in use, and write anew, from memory, what is damaged; a label that is whole and says something else stays (MISMATCH). What is
+ * bad is told once each (`bad` doesn't yield). No flush: the next one of a target there serves as well. Errors: NONEXIST, NO_PERM, NVME_IO it can't be opened; NOMEM.
+ */
+CAIRN_YIELDS CAIRN_MUST_CHECK int bio_dev_scrub(struct bio_dev *dev, struct xstream *xs,
+    void (*bad)(void *arg, const struct bio_img_bad *bad), void *arg);
+
 /** Set places, and the sizes for a format where cfg has 0, of what cfg->tgt_idx has on this device. The device outlives targets with this cfg. */
 void bio_dev_place(struct bio_dev *dev, struct bio_cfg *cfg);
 struct uuid bio_dev_uuid(const struct bio_dev *dev);

@@ -167,12 +167,15 @@ batch_end(struct bio_tgt *tgt, struct batch *b,
 const char *
 bio_img_text(const struct bio_img_bad *bad, char text[BIO_IMG_TEXT_BYTES])
 {
-    static const char *const kinds[] = {"superblock", "header", "part of the slot map", "page"};
+    static const char *const kinds[] = {
+        "superblock", "header", "part of the slot map", "page", "label", "table"};
     static const char *const roles[] = {"the mark", "the log", "the metadata role", "the data role"};
-    const char *role = roles[bad->kind == BIO_IMG_SB ? bad->nr : BIO_ROLE_META];
-    const char *then = bad->is_mended ? "it is in memory, and is written anew"
-        : bad->kind == BIO_IMG_SB     ? "it stays, and the next start will fail"
-                                      : "what needs it gets this error";
+    bool is_dev = bad->kind == BIO_IMG_LABEL || bad->kind == BIO_IMG_TABLE;
+    const char *role =
+        is_dev ? "the device" : roles[bad->kind == BIO_IMG_SB ? bad->nr : BIO_ROLE_META];
+    const char *then = bad->is_mended       ? "it is in memory, and is written anew"
+        : is_dev || bad->kind == BIO_IMG_SB ? "it stays, and the next start will fail"
+                                            : "what needs it gets this error";
 
     (void)snprintf(text, BIO_IMG_TEXT_BYTES,
         "%s: %s %" PRIu64 ": %" PRIu64 " bytes at %#" PRIx64 " of %s: %s", err_name(bad->rc),

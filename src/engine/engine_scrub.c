@@ -3,7 +3,7 @@
  * The store of the services is scrubbed, too: the databases of the system and of the pools (a shard of vos each), its superblocks, its metadata role. Targets have tgt_scrub.c,
  * which goes by the properties of pools; this store belongs to no pool, so it is done always, in ULT_BACKGROUND, once in a period of a day:
  *
- *      some time after the start -> each shard -> superblocks, metadata role -> wait until the period is over
+ *      some time after the start -> each shard -> superblocks, metadata role -> labels and tables of the engine's devices -> wait until the period is over
  *                                   (half of the period for either, a rest after each step by its share of the whole)
  *
  * What is bad is a line of the log and a counter; whoever needs it gets CSUM. Shards begin at one that is drawn, so that frequent restarts leave none out. Tested by
@@ -61,9 +61,11 @@ static void
 image_bad(void *arg, const struct bio_img_bad *bad)
 {
     struct engine_scrub *sc = arg;
+    bool is_dev = bad->kind == BIO_IMG_LABEL || bad->kind == BIO_IMG_TABLE;
     char text[BIO_IMG_TEXT_BYTES];
 
-    LOG_ERROR("scrubber: store of the services: %s", bio_img_text(bad, text));
+    LOG_ERROR(
+        "scrubber: %s: %s", is_dev ? "a device" : "store of the services", bio_img_text(bad, text));
     if (bad->is_mended) {
         sc->stats.scrub_mended_nr++;
     } else {
@@ -149,6 +151,20 @@ images_scrub(struct engine_xs *xs)
 }
 
 static void
+devs_scrub(struct engine_xs *xs)
+{
+    for (uint32_t i = 0; i < xs->engine->cfg.dev_nr && !xs->scrub.is_stopping; i++) {
+        struct bio_dev *dev = xs->engine->devs[i];
+        int rc = dev == NULL ? 0 : bio_dev_scrub(dev, xs->xs, image_bad, &xs->scrub);
+
+        if (rc != 0) {
+            LOG_WARN(
+                "scrubber: %s cannot be looked at: %s", xs->engine->cfg.devs[i].path, err_name(rc));
+        }
+    }
+}
+
+static void
 scrub_ult(void *arg)
 {
     struct engine_xs *xs = arg;
@@ -158,6 +174,7 @@ scrub_ult(void *arg)
         due_ns = ult_now_ns() + period_ns(xs);
         shards_scrub(xs);
         images_scrub(xs);
+        devs_scrub(xs);
         due_ns = MAX(due_ns, ult_now_ns() + PERIOD_NS_MIN);
     }
 }

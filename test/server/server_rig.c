@@ -481,11 +481,12 @@ rig_run_hdls(uint32_t engine_nr, uint32_t hdls_nr, void (*body)(struct rig *rig)
 }
 
 void
-rig_run_scrub(uint32_t engine_nr, uint64_t sys_scrub_ns, void (*body)(struct rig *rig))
+rig_run_scrub(
+    uint32_t engine_nr, uint32_t dev_nr, uint64_t sys_scrub_ns, void (*body)(struct rig *rig))
 {
     struct sim_opts opts = quiet_opts();
 
-    run_as(&opts, engine_nr, (struct rig){.sys_scrub_ns = sys_scrub_ns}, body);
+    run_as(&opts, engine_nr, (struct rig){.sys_scrub_ns = sys_scrub_ns, .dev_nr = dev_nr}, body);
 }
 
 /* ---- pools and containers ------------------------------------------------------------------- */

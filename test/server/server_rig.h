@@ -69,8 +69,9 @@ void rig_run_default(uint32_t engine_nr, void (*body)(struct rig *rig));
 /** With so many handles of a pool at most. Sim only. */
 void rig_run_hdls(uint32_t engine_nr, uint32_t hdls_nr, void (*body)(struct rig *rig));
 
-/** With that period of the scrubber of the services' store. Sim only. */
-void rig_run_scrub(uint32_t engine_nr, uint64_t sys_scrub_ns, void (*body)(struct rig *rig));
+/** With that period of the scrubber of the services' store, and perhaps all stores on devices. Sim only. */
+void rig_run_scrub(
+    uint32_t engine_nr, uint32_t dev_nr, uint64_t sys_scrub_ns, void (*body)(struct rig *rig));
 
 /** With all stores on devices: of two, the first has that of target 0 and that of the services, the second that of target 1. Sim only. */
 void rig_run_devs(uint32_t engine_nr, uint32_t dev_nr, void (*body)(struct rig *rig));

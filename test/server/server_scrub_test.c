@@ -98,7 +98,30 @@ body_scrub(struct rig *rig)
     EXPECT_ERR(attr(rig, PROTO_CONT_ATTR_GET, (struct iov){NULL, 0}), CSUM);
 }
 
+/* The labels and tables of devices as well. */
+static void
+body_devs(struct rig *rig)
+{
+    Cairn__Ctl__TargetHealth h;
+
+    if (!rig_setup(rig))
+        return;
+    EXPECT_OK(sim_file_flip_bit(rig->sim, rig->engines[0].host, "/dev0", 60 * 8));
+    EXPECT_OK(sim_file_flip_bit(rig->sim, rig->engines[0].host, "/dev1", (4096 + 40) * 8));
+    ult_sleep(4 * PERIOD_NS);
+    h = health_of(rig);
+    EXPECT_EQ(h.scrub_mended, 2);
+    EXPECT_EQ(h.scrub_bad, 0);
+    rig_engine_restart(rig, 0);
+    EXPECT_EQ(health_of(rig).rc, 0);
+}
+
+TEST_ON(server_scrub, labels_of_devices, BACKEND_SIM)
+{
+    rig_run_scrub(1, 2, PERIOD_NS, body_devs);
+}
+
 TEST_ON(server_scrub, the_store_of_the_services_is_scrubbed, BACKEND_SIM)
 {
-    rig_run_scrub(1, PERIOD_NS, body_scrub);
+    rig_run_scrub(1, 0, PERIOD_NS, body_scrub);
 }

@@ -115,6 +115,20 @@ dev_poke(struct fix *f, uint64_t off, const void *bytes, size_t len, bool is_xor
     free(blk);
 }
 
+static void
+label_read(struct fix *f, struct bio_dev_label_df *ret_label)
+{
+    struct bio_disk disk = {.plat = f->plat, .bytes = DEV_BYTES};
+    uint8_t *blk = bio_mem_get(BIO_BLK_BYTES);
+
+    EXPECT_OK(
+        f->plat->ops->disk_open(f->plat, xstream_loop(f->xs), dt_of(f)->dev.path, 0, 0, &disk.disk));
+    EXPECT_OK(bio_disk_rw(&disk, PLAT_IO_READ, 0, 0, blk, BIO_BLK_BYTES));
+    memcpy(ret_label, blk, sizeof(*ret_label));
+    f->plat->ops->disk_close(disk.disk);
+    free(blk);
+}
+
 static uint32_t
 dev_crc(struct fix *f)
 {
@@ -616,6 +630,75 @@ TEST_ON(bio_dev, flipped_bits, BACKEND_SIM)
         log_sink_set(NULL, NULL, LOG_LEVEL_NONE);
         dt_init(&f, &dt);
         fix_run(&f, body_flip);
+    }
+    fix_fini(&f);
+}
+
+struct told {
+    uint32_t nr, mended_nr;
+    struct bio_img_bad last;
+};
+
+static void
+dev_bad(void *arg, const struct bio_img_bad *bad)
+{
+    struct told *told = arg;
+
+    told->nr++;
+    told->mended_nr += bad->is_mended;
+    told->last = *bad;
+}
+
+static void
+body_scrub(struct fix *f)
+{
+    struct dev_test *dt = dt_of(f);
+    struct bio_dev_label_df other;
+    uint64_t seed = test_seed();
+    struct told told = {0};
+    uint32_t nr = 0;
+
+    if (!EXPECT_OK(take(f)))
+        return;
+    EXPECT_OK(bio_dev_scrub(dt->taken, f->xs, dev_bad, &told));
+    EXPECT_EQ(told.nr, 0);
+    for (; nr < 60 && !test_failed(); nr++) {
+        bool is_label = nr % 2 == 0;
+        uint32_t bit = (uint32_t)(test_rand(&seed) % (8 * (is_label ? 512 : BIO_DEV_TAB_BYTES)));
+        uint8_t b = (uint8_t)(1u << bit % 8);
+
+        dev_poke(f, (is_label ? 0 : BIO_DEV_TAB_OFF) + bit / 8, &b, 1, true);
+        EXPECT_OK(bio_dev_scrub(dt->taken, f->xs, dev_bad, &told));
+        EXPECT(told.last.kind == (is_label ? BIO_IMG_LABEL : BIO_IMG_TABLE) &&
+            told.last.rc == -DER_CSUM);
+        EXPECT_OK(bio_dev_scrub(dt->taken, f->xs, dev_bad, &told));
+        EXPECT(told.nr == nr + 1 && told.mended_nr == nr + 1);
+    }
+    drop(f);
+    dt->dev.must_exist = true;
+    if (!EXPECT_OK(take(f))) /* as good as before */
+        return;
+    /* Somebody else's label is not written over. */
+    EXPECT_OK(bio_dev_scrub(dt->taken, f->xs, dev_bad, &told));
+    EXPECT_EQ(told.nr, nr);
+    label_read(f, &other);
+    other.rank++;
+    other.crc = crc32c(0, &other, sizeof(other) - 4);
+    dev_poke(f, 0, &other, sizeof(other), false);
+    EXPECT_OK(bio_dev_scrub(dt->taken, f->xs, dev_bad, &told));
+    EXPECT(told.nr == nr + 1 && told.mended_nr == nr && told.last.rc == -DER_MISMATCH);
+    drop(f);
+    EXPECT_ERR(take(f), MISMATCH);
+}
+
+TEST_ON(bio_dev, scrub, BACKEND_SIM)
+{
+    struct dev_test dt;
+    struct fix f;
+
+    if (fix_init(&f)) {
+        dt_init(&f, &dt);
+        fix_run(&f, body_scrub);
     }
     fix_fini(&f);
 }
