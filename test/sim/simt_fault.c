@@ -106,6 +106,8 @@ narrow_draw(struct simt *t, struct rng *rng)
         cfg->call_ns = rng_range(rng, 1, 30) * SIMT_S;
     if (rng_chance(rng, 1, 2))
         limits->agg_gap_ns = draw_log(rng, SIMT_MS, SIMT_S);
+    if (t->opts.seed % 2 == 0)
+        limits->sys_scrub_ns = SIMT_S; /* the services' store, all the time */
     if (is_named(t, "agg"))
         limits->agg_gap_ns = SIMT_MS;
     cfg->is_hot |= is_named(t, "hot");
