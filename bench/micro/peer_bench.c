@@ -387,6 +387,7 @@ peers_run(uint64_t keys, uint32_t value_bytes)
     st.cfg.meta_bytes = 16 * gib;
     st.cfg.data_bytes = gib;
     st.cfg.mem_bytes = b.pb.mem_bytes;
+    st.cfg.wal_halves = (uint8_t)bench_opt("halves", BIO_HALVES_PAY);
     bench_store_run(&st, peers_body);
     free(pool);
 }

@@ -50,6 +50,9 @@ struct bio_place {
 
 struct bio_tgt;
 
+/* Whether half of the requests under way are written as soon as they are there (bio_wal.c). */
+enum bio_halves { BIO_HALVES_PAY, BIO_HALVES_ALWAYS, BIO_HALVES_NEVER };
+
 struct bio_cfg {
     char dir[BIO_PATH_BYTES]; /* holds the files wal, meta, data of this target */
     struct bio_place places[BIO_ROLE_NR]; /* what is on devices instead */
@@ -67,6 +70,7 @@ struct bio_cfg {
      * Memory for pages of the arena and tables about them (UP-1 to UP-4 in bio_umem_page.c). 0: no limit. Very small ones are raised to root, directory and 12 pages.
      */
     uint64_t mem_bytes;
+    uint8_t wal_halves; /* enum bio_halves; the others than the first are for tests and benchmarks */
     bool is_pmem; /* what lies in `dir` is mapped as persistent memory; the bytes are the same as without */
     bool mem_is_default; /* nobody asked for it: no limit where the metadata role is memory itself (ST-10) */
     /*

@@ -27,6 +27,11 @@ enum {
     BIO_WAL_SHARE_NR = 3, /* an additional one takes at least that part of what is not durable */
     BIO_WAL_GROUP_NR = BIO_WAL_FLIGHT_NR + 1, /* and the one that is filled */
     BIO_FILE_PATH_BYTES = 320,
+    BIO_WAL_HALF_NR =
+        16, /* so many records, or bytes, are worth a write of their own while others run */
+    BIO_WAL_HALF_BYTES = 64 << 10,
+    BIO_WAL_HALF_TIMES = 2, /* a write takes at most so many times what it took to gather them */
+    BIO_WAL_LARGE_BYTES = 24 << 10, /* from here on groups lie in large pages */
     BIO_REPLAY_WIN_BLKS = 2048,
     BIO_REPLAY_CAP_BLKS = 128, /* of it, while groups are not larger */
     BIO_REPLAY_IO_BLKS = 32,
@@ -118,6 +123,7 @@ CAIRN_YIELDS void bio_watch_stop(struct bio_tgt *tgt);
 /* A group being filled or written. */
 struct bio_group {
     uint8_t *buf; /* BIO_GROUP_BYTES_MAX */
+    bool is_large; /* `buf` lies in large pages, where there are some */
     bool is_written; /* durable itself; it counts when all before it are */
     uint32_t bytes, rec_nr;
     uint64_t first_lsn;
@@ -142,6 +148,12 @@ struct bio_wal {
     bool open_end; /* the last group written holds records and nothing follows it */
     uint64_t close_ns; /* when, with open_end, an empty group is due */
     bool stopping;
+    bool overlaps; /* several committers: a write takes time */
+    bool is_called; /* a committer was, and has not come yet */
+    bool is_halved; /* one was for half of the load, which `fill` holds */
+    uint64_t load_nr; /* so many records were under way lately */
+    uint64_t fill_ns; /* of the first record in `fill` */
+    uint64_t took_ns; /* by a write lately */
     struct ult *committers[BIO_WAL_FLIGHT_NR];
     struct ult_cond work, room;
     uint64_t groups_nr, records_nr, bytes_nr, data_syncs_nr, open_nr_max;

@@ -101,6 +101,8 @@ CAIRN_MUST_CHECK int ult_create(
     struct xstream *xs, enum ult_class cls, void (*fn)(void *arg), void *arg, struct ult **ret_ult);
 CAIRN_YIELDS void ult_join(struct ult *ult); /* and frees it */
 CAIRN_YIELDS void ult_yield(void);
+/* The step ends when the calling ULT waits or yields: the loop is polled then, so that what it has begun reaches the kernel before others run. Nothing outside of a ULT. */
+void ult_step_end(void);
 struct ult *ult_self(void); /* NULL when not on a ULT */
 /* The calling thread may touch what belongs to xs: in its step, in a callback of its loop, or before anything drives it. For asserts. */
 bool ult_runs_on(const struct xstream *xs);
@@ -155,6 +157,7 @@ CAIRN_YIELDS void ult_cond_wait(struct ult_cond *c, struct ult_mutex *m);
 /** -DER_TIMEDOUT at the deadline (monotonic ns; PLAT_NEVER_NS waits for ever). */
 CAIRN_YIELDS int ult_cond_wait_until(struct ult_cond *c, struct ult_mutex *m, uint64_t deadline_ns);
 void ult_cond_signal(struct ult_cond *c);
+void ult_cond_signal_next(struct ult_cond *c); /* who is woken runs before others of its class */
 void ult_cond_broadcast(struct ult_cond *c);
 
 /* Eventual: set once with a code; any number of waiters. Settable from a loop callback of the same xstream. */

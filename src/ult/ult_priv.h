@@ -126,6 +126,7 @@ struct xstream {
     struct list_head ready[ULT_CLASS_NR];
     uint32_t slot_idx; /* place in the pattern of shares */
     uint64_t ready_nr;
+    bool is_step_over; /* ult_step_end() */
 
     struct ult_timer *timers; /* root of the pairing heap */
     uint64_t timer_seq;

@@ -156,6 +156,15 @@ ult_yield(void)
     ult_suspend(u);
 }
 
+void
+ult_step_end(void)
+{
+    struct xstream *xs = xstream_self();
+
+    if (xs != NULL)
+        xs->is_step_over = true;
+}
+
 uint64_t
 ult_run_ns(void)
 {

@@ -172,6 +172,17 @@ ult_cond_signal(struct ult_cond *c)
 }
 
 void
+ult_cond_signal_next(struct ult_cond *c)
+{
+    struct ult *u = waitq_first(&c->wq);
+
+    if (!ult_waitq_wake(&c->wq, 0))
+        return;
+    list_del(&u->link);
+    list_add(&u->link, &u->xs->ready[u->cls]);
+}
+
+void
 ult_cond_broadcast(struct ult_cond *c)
 {
     /* Ends: nobody runs, hence nobody can wait anew, before this returns. */

@@ -329,7 +329,8 @@ ready_run(struct xstream *xs)
 {
     struct err_ring *outer_ring = err_ring_get();
 
-    for (uint32_t i = 1; i <= XSTREAM_STEP_RUNS_MAX && xs->ready_nr > 0; i++) {
+    xs->is_step_over = false;
+    for (uint32_t i = 1; i <= XSTREAM_STEP_RUNS_MAX && xs->ready_nr > 0 && !xs->is_step_over; i++) {
         ult_run(xs, ready_pick(xs));
         if (i % XSTREAM_CLOCK_EVERY == 0 && plat_mono_ns(xs->plat) - xs->now_ns > XSTREAM_STEP_NS_MAX)
             break;

@@ -265,6 +265,7 @@ TEST_ON(bio_tgt, groups_at_the_same_time, BACKEND_SIM)
         return;
     f.arg = &m;
     for (uint32_t round = 0; round < 60 && !test_failed(); round++) {
+        f.cfg.wal_halves = round % 2 == 0 ? BIO_HALVES_PAY : BIO_HALVES_ALWAYS;
         if (round > 0)
             fix_run(&f, body_many_check);
         m.left_nr = round == 0 ? 300 : UINT64_MAX;

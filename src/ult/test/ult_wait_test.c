@@ -116,6 +116,73 @@ TEST_ON(ult_wait, cond_wakes_in_order, BACKEND_BOTH)
 }
 
 static void
+log_yield(void *arg)
+{
+    struct waiter *w = arg;
+
+    fixture_log(w->f, w->c);
+    ult_yield();
+    fixture_log(w->f, w->c);
+}
+
+static void
+cond_next_body(struct fixture *f)
+{
+    struct waiter w[4];
+
+    ult_cond_signal_next(&f->cond); /* nobody waits: lost */
+    for (int i = 0; i < 2; i++) {
+        w[i] = (struct waiter){.f = f, .c = (char)('a' + i), .deadline_ns = PLAT_NEVER_NS};
+        spawn(f, i, cond_wait_log, &w[i]);
+    }
+    ult_yield();
+    for (int i = 2; i < 4; i++) {
+        w[i] = (struct waiter){.f = f, .c = (char)('a' + i)};
+        spawn(f, i, log_yield, &w[i]);
+    }
+    ult_cond_signal_next(&f->cond);
+    ult_cond_signal(&f->cond);
+    join_all(f, 4);
+    EXPECT_STR_EQ(f->log, "acdbcd");
+}
+
+/* Goal: who is woken as the next one runs before those that were ready; the first waiter is woken. */
+TEST_ON(ult_wait, cond_wakes_the_next_to_run, BACKEND_BOTH)
+{
+    fixture_run_once(cond_next_body);
+}
+
+static void
+log_polls(void *arg)
+{
+    struct waiter *w = arg;
+
+    fixture_log(w->f, (char)('0' + w->f->fake.polls_nr - w->f->nr));
+    if (w->c == 'e')
+        ult_step_end();
+}
+
+static void
+step_end_body(struct fixture *f)
+{
+    struct waiter w[4];
+
+    f->nr = f->fake.polls_nr;
+    for (int i = 0; i < 4; i++) {
+        w[i] = (struct waiter){.f = f, .c = i == 1 ? 'e' : 'a'};
+        spawn(f, i, log_polls, &w[i]);
+    }
+    join_all(f, 4);
+    EXPECT_STR_EQ(f->log, "0011");
+}
+
+/* Goal: a ULT that ends the step has the loop polled before others run, once. */
+TEST(ult_wait, step_ends)
+{
+    fixture_run_once(step_end_body);
+}
+
+static void
 cond_mutex_body(struct fixture *f)
 {
     struct waiter w[3];
