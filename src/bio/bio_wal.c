@@ -303,12 +303,28 @@ group_seal(struct bio_wal *wal, uint64_t *ret_pos)
     return group;
 }
 
+/* The median of late: one that took long for other reasons says little. */
+static void
+took_note(struct bio_wal *wal, uint64_t took_ns)
+{
+    const uint64_t least_ns = 1000;
+
+    if (wal->took_ns == 0) {
+        wal->took_ns = took_ns;
+    } else if (took_ns > wal->took_ns) {
+        wal->took_ns += wal->took_ns / 8 + least_ns;
+    } else {
+        wal->took_ns -= wal->took_ns / 8;
+    }
+}
+
 /* Write the sealed group at `pos`: two operations when it runs over the end of the ring. */
 static int
 group_write(struct bio_wal *wal, const struct bio_group *group, uint64_t pos)
 {
     uint64_t blk = pos % wal->ring_blks, blks = blks_of(group->bytes);
     uint64_t first = MIN(blks, wal->ring_blks - blk);
+    uint64_t start_ns = plat_mono_ns(wal->disk.plat);
     struct bio_req reqs[2];
     int rc, rc2 = 0;
 
@@ -324,6 +340,7 @@ group_write(struct bio_wal *wal, const struct bio_group *group, uint64_t pos)
     }
     ult_step_end(); /* the device gets it before others run */
     rc = bio_req_wait(&reqs[0]);
+    took_note(wal, plat_mono_ns(wal->disk.plat) - start_ns);
     return rc != 0 ? rc : rc2;
 }
 
@@ -374,21 +391,6 @@ groups_retire(struct bio_tgt *tgt)
     bio_ckpt_kick(tgt);
 }
 
-/* The median of late: one that took long for other reasons says little. */
-static void
-took_note(struct bio_wal *wal, uint64_t took_ns)
-{
-    const uint64_t least_ns = 1000;
-
-    if (wal->took_ns == 0) {
-        wal->took_ns = took_ns;
-    } else if (took_ns > wal->took_ns) {
-        wal->took_ns += wal->took_ns / 8 + least_ns;
-    } else {
-        wal->took_ns -= wal->took_ns / 8;
-    }
-}
-
 static void
 commit_group(struct bio_tgt *tgt)
 {
@@ -402,10 +404,7 @@ commit_group(struct bio_tgt *tgt)
     if (rc != 0)
         bio_tgt_fail(tgt, rc, BIO_ROLE_DATA, "flush of the data role");
     if (rc == 0) {
-        uint64_t start_ns = plat_mono_ns(tgt->plat);
-
         rc = group_write(wal, group, pos);
-        took_note(wal, plat_mono_ns(tgt->plat) - start_ns);
         if (rc != 0)
             bio_tgt_fail(tgt, rc, BIO_ROLE_WAL, "write of the log");
     }
