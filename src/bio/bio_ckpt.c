@@ -495,7 +495,7 @@ bio_ckpt_load(struct bio_tgt *tgt)
             if ((um->pub.pages[pages[i]].flags & UMEM_PF_RES) == 0)
                 continue;
             um->vol[pages[i]].img_free_nr =
-                (uint16_t)umem_image_free_nr(um, umem_page_peek(um, pages[i]));
+                (uint16_t)umem_image_free_nr(um, pages[i], umem_page_peek(um, pages[i]));
         }
         nr = 0;
     }
@@ -622,7 +622,8 @@ batch_collect(struct bio_tgt *tgt, uint64_t *next_page, uint32_t *ret_nr, uint64
             ck->entries[nr].page = (uint32_t)page;
             ck->entries[nr].crc = crc32c(0, image, UMEM_PAGE_BYTES);
             ck->entries[nr].lsn = pg->lsn;
-            ck->entries[nr].free_nr = page <= um->dir_page_nr ? 0 : umem_image_free_nr(um, image);
+            ck->entries[nr].free_nr =
+                page <= um->dir_page_nr ? 0 : umem_image_free_nr(um, (uint32_t)page, image);
             um->io_nr++;
             pg->flags = (pg->flags & ~(uint32_t)UMEM_PF_DIRTY) | UMEM_PF_IO;
             if (bitmap_test(um->dirty_map, page)) {

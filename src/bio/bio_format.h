@@ -40,7 +40,8 @@ enum {
     UINT64_C(1) /* groups of the log may be written at the same time: bio_group_df.open_nr */
 #define BIO_FEAT_MAP_LEAVES \
     UINT64_C(2) /* each leaf of the slot map lies in one of the areas; entries count free blocks */
-#define BIO_FEAT_INCOMPAT (BIO_FEAT_WAL_WINDOW | BIO_FEAT_MAP_LEAVES)
+#define BIO_FEAT_BARE_PAGES UINT64_C(4) /* there may be pages without a header: UMEM_DIR_BARE */
+#define BIO_FEAT_INCOMPAT (BIO_FEAT_WAL_WINDOW | BIO_FEAT_MAP_LEAVES | BIO_FEAT_BARE_PAGES)
 
 /* Roles: enum bio_role of bio.h. */
 
@@ -303,9 +304,17 @@ BIO_DF_ASSERT(umem_root_df, user, UMEM_DF_USER_OFF);
 /* Directory byte of a page. */
 enum umem_dir_code {
     UMEM_DIR_FREE = 0,
-    /* 1 .. UMEM_CLS_NR: class + 1 */
+    /* 1 .. UMEM_SLAB_CLS_NR: class + 1 */
+    UMEM_DIR_BARE =
+        0x40, /* a page of UMEM_DF_BARE_NR blocks and nothing else; bit i of the low ones set: block i is in use */
     UMEM_DIR_SYSTEM = 0x7f, /* root and directory */
-    UMEM_DIR_FULL = 0x80, /* flag: no free block in it */
+    UMEM_DIR_FULL = 0x80, /* flag, not of bare pages: no free block in it */
+};
+enum {
+    UMEM_SLAB_CLS_NR = 32,
+    UMEM_DF_BARE_NR = 4,
+    UMEM_DF_BARE_BYTES = UMEM_DF_PAGE_BYTES / UMEM_DF_BARE_NR,
+    UMEM_DF_BARE_BITS = (1 << UMEM_DF_BARE_NR) - 1,
 };
 
 /* A page of blocks of one class: this header, the bitmap (bit set: in use, or beyond the last block), the blocks. */

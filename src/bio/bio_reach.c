@@ -184,11 +184,13 @@ page_compare(struct bio_reach *r, uint64_t page)
     cls = &um->cls[code - 1];
     if (bits == NULL && um->vol[page].free_nr == cls->nr)
         return 0;
-    rc = page_see(r, page, &mem);
-    if (rc != 0)
-        return rc;
+    if (code != UMEM_CODE_BARE) {
+        rc = page_see(r, page, &mem);
+        if (rc != 0)
+            return rc;
+    }
     for (uint32_t i = 0; i < cls->nr; i++) {
-        bool is_live = (mem[UMEM_DF_SLAB_HDR_BYTES + i / 8] >> (i % 8) & 1) != 0;
+        bool is_live = umem_block_is_live(um, page, i, mem);
         bool is_marked = bits != NULL && bitmap_test(bits, i);
 
         if (is_live && !is_marked)

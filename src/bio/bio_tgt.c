@@ -320,6 +320,8 @@ tgt_init(struct bio_tgt *tgt)
 {
     int rc = umem_create(tgt->sb.arena_bytes, &bio_umem_hooks, tgt, &tgt->um);
 
+    if (rc == 0 && (tgt->sb.incompat & BIO_FEAT_BARE_PAGES) == 0)
+        umem_bare_forbid(tgt->um);
     if (rc == 0)
         umem_limit_set(tgt->um, tgt->cfg.mem_bytes);
     if (rc == 0)

@@ -23,14 +23,30 @@ CAIRN_STATIC_ASSERT((int)UMEM_PAGE_BYTES == (int)UMEM_DF_PAGE_BYTES, "page size"
 CAIRN_STATIC_ASSERT(UMEM_ROOT_BYTES == sizeof(((struct umem_root_df *)NULL)->user), "user root");
 
 /* Chosen so that little of a page's 16,320 bytes is left over; the last three came later (numbers are stored), for the records of keys and small values. */
-static const uint32_t umem_cls_bytes[UMEM_CLS_NR] = {16, 32, 48, 64, 80, 96, 112, 128, 160, 192,
-    224, 256, 320, 384, 448, 512, 640, 768, 896, 1088, 1360, 1632, 2040, 2720, 3264, 4080, 5440,
-    8160, 8192, 40, 56, 88};
+static const uint32_t umem_cls_bytes[UMEM_SLAB_CLS_NR] = {16, 32, 48, 64, 80, 96, 112, 128, 160,
+    192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1088, 1360, 1632, 2040, 2720, 3264, 4080,
+    5440, 8160, 8192, 40, 56, 88};
+
+/* Which class serves which length, of the first `cls_nr` classes. */
+static void
+cls_of_init(struct umem *um, uint32_t cls_nr)
+{
+    for (uint32_t len8 = 0; len8 <= UMEM_ALLOC_BYTES_MAX / 8; len8++) {
+        uint32_t best = UMEM_CLS_NR;
+
+        for (uint32_t c = 0; c < cls_nr; c++) {
+            if (um->cls[c].bytes >= len8 * 8 &&
+                (best == UMEM_CLS_NR || um->cls[c].bytes < um->cls[best].bytes))
+                best = c;
+        }
+        um->cls_of[len8] = (uint8_t)best;
+    }
+}
 
 static void
 cls_init(struct umem *um)
 {
-    for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
+    for (uint32_t c = 0; c < UMEM_SLAB_CLS_NR; c++) {
         struct umem_cls *cls = &um->cls[c];
 
         cls->bytes = umem_cls_bytes[c];
@@ -44,19 +60,22 @@ cls_init(struct umem *um)
         }
         cls->recip = (uint32_t)(((UINT64_C(1) << 32) + cls->bytes - 1) / cls->bytes);
         cls->tail = cls->nr % 64 == 0 ? 0 : ~UINT64_C(0) << (cls->nr % 64);
+    }
+    um->cls[UMEM_CLS_BARE] = (struct umem_cls){.bytes = UMEM_DF_BARE_BYTES,
+        .nr = UMEM_DF_BARE_NR,
+        .recip = (uint32_t)((UINT64_C(1) << 32) / UMEM_DF_BARE_BYTES)};
+    for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
         um->partial[c] = UMEM_NONE;
         um->partial_tail[c] = UMEM_NONE;
     }
-    for (uint32_t len8 = 0; len8 <= UMEM_ALLOC_BYTES_MAX / 8; len8++) {
-        uint32_t best = UMEM_CLS_NR;
+    cls_of_init(um, UMEM_CLS_NR);
+}
 
-        for (uint32_t c = 0; c < UMEM_CLS_NR; c++) {
-            if (um->cls[c].bytes >= len8 * 8 &&
-                (best == UMEM_CLS_NR || um->cls[c].bytes < um->cls[best].bytes))
-                best = c;
-        }
-        um->cls_of[len8] = (uint8_t)best;
-    }
+void
+umem_bare_forbid(struct umem *um)
+{
+    um->no_bare = true;
+    cls_of_init(um, UMEM_SLAB_CLS_NR);
 }
 
 int
@@ -218,6 +237,7 @@ page_unaccount(struct umem *um, uint32_t page)
     }
 }
 
+/* By the bitmap at its head. */
 static uint32_t
 page_free_count(const struct umem_cls *cls, const uint8_t *mem)
 {
@@ -246,7 +266,9 @@ page_account(struct umem *um, uint32_t page, uint8_t code)
     } else if (code_is_cls(code)) {
         const struct umem_cls *cls = &um->cls[code - 1];
 
-        if ((um->pub.pages[page].flags & UMEM_PF_RES) != 0) {
+        if (code == UMEM_CODE_BARE) {
+            v->free_nr = (uint16_t)umem_dir_bare_free_nr(*umem_dir_byte(um, page));
+        } else if ((um->pub.pages[page].flags & UMEM_PF_RES) != 0) {
             v->free_nr = (uint16_t)page_free_count(cls, umem_page_peek(um, page));
         } else {
             v->free_nr = v->img_free_nr; /* only at open */
@@ -261,9 +283,10 @@ void
 umem_page_resync(struct umem *um, uint32_t page)
 {
     page_unaccount(um, page);
-    page_account(um, page, (uint8_t)(*umem_dir_byte(um, page) & ~UMEM_DIR_FULL));
+    page_account(um, page, umem_dir_code(*umem_dir_byte(um, page)));
 }
 
+/* The header of a page that has one. */
 static bool
 slab_is_valid(const struct umem *um, uint8_t code, const uint8_t *mem)
 {
@@ -282,6 +305,8 @@ page_is_sound(struct umem *um, uint32_t page, uint8_t code)
 {
     uint32_t free_nr = um->vol[page].img_free_nr;
 
+    if (code == UMEM_CODE_BARE)
+        return true; /* UP-6 */
     if ((um->pub.pages[page].flags & UMEM_PF_RES) != 0)
         return slab_is_valid(um, code, umem_page_peek(um, page));
     return free_nr <= um->cls[code - 1].nr &&
@@ -293,17 +318,19 @@ umem_image_fits(struct umem *um, uint32_t page, const uint8_t *mem)
 {
     const struct umem_vol *v = &um->vol[page];
 
-    return !um->is_built || !code_is_cls(v->code) ||
+    return !um->is_built || !code_is_cls(v->code) || v->code == UMEM_CODE_BARE ||
         (slab_is_valid(um, v->code, mem) && page_free_count(&um->cls[v->code - 1], mem) == v->free_nr);
 }
 
 uint32_t
-umem_image_free_nr(const struct umem *um, const uint8_t *mem)
+umem_image_free_nr(const struct umem *um, uint32_t page, const uint8_t *mem)
 {
     struct umem_slab_df hdr;
 
+    if (um->is_built && um->vol[page].code == UMEM_CODE_BARE)
+        return 0;
     memcpy(&hdr, mem, sizeof(hdr));
-    if (hdr.magic != UMEM_SLAB_MAGIC || hdr.cls >= UMEM_CLS_NR)
+    if (hdr.magic != UMEM_SLAB_MAGIC || hdr.cls >= UMEM_SLAB_CLS_NR)
         return 0;
     return page_free_count(&um->cls[hdr.cls], mem);
 }
@@ -312,10 +339,11 @@ umem_image_free_nr(const struct umem *um, const uint8_t *mem)
 static int
 page_judge(struct umem *um, uint32_t p)
 {
-    uint8_t code = (uint8_t)(*umem_dir_byte(um, p) & ~UMEM_DIR_FULL);
+    uint8_t code = umem_dir_code(*umem_dir_byte(um, p));
     bool sys = p <= um->dir_page_nr;
 
-    if (sys != (code == UMEM_DIR_SYSTEM) || (!sys && code > UMEM_CLS_NR)) {
+    if (sys != (code == UMEM_DIR_SYSTEM) || (!sys && code > UMEM_CLS_NR) ||
+        (code == UMEM_CODE_BARE && um->no_bare)) {
         LOG_ERROR("page %u of the arena has directory code %u", p, code);
         return CAIRN_ERR(DF_INVAL);
     }
@@ -363,7 +391,7 @@ umem_rebuild(struct umem *um, bool is_tolerant)
     /* Backwards, so that the lists hand out low pages first. */
     for (uint64_t page = um->pub.page_nr; page > 0; page--) {
         uint32_t p = (uint32_t)page - 1;
-        uint8_t code = (uint8_t)(*umem_dir_byte(um, p) & ~UMEM_DIR_FULL);
+        uint8_t code = umem_dir_code(*umem_dir_byte(um, p));
         int rc = page_judge(um, p);
 
         if (rc != 0 && !is_tolerant)
@@ -439,6 +467,7 @@ page_take(struct umem *um, uint32_t c, uint32_t *ret_page)
 {
     const struct umem_cls *cls = &um->cls[c];
     struct umem_slab_df hdr = {.magic = UMEM_SLAB_MAGIC, .cls = (uint16_t)c};
+    bool is_bare = c == UMEM_CLS_BARE;
     struct umem_vol *v;
     uint8_t *mem;
     size_t page;
@@ -449,28 +478,38 @@ page_take(struct umem *um, uint32_t c, uint32_t *ret_page)
     page = bitmap_find_set(um->free_map, um->pub.page_nr, um->free_hint * 64);
     CAIRN_ASSERT(page != BITMAP_NONE);
     um->free_hint = page / 64;
+    v = &um->vol[page];
     mem = umem_page_see(um, page);
+    if (mem == NULL && v->freed_seq == um->tx.seq) {
+        /* A bare page that this transaction made free unseen: should it abort, the page needs what it held. */
+        CAIRN_PROBE("bio.umem.bare_retaken");
+        umem_page_miss(um, (uint32_t)page);
+        return CAIRN_ERR(AGAIN);
+    }
     if (mem == NULL) {
         rc = umem_page_mem(um, page);
         if (rc != 0)
             return rc;
         mem = um->pub.pages[page].mem;
     }
-    v = &um->vol[page];
     rc = umem_tx_cover(um, umem_dir_off(page), 1, umem_dir_byte(um, page), false);
     if (rc != 0)
         return rc;
     /* What a free page holds is of no interest, unless this transaction made it free. */
-    rc = umem_tx_cover(
-        um, (uint64_t)page << UMEM_PAGE_BITS, cls->start, mem, v->freed_seq != um->tx.seq);
+    if (!is_bare) {
+        rc = umem_tx_cover(
+            um, (uint64_t)page << UMEM_PAGE_BITS, cls->start, mem, v->freed_seq != um->tx.seq);
+    }
     if (rc != 0)
         return rc;
     page_touch(um, (uint32_t)page);
     page_unaccount(um, (uint32_t)page);
-    memset(mem, 0, cls->start);
-    memcpy(mem, &hdr, sizeof(hdr));
-    memcpy(mem + UMEM_DF_SLAB_HDR_BYTES + (cls->words_nr - 1) * 8, &cls->tail, 8);
-    *umem_dir_byte(um, page) = (uint8_t)(c + 1);
+    if (!is_bare) {
+        memset(mem, 0, cls->start);
+        memcpy(mem, &hdr, sizeof(hdr));
+        memcpy(mem + UMEM_DF_SLAB_HDR_BYTES + (cls->words_nr - 1) * 8, &cls->tail, 8);
+    }
+    *umem_dir_byte(um, page) = (uint8_t)(is_bare ? UMEM_DIR_BARE : c + 1);
     page_account(um, (uint32_t)page, (uint8_t)(c + 1));
     if (page >= um->page_hi)
         um->page_hi = page + 1;
@@ -494,6 +533,52 @@ block_find(const struct umem_cls *cls, struct umem_vol *v, const uint8_t *mem)
     return UMEM_NONE;
 }
 
+/* A block of a bare page: found and marked in the directory's byte. */
+static int
+bare_alloc(struct umem *um, uint32_t len, uint32_t clear_len, uint64_t *ret_off)
+{
+    uint32_t page = um->partial[UMEM_CLS_BARE], len8 = ALIGN_UP(len, 8u), idx;
+    uint8_t *mem, *dir;
+    struct umem_vol *v;
+    uint64_t off;
+    int rc;
+
+    if (CAIRN_UNLIKELY(page == UMEM_NONE)) {
+        rc = page_take(um, UMEM_CLS_BARE, &page);
+        if (rc != 0)
+            return rc;
+    }
+    v = &um->vol[page];
+    mem = um->pub.pages[page].mem;
+    if (CAIRN_UNLIKELY(mem == NULL)) {
+        mem = umem_page_miss(um, page);
+        if (mem == NULL)
+            return CAIRN_ERR(AGAIN);
+    }
+    dir = umem_dir_byte(um, page);
+    idx = (uint32_t)__builtin_ctz(~(uint32_t)*dir);
+    if (CAIRN_UNLIKELY(idx >= UMEM_DF_BARE_NR))
+        return CAIRN_ERR(DF_INVAL);
+    off = ((uint64_t)page << UMEM_PAGE_BITS) + idx * UMEM_DF_BARE_BYTES;
+    mem += idx * UMEM_DF_BARE_BYTES;
+    rc = umem_tx_cover(um, umem_dir_off(page), 1, dir, false);
+    if (rc == 0)
+        rc = umem_tx_cover(um, off, len8, mem, v->freed_seq != um->tx.seq);
+    if (rc != 0)
+        return rc;
+
+    page_touch(um, page);
+    *dir = (uint8_t)(*dir | 1u << idx);
+    memset(mem, 0, MIN(clear_len, len));
+    memset(mem + len, 0, len8 - len);
+    um->used_bytes += UMEM_DF_BARE_BYTES;
+    if (v->free_nr == 1)
+        partial_del(um, UMEM_CLS_BARE, page);
+    v->free_nr--;
+    *ret_off = off;
+    return 0;
+}
+
 int
 umem_alloc_part(struct umem_tx *tx, uint32_t len, uint32_t clear_len, uint64_t *ret_off)
 {
@@ -508,6 +593,8 @@ umem_alloc_part(struct umem_tx *tx, uint32_t len, uint32_t clear_len, uint64_t *
     if (len == 0 || len > UMEM_ALLOC_BYTES_MAX)
         return CAIRN_ERR(INVAL);
     c = um->cls_of[len8 / 8];
+    if (c == UMEM_CLS_BARE)
+        return bare_alloc(um, len, clear_len, ret_off);
     cls = &um->cls[c];
     page = um->partial[c];
     if (CAIRN_UNLIKELY(page == UMEM_NONE)) {
@@ -585,6 +672,14 @@ umem_block_place(const struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t 
     return 0;
 }
 
+bool
+umem_block_is_live(struct umem *um, uint64_t page, uint32_t idx, const uint8_t *mem)
+{
+    if (um->vol[page].code == UMEM_CODE_BARE)
+        return (*umem_dir_byte(um, page) >> idx & 1) != 0;
+    return (mem[UMEM_DF_SLAB_HDR_BYTES + idx / 8] >> (idx % 8) & 1) != 0;
+}
+
 /* Class and number of the live block at off. Errors: AGAIN, DF_INVAL. */
 static int
 block_at(struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx)
@@ -596,14 +691,12 @@ block_at(struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx)
     if (rc != 0)
         return rc;
     mem = um->pub.pages[page].mem;
-    if (CAIRN_UNLIKELY(mem == NULL)) {
+    if (CAIRN_UNLIKELY(mem == NULL) && *ret_c != UMEM_CLS_BARE) {
         mem = umem_page_miss(um, (uint32_t)page);
         if (mem == NULL)
             return CAIRN_ERR(AGAIN);
     }
-    if ((mem[UMEM_DF_SLAB_HDR_BYTES + *ret_idx / 8] >> (*ret_idx % 8) & 1) == 0)
-        return CAIRN_ERR(DF_INVAL);
-    return 0;
+    return umem_block_is_live(um, page, *ret_idx, mem) ? 0 : CAIRN_ERR(DF_INVAL);
 }
 
 int
@@ -611,9 +704,9 @@ umem_free(struct umem_tx *tx, uint64_t off)
 {
     struct umem *um = tx->um;
     uint32_t page = (uint32_t)(off >> UMEM_PAGE_BITS), c = 0, idx = 0, bit_off;
+    bool was_full, is_last, is_bare;
     const struct umem_cls *cls;
     struct umem_vol *v;
-    bool was_full, is_last;
     uint8_t *mem;
     int rc;
 
@@ -623,30 +716,41 @@ umem_free(struct umem_tx *tx, uint64_t off)
         return rc;
     cls = &um->cls[c];
     v = &um->vol[page];
-    mem = um->pub.pages[page].mem;
+    is_bare = c == UMEM_CLS_BARE;
+    mem = um->pub.pages[page].mem; /* NULL only of a bare page */
     bit_off = UMEM_DF_SLAB_HDR_BYTES + idx / 8;
     was_full = v->free_nr == 0;
     /* The last block gives the page back, unless it is the only page of its class with room. */
     is_last = v->free_nr + 1u == cls->nr && !(um->partial[c] == page && v->next == UMEM_NONE) &&
         !(was_full && um->partial[c] == UMEM_NONE);
 
-    rc = umem_tx_cover(um, ((uint64_t)page << UMEM_PAGE_BITS) + bit_off, 1, mem + bit_off, false);
+    if (!is_bare)
+        rc = umem_tx_cover(um, ((uint64_t)page << UMEM_PAGE_BITS) + bit_off, 1, mem + bit_off, false);
+    if (rc == 0 && (was_full || is_last || is_bare))
+        rc = umem_tx_cover(um, umem_dir_off(page), 1, umem_dir_byte(um, page), false);
+    /* A page that becomes free is changed, if only so that the checkpoint gives its memory and its slot back. */
+    if (rc == 0 && is_bare && is_last && umem_page_see(um, page) != NULL)
+        rc = umem_tx_cover(um, (uint64_t)page << UMEM_PAGE_BITS, 1, umem_page_peek(um, page), false);
     if (rc != 0)
         return rc;
-    if (was_full || is_last) {
-        rc = umem_tx_cover(um, umem_dir_off(page), 1, umem_dir_byte(um, page), false);
-        if (rc != 0)
-            return rc;
-    }
     page_touch(um, page);
     v->freed_seq = um->tx.seq;
-    mem[bit_off] = (uint8_t)(mem[bit_off] & ~(1u << (idx % 8)));
+    if (is_bare) {
+        *umem_dir_byte(um, page) &= (uint8_t) ~(1u << idx);
+    } else {
+        mem[bit_off] = (uint8_t)(mem[bit_off] & ~(1u << (idx % 8)));
+    }
     um->used_bytes -= cls->bytes;
     v->free_nr++;
     v->hint = MIN(v->hint, (uint8_t)(idx / 64));
     if (was_full) {
-        partial_add(um, c, page);
-        *umem_dir_byte(um, page) = (uint8_t)(c + 1);
+        if (!is_bare)
+            *umem_dir_byte(um, page) = (uint8_t)(c + 1);
+        if ((um->pub.pages[page].flags & UMEM_PF_RES) != 0) {
+            partial_add(um, c, page);
+        } else {
+            partial_add_tail(um, c, page);
+        }
     }
     if (is_last) {
         page_unaccount(um, page);
@@ -730,7 +834,7 @@ page_check(struct umem *um, uint32_t page)
 {
     const struct umem_vol *v = &um->vol[page];
     uint8_t dir = *umem_dir_byte(um, page);
-    uint8_t code = (uint8_t)(dir & ~UMEM_DIR_FULL);
+    uint8_t code = umem_dir_code(dir);
     const char *what = NULL;
     uint8_t *mem;
 
@@ -755,7 +859,10 @@ page_check(struct umem *um, uint32_t page)
         mem -= 1;
         if (v->code != code) /* changed while the page was loaded */
             return 0;
-        if (!slab_is_valid(um, code, mem)) {
+        if (code == UMEM_CODE_BARE) {
+            if (umem_dir_bare_free_nr(*umem_dir_byte(um, page)) != v->free_nr)
+                what = "wrong count of free blocks";
+        } else if (!slab_is_valid(um, code, mem)) {
             what = "bad slab header";
         } else if (page_free_count(cls, mem) != v->free_nr) {
             what = "wrong count of free blocks";

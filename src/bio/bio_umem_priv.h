@@ -2,9 +2,12 @@
 /*
  * Inside of the arena, shared by its allocator (bio_umem.c), its transactions (bio_umem_tx.c) and the checkpointer.
  *
- * What is durable about the allocator: one directory byte per page (class and "full"), and a bitmap at the head of each slab page. The
+ * What is durable about the allocator: one directory byte per page (class and "full"), and a bitmap at the head of each slab page. Bare pages, of four
+ * blocks of 4096 bytes, have no head: their bitmap is in the directory's byte. The
  * rest (lists of pages with room, counts, the map of free pages) is volatile and rebuilt from these: at open for all pages, after
  * an abort for the pages that the transaction touched.
+ *
+ *   UP-6  Nothing of the allocator is read from the image of a bare page, which holds what users wrote. To free a block of one, it need not be in memory.
  */
 #ifndef CAIRN_BIO_UMEM_PRIV_H
 #define CAIRN_BIO_UMEM_PRIV_H
@@ -14,7 +17,10 @@
 #include "bio/umem.h"
 
 enum {
-    UMEM_CLS_NR = 32,
+    UMEM_CLS_BARE = UMEM_SLAB_CLS_NR, /* the last class: blocks of bare pages */
+    UMEM_CLS_NR,
+    UMEM_CODE_BARE = UMEM_CLS_BARE + 1, /* of a bare page in umem_vol, which the directory never says */
+    UMEM_CODE_BAD = 0x7e, /* of what is no directory byte */
     UMEM_TX_RANGE_NR_MAX = UMEM_TX_BYTES_MAX / 9 + 1,
     UMEM_TX_CACHE_NR = 64,
     UMEM_FRAME_CHUNK_NR =
@@ -61,7 +67,7 @@ struct umem_vol {
         prev; /* list of the class's pages with room; valid while code is a class and free_nr > 0 */
     uint16_t free_nr;
     uint16_t img_free_nr; /* the same of the image in the slot */
-    uint8_t code; /* directory byte without FULL, as accounted */
+    uint8_t code; /* umem_dir_code() of the directory byte, as accounted */
     uint8_t hint; /* bitmap word where the next search begins */
     uint8_t queue; /* enum umem_queue_id */
     uint32_t crc; /* of the image in the slot */
@@ -129,6 +135,7 @@ struct umem {
     struct umem_cls cls[UMEM_CLS_NR];
     uint32_t partial[UMEM_CLS_NR], partial_tail[UMEM_CLS_NR];
     uint8_t cls_of[UMEM_ALLOC_BYTES_MAX / 8 + 1];
+    bool no_bare; /* umem_bare_forbid() */
 
     uint64_t *free_map; /* bit set: page is free */
     uint64_t free_hint, free_nr, reserve_nr;
@@ -240,8 +247,12 @@ CAIRN_MUST_CHECK int
 umem_block_place(const struct umem *um, uint64_t off, uint32_t *ret_c, uint32_t *ret_idx);
 /* Does an image that was loaded say what is known of the page? */
 bool umem_image_fits(struct umem *um, uint32_t page, const uint8_t *mem);
-/* Free blocks in it; 0 if it is none of blocks. */
-uint32_t umem_image_free_nr(const struct umem *um, const uint8_t *mem);
+/* Free blocks in the image of a page, by its header; 0 if it has none. */
+uint32_t umem_image_free_nr(const struct umem *um, uint32_t page, const uint8_t *mem);
+/* A store that was made before there were bare pages: it gets none. */
+void umem_bare_forbid(struct umem *um);
+/* Is a block of a page in use? `mem`: of the page, when it has a header. */
+bool umem_block_is_live(struct umem *um, uint64_t page, uint32_t idx, const uint8_t *mem);
 void umem_mark_dirty(struct umem *um, uint64_t page, uint64_t lsn);
 
 /* Replay: set bytes. Errors: DF_INVAL outside of the arena or across a page; as umem_page_get(). */
@@ -263,6 +274,22 @@ static inline uint8_t *
 umem_dir_byte(struct umem *um, uint64_t page)
 {
     return um->pub.pages[1 + (page >> UMEM_PAGE_BITS)].mem + (page & (UMEM_PAGE_BYTES - 1));
+}
+
+/* What a directory byte says of its page: UMEM_DIR_FREE, class + 1, UMEM_DIR_SYSTEM; others make no sense. */
+static inline uint8_t
+umem_dir_code(uint8_t dir)
+{
+    if ((dir & ~UMEM_DF_BARE_BITS) == UMEM_DIR_BARE)
+        return UMEM_CODE_BARE;
+    dir = (uint8_t)(dir & ~UMEM_DIR_FULL);
+    return dir == UMEM_CODE_BARE ? (uint8_t)UMEM_CODE_BAD : dir;
+}
+
+static inline uint32_t
+umem_dir_bare_free_nr(uint8_t dir)
+{
+    return UMEM_DF_BARE_NR - (uint32_t)__builtin_popcount(dir & UMEM_DF_BARE_BITS);
 }
 
 static inline uint64_t

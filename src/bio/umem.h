@@ -32,6 +32,7 @@ enum {
     UMEM_PAGE_BITS = 14,
     UMEM_PAGE_BYTES = 1 << UMEM_PAGE_BITS,
     UMEM_ALLOC_BYTES_MAX = 8192,
+    UMEM_BARE_BYTES = 4096, /* blocks of that size cost nothing besides, and lie at multiples of it */
     UMEM_ROOT_BYTES = 2048, /* for the user of the arena, at umem_root() */
     UMEM_AHEAD_NR = 15,
     UMEM_TX_BYTES_MAX = 4 << 20, /* redo bytes of one transaction; beyond it -DER_OVERFLOW */
@@ -157,7 +158,7 @@ void umem_stats_get(const struct umem *um, struct umem_stats *ret_stats);
 /** More than half of the arena is used, or what is used needs more than half of the memory it may have. */
 bool umem_is_short(const struct umem *um);
 
-enum { UMEM_CLS_NR_MAX = 32 };
+enum { UMEM_CLS_NR_MAX = 33 };
 struct umem_cls_stats {
     uint32_t bytes; /* of a block */
     uint64_t pages_nr, live_nr;

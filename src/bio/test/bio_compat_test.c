@@ -4,7 +4,7 @@
  * four files that are not zero. BIO_COMPAT_WRITE=FILE makes a new one (for a new version or feature; never over an old one).
  *
  * What it holds: a checkpoint, a log with two generations behind it that goes over the end of the ring, a block of every class, freed
- * ones between, extents that were published and freed.
+ * ones between, extents that were published and freed. Since bare pages: four blocks of one, of which one was freed.
  */
 #include <stdio.h>
 
@@ -23,6 +23,7 @@ static const uint32_t class_bytes[CLASS_NR] = {16, 32, 48, 64, 80, 96, 112, 128,
 struct extra {
     uint64_t blocks[CLASS_NR];
     uint64_t extent;
+    uint64_t bare[UMEM_DF_BARE_NR]; /* 0: the image is older than bare pages, or the block was freed */
 };
 
 static struct extra *
@@ -76,6 +77,18 @@ extra_make(struct bio_tgt *tgt, uint8_t mark)
             EXPECT_OK(umem_free(&tx, extra_of(tgt)->blocks[c]));
         extra_of(tgt)->blocks[c] = off;
     }
+    for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+        uint64_t off = 0;
+
+        if (extra_of(tgt)->bare[i] != 0)
+            EXPECT_OK(umem_free(&tx, extra_of(tgt)->bare[i]));
+        EXPECT_OK(umem_alloc(&tx, UMEM_BARE_BYTES, &off));
+        EXPECT_EQ(off % UMEM_BARE_BYTES, 0);
+        memset(umem_ptr(um, off), mark + (int)i, UMEM_BARE_BYTES);
+        extra_of(tgt)->bare[i] = off;
+    }
+    EXPECT_OK(umem_free(&tx, extra_of(tgt)->bare[2]));
+    extra_of(tgt)->bare[2] = 0;
     if (extra_of(tgt)->extent != 0)
         EXPECT_OK(bio_ext_free(&tx, tgt, (struct bio_ext){extra_of(tgt)->extent, 12288}));
     EXPECT_OK(bio_ext_publish(&tx, tgt, resv));
@@ -115,6 +128,34 @@ body_make_more(struct fix *f)
     ult_sleep(UINT64_C(1000) * 1000000);
 }
 
+/* Blocks of 4096 bytes: bare where the store may have such, else of the class that it always had. */
+static void
+bare_check(struct bio_tgt *tgt)
+{
+    bool has_bare = (tgt->sb.incompat & BIO_FEAT_BARE_PAGES) != 0;
+    struct umem *um = bio_umem(tgt);
+    struct umem_tx tx;
+    uint64_t off = 0;
+
+    for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+        uint64_t block = extra_of(tgt)->bare[i];
+        const uint8_t *mem;
+
+        EXPECT_EQ(block != 0, has_bare && i != 2);
+        if (block == 0)
+            continue;
+        mem = at(um, block);
+        EXPECT_EQ(umem_block_bytes(um, block), UMEM_BARE_BYTES);
+        EXPECT_EQ(mem[0], 0x40 + i);
+        EXPECT_EQ(mem[UMEM_BARE_BYTES - 1], 0x40 + i);
+    }
+    EXPECT_OK(umem_tx_admit(um));
+    EXPECT_OK(umem_tx_begin(um, 0, 9, &tx));
+    EXPECT_OK(umem_alloc(&tx, UMEM_BARE_BYTES, &off));
+    EXPECT_EQ(umem_block_bytes(um, off), has_bare ? UMEM_BARE_BYTES : 5440);
+    umem_tx_abort(&tx);
+}
+
 static void
 body_check(struct fix *f)
 {
@@ -134,6 +175,7 @@ body_check(struct fix *f)
         EXPECT_EQ(mem[0], 0x40 + c);
         EXPECT_EQ(mem[class_bytes[c] - 1], 0x40 + c);
     }
+    bare_check(f->tgt);
     EXPECT_OK(bio_buf_get(f->tgt, 10000, (void **)&buf));
     EXPECT_OK(bio_data_read(f->tgt, extra_of(f->tgt)->extent, buf, 10000));
     EXPECT_EQ(buf[0], 0x40);
@@ -177,6 +219,12 @@ TEST_ON(bio_compat, version_1, BACKEND_SIM)
 TEST_ON(bio_compat, version_1_leaves, BACKEND_SIM)
 {
     image_check(BIO_COMPAT_DIR "/v1_leaves.img");
+}
+
+/* Goal: the same with bare pages. */
+TEST_ON(bio_compat, version_1_bare, BACKEND_SIM)
+{
+    image_check(BIO_COMPAT_DIR "/v1_bare.img");
 }
 
 /* Goal: the image is what this program would write, and its maker stays alive. */

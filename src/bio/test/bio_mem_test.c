@@ -547,7 +547,7 @@ body_statistics(struct fix *f)
     }
     umem_tx_commit(&tx, &lsn);
     nr = umem_cls_stats_get(um, cls);
-    EXPECT_EQ(nr, 32);
+    EXPECT_EQ(nr, UMEM_CLS_NR_MAX);
     for (uint32_t c = 0; c < nr; c++) {
         used += cls[c].live_nr * cls[c].bytes;
         EXPECT(c == 0 || cls[c].bytes > cls[c - 1].bytes);

@@ -224,6 +224,8 @@ random_len(struct rng *rng)
 {
     switch (rng_below(rng, 4)) {
     case 0:
+        if (rng_chance(rng, 1, 3))
+            return (uint32_t)rng_range(rng, 4081, UMEM_BARE_BYTES);
         return (uint32_t)rng_range(rng, 1, UMEM_ALLOC_BYTES_MAX);
     case 1:
         return (uint32_t)rng_range(rng, 1, 1024);
@@ -394,6 +396,142 @@ TEST(bio_umem, full_arena_keeps_a_reserve)
     EXPECT_EQ(f.um->used_bytes, 0);
     EXPECT_GE(f.um->free_nr, PAGES - 3);
     free(offs);
+    fake_fini(&f);
+}
+
+/* Four blocks of one bare page, each full of its number, and one more of another, so that the first page is given back when it is empty. */
+static void
+bare_make(struct fake *f, uint64_t offs[UMEM_DF_BARE_NR])
+{
+    struct umem_tx tx;
+    uint64_t lsn, off = 0;
+
+    EXPECT_OK(umem_tx_begin(f->um, 0, 0, &tx));
+    for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+        EXPECT_OK(umem_alloc(&tx, UMEM_BARE_BYTES, &offs[i]));
+        EXPECT_EQ(offs[i], (offs[0] & ~(uint64_t)(UMEM_PAGE_BYTES - 1)) + i * UMEM_BARE_BYTES);
+        memset(umem_ptr(f->um, offs[i]), (int)(i + 1), UMEM_BARE_BYTES);
+    }
+    EXPECT_EQ(*umem_dir_byte(f->um, offs[0] >> UMEM_PAGE_BITS), UMEM_DIR_BARE | UMEM_DF_BARE_BITS);
+    EXPECT_OK(umem_alloc(&tx, UMEM_BARE_BYTES - 15, &off));
+    EXPECT_NE(off >> UMEM_PAGE_BITS, offs[0] >> UMEM_PAGE_BITS);
+    umem_tx_commit(&tx, &lsn);
+    fake_ckpt(f);
+}
+
+static void
+bare_check(struct fake *f, const uint64_t offs[UMEM_DF_BARE_NR])
+{
+    uint8_t want[UMEM_BARE_BYTES];
+
+    for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+        memset(want, (int)(i + 1), sizeof(want));
+        while (umem_ptr(f->um, offs[i]) == NULL) {
+            if (!EXPECT_OK(umem_fault(f->um)))
+                return;
+        }
+        EXPECT_MEM_EQ((uint8_t *)umem_ptr(f->um, offs[i]), want, sizeof(want));
+    }
+    EXPECT_OK(umem_check(f->um));
+}
+
+/* Goal: blocks of a bare page are freed without a look at it; taken again in the same transaction, it gets back what it held when that aborts. */
+TEST(bio_umem, bare_page_is_freed_unseen)
+{
+    struct fake f;
+    struct umem_tx tx;
+    uint64_t lsn, offs[UMEM_DF_BARE_NR], off = 0, loads;
+    uint32_t page;
+
+    if (!fake_init(&f))
+        return;
+    bare_make(&f, offs);
+    page = (uint32_t)(offs[0] >> UMEM_PAGE_BITS);
+    EXPECT_GT(umem_evict(f.um, PAGES, 0), 0);
+    EXPECT_EQ(f.um->pub.pages[page].flags & UMEM_PF_RES, 0);
+    loads = f.um->loads_nr;
+
+    EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
+    for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+        EXPECT_OK(umem_free(&tx, offs[i]));
+        EXPECT_ERR(umem_free(&tx, offs[i]), DF_INVAL);
+    }
+    EXPECT_EQ(f.um->vol[page].code, UMEM_DIR_FREE);
+    EXPECT_ERR(umem_alloc(&tx, 100, &off), AGAIN); /* it would be that page */
+    umem_tx_abort(&tx);
+    EXPECT_EQ(f.um->loads_nr, loads);
+    EXPECT_OK(umem_fault(f.um));
+    EXPECT_EQ(f.um->loads_nr, loads + 1);
+    bare_check(&f, offs);
+
+    /* Now it is there: taken by another class, which aborts as well. */
+    EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
+    for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+        EXPECT_OK(umem_free(&tx, offs[i]));
+    }
+    EXPECT_OK(umem_alloc(&tx, 8000, &off));
+    EXPECT_EQ(off >> UMEM_PAGE_BITS, page);
+    memset(umem_ptr(f.um, off), 0x77, 8000);
+    umem_tx_abort(&tx);
+    bare_check(&f, offs);
+
+    EXPECT_GT(umem_evict(f.um, PAGES, 0), 0);
+    EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
+    for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+        EXPECT_OK(umem_free(&tx, offs[i]));
+    }
+    umem_tx_commit(&tx, &lsn);
+    EXPECT_EQ(f.um->pub.pages[page].flags & UMEM_PF_RES, 0);
+    EXPECT_OK(umem_tx_begin(f.um, 0, 0, &tx));
+    EXPECT_OK(umem_alloc(&tx, 100, &off)); /* nobody needs what it held */
+    EXPECT_EQ(off >> UMEM_PAGE_BITS, page);
+    umem_tx_commit(&tx, &lsn);
+    EXPECT_OK(umem_check(f.um));
+    EXPECT_OK(umem_rebuild(f.redo, false));
+    EXPECT_EQ(f.um->used_bytes, f.redo->used_bytes);
+    fake_fini(&f);
+}
+
+/* Goal: of what users wrote to a bare page nothing is believed: neither a header, nor what an image of it would count. A directory byte that can't be is refused. */
+TEST(bio_umem, bare_page_says_nothing)
+{
+    struct umem_slab_df hdr = {.magic = UMEM_SLAB_MAGIC, .cls = 3};
+    uint64_t offs[UMEM_DF_BARE_NR];
+    uint8_t *dir, *mem, image[UMEM_PAGE_BYTES];
+    struct fake f;
+    uint32_t page;
+
+    if (!fake_init(&f))
+        return;
+    bare_make(&f, offs);
+    page = (uint32_t)(offs[0] >> UMEM_PAGE_BITS);
+    dir = umem_dir_byte(f.um, page);
+    mem = umem_ptr(f.um, offs[0]);
+    memcpy(image, mem, sizeof(image));
+    memset(mem, 0, 1024);
+    memcpy(mem, &hdr, sizeof(hdr));
+    EXPECT_EQ(umem_image_free_nr(f.um, page, mem), 0);
+    EXPECT(umem_image_fits(f.um, page, mem));
+    EXPECT_OK(umem_check(f.um));
+    memcpy(mem, image, sizeof(image));
+    for (uint32_t b = 0; b <= UINT8_MAX; b++) {
+        bool is_bare = (b & 0xf0) == UMEM_DIR_BARE, is_free = (b & ~(uint32_t)UMEM_DIR_FULL) == 0;
+
+        *dir = (uint8_t)b;
+        EXPECT_EQ(umem_rebuild(f.um, false), is_bare || is_free ? 0 : -DER_DF_INVAL);
+        if (is_bare) {
+            EXPECT_EQ(f.um->vol[page].free_nr, 4 - __builtin_popcount(b & 0xf));
+            for (uint32_t i = 0; i < UMEM_DF_BARE_NR; i++) {
+                EXPECT_EQ(umem_block_bytes(f.um, offs[i]), (b >> i & 1) != 0 ? UMEM_BARE_BYTES : 0);
+            }
+        }
+    }
+    /* No store that was made before there were such pages has one. */
+    *dir = UMEM_DIR_BARE | UMEM_DF_BARE_BITS;
+    EXPECT_OK(umem_rebuild(f.um, false));
+    bare_check(&f, offs);
+    umem_bare_forbid(f.um);
+    EXPECT_ERR(umem_rebuild(f.um, false), DF_INVAL);
     fake_fini(&f);
 }
 
