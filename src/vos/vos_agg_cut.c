@@ -377,7 +377,7 @@ change_body(struct vos_op *op, void *arg)
     if (rc == 0)
         rc = gap_free(c, op, at, c->blk_nr);
     c->a->stat.cut_nr++;
-    return rc != 0 ? rc : vos_free(op, c->x->off, c->ver.bytes);
+    return rc != 0 ? rc : vos_ver_free(op, c->x->off, &c->ver);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */

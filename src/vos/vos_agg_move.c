@@ -161,6 +161,8 @@ gather_body(struct vos_op *op, void *arg)
         struct move *m = &ms->moves[ms->next];
 
         rc = move_find(ms, op, m, &w, &t, &ver, &found);
+        if (rc == 0 && found)
+            rc = vos_ver_data(op, &ver);
         if (rc != 0)
             break;
         m->is_bad = !found;

@@ -194,7 +194,11 @@ check_version(struct check *c, struct vos_op *op, uint64_t rec)
     int rc = vos_ver_get(op, rec, &ver);
 
     if (rc == 0)
+        rc = vos_ver_data(op, &ver); /* before anything is counted */
+    if (rc == 0)
         rc = charge(c, op, rec, ver.bytes);
+    if (rc == 0 && ver.apart != 0)
+        rc = charge(c, op, ver.apart, ver.stored_len);
     if (rc != 0)
         return rc;
     if ((ver.flags & VOS_VER_INLINE) != 0 &&

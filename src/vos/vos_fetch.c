@@ -212,6 +212,20 @@ value_ahead(const uint8_t *p, uint32_t len)
     vos_prefetch(p + at, len - at + ((uintptr_t)p & (LINE_BYTES - 1)));
 }
 
+/* What lies apart is resident, and on its way, before anything of the version is noted. */
+static inline int
+value_get(const struct fetch *f, struct vos_op *op, struct vos_ver *ver)
+{
+    int rc = 0;
+
+    if (ver->apart != 0 && (f->flags & VOS_FETCH_SIZE_ONLY) == 0) {
+        rc = vos_ver_data(op, ver);
+        if (rc == 0)
+            value_ahead(ver->data, ver->stored_len);
+    }
+    return rc;
+}
+
 static int
 single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
 {
@@ -230,7 +244,9 @@ single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
     if (rc != 0 || off == 0)
         return rc;
     *guess = ver.bytes;
-    rc = value_add(f, &ver, off, 0, 1, 0, ver.stored_len);
+    rc = value_get(f, op, &ver);
+    if (rc == 0)
+        rc = value_add(f, &ver, off, 0, 1, 0, ver.stored_len);
     if (rc == 0)
         out->size = ver.logical_len;
     return rc;
@@ -256,6 +272,8 @@ recx_segs(struct fetch *f, struct vos_op *op, const struct recx *recx, struct vo
         rc = vos_ext_get(op, p->rec, &ext);
         if (rc == 0 && ext.stored_len != (ext.hi - ext.lo + 1) * rec_size)
             rc = vos_bad(p->rec, "extent size");
+        if (rc == 0)
+            rc = value_get(f, op, &ext);
         if (rc != 0)
             return rc;
         if (p->lo > f->pos)

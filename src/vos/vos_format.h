@@ -21,7 +21,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored structures are
 #define VOS_ROOT_MAGIC UINT64_C(0x31534f5652494143) /* "CAIRVOS1" */
 
 enum {
-    VOS_FORMAT_VERSION = 3,
+    VOS_FORMAT_VERSION = 4,
     VOS_NODE_MAGIC = 0xb7,
     VOS_POOL_MAGIC = 0xa1,
     VOS_CONT_MAGIC = 0xa2,
@@ -212,17 +212,20 @@ enum vos_ver_flags {
     VOS_VER_DTX = 1 << 2,
     VOS_VER_KIND = 1 << 3,
     VOS_VER_MORE = 1 << 4,
+    VOS_VER_APART =
+        1 << 5, /* with VOS_VER_INLINE: the value has a block of its own, since with it the record would be larger than VOS_REC_BYTES_MAX */
 };
+enum { VOS_REC_BYTES_MAX = 4096 };
 
 /*
  * One version of a value (FM-1). Behind the part that all have follow, each as far as it is there and without gaps:
  *   first and last index, 8 bytes each: an extent (VOS_EXT_MAGIC)
- *   address in the data role, 8: neither VOS_VER_HOLE nor VOS_VER_INLINE
+ *   address in the data role, 8: neither VOS_VER_HOLE nor VOS_VER_INLINE; offset of the value's block, 8: VOS_VER_APART
  *   DTX id, 4: VOS_VER_DTX; else 0, committed
  *   kind of the checksums, struct vos_csum, 4: VOS_VER_KIND; else CRC-32C, of 32 KiB each
  *   logical length 4, key id 4, global size 8: VOS_VER_MORE; else the length, 0 (not encrypted) and 0 (not erasure-coded)
  *   checksums, one for each chunk of the value: not VOS_VER_HOLE
- *   the value: VOS_VER_INLINE
+ *   the value: VOS_VER_INLINE without VOS_VER_APART
  * Read through vos_ver_get(), written by vos_ver_create() (vos_rec.h).
  */
 struct vos_ver_df {

@@ -161,7 +161,7 @@ vos_gc_free_version(struct vos_tgt *tgt, struct vos_op *op, uint64_t rec)
             return rc;
         op->data_delta -= (int64_t)ext.len;
     }
-    return vos_free(op, rec, ver.bytes);
+    return vos_ver_free(op, rec, &ver);
 }
 
 static int

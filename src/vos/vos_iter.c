@@ -753,6 +753,8 @@ vos_iter_version(struct vos_iter *it, struct vos_op *op, uint64_t off, bool is_e
     int rc = is_ext ? vos_ext_get(op, off, &ver) : vos_ver_get(op, off, &ver);
 
     if (rc == 0)
+        rc = vos_ver_data(op, &ver);
+    if (rc == 0)
         rc = vos_ptr(op, off, 1, &rec);
     if (rc != 0)
         return rc;
@@ -774,7 +776,9 @@ vos_iter_version(struct vos_iter *it, struct vos_op *op, uint64_t off, bool is_e
     ent->size = ver.logical_len;
     ent->stored_len = ver.stored_len;
     ent->gsize = ver.gsize;
-    ent->addr = ent->is_inline ? off + (uint64_t)(ver.data - rec) : ver.addr;
+    ent->addr = !ent->is_inline ? ver.addr
+        : ver.apart != 0        ? ver.apart
+                                : off + (uint64_t)(ver.data - rec);
     return 0;
 }
 

@@ -90,7 +90,7 @@ static inline uint32_t
 ver_fixed_bytes(uint32_t flags, bool is_ext)
 {
     return (uint32_t)sizeof(struct vos_ver_df) + (is_ext ? 16 : 0) +
-        ((flags & (VOS_VER_HOLE | VOS_VER_INLINE)) == 0 ? 8 : 0) +
+        ((flags & (VOS_VER_HOLE | VOS_VER_INLINE)) == 0 || (flags & VOS_VER_APART) != 0 ? 8 : 0) +
         ((flags & VOS_VER_DTX) != 0 ? 4 : 0) + ((flags & VOS_VER_KIND) != 0 ? 4 : 0) +
         ((flags & VOS_VER_MORE) != 0 ? MORE_BYTES : 0);
 }
@@ -144,7 +144,8 @@ decode_rare(const uint8_t **p, struct vos_ver *v)
 bool
 vos_ver_decode(const void *rec, uint32_t room, struct vos_ver *v)
 {
-    const uint32_t known = VOS_VER_HOLE | VOS_VER_INLINE | VOS_VER_DTX | VOS_VER_KIND | VOS_VER_MORE;
+    const uint32_t known =
+        VOS_VER_HOLE | VOS_VER_INLINE | VOS_VER_DTX | VOS_VER_KIND | VOS_VER_MORE | VOS_VER_APART;
     const struct vos_ver_df *df = rec;
     const uint8_t *p = (const uint8_t *)(df + 1);
     uint32_t csums_len;
@@ -162,7 +163,7 @@ vos_ver_decode(const void *rec, uint32_t room, struct vos_ver *v)
     v->stored_len = v->logical_len = df->stored_len;
     v->dtx = v->key_id = 0;
     v->csum = vos_csum_default();
-    v->gsize = v->addr = v->lo = v->hi = 0;
+    v->gsize = v->addr = v->apart = v->lo = v->hi = 0;
     if (v->is_ext) {
         v->lo = take64(&p);
         v->hi = take64(&p);
@@ -173,6 +174,12 @@ vos_ver_decode(const void *rec, uint32_t room, struct vos_ver *v)
     if ((df->flags & (VOS_VER_HOLE | VOS_VER_INLINE)) == 0) {
         v->addr = take64(&p);
         if (v->addr == 0 || v->addr % BIO_BLK_BYTES != 0)
+            return false;
+    }
+    if ((df->flags & VOS_VER_APART) != 0) {
+        v->apart = take64(&p);
+        if (v->apart == 0 || v->apart % 8 != 0 ||
+            (df->flags & (VOS_VER_HOLE | VOS_VER_INLINE)) != VOS_VER_INLINE)
             return false;
     }
     if (CAIRN_UNLIKELY((df->flags & (VOS_VER_DTX | VOS_VER_KIND | VOS_VER_MORE)) != 0) &&
@@ -193,8 +200,10 @@ vos_ver_decode(const void *rec, uint32_t room, struct vos_ver *v)
     if ((df->flags & VOS_VER_INLINE) != 0) {
         if (v->stored_len > VOS_INLINE_BYTES_MAX)
             return false;
-        v->data = p + csums_len;
-        v->bytes += v->stored_len;
+        if (v->apart == 0) {
+            v->data = p + csums_len;
+            v->bytes += v->stored_len;
+        }
     }
     return v->bytes <= room;
 }
@@ -221,6 +230,14 @@ vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ver *ret_ver)
     if (CAIRN_UNLIKELY(rc == 0 && !ret_ver->is_ext))
         return vos_bad(off, "extent record");
     return rc;
+}
+
+int
+vos_ver_free(struct vos_op *op, uint64_t off, const struct vos_ver *ver)
+{
+    int rc = ver->apart != 0 ? vos_free(op, ver->apart, ver->stored_len) : 0;
+
+    return rc != 0 ? rc : vos_free(op, off, ver->bytes);
 }
 
 static uint32_t
@@ -251,17 +268,38 @@ put32(uint8_t **p, uint32_t v)
     *p += 4;
 }
 
+/* The value of a version, in a block of its own. */
+static int
+apart_create(struct vos_op *op, const struct vos_ver *v, uint64_t *ret_apart)
+{
+    uint8_t *to;
+    int rc = vos_alloc_part(op, v->stored_len, v->data == NULL ? v->stored_len : 0, ret_apart, &to);
+
+    if (rc == 0 && v->data != NULL)
+        memcpy(to, v->data, v->stored_len);
+    return rc;
+}
+
 int
 vos_ver_create(struct vos_op *op, const struct vos_ver *v, uint64_t *ret_off)
 {
     uint32_t flags = ver_flags(v), fixed = ver_fixed_bytes(flags, v->is_ext);
     uint32_t csums_len = (flags & VOS_VER_HOLE) != 0 ? 0 : ver_csum_nr(v) * v->csum.len;
-    uint32_t data_len = (flags & VOS_VER_INLINE) != 0 ? v->stored_len : 0;
-    uint32_t bytes = fixed + csums_len + data_len;
+    uint32_t data_len = (flags & VOS_VER_INLINE) != 0 ? v->stored_len : 0, bytes;
     struct vos_ver_df *df;
+    uint64_t apart = 0;
     uint8_t *p;
-    int rc = vos_alloc_part(op, bytes, v->data == NULL ? bytes : fixed + csums_len, ret_off, &df);
+    int rc = 0;
 
+    if (fixed + csums_len + data_len > VOS_REC_BYTES_MAX) {
+        rc = apart_create(op, v, &apart);
+        flags |= VOS_VER_APART;
+        fixed += 8;
+        data_len = 0;
+    }
+    bytes = fixed + csums_len + data_len;
+    if (rc == 0)
+        rc = vos_alloc_part(op, bytes, v->data == NULL ? bytes : fixed + csums_len, ret_off, &df);
     if (rc != 0)
         return rc;
     *df = (struct vos_ver_df){.magic = v->is_ext ? VOS_EXT_MAGIC : VOS_VAL_MAGIC,
@@ -277,6 +315,8 @@ vos_ver_create(struct vos_op *op, const struct vos_ver *v, uint64_t *ret_off)
     }
     if ((flags & (VOS_VER_HOLE | VOS_VER_INLINE)) == 0)
         put64(&p, v->addr);
+    if (apart != 0)
+        put64(&p, apart);
     if ((flags & VOS_VER_DTX) != 0)
         put32(&p, v->dtx);
     if ((flags & VOS_VER_KIND) != 0) {
@@ -308,7 +348,7 @@ vos_ver_dtx_set(struct vos_op *op, uint64_t off, uint32_t dtx)
     if ((v.flags & VOS_VER_DTX) == 0)
         return vos_bad(off, "version record without DTX id");
     at += v.is_ext ? 16 : 0;
-    at += v.addr != 0 ? 8 : 0;
+    at += v.addr != 0 || v.apart != 0 ? 8 : 0;
     rc = vos_range(op, at, sizeof(dtx));
     p = umem_ptr(op->um, at);
     if (rc == 0 && p == NULL)

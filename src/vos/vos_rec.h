@@ -49,7 +49,7 @@ CAIRN_MUST_CHECK int vos_slots_get(struct vos_op *op, uint64_t off, struct vos_s
 struct vos_ver {
     uint64_t epoch;
     uint16_t minor;
-    uint8_t flags; /* VOS_VER_HOLE, VOS_VER_INLINE; of what was read, all */
+    uint8_t flags; /* VOS_VER_HOLE, VOS_VER_INLINE; of what was read, all. Inline: with the metadata, in the record or apart */
     bool is_ext; /* of an array, from lo to hi; else a single value */
     uint32_t dtx; /* 0: committed */
     uint32_t pm_ver;
@@ -61,17 +61,26 @@ struct vos_ver {
     uint64_t addr; /* in the data role; 0 when inline or hole */
     uint64_t lo, hi;
     const uint8_t *csums; /* inside of the record when it was read; to write: NULL is zeros */
-    const uint8_t *data; /* the same; inline only */
-    uint32_t bytes; /* of the whole record */
+    const uint8_t *data; /* the same; inline only; NULL when it was read and lies apart: vos_ver_data() */
+    uint64_t apart; /* where the value lies in the arena; 0: in the record, or not there */
+    uint32_t bytes; /* of the whole record, without what lies apart */
 };
 
 /** The record at `p`, of which `room` bytes may be looked at. False: it is none. */
 bool vos_ver_decode(const void *p, uint32_t room, struct vos_ver *ret_ver);
 /** Read one, value or extent. *ret_ver is good until the next yield. Errors: AGAIN; DF_INVAL. */
 CAIRN_MUST_CHECK int vos_ver_get(struct vos_op *op, uint64_t off, struct vos_ver *ret_ver);
+/** Set `data` of a version that was just read, if its value lies apart. Errors: AGAIN; DF_INVAL. */
+CAIRN_MUST_CHECK static inline int
+vos_ver_data(struct vos_op *op, struct vos_ver *ver)
+{
+    return ver->apart == 0 ? 0 : vos_ptr(op, ver->apart, ver->stored_len, &ver->data);
+}
+/** Free the blocks of a record that was just read. What it has in the data role is not looked at. Errors: AGAIN; DF_INVAL. */
+CAIRN_MUST_CHECK int vos_ver_free(struct vos_op *op, uint64_t off, const struct vos_ver *ver);
 /** The same, an extent only. */
 CAIRN_MUST_CHECK int vos_ext_get(struct vos_op *op, uint64_t off, struct vos_ver *ret_ver);
-/** Write a new record; `csums` and `data` are copied from where they are; `csum_nr`, `bytes` and other flags than HOLE and INLINE are not looked at. Errors: as of
+/** Write a new record; `csums` and `data` are copied from where they are; `csum_nr`, `bytes`, `apart` and other flags than HOLE and INLINE are not looked at. Errors: as of
  * vos_alloc(). */
 CAIRN_MUST_CHECK int vos_ver_create(struct vos_op *op, const struct vos_ver *ver, uint64_t *ret_off);
 /** Change the DTX id of one that was made with one, or make it 0. Errors: AGAIN; DF_INVAL, also when there is no room for it. */

@@ -268,6 +268,8 @@ key_save(struct vos_scrub *s, struct vos_op *op, uint32_t lvl)
         break;
     default:
         rc = l->t.kind->id == VOS_TREE_EXT ? vos_ext_get(op, rec, &ver) : vos_ver_get(op, rec, &ver);
+        if (rc == 0)
+            rc = vos_ver_data(op, &ver); /* version_look() needs its page */
         if (rc != 0)
             return rc;
         l->epoch = vos_ver_epoch(&ver);
@@ -399,6 +401,8 @@ version_look(struct vos_scrub *s, struct vos_op *op)
     struct vos_ver ver;
     int rc = vos_ver_get(op, rec, &ver);
 
+    if (rc == 0)
+        rc = vos_ver_data(op, &ver);
     if (rc != 0)
         return rc;
     s->is_array = l->t.kind->id == VOS_TREE_EXT;
@@ -414,7 +418,7 @@ version_look(struct vos_scrub *s, struct vos_op *op)
         slice_take(s, &ver);
     } else if ((ver.flags & VOS_VER_INLINE) != 0) {
         if (!csum_is_good(ver.csum.type, ver.data, ver.stored_len, ver.csums))
-            report(s, CAIRN_ERR(CSUM), true, rec, ver.stored_len);
+            report(s, CAIRN_ERR(CSUM), true, ver.apart != 0 ? ver.apart : rec, ver.stored_len);
         s->stats.pass.bytes += ver.stored_len;
         s->budget -= MIN(s->budget, (uint64_t)ver.stored_len);
     }

@@ -851,10 +851,15 @@ ref_random_recxs(struct rng *r, struct ref_iod *iod)
 static uint32_t
 random_size(struct rng *r)
 {
+    uint32_t size;
+
     if (rng_chance(r, 1, 8))
         return 0;
-    if (rng_chance(r, 1, 60))
-        return (uint32_t)rng_range(r, 4000, 70000);
+    if (rng_chance(r, 1, 60)) {
+        size = (uint32_t)rng_range(r, 4000, 70000);
+        /* Some of the largest that lie with the metadata, whose record is no longer in one block with them. */
+        return size % 4 == 0 ? VOS_INLINE_BYTES_MAX - size % 56 : size;
+    }
     return (uint32_t)rng_range(r, 1, 100);
 }
 

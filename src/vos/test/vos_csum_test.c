@@ -77,6 +77,7 @@ look_check(struct fix *f, const char *key, uint32_t type, uint8_t bits, size_t l
 {
     struct look look = {.f = f, .key = key};
     uint32_t want = type == CSUM_TYPE_OFF ? CSUM_TYPE_CRC32 : type;
+    size_t fixed;
     struct vos_op op;
 
     vos_op_init(&op, f->tgt);
@@ -89,9 +90,10 @@ look_check(struct fix *f, const char *key, uint32_t type, uint8_t bits, size_t l
     EXPECT_GE(look.ver.csum.chunk_bits, bits);
     if (look.ver.csum.chunk_bits > bits)
         EXPECT_GT(2 * look.ver.csum_nr * look.ver.csum.len, VOS_CSUMS_BYTES_MAX);
-    EXPECT_EQ(look.ver.bytes,
-        sizeof(struct vos_ver_df) + (vos_csum_is_default(look.ver.csum) ? 0 : 4) +
-            look.ver.csum_nr * look.ver.csum.len + (len <= VOS_INLINE_BYTES_MAX ? len : 8));
+    fixed = sizeof(struct vos_ver_df) + (vos_csum_is_default(look.ver.csum) ? 0 : 4) +
+        look.ver.csum_nr * look.ver.csum.len;
+    EXPECT_EQ(look.ver.apart != 0, len <= VOS_INLINE_BYTES_MAX && fixed + len > VOS_REC_BYTES_MAX);
+    EXPECT_EQ(look.ver.bytes, fixed + (fixed + len <= VOS_REC_BYTES_MAX ? len : 8));
 }
 
 static void

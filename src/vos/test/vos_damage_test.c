@@ -21,7 +21,7 @@ val_fill(uint8_t *buf, uint32_t i, size_t len)
 static size_t
 val_len(uint32_t i)
 {
-    return i % 3 == 0 ? VAL_BYTES : i % 3 == 1 ? 5000 : 700;
+    return i % 5 == 4 ? VOS_INLINE_BYTES_MAX : i % 3 == 0 ? VAL_BYTES : i % 3 == 1 ? 5000 : 700;
 }
 
 static void
@@ -324,5 +324,126 @@ TEST_ON(vos_damage, records_in_memory, BACKEND_SIM)
     f.meta_quota = 2 << 20;
     if (fix_up_default(&f))
         EXPECT(fix_run(&f, memory));
+    fix_down(&f);
+}
+
+/* ---- values that lie apart from their records -------------------------------------------------------------------------- */
+
+struct apart_look {
+    struct fix *f;
+    bool is_ext;
+    uint64_t rec;
+    struct vos_ver ver;
+};
+
+static int
+apart_find(struct vos_op *op, void *arg)
+{
+    struct apart_look *l = arg;
+    struct vos_oid oid = fix_oid(1);
+    struct iov dkey = IOV(l->is_ext ? "arr" : "single"), akey = IOV("a");
+    struct vos_walk w;
+    int rc = vos_walk_init(&w, l->f->cont, &oid);
+
+    op->epoch = vos_epoch_now(l->f->tgt);
+    if (rc == 0)
+        rc = vos_walk_obj(op, l->f->cont, &oid, false, &w);
+    if (rc == 0)
+        rc = vos_walk_dkey(op, &dkey, false, &w);
+    if (rc == 0)
+        rc = vos_walk_akey(op, &akey, false, &w);
+    if (rc == 0)
+        rc = vos_ver_get(op, w.akey->tree.root, &l->ver);
+    l->rec = rc == 0 ? w.akey->tree.root : 0;
+    return rc;
+}
+
+/* 0: the right value; else what the fetch answered. Anything else fails. */
+static int
+apart_read(struct fix *f, bool is_ext)
+{
+    static uint8_t want[VOS_INLINE_BYTES_MAX], got[VOS_INLINE_BYTES_MAX];
+    size_t len = sizeof(got);
+    int rc;
+
+    val_fill(want, is_ext, sizeof(want));
+    memset(got, 0, sizeof(got));
+    rc = is_ext ? fix_read(f, 1, "arr", "a", VOS_EPOCH_MAX, 7, sizeof(got), 0, got)
+                : fix_get(f, 1, "single", "a", got, sizeof(got), &len);
+    if (rc == 0) {
+        EXPECT_EQ(len, sizeof(want));
+        EXPECT_MEM_EQ(got, want, sizeof(want));
+    }
+    return rc;
+}
+
+/* Change one bit of memory: the value can't be had, and the check says so. */
+static void
+apart_flip(struct fix *f, bool is_ext, uint8_t *p, uint32_t bit)
+{
+    int rc;
+
+    *p ^= (uint8_t)(1u << bit);
+    rc = apart_read(f, is_ext);
+    if (!EXPECT(rc == -DER_CSUM || rc == -DER_DF_INVAL))
+        printf("    bit %u of %#x: %d\n", bit, *p, rc);
+    EXPECT_NE(vos_tgt_check(f->tgt), 0);
+    *p ^= (uint8_t)(1u << bit);
+}
+
+static void
+apart(struct fix *f)
+{
+    static uint8_t data[VOS_INLINE_BYTES_MAX];
+
+    if (!fix_format(f))
+        return;
+    val_fill(data, 0, sizeof(data));
+    EXPECT_OK(fix_put(f, 1, "single", "a", data, sizeof(data), 0));
+    val_fill(data, 1, sizeof(data));
+    EXPECT_OK(fix_write(f, 1, "arr", "a", 7, sizeof(data), 1, data));
+    for (uint32_t is_ext = 0; is_ext < 2 && !test_failed(); is_ext++) {
+        struct apart_look l = {.f = f, .is_ext = is_ext != 0};
+        struct vos_op op;
+        uint8_t *rec, *value;
+        uint32_t fixed;
+
+        vos_op_init(&op, f->tgt);
+        EXPECT_OK(vos_read_run(f->tgt, &op, apart_find, &l));
+        if (!EXPECT_NE(l.ver.apart, 0))
+            return;
+        EXPECT_EQ(l.ver.apart % UMEM_BARE_BYTES, 0);
+        EXPECT_EQ(umem_block_bytes(f->tgt->um, l.rec), is_ext ? 48 : 32);
+        fixed = (uint32_t)sizeof(struct vos_ver_df) + (is_ext ? 16 : 0);
+        EXPECT_EQ(l.ver.bytes, fixed + 8 + 4);
+        rec = umem_ptr(f->tgt->um, l.rec);
+        value = umem_ptr(f->tgt->um, l.ver.apart);
+        for (uint32_t bit = 0; bit < 8; bit++) {
+            apart_flip(f, is_ext, rec, bit); /* magic */
+            apart_flip(f, is_ext, rec + 1, bit); /* flags */
+            for (uint32_t i = fixed - 4 - (is_ext ? 16 : 0); i < 20; i++) {
+                apart_flip(f, is_ext, rec + i, bit); /* bytes stored */
+            }
+            for (uint32_t i = fixed; i < l.ver.bytes; i++) {
+                apart_flip(f, is_ext, rec + i, bit); /* where the value is, its checksum */
+            }
+            for (uint32_t i = 0; i < VOS_INLINE_BYTES_MAX; i += 455) {
+                apart_flip(f, is_ext, value + i, bit);
+            }
+        }
+        EXPECT_EQ(apart_read(f, is_ext), 0);
+    }
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+/* Goal: whatever bit of the record of such a value, or of the value, is another one: it is told, by whoever reads it and by the check. */
+TEST_ON(vos_damage, values_apart, BACKEND_SIM)
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    if (fix_up_default(&f))
+        EXPECT(fix_run(&f, apart));
     fix_down(&f);
 }

@@ -83,7 +83,7 @@ delete_body(struct vos_op *op, void *arg)
     EXPECT(exact);
     EXPECT_EQ(vos_btr_rec(&t), e->cur->rec);
     rc = vos_btr_delete(&t);
-    return rc != 0 ? rc : vos_free(op, e->cur->rec, ver.bytes);
+    return rc != 0 ? rc : vos_ver_free(op, e->cur->rec, &ver);
 }
 
 /* In steps of a few nodes; misses come from evictions between them. */
