@@ -29,6 +29,7 @@ struct array {
     struct vos_epoch from_ver;
     bool holes_only; /* the second phase */
     bool has_holes, is_left;
+    uint64_t hole_nr; /* up to hi, seen by this round of the second phase */
     uint64_t range_lo, range_hi; /* that searches look at */
     uint32_t k; /* and at which view */
     bool is_searching;
@@ -68,6 +69,7 @@ ext_take(struct array *y, struct vos_op *op, uint64_t off)
     y->has_holes = y->has_holes || (ext.flags & VOS_VER_HOLE) != 0;
     if (y->holes_only && (ext.flags & VOS_VER_HOLE) == 0)
         return 0;
+    y->hole_nr++;
     y->ext[y->nr++] = (struct ext){.lo = ext.lo,
         .hi = ext.hi,
         .off = off,
@@ -583,6 +585,52 @@ batch_drop(struct array *y, bool *ret_any, bool *ret_stop)
     return rc;
 }
 
+/* Whether something in the tree is newer than hi. */
+static int
+has_newer(
+    struct array *y, struct vos_op *op, struct vos_key_df *akey, uint64_t akey_off, bool *ret_newer)
+{
+    struct vos_node_df *node;
+    struct vos_ver ext;
+    struct vos_btr t;
+    int rc;
+
+    *ret_newer = false;
+    if (akey->tree.depth == 0) {
+        rc = akey->tree.root == 0 ? 0 : vos_ext_get(op, akey->tree.root, &ext);
+        *ret_newer = rc == 0 && akey->tree.root != 0 && ext.epoch > y->a->hi;
+        return rc;
+    }
+    rc = vos_btr_init(&t, op, &vos_kind_ext, &akey->tree, vos_key_tree_off(akey_off));
+    if (rc == 0)
+        rc = vos_btr_node(&t, akey->tree.root, t.depth - 1, &node);
+    for (uint32_t i = 0; rc == 0 && i < node->nr; i++) {
+        *ret_newer = *ret_newer || vos_btr_ent(&t, node, i)->epoch_max > y->a->hi;
+    }
+    return rc;
+}
+
+/* All of it was looked through, and has no hole any more: it need not be again. Nothing came meanwhile, else it is newer than hi. */
+static int
+holes_end_body(struct vos_op *op, void *arg)
+{
+    struct array *y = arg;
+    struct vos_key_df *akey;
+    uint64_t off;
+    bool newer;
+    int rc = vos_agg_akey_get(y->a, op, &akey, &off);
+
+    if (rc != 0 || off == 0 || akey->tree.id != VOS_TREE_EXT || (akey->flags & VOS_KEY_HOLES) == 0)
+        return rc;
+    rc = has_newer(y, op, akey, off, &newer);
+    if (rc == 0 && !newer) {
+        rc = vos_range(op, off + offsetof(struct vos_key_df, flags), sizeof(uint8_t));
+        if (rc == 0)
+            akey->flags = (uint8_t)(akey->flags & ~VOS_KEY_HOLES);
+    }
+    return rc;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */
 
 static int
@@ -643,8 +691,12 @@ vos_agg_array(struct vos_agg *a, bool *ret_stop)
     any = y->has_holes && !a->is_discard;
     y->holes_only = true;
     for (uint32_t i = 0; rc == 0 && any && !*ret_stop && i < HOLE_ROUNDS_NR; i++) {
+        y->hole_nr = 0;
         rc = phase_run(y, &any, ret_stop);
     }
+    if (rc == 0 && !*ret_stop && y->has_holes && !a->is_discard && y->from_end && y->hole_nr == 0 &&
+        !y->is_left)
+        rc = vos_agg_tx(a, holes_end_body, y);
     search_end(y);
     a->pos.array_done = true;
     a->pos.is_clean[VOS_AGG_AKEY] = !y->is_left;

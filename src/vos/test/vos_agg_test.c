@@ -903,6 +903,50 @@ TEST_ON(vos_agg, passes_stop_and_remember, BACKEND_SIM)
     run(passes_body, false);
 }
 
+/* An array of which all holes are gone is not looked through for holes again. */
+static void
+holes_end_body(struct fix *f)
+{
+    struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .lo = 1, .flags = VOS_AGG_NO_MERGE};
+    static char block[4096];
+    struct vos_agg_stat stat;
+    uint64_t nr;
+
+    if (!fix_format(f))
+        return;
+    for (uint64_t i = 0; i < 60; i++) {
+        EXPECT_OK(fix_write(f, 1, "d", "a", i, 1, sizeof(block), block));
+    }
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    nr = stat.ver_nr;
+    for (uint64_t round = 0; round < 2; round++) { /* they are found the second time, too */
+        EXPECT_OK(fix_write(f, 1, "d", "a", 10, 1, 0, NULL)); /* it goes with what it hides */
+        EXPECT_OK(fix_write(f, 1, "d", "a", 70, 1, 0, NULL)); /* below it is nothing */
+        EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+        EXPECT_EQ(stat.ver_del_nr, 3);
+        EXPECT_GT(stat.ver_nr, 2 * nr);
+        EXPECT_OK(fix_write(f, 1, "d", "a", 10, 1, sizeof(block), block));
+        EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+        EXPECT_EQ(stat.ver_del_nr, 0);
+        EXPECT_EQ(stat.ver_nr, nr);
+    }
+    /* One that is above hi stays, and is found later. */
+    args.hi = now(f);
+    EXPECT_OK(fix_write(f, 1, "d", "a", 20, 1, 0, NULL));
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT_EQ(stat.ver_del_nr, 0);
+    args.hi = VOS_EPOCH_MAX;
+    EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
+    EXPECT_EQ(stat.ver_del_nr, 2);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, holes_come_to_an_end, BACKEND_SIM)
+{
+    run(holes_end_body, false);
+}
+
 /* However many akeys a dkey has: no step looks at more than 512 of them, or frees more than it may. */
 static int
 akeys_pace(void *arg, const struct vos_agg_stat *stat)
