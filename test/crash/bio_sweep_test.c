@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/probe.h"
 #include "base/rng.h"
 #include "base/util.h"
 #include "bio/bio_dev.h"
@@ -31,7 +32,9 @@ enum {
     SLOT_NR = 40,
     SLOTS_EACH = SLOT_NR / WRITER_NR,
     TX_MAX = 4000,
-    CHANGE_MAX = 3
+    CHANGE_MAX = 3,
+    PAD_NR_MAX = 128,
+    PAD_BYTES = 8000
 };
 
 struct slot {
@@ -64,6 +67,7 @@ struct plan {
     uint64_t wal_bytes;
     bool on_device;
     uint64_t mem_bytes; /* for pages; 0: all */
+    uint32_t pad_nr; /* blocks of PAD_BYTES that each transaction takes and gives back, and logs; checkpoints begin only when the log is full */
     bool is_pmem; /* files are persistent memory: torn by words */
 };
 
@@ -181,6 +185,24 @@ slot_change(
     return rc;
 }
 
+/* A large record that changes nothing that counts. */
+static int
+pad_log(struct umem_tx *tx, uint32_t nr)
+{
+    uint64_t offs[PAD_NR_MAX];
+    uint32_t got = 0;
+    int rc = 0;
+
+    while (rc == 0 && got < nr) {
+        rc = umem_alloc(tx, PAD_BYTES, &offs[got]);
+        got += rc == 0;
+    }
+    while (rc == 0 && got > 0) {
+        rc = umem_free(tx, offs[--got]);
+    }
+    return rc;
+}
+
 /* All changes in one transaction; started anew when a page is missing. */
 static int
 changes_apply(struct writer *w, struct change *ch, struct bio_resv **resvs, uint64_t *ret_lsn)
@@ -203,6 +225,8 @@ changes_apply(struct writer *w, struct change *ch, struct bio_resv **resvs, uint
         for (uint32_t i = 0; rc == 0 && i < ch->nr; i++) {
             rc = slot_change(tgt, &tx, ch->idx[i], &ch->slots[i], resvs[i]);
         }
+        if (rc == 0)
+            rc = pad_log(&tx, w->s->plan->pad_nr);
         if (rc == 0)
             break;
         umem_tx_abort(&tx);
@@ -609,6 +633,10 @@ sweep_init(struct sweep *s, const struct plan *plan, uint64_t seed, bool stalls)
         .mem_bytes = plan->mem_bytes,
         .is_pmem = plan->is_pmem,
         .ckpt_interval_ns = 2000000};
+    if (plan->pad_nr > 0) {
+        s->cfg.ckpt_pct = 100;
+        s->cfg.ckpt_interval_ns = UINT64_C(3600) * 1000000000;
+    }
     s->history = calloc(TX_MAX, sizeof(*s->history));
     return EXPECT_OK(sim_create(&opts, &s->sim)) && start(s) && run(s, body_format) && !s->stopped;
 }
@@ -643,6 +671,7 @@ static bool
 one_cut(const struct plan *plan, uint64_t seed, uint64_t n)
 {
     static struct sweep s;
+    uint64_t waits = probe_hits("bio.wal.admit_waits");
     bool lost = false;
 
     if (sweep_init(&s, plan, seed, n % 2 == 1)) {
@@ -652,7 +681,12 @@ one_cut(const struct plan *plan, uint64_t seed, uint64_t n)
             struct bio_stats st;
 
             bio_stats_get(s.tgt, &st);
-            EXPECT_GT(st.ckpt_nr, 3);
+            if (plan->pad_nr == 0) {
+                EXPECT_GT(st.ckpt_nr, 3);
+            } else {
+                EXPECT_GE(st.ckpt_nr, 2);
+                EXPECT_GT(probe_hits("bio.wal.admit_waits"), waits);
+            }
             EXPECT_GT(s.evicted_nr, 3);
             if (plan->mem_bytes != 0) {
                 struct umem_stats us;
@@ -715,6 +749,14 @@ static const struct plan plan_pmem = {.tx_nr = 40,
     .extents_pct = 50,
     .wal_bytes = 16 << 20,
     .is_pmem = true};
+
+/* The log is full again and again: transactions wait for a checkpoint, and go on where its first groups were. */
+static const struct plan plan_full = {.tx_nr = 20,
+    .reader_nr = 0,
+    .block_max = 3000,
+    .extents_pct = 30,
+    .wal_bytes = 16 << 20,
+    .pad_nr = 100};
 
 /* Small and large ones on a device that is shared. */
 static const struct plan plan_device = {.tx_nr = 40,
@@ -783,6 +825,16 @@ TEST_ON(bio_sweep, short_crowded, BACKEND_SIM)
 {
     sweep_all(&plan_crowded, test_seed() + 6, 23, 100);
     kill_rounds(&plan_crowded, 5);
+}
+
+TEST_ON(bio_sweep, short_full_log, BACKEND_SIM)
+{
+    sweep_all(&plan_full, test_seed() + 10, 23, 60);
+}
+
+TEST_ON(bio_sweep, every_write_full_log, BACKEND_SIM)
+{
+    sweep_all(&plan_full, test_seed() + 11, 1, 60);
 }
 
 TEST_ON(bio_sweep, every_third_write_crowded, BACKEND_SIM)
