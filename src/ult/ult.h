@@ -104,6 +104,8 @@ CAIRN_YIELDS void ult_yield(void);
 /* The step ends when the calling ULT waits or yields: the loop is polled then, so that what it has begun reaches the kernel before others run. Nothing outside of a ULT. */
 void ult_step_end(void);
 struct ult *ult_self(void); /* NULL when not on a ULT */
+/* Another ULT of the caller's class is ready: a yield would let it run. Only a ULT asks. */
+bool ult_has_peer(void);
 /* The calling thread may touch what belongs to xs: in its step, in a callback of its loop, or before anything drives it. For asserts. */
 bool ult_runs_on(const struct xstream *xs);
 /* How long the calling ULT, of the background class, has run, without its waits and the turns of others. */

@@ -165,6 +165,14 @@ ult_step_end(void)
         xs->is_step_over = true;
 }
 
+bool
+ult_has_peer(void)
+{
+    const struct ult *u = ult_self_checked();
+
+    return !list_empty(&u->xs->ready[u->cls]);
+}
+
 uint64_t
 ult_run_ns(void)
 {

@@ -372,6 +372,51 @@ vos_btr_look(struct vos_op *op, const struct vos_btr_kind *kind, const struct vo
     return 0;
 }
 
+/* Node and first level of a hint: in bounds, and plausible. */
+static inline const struct vos_node_df *
+hint_node(const struct umem *um, uint64_t off)
+{
+    const uint32_t at = off & (UMEM_PAGE_BYTES - 1);
+
+    return (off & 7) != 0 || at + sizeof(struct vos_node_df) > UMEM_PAGE_BYTES ? NULL
+                                                                               : umem_peek(um, off);
+}
+
+void
+vos_btr_hint(const struct umem *um, uint64_t off)
+{
+    const struct vos_node_df *node = hint_node(um, off);
+
+    if (node != NULL)
+        node_ahead(node);
+}
+
+bool
+vos_btr_hint_step(const struct umem *um, const struct vos_btr_kind *kind, uint64_t off,
+    uint32_t level, uint64_t hkey, uint64_t *ret_off)
+{
+    const struct vos_node_df *node = hint_node(um, off);
+    const struct vos_short_ent *ents;
+    uint32_t b;
+
+    if (CAIRN_UNLIKELY(node == NULL || node->magic != VOS_NODE_MAGIC || node->id != kind->id ||
+            node->level != level || node->nr == 0 || node->nr > node->cap || node->cap > kind->order ||
+            (off & (UMEM_PAGE_BYTES - 1)) + sizeof(*node) + (size_t)node->cap * SHORT_ENT_BYTES >
+                UMEM_PAGE_BYTES))
+        return false;
+    ents = (const void *)(node + 1);
+    b = bound_in((const uint8_t *)ents, SHORT_ENT_BYTES, node->nr, hkey, true);
+    if (level == 0 && (b == 0 || (ents[b - 1].hkey != hkey && kind->id != VOS_TREE_SINGLE)))
+        return false;
+    if (!kind->is_exact && b > 0 && ents[b - 1].hkey == hkey &&
+        (level > 0 || (b > 1 && ents[b - 2].hkey == hkey)))
+        return false; /* a tie */
+    *ret_off = ents[b > 0 ? b - 1 : 0].off;
+    if (level == 0 && vos_btr_has_plain(kind))
+        *ret_off &= ~VOS_ENT_PLAIN;
+    return true;
+}
+
 /* Fill the path below path[i] going down at one edge. On an error *ret_at is the level above the node that cannot be had. */
 static int
 descend(struct vos_btr *t, uint32_t i, bool to_last, uint32_t *ret_at)

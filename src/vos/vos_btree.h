@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 
+struct umem;
 struct vos_op;
 
 enum {
@@ -96,6 +97,14 @@ vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact
  */
 CAIRN_MUST_CHECK int vos_btr_look(struct vos_op *op, const struct vos_btr_kind *kind,
     const struct vos_tree_df *df, uint64_t df_off, uint64_t hkey, uint64_t *ret_rec, bool *ret_tie);
+/** For who does not look yet, but soon (vos_hint.h): the node at `off` comes to the processor, if it is in memory. */
+void vos_btr_hint(const struct umem *um, uint64_t off);
+/**
+ * What vos_btr_look() would find in one node, of a tree without extents: the child or, in a leaf, the record; of versions the last one not above. False: nothing, several, or what is there
+ * makes no sense, which is not told. Changes nothing.
+ */
+bool vos_btr_hint_step(const struct umem *um, const struct vos_btr_kind *kind, uint64_t off,
+    uint32_t level, uint64_t hkey, uint64_t *ret_off);
 /** Place it at the last record not above `key`; -DER_NONEXIST when there is none. */
 CAIRN_MUST_CHECK int vos_btr_search_le(struct vos_btr *t, const struct vos_btr_key *key);
 /** First and last; -DER_NONEXIST on an empty tree. */

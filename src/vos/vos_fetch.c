@@ -35,7 +35,8 @@ struct fetch {
     uint64_t tx;
     struct vos_dtx_look look;
     struct vos_walk walk;
-    struct vos_btr_key dkey_key;
+    struct vos_btr_key dkey_key, akey_key; /* of the first akey */
+    struct vos_hint_found hint;
     uint64_t h_dkey; /* its stamp's hash */
     struct fetch_akey *akeys; /* of each iod */
     uint64_t lsn;
@@ -196,22 +197,6 @@ value_add(struct fetch *f, const struct vos_ver *ver, uint64_t rec, uint64_t idx
     return seg.buf == NULL ? CAIRN_ERR(NOMEM) : seg_add(f, &seg);
 }
 
-/* Nearly all of the time that a large value takes is that of its lines: all are asked for at once, in few instructions. */
-static inline void
-value_ahead(const uint8_t *p, uint32_t len)
-{
-    enum { LINE_BYTES = 64, STEP_BYTES = 4 * LINE_BYTES };
-    uint32_t at = 0;
-
-    for (; at + STEP_BYTES <= len; at += STEP_BYTES) {
-        __builtin_prefetch(p + at);
-        __builtin_prefetch(p + at + LINE_BYTES);
-        __builtin_prefetch(p + at + 2 * LINE_BYTES);
-        __builtin_prefetch(p + at + 3 * LINE_BYTES);
-    }
-    vos_prefetch(p + at, len - at + ((uintptr_t)p & (LINE_BYTES - 1)));
-}
-
 /* What lies apart is resident, and on its way, before anything of the version is noted. */
 static inline int
 value_get(const struct fetch *f, struct vos_op *op, struct vos_ver *ver)
@@ -221,7 +206,7 @@ value_get(const struct fetch *f, struct vos_op *op, struct vos_ver *ver)
     if (ver->apart != 0 && (f->flags & VOS_FETCH_SIZE_ONLY) == 0) {
         rc = vos_ver_data(op, ver);
         if (rc == 0)
-            value_ahead(ver->data, ver->stored_len);
+            vos_value_ahead(ver->data, ver->stored_len);
     }
     return rc;
 }
@@ -239,7 +224,7 @@ single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
     /* The only version: all of it, if it is as long as the one before, while its first line is on its way. */
     rec = tree->depth == 0 && tree->root != 0 ? umem_ptr(op->um, tree->root) : NULL;
     if (rec != NULL)
-        value_ahead(rec, *guess);
+        vos_value_ahead(rec, *guess);
     rc = vos_single_find(op, f->walk.akey, f->walk.a.off, f->walk.a.info.punch, &off, &ver);
     if (rc != 0 || off == 0)
         return rc;
@@ -249,6 +234,11 @@ single_fetch(struct fetch *f, struct vos_op *op, struct vos_fetch_iod *out)
         rc = value_add(f, &ver, off, 0, 1, 0, ver.stored_len);
     if (rc == 0)
         out->size = ver.logical_len;
+    if (ver.apart != 0) {
+        vos_hint_value(f->cont, ver.apart, ver.stored_len);
+    } else {
+        vos_hint_value(f->cont, off, ver.bytes);
+    }
     return rc;
 }
 
@@ -444,6 +434,7 @@ fetch_body(struct vos_op *op, void *arg)
     if (f->is_now)
         now_begin(f, op);
     rc = vos_walk_obj(op, f->cont, f->oid, false, &f->walk);
+    f->walk.dkey_hint = f->hint.tx_nr == f->cont->tgt->tx_nr ? f->hint.dkey_off : 0; /* HNT-2 */
     if (rc == 0)
         rc = vos_walk_dkey_at(op, &f->dkey_key, false, &f->walk);
     if (rc == 0 && (f->flags & VOS_COND_DKEY_FETCH) != 0 && !f->walk.d.info.is_visible)
@@ -541,35 +532,33 @@ certain_check(struct fetch *f, struct vos_op *op, uint64_t bound)
 }
 
 static int
-fetch_run(struct fetch *f, uint64_t epoch, uint64_t bound)
+fetch_run(struct fetch *f, struct vos_op *op, uint64_t epoch, uint64_t bound)
 {
     struct vos_tgt *tgt = f->cont->tgt;
-    struct vos_op op;
     int rc = 0, wait_rc;
 
-    vos_op_init(&op, tgt);
-    op.look = &f->look;
-    f->dkey_key = vos_key_bytes(&op, f->walk.dkey_kind, f->dkey);
+    op->look = &f->look;
     f->h_dkey = vos_ts_hash(f->walk.h_obj, f->dkey_key.hkey);
     for (uint32_t i = 0; i < f->iod_nr; i++) {
-        f->akeys[i].hkey = vos_key_bytes(&op, f->walk.akey_kind, &f->iods[i].akey).hkey;
+        f->akeys[i].hkey =
+            i == 0 ? f->akey_key.hkey : vos_key_bytes(op, f->walk.akey_kind, &f->iods[i].akey).hkey;
         f->akeys[i].h = vos_ts_hash(f->h_dkey, f->akeys[i].hkey);
     }
     f->is_now = epoch == VOS_EPOCH_MAX;
     if (!f->is_now) {
-        rc = vos_epoch_read(tgt, epoch, &op.epoch);
+        rc = vos_epoch_read(tgt, epoch, &op->epoch);
         if (rc != 0)
             return rc;
-        f->mem->pub.epoch = op.epoch;
-        fetch_stamp(f, &op);
-        if (bound > op.epoch)
-            rc = certain_check(f, &op, bound);
+        f->mem->pub.epoch = op->epoch;
+        fetch_stamp(f, op);
+        if (bound > op->epoch)
+            rc = certain_check(f, op, bound);
         if (rc != 0)
             return rc;
     }
     bio_reader_enter(tgt->bio, &f->mem->reader);
     f->mem->has_reader = true;
-    rc = vos_read_run(tgt, &op, fetch_body, f);
+    rc = vos_read_run(tgt, op, fetch_body, f);
     if (CAIRN_UNLIKELY(f->look.nr > 0))
         rc = vos_dtx_look_rc(&f->look, rc);
     if (rc != 0 || f->mem->want_nr == 0)
@@ -592,10 +581,20 @@ mem_create(struct vos_tgt *tgt)
     return mem;
 }
 
+/* Before there is anything else of the fetch: those that wait for their turn have little. */
+static void
+keys_hint(struct fetch *f, const struct vos_op *op, uint64_t epoch)
+{
+    f->dkey_key = vos_key_bytes(op, f->walk.dkey_kind, f->dkey);
+    f->akey_key = vos_key_bytes(op, f->walk.akey_kind, &f->iods[0].akey);
+    vos_hint_fetch(f->cont, &f->walk, f->dkey_key.hkey, f->akey_key.hkey, epoch, &f->hint);
+}
+
 int
 vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct vos_fetch **ret_fetch)
 {
     uint32_t iod_nr = args->iod_nr;
+    struct vos_op op;
     struct fetch f;
     int rc;
 
@@ -614,6 +613,8 @@ vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct
     rc = fetch_check(&f);
     if (rc != 0)
         return rc;
+    vos_op_init(&op, cont->tgt);
+    keys_hint(&f, &op, args->epoch);
     f.mem = mem_create(cont->tgt);
     if (f.mem == NULL)
         return CAIRN_ERR(NOMEM);
@@ -626,7 +627,7 @@ vos_fetch_begin(struct vos_cont *cont, const struct vos_fetch_args *args, struct
         rc = CAIRN_ERR(NOMEM);
     } else {
         memset(f.mem->pub.iods, 0, iod_nr * sizeof(*f.mem->pub.iods));
-        rc = fetch_run(&f, args->epoch, args->epoch_bound);
+        rc = fetch_run(&f, &op, args->epoch, args->epoch_bound);
     }
     if (rc == 0) {
         *ret_fetch = &f.mem->pub;

@@ -11,6 +11,7 @@
 #include "vos/vos_dirty.h"
 #include "vos/vos_dtx.h"
 #include "vos/vos_heap.h"
+#include "vos/vos_hint.h"
 #include "vos/vos_ilog.h"
 #include "vos/vos_rec.h"
 #include "vos/vos_ts.h"
@@ -69,6 +70,8 @@ struct vos_cont {
     uint64_t agg_hi; /* largest one of a pass that began: reads below it begin anew */
     bool is_agg; /* a pass is under way */
     struct vos_dtxs *dtxs; /* transactions that are decided later; NULL: there was none yet */
+    struct vos_hint_row row;
+    uint32_t long_bytes; /* of the single value that was fetched last, if it is long (vos_hint.h); else 0 */
     uint32_t single_bytes; /* of the record of the single value that was fetched last */
     /* Changes that leave something to aggregate: the oldest and newest since the last pass that finished; lo 0: none. */
     uint64_t agg_work_lo, agg_work_hi;
@@ -108,8 +111,10 @@ struct vos_tgt {
     uint64_t lsns[1 << VOS_LSN_BITS];
     uint32_t drops[1 << VOS_LSN_BITS]; /* times aggregation took something away from objects */
     uint32_t searches[1 << VOS_LSN_BITS]; /* reads under way that hold extents of objects over yields */
+    uint64_t tx_nr; /* transactions committed: the arena is as it was while this is */
     uint64_t held_gen;
     struct vos_held held[VOS_HELD_NR]; /* by hash of object and container */
+    struct vos_hints hints;
     struct vos_ts ts;
 };
 
@@ -209,6 +214,7 @@ struct vos_walk {
     uint64_t cont_off;
     struct vos_held *held; /* of the object, as long as it names it */
     const struct vos_btr_kind *dkey_kind, *akey_kind;
+    uint64_t dkey_hint; /* where the tree of dkeys says that the one looked for is; 0: to be looked up. For vos_walk_dkey_at() of who does not create */
     size_t akey_len; /* of the akey that a new dkey is made for; 0: none that gets room in it */
 };
 

@@ -523,6 +523,22 @@ key_order(const struct vos_btr_key *key, const struct vos_key_df *k)
 }
 
 int
+vos_key_find_at(struct vos_op *op, uint64_t off, const struct vos_btr_key *key, uint64_t *ret_off,
+    struct vos_key_df **ret_rec)
+{
+    int rc = vos_key_get(op, off, ret_rec);
+
+    *ret_off = 0;
+    if (CAIRN_UNLIKELY(rc != 0))
+        return rc;
+    /* Of a dkey: there its akey lies, which is wanted next. The processor asks for it while it waits for the key. */
+    __builtin_prefetch((const uint8_t *)*ret_rec + LINE_BYTES);
+    if (key_order(key, *ret_rec) == 0)
+        *ret_off = off;
+    return 0;
+}
+
+int
 vos_key_find(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree_df *df,
     uint64_t df_off, const struct vos_btr_key *key, uint64_t *ret_off, struct vos_key_df **ret_rec)
 {
@@ -537,16 +553,7 @@ vos_key_find(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree
             rc = vos_rec_find(&t, key, &off);
     }
     *ret_off = 0;
-    if (rc != 0 || off == 0)
-        return rc;
-    rc = vos_key_get(op, off, ret_rec);
-    if (CAIRN_UNLIKELY(rc != 0))
-        return rc;
-    /* Of a dkey: there its akey lies, which is wanted next. The processor asks for it while it waits for the key. */
-    __builtin_prefetch((const uint8_t *)*ret_rec + LINE_BYTES);
-    if (key_order(key, *ret_rec) == 0)
-        *ret_off = off;
-    return 0;
+    return rc != 0 || off == 0 ? rc : vos_key_find_at(op, off, key, ret_off, ret_rec);
 }
 
 /* ---- kinds ---------------------------------------------------------------------------------------------------------- */

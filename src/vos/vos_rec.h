@@ -158,6 +158,10 @@ CAIRN_MUST_CHECK int
 vos_key_find(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree_df *df,
     uint64_t df_off, const struct vos_btr_key *key, uint64_t *ret_off, struct vos_key_df **ret_rec);
 
+/** The end of it: `off` is the only record that may have the key. */
+CAIRN_MUST_CHECK int vos_key_find_at(struct vos_op *op, uint64_t off, const struct vos_btr_key *key,
+    uint64_t *ret_off, struct vos_key_df **ret_rec);
+
 /** Look up a record by key: *ret_off 0 when there is none. */
 CAIRN_MUST_CHECK int
 vos_rec_find(struct vos_btr *t, const struct vos_btr_key *key, uint64_t *ret_off);

@@ -44,6 +44,35 @@ TEST_ON(ult_thread, yield_is_round_robin, BACKEND_BOTH)
     fixture_run_once(round_robin_body);
 }
 
+/* ---- peers ---------------------------------------------------------------------------------------------------------- */
+
+static void
+peer_seen(void *arg)
+{
+    *(int *)arg = ult_has_peer();
+}
+
+static void
+peers_body(struct fixture *f)
+{
+    int io[2] = {-1, -1}, net = -1;
+    struct ult *u[3] = {must_create(f, ULT_IO, peer_seen, &io[0]),
+        must_create(f, ULT_IO, peer_seen, &io[1]), must_create(f, ULT_NET, peer_seen, &net)};
+
+    EXPECT(!ult_has_peer()); /* they are of other classes */
+    for (int i = 0; i < 3; i++) {
+        ult_join(u[i]);
+    }
+    EXPECT_EQ(io[0], 1);
+    EXPECT_EQ(io[1], 0);
+    EXPECT_EQ(net, 0);
+}
+
+TEST_ON(ult_thread, peers_are_of_the_same_class, BACKEND_BOTH)
+{
+    fixture_run_once(peers_body);
+}
+
 struct hog {
     struct fixture *f;
     uint64_t runs_nr;

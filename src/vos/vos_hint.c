@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* Hints of fetches: see vos_hint.h. */
+#include "vos/vos_hint.h"
+
+#include "vos/vos_priv.h"
+
+/* What a hint waits for: it was asked for, and is looked at in the next turn. */
+enum hint_what { HINT_NODE, HINT_DKEY, HINT_AKEY, HINT_VALUE, HINT_END };
+
+enum { KEY_LINES_BYTES = 128 };
+
+/* `len` bytes of a record, if they are in memory and in one page. */
+static inline const void *
+hint_ptr(const struct umem *um, uint64_t off, uint32_t len)
+{
+    return (off & 7) != 0 || (off & (UMEM_PAGE_BYTES - 1)) + len > UMEM_PAGE_BYTES
+        ? NULL
+        : umem_peek(um, off);
+}
+
+static void
+node_next(const struct umem *um, struct vos_hint *h, const struct vos_btr_kind *kind, uint64_t hkey,
+    const struct vos_tree_df *tree)
+{
+    h->what = HINT_NODE;
+    h->kind = kind;
+    h->hkey = hkey;
+    h->off = tree->root;
+    h->level = (uint8_t)(tree->depth - 1);
+    vos_btr_hint(um, h->off);
+}
+
+static void
+rec_next(const struct umem *um, struct vos_hint *h, enum hint_what what, uint64_t off, uint32_t len)
+{
+    const void *p = umem_peek(um, off);
+
+    h->what = what;
+    h->off = off;
+    if (p != NULL)
+        vos_prefetch(p, len);
+}
+
+/* The value's record: where it lies. Long ones are asked for later. */
+static void
+value_next(const struct umem *um, struct vos_hint *h, uint64_t off, uint32_t value_bytes)
+{
+    uint32_t head = sizeof(struct vos_ver_df);
+
+    rec_next(
+        um, h, HINT_VALUE, off, value_bytes < VOS_HINT_LONG_BYTES ? MAX(value_bytes, head) : head);
+}
+
+static const struct vos_key_df *
+key_of(const struct umem *um, const struct vos_hint *h, uint8_t magic)
+{
+    const struct vos_key_df *key = hint_ptr(um, h->off, sizeof(*key));
+
+    return key == NULL || key->magic != magic ? NULL : key;
+}
+
+static void
+akey_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
+{
+    const struct vos_key_df *key = key_of(um, h, VOS_AKEY_MAGIC);
+
+    h->what = HINT_END;
+    if (key == NULL || key->tree.root == 0)
+        return;
+    if (key->tree.depth == 0) {
+        value_next(um, h, key->tree.root, value_bytes);
+    } else if (key->tree.id == VOS_TREE_SINGLE) {
+        node_next(um, h, &vos_kind_single, h->epoch, &key->tree);
+    } else {
+        vos_btr_hint(um, key->tree.root); /* where the search of extents begins */
+    }
+}
+
+static void
+dkey_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
+{
+    const struct vos_key_df *key = key_of(um, h, VOS_DKEY_MAGIC);
+
+    h->is_below = true;
+    h->dkey_off = h->off;
+    if (key == NULL || key->tree.root == 0) {
+        h->what = HINT_END;
+    } else if (key->tree.depth > 0) {
+        node_next(um, h, h->akey_kind, h->akey_hkey, &key->tree);
+    } else if (key->tree.root - h->off < KEY_LINES_BYTES - sizeof(*key)) {
+        h->off = key->tree.root; /* it came with its dkey */
+        akey_step(um, h, value_bytes);
+    } else {
+        rec_next(um, h, HINT_AKEY, key->tree.root, sizeof(*key));
+    }
+}
+
+static void
+node_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
+{
+    uint64_t off;
+
+    if (!vos_btr_hint_step(um, h->kind, h->off, h->level, h->hkey, &off)) {
+        h->what = HINT_END;
+    } else if (h->level > 0) {
+        h->level--;
+        h->off = off;
+        vos_btr_hint(um, off);
+    } else if (h->kind == &vos_kind_single) {
+        value_next(um, h, off, value_bytes);
+    } else if (h->is_below) {
+        rec_next(um, h, HINT_AKEY, off, sizeof(struct vos_key_df));
+    } else {
+        rec_next(um, h, HINT_DKEY, off, KEY_LINES_BYTES);
+    }
+}
+
+static void
+value_ahead(const struct umem *um, const struct vos_hint *h, uint32_t value_bytes)
+{
+    const uint8_t *p = h->what == HINT_VALUE ? umem_peek(um, h->off) : NULL;
+
+    if (p != NULL)
+        vos_value_ahead(p, MIN(value_bytes, (uint32_t)UMEM_PAGE_BYTES));
+}
+
+static void
+round_walk(struct vos_tgt *tgt, struct vos_hint_round *round, uint32_t value_bytes)
+{
+    const struct umem *um = tgt->um;
+    uint32_t live = 1;
+
+    while (live > 0) {
+        live = 0;
+        for (uint32_t i = 0; i < round->nr; i++) {
+            struct vos_hint *h = &round->hints[i];
+
+            switch (h->what) {
+            case HINT_NODE:
+                node_step(um, h, value_bytes);
+                live++;
+                break;
+            case HINT_DKEY:
+                dkey_step(um, h, value_bytes);
+                live++;
+                break;
+            case HINT_AKEY:
+                akey_step(um, h, value_bytes);
+                live++;
+                break;
+            default:;
+            }
+        }
+    }
+    round->is_walked = true;
+    round->tx_nr = tgt->tx_nr;
+    tgt->hints.walked_nr += round->nr;
+    if (value_bytes >= VOS_HINT_LONG_BYTES)
+        value_ahead(um, &round->hints[0], value_bytes);
+}
+
+/* The one that is gathered, with room for one more. */
+static struct vos_hint_round *
+round_get(struct vos_tgt *tgt, uint32_t value_bytes)
+{
+    struct vos_hints *hints = &tgt->hints;
+    struct vos_hint_round *round = &hints->rounds[hints->id % VOS_HINT_ROUNDS_NR];
+
+    if (!round->is_walked && round->nr == VOS_HINT_NR)
+        round_walk(tgt, round, value_bytes);
+    if (round->is_walked || hints->id == 0) {
+        hints->id++;
+        round = &hints->rounds[hints->id % VOS_HINT_ROUNDS_NR];
+        round->id = hints->id;
+        round->nr = 0;
+        round->is_walked = false;
+    }
+    return round;
+}
+
+/* Where the walk begins; false: it does not pay. */
+static bool
+tree_of(const struct vos_cont *cont, const struct vos_walk *w, struct vos_tree_df *ret_tree)
+{
+    const struct vos_held *held = w->held;
+    const struct vos_obj_df *obj;
+
+    if (held->off == 0 || held->gen != cont->tgt->held_gen || held->cont_off != cont->off)
+        return false;
+    obj = hint_ptr(cont->tgt->um, held->off, sizeof(*obj));
+    if (obj == NULL || obj->magic != VOS_OBJ_MAGIC)
+        return false;
+    *ret_tree = obj->dkeys;
+    return obj->dkeys.depth <= VOS_BTR_DEPTH_MAX &&
+        obj->dkeys.depth >= (cont->single_bytes >= VOS_HINT_LONG_BYTES ? 1 : VOS_HINT_DEPTH_MIN);
+}
+
+/* Whether fetches look at one dkey after the other: then its lines are at hand. */
+static bool
+is_near(struct vos_hints *hints, uint64_t dkey_hkey)
+{
+    if (dkey_hkey == hints->last_hkey) {
+        hints->near_nr = VOS_HINT_NEAR_NR;
+    } else if (hints->near_nr > 0) {
+        hints->near_nr--;
+    }
+    hints->last_hkey = dkey_hkey;
+    return hints->near_nr > 0;
+}
+
+void
+vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hkey,
+    uint64_t akey_hkey, uint64_t epoch, struct vos_hint_found *ret_found)
+{
+    struct vos_tgt *tgt = cont->tgt;
+    uint32_t value_bytes = cont->single_bytes;
+    bool is_long = value_bytes >= VOS_HINT_LONG_BYTES;
+    struct vos_hint_round *round;
+    struct vos_tree_df tree;
+    struct vos_hint *h;
+    uint64_t id;
+
+    ret_found->dkey_off = 0;
+    if (is_near(&tgt->hints, dkey_hkey) || !ult_has_peer() || !tree_of(cont, w, &tree))
+        return;
+    round = round_get(tgt, value_bytes);
+    id = round->id;
+    h = &round->hints[round->nr++];
+    h->akey_kind = w->akey_kind;
+    h->akey_hkey = akey_hkey;
+    h->epoch = epoch;
+    h->dkey_off = 0;
+    h->is_below = false;
+    node_next(tgt->um, h, w->dkey_kind, dkey_hkey, &tree);
+    ult_yield();
+    if (CAIRN_UNLIKELY(round->id != id))
+        return; /* long over */
+    if (!round->is_walked)
+        round_walk(tgt, round, value_bytes);
+    ret_found->dkey_off = h->dkey_off;
+    ret_found->tx_nr = round->tx_nr;
+    if (is_long && h + 1 < &round->hints[round->nr])
+        value_ahead(tgt->um, h + 1, value_bytes);
+}
+
+void
+vos_hint_row(struct vos_cont *cont, uint64_t off, uint32_t bytes)
+{
+    const uint64_t mask = UMEM_PAGE_BYTES - 1;
+    struct vos_hint_row *row = &cont->row;
+    const uint8_t *next;
+
+    if (off == row->last)
+        return;
+    if (off == row->next) {
+        row->hit_nr = MIN(row->hit_nr + 1, (uint32_t)VOS_HINT_ROW_NR);
+    } else {
+        row->hit_nr /= 2;
+    }
+    if ((off ^ row->last) > mask) {
+        row->place = (uint32_t)(off & mask);
+    } else {
+        row->stride = (int32_t)(off - row->last);
+    }
+    row->last = off;
+    row->next = off + (uint64_t)row->stride;
+    if ((row->next ^ off) > mask || (row->next & mask) + bytes > UMEM_PAGE_BYTES)
+        row->next = (off | mask) + 1 + row->place;
+    next = row->hit_nr < VOS_HINT_ROW_NR / 2 ? NULL : hint_ptr(cont->tgt->um, row->next, 0);
+    if (next != NULL)
+        vos_value_ahead(next, bytes);
+}
