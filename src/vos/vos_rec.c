@@ -522,13 +522,12 @@ key_order(const struct vos_btr_key *key, const struct vos_key_df *k)
     return cmp != 0 ? cmp : key->len < k->key_len ? -1 : key->len > k->key_len ? 1 : 0;
 }
 
-int
-vos_key_find_at(struct vos_op *op, uint64_t off, const struct vos_btr_key *key, uint64_t *ret_off,
+static inline __attribute__((always_inline)) int
+key_at(struct vos_op *op, uint64_t off, const struct vos_btr_key *key, uint64_t *ret_off,
     struct vos_key_df **ret_rec)
 {
     int rc = vos_key_get(op, off, ret_rec);
 
-    *ret_off = 0;
     if (CAIRN_UNLIKELY(rc != 0))
         return rc;
     /* Of a dkey: there its akey lies, which is wanted next. The processor asks for it while it waits for the key. */
@@ -536,6 +535,14 @@ vos_key_find_at(struct vos_op *op, uint64_t off, const struct vos_btr_key *key, 
     if (key_order(key, *ret_rec) == 0)
         *ret_off = off;
     return 0;
+}
+
+int
+vos_key_find_at(struct vos_op *op, uint64_t off, const struct vos_btr_key *key, uint64_t *ret_off,
+    struct vos_key_df **ret_rec)
+{
+    *ret_off = 0;
+    return key_at(op, off, key, ret_off, ret_rec);
 }
 
 int
@@ -553,7 +560,7 @@ vos_key_find(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree
             rc = vos_rec_find(&t, key, &off);
     }
     *ret_off = 0;
-    return rc != 0 || off == 0 ? rc : vos_key_find_at(op, off, key, ret_off, ret_rec);
+    return rc != 0 || off == 0 ? rc : key_at(op, off, key, ret_off, ret_rec);
 }
 
 /* ---- kinds ---------------------------------------------------------------------------------------------------------- */

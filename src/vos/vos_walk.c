@@ -242,7 +242,7 @@ vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
             rc = dkey_create(op, &t, k, w->akey_len, &w->d.off);
         if (rc == 0)
             rc = vos_key_get(op, w->d.off, &rec);
-    } else if (w->dkey_hint != 0) {
+    } else if (CAIRN_UNLIKELY(w->dkey_hint != 0)) {
         rc = vos_key_find_at(op, w->dkey_hint, k, &w->d.off, &rec);
     } else {
         rc = vos_key_find(

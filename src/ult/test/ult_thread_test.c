@@ -55,17 +55,18 @@ peer_seen(void *arg)
 static void
 peers_body(struct fixture *f)
 {
-    int io[2] = {-1, -1}, net = -1;
-    struct ult *u[3] = {must_create(f, ULT_IO, peer_seen, &io[0]),
-        must_create(f, ULT_IO, peer_seen, &io[1]), must_create(f, ULT_NET, peer_seen, &net)};
+    int net[2] = {-1, -1}, service = -1;
+    struct ult *u[3] = {must_create(f, ULT_NET, peer_seen, &net[0]),
+        must_create(f, ULT_NET, peer_seen, &net[1]),
+        must_create(f, ULT_SERVICE, peer_seen, &service)};
 
     EXPECT(!ult_has_peer()); /* they are of other classes */
     for (int i = 0; i < 3; i++) {
         ult_join(u[i]);
     }
-    EXPECT_EQ(io[0], 1);
-    EXPECT_EQ(io[1], 0);
-    EXPECT_EQ(net, 0);
+    EXPECT_EQ(net[0], 1);
+    EXPECT_EQ(net[1], 0);
+    EXPECT_EQ(service, 0);
 }
 
 TEST_ON(ult_thread, peers_are_of_the_same_class, BACKEND_BOTH)
