@@ -5,7 +5,7 @@
 #include "vos/vos_priv.h"
 
 /* What a hint waits for: it was asked for, and is looked at in the next turn. */
-enum hint_what { HINT_NODE, HINT_DKEY, HINT_AKEY, HINT_VALUE, HINT_END };
+enum hint_what { HINT_NODE, HINT_DKEY, HINT_AKEY, HINT_VERSION, HINT_VALUE, HINT_END };
 
 enum { KEY_LINES_BYTES = 128 };
 
@@ -41,14 +41,31 @@ rec_next(const struct umem *um, struct vos_hint *h, enum hint_what what, uint64_
         vos_prefetch(p, len);
 }
 
-/* The value's record: where it lies. Long ones are asked for later. */
+/* The record of the value. Long values are asked for later. */
 static void
-value_next(const struct umem *um, struct vos_hint *h, uint64_t off, uint32_t value_bytes)
+value_next(const struct umem *um, struct vos_hint *h, uint64_t off, const struct vos_cont *cont)
 {
-    uint32_t head = sizeof(struct vos_ver_df);
+    uint32_t head = sizeof(struct vos_ver_df) + 2 * sizeof(uint64_t);
+    bool is_long = cont->long_bytes != 0;
 
-    rec_next(
-        um, h, HINT_VALUE, off, value_bytes < VOS_HINT_LONG_BYTES ? MAX(value_bytes, head) : head);
+    rec_next(um, h, is_long ? HINT_VERSION : HINT_VALUE, off,
+        is_long ? head : MAX(cont->single_bytes, head));
+}
+
+/* A long value may lie apart. */
+static void
+version_step(const struct umem *um, struct vos_hint *h)
+{
+    const void *p = hint_ptr(um, h->off, sizeof(struct vos_ver_df));
+    struct vos_ver ver;
+
+    h->what = HINT_END;
+    if (p == NULL ||
+        !vos_ver_decode(p, UMEM_PAGE_BYTES - (uint32_t)(h->off & (UMEM_PAGE_BYTES - 1)), &ver))
+        return;
+    h->what = HINT_VALUE;
+    if (ver.apart != 0)
+        h->off = ver.apart;
 }
 
 static const struct vos_key_df *
@@ -60,7 +77,7 @@ key_of(const struct umem *um, const struct vos_hint *h, uint8_t magic)
 }
 
 static void
-akey_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
+akey_step(const struct umem *um, struct vos_hint *h, const struct vos_cont *cont)
 {
     const struct vos_key_df *key = key_of(um, h, VOS_AKEY_MAGIC);
 
@@ -68,7 +85,7 @@ akey_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
     if (key == NULL || key->tree.root == 0)
         return;
     if (key->tree.depth == 0) {
-        value_next(um, h, key->tree.root, value_bytes);
+        value_next(um, h, key->tree.root, cont);
     } else if (key->tree.id == VOS_TREE_SINGLE) {
         node_next(um, h, &vos_kind_single, h->epoch, &key->tree);
     } else {
@@ -77,7 +94,7 @@ akey_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
 }
 
 static void
-dkey_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
+dkey_step(const struct umem *um, struct vos_hint *h, const struct vos_cont *cont)
 {
     const struct vos_key_df *key = key_of(um, h, VOS_DKEY_MAGIC);
 
@@ -89,14 +106,14 @@ dkey_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
         node_next(um, h, h->akey_kind, h->akey_hkey, &key->tree);
     } else if (key->tree.root - h->off < KEY_LINES_BYTES - sizeof(*key)) {
         h->off = key->tree.root; /* it came with its dkey */
-        akey_step(um, h, value_bytes);
+        akey_step(um, h, cont);
     } else {
         rec_next(um, h, HINT_AKEY, key->tree.root, sizeof(*key));
     }
 }
 
 static void
-node_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
+node_step(const struct umem *um, struct vos_hint *h, const struct vos_cont *cont)
 {
     uint64_t off;
 
@@ -107,7 +124,7 @@ node_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
         h->off = off;
         vos_btr_hint(um, off);
     } else if (h->kind == &vos_kind_single) {
-        value_next(um, h, off, value_bytes);
+        value_next(um, h, off, cont);
     } else if (h->is_below) {
         rec_next(um, h, HINT_AKEY, off, sizeof(struct vos_key_df));
     } else {
@@ -116,17 +133,18 @@ node_step(const struct umem *um, struct vos_hint *h, uint32_t value_bytes)
 }
 
 static void
-value_ahead(const struct umem *um, const struct vos_hint *h, uint32_t value_bytes)
+value_ahead(const struct vos_cont *cont, const struct vos_hint *h)
 {
-    const uint8_t *p = h->what == HINT_VALUE ? umem_peek(um, h->off) : NULL;
+    const uint8_t *p = h->what == HINT_VALUE ? umem_peek(cont->tgt->um, h->off) : NULL;
 
     if (p != NULL)
-        vos_value_ahead(p, MIN(value_bytes, (uint32_t)UMEM_PAGE_BYTES));
+        vos_value_ahead(p, cont->long_bytes);
 }
 
 static void
-round_walk(struct vos_tgt *tgt, struct vos_hint_round *round, uint32_t value_bytes)
+round_walk(const struct vos_cont *cont, struct vos_hint_round *round)
 {
+    struct vos_tgt *tgt = cont->tgt;
     const struct umem *um = tgt->um;
     uint32_t live = 1;
 
@@ -137,15 +155,19 @@ round_walk(struct vos_tgt *tgt, struct vos_hint_round *round, uint32_t value_byt
 
             switch (h->what) {
             case HINT_NODE:
-                node_step(um, h, value_bytes);
+                node_step(um, h, cont);
                 live++;
                 break;
             case HINT_DKEY:
-                dkey_step(um, h, value_bytes);
+                dkey_step(um, h, cont);
                 live++;
                 break;
             case HINT_AKEY:
-                akey_step(um, h, value_bytes);
+                akey_step(um, h, cont);
+                live++;
+                break;
+            case HINT_VERSION:
+                version_step(um, h);
                 live++;
                 break;
             default:;
@@ -155,19 +177,19 @@ round_walk(struct vos_tgt *tgt, struct vos_hint_round *round, uint32_t value_byt
     round->is_walked = true;
     round->tx_nr = tgt->tx_nr;
     tgt->hints.walked_nr += round->nr;
-    if (value_bytes >= VOS_HINT_LONG_BYTES)
-        value_ahead(um, &round->hints[0], value_bytes);
+    if (cont->long_bytes != 0)
+        value_ahead(cont, &round->hints[0]);
 }
 
 /* The one that is gathered, with room for one more. */
 static struct vos_hint_round *
-round_get(struct vos_tgt *tgt, uint32_t value_bytes)
+round_get(const struct vos_cont *cont)
 {
-    struct vos_hints *hints = &tgt->hints;
+    struct vos_hints *hints = &cont->tgt->hints;
     struct vos_hint_round *round = &hints->rounds[hints->id % VOS_HINT_ROUNDS_NR];
 
     if (!round->is_walked && round->nr == VOS_HINT_NR)
-        round_walk(tgt, round, value_bytes);
+        round_walk(cont, round);
     if (round->is_walked || hints->id == 0) {
         hints->id++;
         round = &hints->rounds[hints->id % VOS_HINT_ROUNDS_NR];
@@ -192,7 +214,7 @@ tree_of(const struct vos_cont *cont, const struct vos_walk *w, struct vos_tree_d
         return false;
     *ret_tree = obj->dkeys;
     return obj->dkeys.depth <= VOS_BTR_DEPTH_MAX &&
-        obj->dkeys.depth >= (cont->single_bytes >= VOS_HINT_LONG_BYTES ? 1 : VOS_HINT_DEPTH_MIN);
+        obj->dkeys.depth >= (cont->long_bytes != 0 ? 1 : VOS_HINT_DEPTH_MIN);
 }
 
 /* Whether fetches look at one dkey after the other: then its lines are at hand. */
@@ -213,8 +235,6 @@ vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hk
     uint64_t akey_hkey, uint64_t epoch, struct vos_hint_found *ret_found)
 {
     struct vos_tgt *tgt = cont->tgt;
-    uint32_t value_bytes = cont->single_bytes;
-    bool is_long = value_bytes >= VOS_HINT_LONG_BYTES;
     struct vos_hint_round *round;
     struct vos_tree_df tree;
     struct vos_hint *h;
@@ -223,7 +243,7 @@ vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hk
     ret_found->dkey_off = 0;
     if (is_near(&tgt->hints, dkey_hkey) || !ult_has_peer() || !tree_of(cont, w, &tree))
         return;
-    round = round_get(tgt, value_bytes);
+    round = round_get(cont);
     id = round->id;
     h = &round->hints[round->nr++];
     h->akey_kind = w->akey_kind;
@@ -236,21 +256,22 @@ vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hk
     if (CAIRN_UNLIKELY(round->id != id))
         return; /* long over */
     if (!round->is_walked)
-        round_walk(tgt, round, value_bytes);
+        round_walk(cont, round);
     ret_found->dkey_off = h->dkey_off;
     ret_found->tx_nr = round->tx_nr;
-    if (is_long && h + 1 < &round->hints[round->nr])
-        value_ahead(tgt->um, h + 1, value_bytes);
+    if (cont->long_bytes != 0 && h + 1 < &round->hints[round->nr])
+        value_ahead(cont, h + 1);
 }
 
 void
-vos_hint_row(struct vos_cont *cont, uint64_t off, uint32_t bytes)
+vos_hint_value(struct vos_cont *cont, uint64_t off, uint32_t bytes)
 {
     const uint64_t mask = UMEM_PAGE_BYTES - 1;
     struct vos_hint_row *row = &cont->row;
     const uint8_t *next;
 
-    if (off == row->last)
+    cont->long_bytes = bytes < VOS_HINT_LONG_BYTES ? 0 : bytes;
+    if (cont->long_bytes == 0 || off == row->last)
         return;
     if (off == row->next) {
         row->hit_nr = MIN(row->hit_nr + 1, (uint32_t)VOS_HINT_ROW_NR);

@@ -77,8 +77,8 @@ struct vos_hint_row {
     uint32_t place; /* of the first one in a page */
     uint32_t hit_nr;
 };
-/** One was fetched. Does not yield. */
-void vos_hint_row(struct vos_cont *cont, uint64_t off, uint32_t bytes);
+/** A single value of `bytes` at `off` was fetched. Does not yield. */
+void vos_hint_value(struct vos_cont *cont, uint64_t off, uint32_t bytes);
 
 /* What a fetch may take of its hint. */
 struct vos_hint_found {

@@ -242,7 +242,7 @@ body_nonsense(struct fix *f)
         vos_btr_hint(um, offs[i]);
         EXPECT(!vos_btr_hint_step(um, &vos_kind_key_hashed, offs[i], 0, 1, &off));
         EXPECT(!vos_btr_hint_step(um, &vos_kind_key_hashed, offs[i], UINT32_MAX, 1, &off));
-        vos_hint_row(f->cont, offs[i], UINT32_MAX);
+        vos_hint_value(f->cont, offs[i], UMEM_PAGE_BYTES);
     }
     EXPECT_EQ(off, 77);
     fix_close(f);
