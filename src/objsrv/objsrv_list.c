@@ -168,6 +168,7 @@ look(struct tgt_op *op, struct rpc_req *req, struct proto_obj_look_rep *out)
     const struct proto_obj_look_req *in = req->body;
     const struct proto_obj_ref *refs = in->objs.items;
     uint32_t nr = in->objs.nr;
+    struct vos_obj_look_args args = {.nr = nr, .epoch = in->epoch};
     struct vos_oid *oids;
     uint8_t *is_there;
     int rc;
@@ -181,7 +182,8 @@ look(struct tgt_op *op, struct rpc_req *req, struct proto_obj_look_rep *out)
     for (uint32_t i = 0; i < nr; i++) {
         oids[i] = objsrv_oid(refs[i].oid, refs[i].shard, refs[i].layout_ver);
     }
-    rc = vos_obj_look(op->vos, in->epoch, oids, nr, is_there);
+    args.oids = oids;
+    rc = vos_obj_look(op->vos, &args, is_there);
     if (rc == 0)
         out->is_there = (struct iov){is_there, nr};
     return rc;

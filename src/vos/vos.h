@@ -419,12 +419,20 @@ vos_list(struct vos_cont *cont, const struct vos_list_args *args, struct vos_anc
 CAIRN_MUST_CHECK int vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid,
     enum vos_level level, const struct iov *key, bool is_at, struct vos_anchor *ret_anchor);
 
+struct vos_obj_look_args {
+    const struct vos_oid *oids;
+    uint32_t nr;
+    uint64_t epoch; /* VOS_EPOCH_MAX: now */
+    uint64_t epoch_bound, tx; /* as of a fetch */
+    struct vos_dtx_view *dtx; /* may be NULL */
+};
+
 /**
- * Which of these objects are there at `epoch` (VOS_EPOCH_MAX: now): written, and not punched as a whole since; those that vos_list() gives at that epoch.
- * Errors: INVAL an id without a known type; CSUM; NVME_IO; INPROGRESS.
+ * Which of these objects are there: written, and not punched as a whole since; those that vos_list() gives at that epoch. One byte of ret_is_there for each.
+ * Errors: INVAL an id without a known type; CSUM; NVME_IO; TX_RESTART epoch_bound; INPROGRESS as of vos_list().
  */
-CAIRN_YIELDS CAIRN_MUST_CHECK int vos_obj_look(struct vos_cont *cont, uint64_t epoch,
-    const struct vos_oid *oids, uint32_t nr, uint8_t *ret_is_there);
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+vos_obj_look(struct vos_cont *cont, const struct vos_obj_look_args *args, uint8_t *ret_is_there);
 
 /* Query flags: the numbers of the API's DAOS_GET_*. */
 enum vos_query {

@@ -5,6 +5,7 @@
  * by one search for each interval. An extent of which nothing shows there goes: whatever hides it stays, or is hidden itself (AGG-2); of a large one that shows in part the rest goes
  * (vos_agg_cut.c). Then holes below which nothing is left go. Between steps the place is the key of an extent; what was found stays true, since nothing comes at or below hi.
  */
+#include "base/probe.h"
 #include "vos/vos_agg.h"
 #include "vos/vos_dtx.h"
 #include "vos/vos_evtree.h"
@@ -455,6 +456,7 @@ batch_mark(struct array *y)
 static int
 batch_cut(struct array *y, bool *ret_stop)
 {
+    uint64_t cut_nr;
     int rc = 0;
 
     if (y->is_cut_off || y->has_marks)
@@ -473,7 +475,10 @@ batch_cut(struct array *y, bool *ret_stop)
                 continue;
             seen.nr = seen_get(y, i, end, y->ranges, RANGES_NR); /* itself hides nothing of it */
             seen.ranges = y->ranges;
+            cut_nr = y->a->stat.cut_nr;
             rc = vos_agg_cut(y->a, &seen, ret_stop);
+            if (y->has_holes && y->a->stat.cut_nr > cut_nr)
+                CAIRN_PROBE("vos.agg.cut_beside_hole");
         }
     }
     return rc;

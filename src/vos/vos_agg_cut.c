@@ -8,6 +8,7 @@
  *
  * So an array that is written over in small pieces is not copied for its space (vos_agg_merge.c copies what has become quiet). Tested by test/vos_agg_test.c and the model.
  */
+#include "base/probe.h"
 #include "vos/vos_agg.h"
 #include "vos/vos_evtree.h"
 #include "vos/vos_fetch_priv.h"
@@ -412,6 +413,10 @@ cut_do(struct cut *c, bool *ret_stop)
         return rc;
     vos_agg_let_read(c->a);
     rc = vos_agg_tx(c->a, change_body, c);
+    if (rc == 0 && c->new_nr > 0)
+        CAIRN_PROBE("vos.agg.cut_sums_anew");
+    if (rc == 0 && c->x->k + 1 < c->a->view_nr)
+        CAIRN_PROBE("vos.agg.cut_for_snapshot");
     *ret_stop = vos_agg_pace(c->a);
     return rc;
 }

@@ -398,7 +398,7 @@ load_body(struct vos_op *op, void *arg)
         if (rc != 0)
             return rc;
         if (l->d == NULL)
-            l->d = vos_dtxs_create();
+            l->d = l->cont->dtxs = vos_dtxs_create();
         if (l->d == NULL)
             return CAIRN_ERR(NOMEM);
         l->d->off = rec->dtx;
@@ -431,10 +431,9 @@ vos_dtx_load(struct vos_cont *cont)
     rc = vos_read_run(cont->tgt, &op, load_body, &l);
     if (rc != 0) {
         vos_dtxs_free(l.d);
-        return rc;
+        cont->dtxs = NULL;
     }
-    cont->dtxs = l.d;
-    return 0;
+    return rc;
 }
 
 /* ---- questions ------------------------------------------------------------------------------------------------------ */

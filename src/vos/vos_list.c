@@ -264,9 +264,9 @@ vos_anchor_from_key(struct vos_cont *cont, const struct vos_oid *oid, enum vos_l
 
 struct look {
     struct vos_cont *cont;
-    const struct vos_oid *oids;
+    const struct vos_obj_look_args *args;
     uint8_t *is_there;
-    uint32_t nr, at;
+    uint32_t at;
     uint64_t lsn;
 };
 
@@ -277,13 +277,15 @@ look_body(struct vos_op *op, void *arg)
     struct vos_walk w;
     int rc = 0;
 
-    for (; l->at < l->nr; l->at++) {
+    for (; l->at < l->args->nr; l->at++) {
+        const struct vos_oid *oid = &l->args->oids[l->at];
+
         if (op->steps_left == 0)
             return -DER_INPROGRESS;
         op->steps_left--;
-        rc = vos_walk_init(&w, l->cont, &l->oids[l->at]);
+        rc = vos_walk_init(&w, l->cont, oid);
         if (rc == 0)
-            rc = vos_walk_obj(op, l->cont, &l->oids[l->at], false, &w);
+            rc = vos_walk_obj(op, l->cont, oid, false, &w);
         if (rc != 0)
             return rc;
         l->is_there[l->at] = w.o.info.is_visible;
@@ -292,23 +294,42 @@ look_body(struct vos_op *op, void *arg)
     return 0;
 }
 
-int
-vos_obj_look(struct vos_cont *cont, uint64_t epoch, const struct vos_oid *oids, uint32_t nr,
-    uint8_t *ret_is_there)
+/* UNC-1 */
+static int
+look_certain(const struct look *l, uint64_t epoch)
 {
-    struct look l = {.cont = cont, .oids = oids, .is_there = ret_is_there, .nr = nr};
+    struct vos_uncertain u = {.cont = l->cont,
+        .epoch = epoch,
+        .bound = l->args->epoch_bound,
+        .oids = l->args->oids,
+        .oid_nr = l->args->nr};
+    struct vos_op op;
+
+    if (l->args->epoch == VOS_EPOCH_MAX || l->args->epoch_bound <= epoch)
+        return 0;
+    vos_op_init(&op, l->cont->tgt);
+    return vos_read_run(l->cont->tgt, &op, vos_uncertain_objs, &u);
+}
+
+int
+vos_obj_look(struct vos_cont *cont, const struct vos_obj_look_args *args, uint8_t *ret_is_there)
+{
+    struct look l = {.cont = cont, .args = args, .is_there = ret_is_there};
     struct vos_tgt *tgt = cont->tgt;
     struct vos_dtx_look look;
     struct vos_op op;
     int rc;
 
     vos_op_init(&op, tgt);
-    vos_dtx_look_init(&look, NULL);
+    vos_dtx_look_init(&look, args->dtx);
     op.look = &look;
-    rc = vos_epoch_read(tgt, epoch, &op.epoch);
+    rc = vos_epoch_read(tgt, args->epoch, &op.epoch);
     if (rc != 0)
         return rc;
-    vos_ts_raise(&cont->read_epoch, &cont->read_tx, op.epoch, 0); /* TS-1 */
+    vos_ts_raise(&cont->read_epoch, &cont->read_tx, op.epoch, args->tx); /* TS-1 */
+    rc = look_certain(&l, op.epoch);
+    if (rc != 0)
+        return rc;
     rc = vos_dtx_look_rc(&look, vos_read_run(tgt, &op, look_body, &l));
     return rc != 0 ? rc : vos_wait(tgt, MAX(l.lsn, tgt->bound_lsn));
 }

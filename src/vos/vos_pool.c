@@ -820,7 +820,9 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     cont->read_epoch = tgt->read_epoch; /* perhaps its own, from before (TS-1) */
     cont->agg_work_lo = 1; /* it may have been left from before */
     cont->has_uncooled = true; /* so may this */
+    tgt->opening = cont;
     rc = vos_dtx_load(cont);
+    tgt->opening = NULL;
     if (rc != 0) {
         free(cont);
         return rc;

@@ -95,6 +95,7 @@ struct vos_tgt {
     struct ult_mutex admin; /* creation and destruction, one at a time */
     struct list_head pools;
     struct list_head conts; /* open */
+    struct vos_cont *opening; /* being opened, under `admin`: not in conts yet */
     uint64_t read_epoch; /* newest listing of objects in any container that was closed since */
     struct ult *gc_ult;
     struct ult_cond gc_wake; /* to the collector */
@@ -278,7 +279,8 @@ struct vos_uncertain {
     const struct vos_cont *cont;
     uint64_t epoch, bound;
     enum vos_level level; /* RECX or SINGLE: of values */
-    const struct vos_oid *oid;
+    const struct vos_oid *oid, *oids; /* oids: of vos_uncertain_objs() */
+    uint32_t oid_nr;
     const struct iov *dkey;
     const struct vos_iod *iods; /* of another type than the array: all of it */
     uint32_t iod_nr;
@@ -290,6 +292,8 @@ struct vos_uncertain {
 
 /** Body for vos_read_run(); arg: a struct vos_uncertain. Errors: TX_RESTART it is not certain; AGAIN, DF_INVAL. */
 CAIRN_MUST_CHECK int vos_uncertain_read(struct vos_op *op, void *arg);
+/** The same for whether some objects are there. */
+CAIRN_MUST_CHECK int vos_uncertain_objs(struct vos_op *op, void *arg);
 /** The same for a query: everything is looked at that may have been an answer, beyond the outermost, too. */
 CAIRN_MUST_CHECK int vos_uncertain_query(struct vos_op *op, void *arg);
 /** In a transaction: a modification at op->epoch. Errors: as above. */

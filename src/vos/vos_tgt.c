@@ -412,6 +412,10 @@ vos_tgt_abandon(struct vos_tgt *tgt)
         vos_dtxs_free(cont->dtxs);
         free(cont);
     }
+    if (tgt->opening != NULL) {
+        vos_dtxs_free(tgt->opening->dtxs);
+        free(tgt->opening);
+    }
     vos_pools_unload(tgt);
     vos_heap_fini(&tgt->heap);
     free(tgt);

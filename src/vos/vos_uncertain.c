@@ -300,6 +300,32 @@ vos_uncertain_read(struct vos_op *op, void *arg)
     return answer(rc, &s);
 }
 
+int
+vos_uncertain_objs(struct vos_op *op, void *arg)
+{
+    struct vos_uncertain *u = arg;
+    struct span s = span_of(u);
+    int rc = 0;
+
+    op->epoch = u->epoch;
+    for (; rc == 0 && u->from < u->oid_nr && !s.is_found; u->from++) {
+        const struct vos_oid *oid = &u->oids[u->from];
+        struct vos_walk w = {.obj = NULL};
+
+        if (op->steps_left == 0)
+            return -DER_INPROGRESS;
+        op->steps_left--;
+        rc = vos_walk_init(&w, u->cont, oid);
+        if (rc == 0)
+            rc = vos_walk_obj(op, u->cont, oid, false, &w);
+        if (rc == 0 && w.o.off != 0)
+            rc = rec_look(op, &s, u, &vos_kind_obj, w.o.off);
+        if (rc != 0)
+            return rc; /* this one again, when a page was missing */
+    }
+    return answer(rc, &s);
+}
+
 /* ---- queries -------------------------------------------------------------------------------------------------------- */
 
 /* An akey among those that a query goes through. */

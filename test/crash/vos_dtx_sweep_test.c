@@ -2,17 +2,18 @@
 /*
  * Crash sweep of transactions that are decided later (DTX-1..5). Power is cut at each write and each sync of a script: transactions with few marks, and with more than one step of
  * settling (VOS_DTX_STEP_NR) in several parts, are prepared, committed, aborted, decided together; a checkpoint and plain updates come in between; a container with open
- * ones is destroyed and collected. In some runs the power goes again while the store is opened, when half settled ones are settled. Afterwards:
+ * ones is destroyed and collected. Half of the worlds have memory for few pages of metadata only, and half of each of them aggregate all the time. In some runs the power goes again while the store is opened, when half settled ones are settled. Afterwards:
  *
  *   - what was acknowledged as prepared, committed, aborted is that; the operation in flight was done or not, each transaction of it as a whole;
  *   - readers see all of a committed one, nothing of an aborted one, and are told to ask about a prepared one, which sees itself;
  *   - vos_tgt_check() finds as many marks as references; what is left can be decided, and goes with its container.
  */
+#include "ult/ult.h"
 #include "vos/test/vos_test_fix.h"
 #include "vos/vos_dtx.h"
 #include "vos_sweep_world.h"
 
-enum { TX_NR = 14, PARTS_NR = 3, KEYS_OF_PART = 60 };
+enum { TX_NR = 14, PARTS_NR = 3, KEYS_OF_PART = 60, MEM_PAGES_NR = 16 };
 
 enum state { NONE, PREPARED, COMMITTED, ABORTED };
 
@@ -25,6 +26,9 @@ struct sweep {
     struct world *w;
     struct tx txs[TX_NR];
     uint32_t plain_nr, next_plain_nr;
+    struct vos_cont *agg_cont; /* NULL: nobody aggregates */
+    bool agg_stop, agg_ended;
+    uint64_t *agg_nr; /* passes that changed something */
     bool other_gone; /* the container of TX_NR - 1 and the one before it: its destruction was acknowledged */
 };
 
@@ -208,11 +212,32 @@ other(struct sweep *s)
     EXPECT_OK(vos_tgt_collect(f->tgt));
 }
 
+/* Passes, one after the other: they stay below the oldest that is open. */
+static void
+agg_main(void *arg)
+{
+    struct sweep *s = arg;
+
+    while (!s->agg_stop && !test_failed()) {
+        struct vos_agg_args args = {.lo = 1, .hi = VOS_EPOCH_MAX};
+        struct vos_agg_stat stat;
+
+        EXPECT_OK(vos_cont_aggregate(s->agg_cont, &args, &stat));
+        *s->agg_nr += stat.ver_del_nr + stat.log_del_nr + stat.merge_in_nr > 0;
+        ult_sleep(20000);
+    }
+    s->agg_ended = true;
+}
+
 static void
 work(struct fix *f)
 {
     struct sweep *s = f->arg;
 
+    if (s->agg_nr != NULL) {
+        s->agg_cont = f->cont;
+        EXPECT_OK(ult_create(f->xs, ULT_IO, agg_main, s, NULL));
+    }
     prepare(s, 0, 1);
     prepare(s, 1, 1);
     plain(s);
@@ -237,6 +262,10 @@ work(struct fix *f)
     other(s);
     decide(s, 10, 1, true);
     EXPECT_OK(bio_checkpoint(f->bio));
+    s->agg_stop = true;
+    while (s->agg_cont != NULL && !s->agg_ended) {
+        ult_sleep(20000);
+    }
 }
 
 /* ---- afterwards ----------------------------------------------------------------------------------------------------- */
@@ -421,9 +450,9 @@ open_only(struct fix *f)
 
 /* False when the power was never cut because the script ended before. */
 static bool
-run_one(struct world *w, uint64_t cut, uint64_t cut2)
+run_one(struct world *w, uint64_t cut, uint64_t cut2, uint64_t *agg_nr)
 {
-    struct sweep s = {.w = w};
+    struct sweep s = {.w = w, .agg_nr = agg_nr};
     struct fix *f = &w->f;
     bool lost;
 
@@ -454,14 +483,20 @@ sweep(uint32_t world_nr)
 {
     memset(big_bytes, 'b', sizeof(big_bytes));
     for (uint32_t i = 0; i < world_nr && !test_failed(); i++) {
-        struct world w = {.seed = test_seed() + i};
-        uint64_t cut = 1;
+        struct world w = {
+            .seed = test_seed() + i, .mem_bytes = i % 2 == 1 ? MEM_PAGES_NR * UMEM_PAGE_BYTES : 0};
+        uint64_t cut = 1, agg_nr = 0;
+        bool aggregates = i % 4 < 2;
 
-        while (!test_failed() && run_one(&w, cut, (cut + i) % 3 == 0 ? 1 + (cut + i) / 3 % 8 : 0)) {
+        while (!test_failed() &&
+            run_one(&w, cut, (cut + i) % 3 == 0 ? 1 + (cut + i) / 3 % 8 : 0,
+                aggregates ? &agg_nr : NULL)) {
             cut++;
         }
         world_down(&w);
         EXPECT_GT(cut, 60);
+        if (aggregates)
+            EXPECT_GT(agg_nr, cut / 2);
     }
 }
 

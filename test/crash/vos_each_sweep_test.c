@@ -122,14 +122,12 @@ args_of(const struct each *e, uint32_t i)
 static void
 note(struct each *e, uint32_t i, int rc, uint64_t epoch)
 {
-    bool is_given = e->ops[i] % 2 == 0, spurious;
-    int want;
+    struct ref_how how = {.is_given = e->ops[i] % 2 == 0, .newest = e->newest, .got = rc};
 
-    epoch = is_given ? e->past : rc == 0 ? epoch : e->newest + 1;
-    want = ref_apply(e->place.ref, &e->reqs[i], epoch, is_given, e->newest, rc, &spurious);
-    EXPECT_EQ(rc, want);
+    how.epoch = epoch = how.is_given ? e->past : rc == 0 ? epoch : e->newest + 1;
+    EXPECT_EQ(rc, ref_apply(e->place.ref, &e->reqs[i], &how));
     e->newest = MAX(e->newest, epoch);
-    if (rc == 0 && !is_given)
+    if (rc == 0 && !how.is_given)
         e->epochs[e->epoch_nr++] = epoch;
 }
 

@@ -8,6 +8,7 @@
 struct world {
     struct fix f;
     uint64_t seed;
+    uint64_t mem_bytes; /* for metadata; 0: all of them */
     bool is_up, is_formatted;
     uint32_t run_nr;
 };
@@ -22,6 +23,7 @@ world_up(struct world *w, uint64_t seed, uint64_t meta_bytes)
     fix_prepare(&w->f);
     w->f.cfg.wal_bytes = 16 << 20;
     w->f.cfg.meta_bytes = meta_bytes;
+    w->f.cfg.mem_bytes = w->mem_bytes != 0 ? w->mem_bytes : w->f.cfg.mem_bytes;
     w->f.cfg.data_bytes = 8 << 20;
     w->f.meta_quota = meta_bytes / 2;
     w->f.data_quota = 6 << 20;

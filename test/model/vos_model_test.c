@@ -8,6 +8,7 @@
  */
 #include <time.h>
 
+#include "base/probe.h"
 #include "vos_ref_run.h"
 
 enum { TRIES_NR_MAX = 300 };
@@ -160,9 +161,14 @@ rounds(uint64_t total, uint32_t each)
         (unsigned long long)sums.given_nr, (unsigned long long)sums.given_done_nr,
         (unsigned long long)sums.spurious_nr, (unsigned long long)sums.restart_nr,
         (unsigned long long)sums.replay_nr, (unsigned long long)sums.list_nr);
-    fprintf(stderr, "    %llu aggregations: %llu versions dropped, %llu extents merged\n",
+    fprintf(stderr,
+        "    %llu aggregations: %llu versions dropped, %llu extents merged, %llu cut, of them %llu "
+        "for a snapshot, %llu beside holes, %llu summed anew\n",
         (unsigned long long)sums.agg_nr, (unsigned long long)sums.agg_del_nr,
-        (unsigned long long)sums.agg_merge_nr);
+        (unsigned long long)sums.agg_merge_nr, (unsigned long long)sums.agg_cut_nr,
+        (unsigned long long)probe_hits("vos.agg.cut_for_snapshot"),
+        (unsigned long long)probe_hits("vos.agg.cut_beside_hole"),
+        (unsigned long long)probe_hits("vos.agg.cut_sums_anew"));
     fprintf(stderr, "    %llu iterations: %llu things that are hidden or gone\n",
         (unsigned long long)sums.iter_nr, (unsigned long long)sums.iter_hidden_nr);
     fprintf(stderr,
@@ -176,11 +182,13 @@ rounds(uint64_t total, uint32_t each)
         (unsigned long long)sums.forget_nr, (unsigned long long)sums.tx_many_nr);
     fprintf(stderr,
         "    %llu changes and %llu reads told to ask, %llu reads that pass; beside open ones %llu "
-        "aggregations and %llu discards; %llu of %llu reads with a bound uncertain\n",
+        "aggregations and %llu discards; %llu of %llu reads and %llu of %llu changes with a bound "
+        "uncertain\n",
         (unsigned long long)sums.waited_nr, (unsigned long long)(sums.asked_nr - sums.waited_nr),
         (unsigned long long)sums.passed_nr, (unsigned long long)sums.agg_beside_nr,
         (unsigned long long)sums.discard_beside_nr, (unsigned long long)sums.uncertain_nr,
-        (unsigned long long)sums.bound_nr);
+        (unsigned long long)sums.bound_nr, (unsigned long long)sums.mod_uncertain_nr,
+        (unsigned long long)sums.mod_bound_nr);
     /* The mix must be one in which something happens. */
     EXPECT_GT(sums.given_done_nr, total / 100);
     EXPECT_LT(sums.spurious_nr, sums.given_nr / 3);
@@ -204,10 +212,16 @@ rounds(uint64_t total, uint32_t each)
     EXPECT_GT(sums.forget_nr, total / 2000);
     EXPECT_GT(sums.bound_nr, total / 200);
     EXPECT_GT(sums.uncertain_nr, total / 1000);
+    EXPECT_GT(sums.mod_uncertain_nr, total / 2000);
+    EXPECT_GT(sums.mod_bound_nr, total / 500);
     if (total < 100000)
         return;
     EXPECT_GT(sums.agg_beside_nr, total / 5000);
     EXPECT_GT(sums.discard_beside_nr, total / 20000);
+    EXPECT_GT(sums.agg_cut_nr, total / 10000);
+    EXPECT_GT(probe_hits("vos.agg.cut_for_snapshot"), total / 50000);
+    EXPECT_GT(probe_hits("vos.agg.cut_beside_hole"), total / 50000);
+    EXPECT_GT(probe_hits("vos.agg.cut_sums_anew"), total / 50000);
 }
 
 TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)

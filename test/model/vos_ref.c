@@ -619,29 +619,111 @@ req_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is
     return rc;
 }
 
-int
-ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
-    uint64_t newest, int got, bool *ret_spurious)
-{
-    bool seen = false;
-    int rc;
+/* ---- clocks that may be behind -------------------------------------------------------------------------------------- */
 
-    *ret_spurious = false;
-    if (got == -DER_INPROGRESS && is_touched(c, req, epoch, 0))
-        return got;
-    for (uint32_t i = 0; is_given && i < req->mod_nr; i++) {
-        seen = seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch, 0);
+/* What an update tests and writes over, as a number. */
+static uint64_t
+update_meets(const struct ref_cont *c, const struct ref_mod *mod, uint64_t epoch)
+{
+    bool is_per_akey = (mod->cond & VOS_COND_PER_AKEY) != 0;
+    struct ref_dkey_state d;
+    uint64_t sum;
+
+    ref_dkey_at(c, mod->obj, mod->dkey, epoch, &d);
+    sum = (mod->cond & (VOS_COND_DKEY_INSERT | VOS_COND_DKEY_UPDATE)) != 0 && d.exists;
+    for (uint32_t i = 0; i < mod->iod_nr; i++) {
+        const struct ref_iod *iod = &mod->iods[i];
+        const struct ref_akey_state *a = &d.akeys[iod->akey];
+        uint32_t cond = is_per_akey ? iod->cond : mod->cond;
+
+        if ((cond & (VOS_COND_AKEY_INSERT | VOS_COND_AKEY_UPDATE)) != 0)
+            sum = ref_mix(sum, a->exists);
+        if (c->objs[mod->obj].fixed[mod->dkey][iod->akey].type != iod->type)
+            continue;
+        if (iod->type == VOS_IOD_SINGLE)
+            sum = ref_mix(sum, a->has_value ? a->epoch : 0);
+        for (uint32_t r = 0; iod->type == VOS_IOD_ARRAY && r < iod->recx_nr; r++) {
+            for (uint32_t k = 0; k < iod->recxs[r].nr; k++) {
+                const struct ref_cell *cell = &a->cells[iod->recxs[r].lo + k];
+
+                sum = ref_mix(sum, cell->is_there ? cell->epoch : 0);
+            }
+        }
+    }
+    return sum;
+}
+
+/*
+ * A change is uncertain when what it meets changes within (epoch, bound], if everything that is prepared counts; it may be when anything happened there to its object. Punches are
+ * refused for that anyway.
+ */
+static bool
+is_behind(struct ref_cont *c, const struct ref_req *req, const struct ref_how *how, bool *ret_may)
+{
+    bool must = false;
+
+    *ret_may = false;
+    if (!how->is_given || how->bound <= how->epoch)
+        return false;
+    c->world = UINT32_MAX;
+    for (uint32_t m = 0; m < req->mod_nr; m++) {
+        const struct ref_log *log = &c->objs[req->mods[m].obj].log;
+        uint64_t first;
+
+        if (req->mods[m].op != VOS_MOD_UPDATE)
+            continue;
+        first = update_meets(c, &req->mods[m], how->epoch);
+        for (uint32_t i = 0; i < log->nr && !must; i++) {
+            uint64_t at = log->events[i]->epoch;
+
+            if (at <= how->epoch || at > how->bound)
+                continue;
+            *ret_may = true;
+            must = update_meets(c, &req->mods[m], at) != first;
+        }
+    }
+    c->world = 0;
+    return must;
+}
+
+/* Refused for its epoch, or for that of its caller's clock. `tx`: its own bit. */
+static bool
+is_refused(struct ref_cont *c, const struct ref_req *req, struct ref_how *how, uint32_t tx)
+{
+    bool seen = false, may;
+
+    for (uint32_t i = 0; how->is_given && i < req->mod_nr; i++) {
+        seen = seen || is_seen(c, &req->mods[i], how->epoch) ||
+            is_written_at(c, &req->mods[i], how->epoch, tx);
     }
     if (seen)
-        return -DER_TX_RESTART;
-    if (is_given && epoch <= newest && got == -DER_TX_RESTART) {
-        *ret_spurious = true;
-        return got;
+        return true;
+    if (is_behind(c, req, how, &may)) {
+        how->is_uncertain = true;
+        return true;
     }
-    rc = req_apply(c, req, epoch, is_given, 0, got);
+    how->is_uncertain = may && how->got == -DER_TX_RESTART;
+    return how->is_uncertain;
+}
+
+int
+ref_apply(struct ref_cont *c, const struct ref_req *req, struct ref_how *how)
+{
+    int rc;
+
+    how->is_spurious = how->is_uncertain = false;
+    if (how->got == -DER_INPROGRESS && is_touched(c, req, how->epoch, 0))
+        return how->got;
+    if (is_refused(c, req, how, 0))
+        return -DER_TX_RESTART;
+    if (how->is_given && how->epoch <= how->newest && how->got == -DER_TX_RESTART) {
+        how->is_spurious = true;
+        return how->got;
+    }
+    rc = req_apply(c, req, how->epoch, how->is_given, 0, how->got);
     if (rc == 0) {
-        c->is_max_loose = c->is_max_loose && c->epoch_max >= epoch;
-        c->epoch_max = MAX(c->epoch_max, epoch);
+        c->is_max_loose = c->is_max_loose && c->epoch_max >= how->epoch;
+        c->epoch_max = MAX(c->epoch_max, how->epoch);
     }
     return rc;
 }
@@ -694,37 +776,31 @@ ref_tx_begin(const struct ref_cont *c, const struct vos_dtx_id *id, uint64_t epo
 
 int
 ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
-    const struct ref_req *req, uint64_t epoch, bool is_given, uint64_t newest, int got,
-    bool *ret_spurious)
+    const struct ref_req *req, struct ref_how *how)
 {
     struct ref_tx *tx = &c->txs[at];
     uint32_t bit = UINT32_C(1) << at;
-    bool seen = false;
-    int rc =
-        tx->is_open ? tx->ready != 0 ? -DER_INVAL : 0 : ref_tx_begin(c, id, is_given ? epoch : 0);
+    int rc = tx->is_open ? tx->ready != 0 ? -DER_INVAL : 0
+                         : ref_tx_begin(c, id, how->is_given ? how->epoch : 0);
 
-    *ret_spurious = false;
+    how->is_spurious = how->is_uncertain = false;
     if (rc != 0)
         return rc;
-    if (got == -DER_INPROGRESS && is_touched(c, req, epoch, bit))
-        return got;
-    is_given = is_given || tx->is_open;
-    for (uint32_t i = 0; is_given && i < req->mod_nr; i++) {
-        seen =
-            seen || is_seen(c, &req->mods[i], epoch) || is_written_at(c, &req->mods[i], epoch, bit);
-    }
-    if (seen)
+    if (how->got == -DER_INPROGRESS && is_touched(c, req, how->epoch, bit))
+        return how->got;
+    how->is_given = how->is_given || tx->is_open;
+    if (is_refused(c, req, how, bit))
         return -DER_TX_RESTART;
-    if (is_given && (tx->is_open || epoch <= newest) && got == -DER_TX_RESTART) {
-        *ret_spurious = !tx->is_open;
-        return got;
+    if (how->is_given && (tx->is_open || how->epoch <= how->newest) && how->got == -DER_TX_RESTART) {
+        how->is_spurious = !tx->is_open;
+        return how->got;
     }
     c->is_loose = true; /* an akey that is taken back forgets its kind */
-    rc = req_apply(c, req, epoch, is_given, bit, got);
+    rc = req_apply(c, req, how->epoch, how->is_given, bit, how->got);
     if (rc != 0)
         return rc;
     if (!tx->is_open)
-        *tx = (struct ref_tx){.is_open = true, .epoch = epoch, .req = c->req_nr, .id = *id};
+        *tx = (struct ref_tx){.is_open = true, .epoch = how->epoch, .req = c->req_nr, .id = *id};
     for (struct ref_event *e = c->events; e != NULL && e->req == c->req_nr; e = e->next) {
         e->req = tx->req;
     }
@@ -822,7 +898,70 @@ ref_outs_trim(struct ref_cont *c, uint64_t hlc, uint32_t nr_max)
     return gone;
 }
 
+/* ---- data ----------------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+word_of(uint64_t seed, uint64_t at)
+{
+    uint64_t x = (seed + at) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return x ^ x >> 32;
+}
+
+void
+ref_fill(uint64_t seed, uint64_t at, void *buf, uint64_t len)
+{
+    uint8_t *to = buf;
+
+    while (len > 0) {
+        uint64_t word = word_of(seed, at / 8), skip = at % 8, nr = MIN(8 - skip, len);
+
+        memcpy(to, (const uint8_t *)&word + skip, nr);
+        to += nr;
+        at += nr;
+        len -= nr;
+    }
+}
+
+bool
+ref_fills(uint64_t seed, uint64_t at, const void *buf, uint64_t len)
+{
+    const uint8_t *from = buf;
+
+    while (len > 0) {
+        uint64_t word = word_of(seed, at / 8), skip = at % 8, nr = MIN(8 - skip, len);
+
+        if (memcmp(from, (const uint8_t *)&word + skip, nr) != 0)
+            return false;
+        from += nr;
+        at += nr;
+        len -= nr;
+    }
+    return true;
+}
+
 /* ---- chance --------------------------------------------------------------------------------------------------------- */
+
+static uint32_t
+rec_size(uint32_t dkey, uint32_t akey)
+{
+    if (dkey == REF_BIG_DKEY)
+        return akey == 3 ? 4096 : 1024;
+    return akey == 3 ? 5 : 1;
+}
+
+void
+ref_sizes_set(struct ref_req *req)
+{
+    for (uint32_t m = 0; m < req->mod_nr; m++) {
+        for (uint32_t i = 0; i < req->mods[m].iod_nr; i++) {
+            struct ref_iod *iod = &req->mods[m].iods[i];
+
+            if (iod->type == VOS_IOD_ARRAY && iod->size != 0 && iod->size != REF_WRONG_SIZE)
+                iod->size = rec_size(req->mods[m].dkey, iod->akey);
+        }
+    }
+}
 
 void
 ref_random_recxs(struct rng *r, struct ref_iod *iod)
@@ -883,10 +1022,14 @@ random_iod(struct rng *r, struct ref_mod *mod)
         iod->size = random_size(r);
         return;
     }
-    iod->size = rng_chance(r, 1, 6) ? 0 : akey == 3 ? 5 : 1;
+    iod->size = rng_chance(r, 1, 6) ? 0 : rec_size(mod->dkey, akey);
     if (rng_chance(r, 1, 150))
-        iod->size = 3;
+        iod->size = REF_WRONG_SIZE;
     ref_random_recxs(r, iod);
+    if (mod->dkey == REF_BIG_DKEY && akey == 2 && rng_chance(r, 1, 2)) {
+        iod->recx_nr = 1;
+        iod->recxs[0].nr = 1 + (uint32_t)rng_below(r, REF_CELL_NR - iod->recxs[0].lo);
+    }
 }
 
 static void
@@ -897,10 +1040,10 @@ random_mod(struct rng *r, struct ref_mod *mod)
     *mod = (struct ref_mod){.op = VOS_MOD_UPDATE,
         .obj = (uint32_t)rng_below(r, REF_OBJ_NR),
         .dkey = (uint32_t)rng_below(r, REF_DKEY_NR)};
-    /* One dkey, of an object that is never punched, gets many versions. */
+    /* One dkey, of an object that is never punched, gets many versions, and one with large records. */
     if (rng_chance(r, 1, 5)) {
         mod->obj = REF_HOT_OBJ;
-        mod->dkey = 1;
+        mod->dkey = rng_chance(r, 1, 3) ? REF_BIG_DKEY : 1;
         what = what >= 72 ? 71 : what;
     }
     do {
@@ -935,4 +1078,26 @@ ref_random_req(struct rng *r, struct ref_req *ret_req)
         if (rng_chance(r, 1, 2))
             ret_req->mods[i].dkey = ret_req->mods[0].dkey;
     }
+    ref_sizes_set(ret_req);
+}
+
+void
+ref_random_big_req(struct rng *r, uint32_t obj, bool is_much, struct ref_req *ret_req)
+{
+    struct ref_mod *mod = &ret_req->mods[0];
+    struct ref_iod *iod = &mod->iods[0];
+
+    memset(ret_req, 0, sizeof(*ret_req));
+    ret_req->mod_nr = 1;
+    *mod = (struct ref_mod){.op = VOS_MOD_UPDATE, .obj = obj, .dkey = REF_BIG_DKEY, .iod_nr = 1};
+    iod->akey = 2 + rng_chance(r, 1, 4);
+    iod->type = VOS_IOD_ARRAY;
+    iod->seed = rng_u64(r);
+    iod->size = is_much || rng_chance(r, 3, 4) ? rec_size(REF_BIG_DKEY, iod->akey) : 0;
+    ref_random_recxs(r, iod);
+    if (!is_much)
+        return;
+    iod->recx_nr = 1;
+    iod->recxs[0].nr = 20 + (uint32_t)rng_below(r, 60);
+    iod->recxs[0].lo = (uint32_t)rng_below(r, REF_CELL_NR - iod->recxs[0].nr);
 }

@@ -8,11 +8,13 @@
  *     without collisions). It may be refused when the store only cannot tell.
  *   - Once old versions were aggregated or discarded, a key that had nothing left may have forgotten the kind of its values (is_loose).
  *
- * A small universe: six objects with all kinds of keys, six dkeys, four akeys, arrays of 160 records. Contents follow from seeds.
+ * A small universe: six objects with all kinds of keys, six dkeys, four akeys, arrays of 160 records. Contents follow from seeds. One dkey of each object has arrays of large records,
+ * of a quarter of a block and of a whole one, so that their extents lie in the data role and aggregation cuts them where they are.
  */
 #ifndef CAIRN_VOS_REF_H
 #define CAIRN_VOS_REF_H
 
+#include "base/hash.h"
 #include "base/rng.h"
 #include "vos/vos.h"
 
@@ -26,6 +28,8 @@ enum {
     REF_PARTS_NR = 3, /* of a transaction */
     REF_TX_NR = 4, /* transactions of a container that may be open at a time */
     REF_BLOB_NR_MAX = 64,
+    REF_WRONG_SIZE = 3, /* of records: a mistake everywhere */
+    REF_BIG_DKEY = 4, /* its arrays have large records */
     REF_HOT_OBJ = 5, /* is changed more often, and never punched as a whole, nor are its dkeys */
 };
 
@@ -159,21 +163,32 @@ ref_obj_at(const struct ref_cont *c, uint32_t obj, uint64_t epoch, struct ref_ob
 void ref_dkey_step(struct ref_dkey_state *d, const struct ref_event *e);
 void ref_obj_step(struct ref_obj_state *o, const struct ref_event *e);
 
-/** Byte `i` of the data of a seed. */
-static inline uint8_t
-ref_byte(uint64_t seed, uint64_t i)
+/** Mix another number into what stands for an answer. */
+static inline uint64_t
+ref_mix(uint64_t sum, uint64_t more)
 {
-    return (uint8_t)((seed * UINT64_C(0x9e3779b97f4a7c15) + i * 131 + (i >> 8) * 7) >> 24);
+    return hash_mix64(sum ^ hash_mix64(more + UINT64_C(0x9e3779b97f4a7c15)));
 }
+
+/** Bytes from `at` on of the data of a seed. */
+void ref_fill(uint64_t seed, uint64_t at, void *buf, uint64_t len);
+bool ref_fills(uint64_t seed, uint64_t at, const void *buf, uint64_t len);
 
 /* ---- modifications -------------------------------------------------------------------------------------------------- */
 
-/**
- * What a request at `epoch` must answer; when 0, it is done. `got` is what the store answered, which decides where more than one answer is right. `is_given`: the
- * epoch was chosen by the caller, and not fresh; `newest` is the newest that the store has used. *ret_spurious: refused though nobody has seen anything.
- */
-int ref_apply(struct ref_cont *c, const struct ref_req *req, uint64_t epoch, bool is_given,
-    uint64_t newest, int got, bool *ret_spurious);
+/** How a request came. */
+struct ref_how {
+    uint64_t epoch;
+    bool is_given; /* it was chosen by the caller, and is not fresh */
+    uint64_t bound; /* of the caller's clock; 0: it is certain */
+    uint64_t newest; /* that the store has used */
+    int got; /* what the store answered, which decides where more than one answer is right */
+    bool is_spurious; /* returned: refused though nobody has seen anything */
+    bool is_uncertain; /* returned: refused for the bound, rightly */
+};
+
+/** What a request must answer; when 0, it is done. */
+int ref_apply(struct ref_cont *c, const struct ref_req *req, struct ref_how *how);
 
 /* ---- transactions that are decided later ---------------------------------------------------------------------------- */
 
@@ -193,8 +208,7 @@ bool ref_world_next(struct ref_cont *c, uint32_t mask);
 int ref_tx_begin(const struct ref_cont *c, const struct vos_dtx_id *id, uint64_t epoch);
 /** As ref_apply(), for a transaction that is prepared in slot `at`, or a further part of it at its own epoch. */
 int ref_tx_prepare(struct ref_cont *c, uint32_t at, const struct vos_dtx_id *id,
-    const struct ref_req *req, uint64_t epoch, bool is_given, uint64_t newest, int got,
-    bool *ret_spurious);
+    const struct ref_req *req, struct ref_how *how);
 void ref_tx_decide(struct ref_cont *c, uint32_t at, bool is_commit);
 /** The container was closed: the store forgets what was committable. False: there was nothing. */
 bool ref_txs_closed(struct ref_cont *c);
@@ -219,6 +233,10 @@ void ref_cont_free(struct ref_cont **c);
 /* ---- chance --------------------------------------------------------------------------------------------------------- */
 
 void ref_random_req(struct rng *r, struct ref_req *ret_req);
+/** An update of an array with large records: much of it, or a piece, or a hole. */
+void ref_random_big_req(struct rng *r, uint32_t obj, bool is_much, struct ref_req *ret_req);
+/** After objects or dkeys were changed: what records of its arrays have the right size has that of where they are now. */
+void ref_sizes_set(struct ref_req *req);
 /** Ranges of cells that do not overlap, in any order. */
 void ref_random_recxs(struct rng *r, struct ref_iod *iod);
 

@@ -243,11 +243,7 @@ cells_expect(struct iter *it)
 static bool
 bytes_match(const struct vos_iter_ent *e, const struct ver *ver)
 {
-    for (uint32_t i = 0; e->type == VOS_ITER_SINGLE && e->data != NULL && i < e->size; i++) {
-        if (e->data[i] != ref_byte(ver->seed, i))
-            return false;
-    }
-    return true;
+    return e->type != VOS_ITER_SINGLE || e->data == NULL || ref_fills(ver->seed, 0, e->data, e->size);
 }
 
 /* One cell was told: it is taken off the first version of that epoch that misses it. One request may bring several, of the same size, too. */

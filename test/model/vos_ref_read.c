@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Reads of the store, compared with the reference model: fetches, listings (also interrupted ones), queries. */
-#include "base/hash.h"
 #include "vos/vos_dtx.h"
 #include "vos_ref_run.h"
 
@@ -75,23 +74,14 @@ struct question {
     uint32_t obj; /* REF_OBJ_NR: all of them */
 };
 
-static uint64_t
-mix(uint64_t sum, uint64_t more)
-{
-    return hash_mix64(sum ^ hash_mix64(more + UINT64_C(0x9e3779b97f4a7c15)));
-}
-
 /* 0: none. Where versions may have been dropped there is no telling. */
 static uint64_t
 bound_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t epoch)
 {
-    uint64_t bound;
-
     if (epoch == VOS_EPOCH_MAX || epoch < p->agg_hi || rng_chance(&run->r, 1, 2))
         return 0;
-    bound = ref_event_epoch(run, p, obj % REF_OBJ_NR);
     run->sums.bound_nr++;
-    return rng_chance(&run->r, 1, 4) ? epoch + rng_below(&run->r, 3) : bound;
+    return ref_bound(run, p, obj % REF_OBJ_NR, epoch);
 }
 
 /*
@@ -146,10 +136,8 @@ single_matches(const struct ref_akey_state *a, const struct vos_fetch_iod *got, 
 
     if (got->size != size || got->seg_nr != (size != 0))
         return false;
-    for (uint64_t k = 0; k < size && !size_only; k++) {
-        if (((const uint8_t *)got->segs[0].buf)[k] != ref_byte(a->seed, k))
-            return false;
-    }
+    if (size != 0 && !size_only && !ref_fills(a->seed, 0, got->segs[0].buf, size))
+        return false;
     return size == 0 || !size_only || got->segs[0].buf == NULL;
 }
 
@@ -161,11 +149,8 @@ cell_matches(const struct ref_cell *cell, const struct vos_seg *seg, uint64_t at
         return seg->buf == NULL;
     if (cell->is_there != (seg->buf != NULL))
         return false;
-    for (uint64_t k = 0; cell->is_there && k < size; k++) {
-        if (((const uint8_t *)seg->buf)[at * size + k] != ref_byte(cell->seed, cell->pos * size + k))
-            return false;
-    }
-    return true;
+    return !cell->is_there ||
+        ref_fills(cell->seed, cell->pos * size, (const uint8_t *)seg->buf + at * size, size);
 }
 
 /* Segments cover the ranges in the order asked, and hold what is there. */
@@ -243,12 +228,12 @@ fetch_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
         if (c->objs[fa->obj].fixed[fa->dkey][iod->akey].type != iod->type)
             continue;
         if (iod->type == VOS_IOD_SINGLE)
-            sum = mix(sum, a->exists && a->has_value ? a->epoch : 0);
+            sum = ref_mix(sum, a->exists && a->has_value ? a->epoch : 0);
         for (uint32_t r = 0; iod->type == VOS_IOD_ARRAY && r < iod->recx_nr; r++) {
             for (uint32_t k = 0; k < iod->recxs[r].nr; k++) {
                 const struct ref_cell *cell = &a->cells[iod->recxs[r].lo + k];
 
-                sum = mix(sum, cell->is_there ? cell->epoch : 0);
+                sum = ref_mix(sum, cell->is_there ? cell->epoch : 0);
             }
         }
     }
@@ -434,7 +419,10 @@ list_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
     (void)c;
     items_get(l, epoch, &now);
     for (uint32_t i = 0; i < l->item_nr; i++) {
-        sum = mix(sum, !now.is_there[i] ? 0 : l->args.level == VOS_LEVEL_RECX ? now.since[i] : 1);
+        sum = ref_mix(sum,
+            !now.is_there[i]                      ? 0
+                : l->args.level == VOS_LEVEL_RECX ? now.since[i]
+                                                  : 1);
     }
     return sum;
 }
@@ -921,11 +909,11 @@ query_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
     if ((q->flags & ~(uint32_t)(VOS_GET_MAX | VOS_GET_MIN)) == 0)
         return 0; /* of the newest epoch what is decided counts: not told here */
     query_want(c, q->obj, epoch, q->flags, &w);
-    sum = mix(w.found, w.dkey * 16 + w.akey);
+    sum = ref_mix(w.found, w.dkey * 16 + w.akey);
     if ((q->flags & VOS_GET_RECX) == 0 || !w.found || w.lo > w.hi)
         return sum;
     ref_dkey_at(c, q->obj, w.dkey, epoch, &d);
-    return mix(sum, mix(w.lo * 1000 + w.hi, d.akeys[w.akey].cells[w.lo].epoch));
+    return ref_mix(sum, ref_mix(w.lo * 1000 + w.hi, d.akeys[w.akey].cells[w.lo].epoch));
 }
 
 /* Is the newest change in between? */
@@ -1002,33 +990,59 @@ ref_op_query(struct ref_run *run, struct ref_place *p)
         REF_CHECK(run, q.epoch_max == p->ref->objs[obj].epoch_max);
 }
 
+/* Some objects: bits. */
+static uint64_t
+look_answer(const struct ref_cont *c, const void *arg, uint64_t epoch)
+{
+    uint64_t there = 0;
+    struct ref_obj_state o;
+
+    for (uint32_t i = 0; i < REF_OBJ_NR; i++) {
+        ref_obj_at(c, i, epoch, &o);
+        there |= (uint64_t)o.exists << i;
+    }
+    return there & *(const uint32_t *)arg;
+}
+
 void
 ref_op_look(struct ref_run *run, struct ref_place *p)
 {
+    uint32_t which = 1 + (uint32_t)rng_below(&run->r, (1 << REF_OBJ_NR) - 1), nr = 0;
+    const struct question q = {look_answer, &which, REF_OBJ_NR};
+    uint64_t epoch = ref_epoch_pick(run, p, 0), got = 0;
     struct vos_oid oids[REF_OBJ_NR];
     uint8_t there[REF_OBJ_NR];
-    uint64_t epoch = ref_epoch_pick(run, p, 0);
-    struct ref_obj_state o;
+    struct vos_obj_look_args args = {
+        .oids = oids, .epoch = epoch, .epoch_bound = bound_pick(run, p, REF_OBJ_NR, epoch)};
+    struct ref_view v;
     int rc;
 
     for (uint32_t i = 0; i < REF_OBJ_NR; i++) {
-        oids[i] = ref_oid(i);
+        if ((which >> i & 1) != 0)
+            oids[nr++] = ref_oid(i);
     }
-    ref_say(run, "look at all objects, epoch %#llx", (unsigned long long)epoch);
-    rc = vos_obj_look(p->h, epoch, oids, REF_OBJ_NR, there);
+    args.nr = nr;
+    ref_view_pick(run, p, &v);
+    args.dtx = v.dtx;
+    ref_say(run, "look at objects %#x, epoch %#llx, bound %#llx", which, (unsigned long long)epoch,
+        (unsigned long long)args.epoch_bound);
+    rc = vos_obj_look(p->h, &args, there);
     if (rc == -DER_INPROGRESS) {
-        ref_asked(run, p, REF_OBJ_NR, now_of(run, epoch), NULL);
+        read_asked(run, p, &v, REF_OBJ_NR, now_of(run, epoch));
         return;
     }
     ref_saw_objs(p->ref, now_of(run, epoch));
-    if (!ref_rc(run, "look", rc, 0))
+    if (is_uncertain(run, p, &q, epoch, args.epoch_bound, rc) || !ref_rc(run, "look", rc, 0))
         return;
+    for (uint32_t i = 0, k = 0; i < REF_OBJ_NR; i++) {
+        if ((which >> i & 1) != 0)
+            got |= (uint64_t)there[k++] << i;
+    }
+    p->ref->world = v.own;
     do {
-        for (uint32_t i = 0; i < REF_OBJ_NR; i++) {
-            ref_obj_at(p->ref, i, epoch, &o);
-            REF_CHECK(run, there[i] == o.exists);
-        }
-    } while (ref_world_next(p->ref, ref_txs_open(p->ref)));
+        REF_CHECK(run, got == look_answer(p->ref, &which, epoch));
+    } while (ref_world_next(p->ref, v.mask));
+    p->ref->world = 0;
 }
 
 void

@@ -171,6 +171,14 @@ ref_event_epoch(struct ref_run *run, const struct ref_place *p, uint32_t obj)
 }
 
 uint64_t
+ref_bound(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t epoch)
+{
+    uint64_t bound = ref_event_epoch(run, p, obj);
+
+    return rng_chance(&run->r, 1, 4) ? epoch + rng_below(&run->r, 3) : bound;
+}
+
+uint64_t
 ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t obj)
 {
     uint64_t e = VOS_EPOCH_MAX;
@@ -423,9 +431,7 @@ iod_build(const struct ref_iod *t, uint32_t obj, struct recx *recxs, struct vos_
         .recx_nr = t->recx_nr,
         .recxs = recxs,
         .data = {malloc(len + 1), len}};
-    for (uint64_t k = 0; k < len; k++) {
-        ((uint8_t *)iod->data.buf)[k] = ref_byte(t->seed, k);
-    }
+    ref_fill(t->seed, 0, iod->data.buf, len);
 }
 
 void
@@ -525,18 +531,25 @@ static void
 check_applied(struct ref_run *run, struct ref_place *p, const struct vos_apply_args *args, int rc,
     const struct ref_req *req, const struct vos_apply_ret *ret)
 {
-    uint64_t epoch = args->epoch != 0 ? args->epoch : rc == 0 ? ret->epoch : run->epoch_last + 1;
-    bool spurious;
+    struct ref_how how = {.epoch = args->epoch != 0 ? args->epoch
+            : rc == 0                               ? ret->epoch
+                                                    : run->epoch_last + 1,
+        .is_given = args->epoch != 0,
+        .bound = args->epoch_bound,
+        .newest = run->epoch_last,
+        .got = rc};
     int want;
 
     if (rc == 0) {
-        REF_CHECK(run, !ret->is_replay && ret->epoch == epoch);
+        REF_CHECK(run, !ret->is_replay && ret->epoch == how.epoch);
         REF_CHECK(run, args->epoch != 0 || ret->epoch > run->epoch_last);
     }
-    want = ref_apply(p->ref, req, epoch, args->epoch != 0, run->epoch_last, rc, &spurious);
+    want = ref_apply(p->ref, req, &how);
     run->sums.given_nr += args->epoch != 0;
     run->sums.given_done_nr += args->epoch != 0 && rc == 0;
-    run->sums.spurious_nr += spurious;
+    run->sums.spurious_nr += how.is_spurious;
+    run->sums.mod_bound_nr += args->epoch_bound != 0;
+    run->sums.mod_uncertain_nr += how.is_uncertain;
     ref_rc(run, "apply", rc, want);
 }
 
@@ -586,9 +599,10 @@ send(struct ref_run *run, struct ref_place *p, const struct ref_req *req,
     args->mods = b.mods;
     args->mod_nr = req->mod_nr;
     args->flags = p->ref->is_no_history ? VOS_APPLY_NO_HISTORY : 0;
-    ref_say(run, "apply at %#llx to container %d of pool %d, slot seq %llu",
-        (unsigned long long)args->epoch, (int)(p - run->pools[p >= run->pools[1].conts].conts),
-        p >= run->pools[1].conts, (unsigned long long)args->req.seq);
+    ref_say(run, "apply at %#llx, bound %#llx, to container %d of pool %d, slot seq %llu",
+        (unsigned long long)args->epoch, (unsigned long long)args->epoch_bound,
+        (int)(p - run->pools[p >= run->pools[1].conts].conts), p >= run->pools[1].conts,
+        (unsigned long long)args->req.seq);
     for (uint32_t i = 0; i < req->mod_nr; i++) {
         ref_mod_say(run, &req->mods[i]);
     }
@@ -663,6 +677,35 @@ op_last_akeys(struct ref_run *run, struct ref_place *p)
     ref_fetch_whole(run, p, mod->obj, mod->dkey, VOS_EPOCH_MAX);
 }
 
+/* An epoch is taken, something changes after that, and then somebody whose clock is behind changes the same dkey at that epoch: nobody read in between. */
+static void
+op_behind(struct ref_run *run, struct ref_place *p)
+{
+    struct vos_apply_args fresh = {.pm_ver = (uint32_t)run->op}, args = fresh;
+    struct ref_req first, req;
+
+    if (!ref_rc(run, "epoch", vos_epoch_next(run->f->tgt, &args.epoch), 0))
+        return;
+    run->epoch_last = MAX(run->epoch_last, args.epoch);
+    ref_random_req(&run->r, &first);
+    first.mods[0].cond = rng_chance(&run->r, 1, 2) ? 0 : first.mods[0].cond;
+    send(run, p, &first, &fresh, NULL);
+    args.epoch_bound = rng_chance(&run->r, 1, 2) ? run->epoch_last
+                                                 : ref_bound(run, p, first.mods[0].obj, args.epoch);
+    ref_random_req(&run->r, &req);
+    if (rng_chance(&run->r, 1, 2))
+        req.mods[0] = first.mods[0];
+    req.mods[0].obj = first.mods[0].obj;
+    req.mods[0].dkey = rng_chance(&run->r, 3, 4) ? first.mods[0].dkey : req.mods[0].dkey;
+    req.mods[0].cond = rng_chance(&run->r, 1, 2) ? 0 : req.mods[0].cond;
+    for (uint32_t i = 0; i < req.mods[0].iod_nr; i++) {
+        req.mods[0].iods[i].seed = rng_u64(&run->r);
+    }
+    ref_sizes_set(&req);
+    if (args.epoch > p->agg_hi)
+        send(run, p, &req, &args, NULL);
+}
+
 static void
 op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
 {
@@ -682,6 +725,7 @@ op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
             req.mods[i].dkey =
                 rng_chance(&run->r, 1, 2) ? tx->parts[0].mods[0].dkey : req.mods[i].dkey;
         }
+        ref_sizes_set(&req);
     }
     if (rng_chance(&run->r, 1, 4)) {
         slot = slot_pick(run, pool, &args.req);
@@ -693,6 +737,8 @@ op_apply(struct ref_run *run, struct ref_place *p, uint32_t pool, bool is_given)
                                       : ref_event_epoch(run, p, req.mods[0].obj);
         if (e > p->agg_hi)
             args.epoch = e;
+        if (args.epoch != 0 && rng_chance(&run->r, 1, 3))
+            args.epoch_bound = ref_bound(run, p, req.mods[0].obj, e);
     }
     send(run, p, &req, &args, slot);
     if (rng_chance(&run->r, 1, 2))
@@ -784,17 +830,10 @@ op_wrong(struct ref_run *run, struct ref_place *p)
 /* ---- old versions --------------------------------------------------------------------------------------------------- */
 
 static void
-snaps_pick(struct ref_run *run, struct ref_place *p, uint64_t hi)
+snap_add(struct ref_place *p, uint64_t e)
 {
-    uint64_t e = ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR));
     uint32_t at = p->snap_nr;
 
-    (void)hi;
-    if (p->snap_nr > 0 && rng_chance(&run->r, 1, 3)) {
-        p->snap_nr--;
-        memmove(p->snaps, p->snaps + 1, p->snap_nr * sizeof(p->snaps[0]));
-    }
-    at = p->snap_nr;
     if (p->snap_nr == REF_SNAP_NR || e <= p->agg_hi)
         return;
     while (at > 0 && p->snaps[at - 1] >= e) {
@@ -805,6 +844,34 @@ snaps_pick(struct ref_run *run, struct ref_place *p, uint64_t hi)
     memmove(p->snaps + at + 1, p->snaps + at, (p->snap_nr - at) * sizeof(p->snaps[0]));
     p->snaps[at] = e;
     p->snap_nr++;
+}
+
+static void
+snaps_pick(struct ref_run *run, struct ref_place *p)
+{
+    if (p->snap_nr > 0 && rng_chance(&run->r, 1, 3)) {
+        p->snap_nr--;
+        memmove(p->snaps, p->snaps + 1, p->snap_nr * sizeof(p->snaps[0]));
+    }
+    snap_add(p, ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR)));
+}
+
+/* An array of large records is written, and written over in parts, with snapshots in between: what aggregation cuts. */
+static void
+pile_up(struct ref_run *run, struct ref_place *p)
+{
+    uint32_t obj = (uint32_t)rng_below(&run->r, REF_OBJ_NR);
+    uint32_t nr = 2 + (uint32_t)rng_below(&run->r, 5);
+    struct ref_req req;
+
+    for (uint32_t i = 0; i < nr && run->fail[0] == 0; i++) {
+        struct vos_apply_args args = {.pm_ver = (uint32_t)run->op};
+
+        ref_random_big_req(&run->r, obj, i == 0 || rng_chance(&run->r, 1, 6), &req);
+        send(run, p, &req, &args, NULL);
+        if (rng_chance(&run->r, 1, 5))
+            snap_add(p, run->epoch_last);
+    }
 }
 
 struct pace {
@@ -853,10 +920,15 @@ op_aggregate(struct ref_run *run, struct ref_place *p, uint32_t pool)
 
     if (p->ref->is_no_history)
         return;
-    hi = MIN(
-        ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR)), run->f->tgt->clock.last);
+    if (rng_chance(&run->r, 1, 3)) {
+        pile_up(run, p);
+        hi = run->f->tgt->clock.last;
+    } else {
+        hi = MIN(ref_event_epoch(run, p, (uint32_t)rng_below(&run->r, REF_OBJ_NR)),
+            run->f->tgt->clock.last);
+    }
     if (rng_chance(&run->r, 1, 2))
-        snaps_pick(run, p, hi);
+        snaps_pick(run, p);
     if (hi < p->agg_hi)
         return;
     args.hi = hi;
@@ -875,6 +947,7 @@ op_aggregate(struct ref_run *run, struct ref_place *p, uint32_t pool)
     run->sums.agg_beside_nr += vos_dtx_oldest(p->h) != VOS_EPOCH_MAX && stat.ver_del_nr > 0;
     run->sums.agg_del_nr += stat.ver_del_nr;
     run->sums.agg_merge_nr += stat.merge_in_nr;
+    run->sums.agg_cut_nr += stat.cut_nr;
     if (ref_rc(run, "aggregate", rc, 0))
         REF_CHECK(run, stat.is_finished == !pc.stopped && stat.csum_bad_nr == 0);
     if (rng_chance(&run->r, 1, 3))
@@ -985,6 +1058,8 @@ ref_run_op(struct ref_run *run, uint64_t seed, uint64_t op)
         op_apply(run, p, pool, false);
     } else if (what < 410 && !p->ref->is_no_history) {
         op_last_akeys(run, p);
+    } else if (what < 420 && !p->ref->is_no_history) {
+        op_behind(run, p);
     } else if (what < 500) {
         op_apply(run, p, pool, true);
     } else if (what < 660) {

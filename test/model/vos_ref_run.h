@@ -65,9 +65,10 @@ enum ref_next { REF_GO_ON, REF_CLOSE, REF_KILL, REF_POWER };
 /* What happened, to be sure that it did. */
 struct ref_sums {
     uint64_t given_nr, given_done_nr, spurious_nr, restart_nr, replay_nr, list_nr, agg_nr,
-        agg_del_nr, agg_merge_nr, iter_nr, iter_hidden_nr, tx_nr, part_nr, commit_nr, abort_nr,
-        tx_replay_nr, asked_nr, passed_nr, waited_nr, tx_given_nr, tx_many_nr, ready_nr, solo_nr,
-        forget_nr, discard_beside_nr, agg_beside_nr, bound_nr, uncertain_nr;
+        agg_del_nr, agg_merge_nr, agg_cut_nr, iter_nr, iter_hidden_nr, tx_nr, part_nr, commit_nr,
+        abort_nr, tx_replay_nr, asked_nr, passed_nr, waited_nr, tx_given_nr, tx_many_nr, ready_nr,
+        solo_nr, forget_nr, discard_beside_nr, agg_beside_nr, bound_nr, uncertain_nr, mod_bound_nr,
+        mod_uncertain_nr;
 };
 
 struct ref_run {
@@ -129,6 +130,8 @@ uint64_t ref_epoch_pick(struct ref_run *run, const struct ref_place *p, uint32_t
 uint64_t ref_near_future(struct ref_run *run);
 /** Around something that happened to an object. */
 uint64_t ref_event_epoch(struct ref_run *run, const struct ref_place *p, uint32_t obj);
+/** Of a clock at `epoch`; it may lie below that. */
+uint64_t ref_bound(struct ref_run *run, const struct ref_place *p, uint32_t obj, uint64_t epoch);
 bool ref_is_readable(const struct ref_place *p, uint64_t epoch);
 void ref_compare_place(struct ref_run *run, struct ref_place *p, uint64_t epoch);
 void ref_fetch_whole(

@@ -60,18 +60,18 @@ tx_solo(struct ref_run *run, struct ref_place *p, const struct ref_req *req, uin
     struct vos_apply_args args = {.epoch = given, .asks = &asks};
     struct vos_apply_ret ret = {.epoch = 0};
     int want = ref_tx_begin(p->ref, &dtx.id, given), rc;
-    bool spurious = false;
-    uint64_t epoch;
+    struct ref_how how = {.is_given = given != 0, .newest = run->epoch_last};
 
     place_say(run, p, "do, as a", 0, req->mod_nr);
     rc = tx_send(p, req, &dtx, &args, &ret);
     ref_apply_asked(run, p, rc, &asks);
-    epoch = given != 0 ? given : rc == 0 ? ret.epoch : run->epoch_last + 1;
+    how.epoch = given != 0 ? given : rc == 0 ? ret.epoch : run->epoch_last + 1;
+    how.got = rc;
     if (want == 0)
-        want = ref_apply(p->ref, req, epoch, given != 0, run->epoch_last, rc, &spurious);
+        want = ref_apply(p->ref, req, &how);
     if (ref_rc(run, "solo", rc, want) && rc == 0) {
-        REF_CHECK(run, !ret.is_replay && ret.epoch == epoch);
-        ref_out_add(p->ref, &dtx.id, epoch, false);
+        REF_CHECK(run, !ret.is_replay && ret.epoch == how.epoch);
+        ref_out_add(p->ref, &dtx.id, how.epoch, false);
         run->sums.solo_nr++;
     }
     ref_lists_note(run, p);
@@ -82,7 +82,8 @@ static void
 tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
 {
     struct ref_tx *tx = &p->ref->txs[at];
-    bool is_more = tx->is_open, spurious = false;
+    bool is_more = tx->is_open;
+    struct ref_how how = {.epoch = 0};
     uint8_t blob[REF_BLOB_NR_MAX];
     struct vos_dtx_args dtx = {.id = is_more ? tx->id : id_pick(run, p->ref)};
     struct vos_dtx_asks asks = {.nr = 0};
@@ -99,6 +100,7 @@ tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
         dtx.part = tx->part_nr;
         req.mods[0].obj = tx->parts[0].mods[0].obj;
         req.mods[0].dkey = rng_chance(&run->r, 1, 2) ? tx->parts[0].mods[0].dkey : req.mods[0].dkey;
+        ref_sizes_set(&req);
         args.epoch = rng_chance(&run->r, 1, 4) ? tx->epoch : 0;
     } else {
         if (ref_out_find(p->ref, &dtx.id) != NULL && rng_chance(&run->r, 1, 2)) {
@@ -108,6 +110,8 @@ tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
             epoch = rng_chance(&run->r, 1, 4) ? ref_near_future(run)
                                               : ref_event_epoch(run, p, req.mods[0].obj);
             args.epoch = epoch > p->agg_hi ? epoch : 0;
+            if (args.epoch != 0 && rng_chance(&run->r, 1, 3))
+                args.epoch_bound = ref_bound(run, p, req.mods[0].obj, epoch);
         }
         if (rng_chance(&run->r, 1, 8)) {
             tx_solo(run, p, &req, args.epoch);
@@ -117,7 +121,8 @@ tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
         dtx.blob = (struct iov){blob, rng_below(&run->r, sizeof(blob) + 1)};
     }
     place_say(run, p, "prepare a part of", at, dtx.part);
-    ref_say(run, "    at %#llx", (unsigned long long)args.epoch);
+    ref_say(run, "    at %#llx, bound %#llx", (unsigned long long)args.epoch,
+        (unsigned long long)args.epoch_bound);
     for (uint32_t i = 0; i < req.mod_nr; i++) {
         ref_mod_say(run, &req.mods[i]);
     }
@@ -132,11 +137,15 @@ tx_prepare(struct ref_run *run, struct ref_place *p, uint32_t at)
         REF_CHECK(run, !ret.is_replay && ret.epoch == epoch);
     if (rc == 0 && !is_more && args.epoch == 0)
         REF_CHECK(run, ret.epoch > run->epoch_last);
-    if (!ref_rc(run, "prepare", rc,
-            ref_tx_prepare(p->ref, at, &dtx.id, &req, epoch, args.epoch != 0, run->epoch_last, rc,
-                &spurious)) ||
-        rc != 0) {
-        run->sums.spurious_nr += spurious;
+    how = (struct ref_how){.epoch = epoch,
+        .is_given = args.epoch != 0,
+        .bound = args.epoch_bound,
+        .newest = run->epoch_last,
+        .got = rc};
+    run->sums.mod_bound_nr += args.epoch_bound != 0;
+    if (!ref_rc(run, "prepare", rc, ref_tx_prepare(p->ref, at, &dtx.id, &req, &how)) || rc != 0) {
+        run->sums.spurious_nr += how.is_spurious;
+        run->sums.mod_uncertain_nr += how.is_uncertain;
         run->sums.given_nr += args.epoch != 0 && !is_more;
         return;
     }

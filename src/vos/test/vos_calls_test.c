@@ -595,8 +595,9 @@ static int
 run_look(struct fix *f)
 {
     struct vos_oid oids[3] = {fix_oid(1), fix_oid(77), fix_oid_type(4, 2)};
+    const struct vos_obj_look_args args = {.oids = oids, .nr = 3, .epoch = VOS_EPOCH_MAX};
     uint8_t there[3];
-    int rc = vos_obj_look(f->cont, VOS_EPOCH_MAX, oids, 3, there);
+    int rc = vos_obj_look(f->cont, &args, there);
 
     if (rc == 0)
         EXPECT(there[0] && !there[1] && there[2]);

@@ -71,7 +71,7 @@ struct path {
         true, true, 1, D, A \
     }
 
-enum kind { FETCH, LIST, QUERY, UPDATE, PUNCH };
+enum kind { FETCH, LIST, LOOK, QUERY, UPDATE, PUNCH };
 
 static const struct op {
     const char *name;
@@ -93,6 +93,7 @@ static const struct op {
     {"fetch_if_dkey", FETCH, DKEY(D), AKEY(D, A), .sees = VA | XD, .cond = VOS_COND_DKEY_FETCH},
     {"fetch_if_akey", FETCH, AKEY(D, A), NOWHERE, .sees = VA | XA, .cond = VOS_COND_AKEY_FETCH},
     {"list_objs", LIST, CONT, NOWHERE, .sees = XO | XOTHER, .level = VOS_LEVEL_OBJ},
+    {"look_at_objs", LOOK, CONT, NOWHERE, .sees = XO | XOTHER},
     {"list_dkeys", LIST, OBJ, NOWHERE, .sees = XD | XE | XN, .level = VOS_LEVEL_DKEY},
     {"list_akeys", LIST, DKEY(D), NOWHERE, .sees = XA | XB | XARR, .level = VOS_LEVEL_AKEY},
     {"list_extents", LIST, DKEY(D), NOWHERE, .sees = LO | HI, .level = VOS_LEVEL_RECX},
@@ -136,7 +137,7 @@ static const struct op {
         VA | VE | LO | HI | XA | XARR | XD | XE | XO, .size = 0},
     {"punch_if_akey", PUNCH, DKEY(D), AKEY(D, A), VA | XA, VA | XA, .cond = VOS_COND_PUNCH},
 };
-enum { OPS_NR = ARRAY_SIZE(ops), UPDATE_A = 18 };
+enum { OPS_NR = ARRAY_SIZE(ops), UPDATE_A = 19 };
 
 /* ---- the rules ------------------------------------------------------------------------------------------------------ */
 
@@ -287,6 +288,17 @@ list_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound,
 }
 
 static int
+look_do(const struct run *r, uint64_t epoch, uint64_t bound, uint64_t tx)
+{
+    struct vos_oid oids[2] = {oid_of(r, 0), oid_of(r, 1)};
+    const struct vos_obj_look_args args = {
+        .oids = oids, .nr = 2, .epoch = epoch, .epoch_bound = bound, .tx = tx};
+    uint8_t there[2];
+
+    return vos_obj_look(r->f->cont, &args, there);
+}
+
+static int
 query_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound, uint64_t tx)
 {
     uint64_t dmem, amem;
@@ -348,6 +360,8 @@ op_do(const struct run *r, const struct op *x, uint64_t epoch, uint64_t bound, u
         return fetch_do(r, x, epoch, bound, tx);
     case LIST:
         return list_do(r, x, epoch, bound, tx);
+    case LOOK:
+        return look_do(r, epoch, bound, tx);
     case QUERY:
         return query_do(r, x, epoch, bound, tx);
     default:
@@ -496,7 +510,7 @@ every_pair_body(struct fix *f)
     if (!fix_format(f))
         return;
     matrix_run(f, pair_both, &m, true, true);
-    /* 38 by 38 operations, 3 orders, 3 bounds, 2 kinds of transactions. */
+    /* 39 by 39 operations, 3 orders, 3 bounds, 2 kinds of transactions. */
     EXPECT_EQ(m.restart_nr + m.pass_nr, OPS_NR * OPS_NR * 18);
     EXPECT_GT(m.restart_nr, 1000);
     EXPECT_GT(m.pass_nr, 10000);
