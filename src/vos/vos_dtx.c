@@ -40,10 +40,10 @@ vos_dtxs_free(struct vos_dtxs *d)
     if (d == NULL)
         return;
     while ((link = hmap_pop(&d->ids)) != NULL) {
-        free(CAIRN_CONTAINER_OF(link, struct vos_dtx_act, link));
+        vos_heap_free(CAIRN_CONTAINER_OF(link, struct vos_dtx_act, link));
     }
     while ((link = hmap_pop(&d->dones)) != NULL) {
-        free(CAIRN_CONTAINER_OF(link, struct vos_dtx_done, link));
+        vos_heap_free(CAIRN_CONTAINER_OF(link, struct vos_dtx_done, link));
     }
     hmap_fini(&d->ids);
     hmap_fini(&d->dones);
@@ -142,7 +142,7 @@ vos_dtx_act_drop(struct vos_dtxs *d, struct vos_dtx_act *act)
     d->acts[act->lid - 1] = NULL;
     d->lid_hint = MIN(d->lid_hint, act->lid);
     d->act_nr--;
-    free(act);
+    vos_heap_free(act);
 }
 
 void
@@ -164,7 +164,7 @@ vos_dtx_done_trim(struct vos_dtxs *d, uint32_t nr)
         list_del(&done->fifo);
         hmap_remove(&d->dones, &done->link);
         d->done_nr--;
-        free(done);
+        vos_heap_free(done);
     }
 }
 
@@ -303,9 +303,10 @@ load_act(struct vos_op *op, struct load *l, uint64_t off, uint32_t lid)
         rc = vos_bad(off, "lid of a transaction");
     if (rc != 0)
         return rc;
-    act = vos_mem_get(sizeof(*act));
+    act = vos_heap_alloc(&l->cont->tgt->heap, sizeof(*act));
     if (act == NULL)
         return CAIRN_ERR(NOMEM);
+    *act = (struct vos_dtx_act){0};
     memcpy(act->id.uuid.b, rec->uuid, sizeof(rec->uuid));
     act->id.hlc = rec->hlc;
     act->state = rec->state == VOS_DTX_DF_PREPARED ? VOS_DTX_PREPARED
@@ -368,9 +369,10 @@ load_dones(struct vos_op *op, struct load *l)
     if ((uint32_t)(blk->end - blk->first) > l->done_left || blk->end == blk->first)
         return vos_bad(l->done, "outcomes of transactions");
     for (uint32_t i = blk->first; i < blk->end; i++) {
-        done = vos_mem_get(sizeof(*done));
+        done = vos_heap_alloc(&l->cont->tgt->heap, sizeof(*done));
         if (done == NULL)
             return CAIRN_ERR(NOMEM);
+        *done = (struct vos_dtx_done){0};
         memcpy(done->id.uuid.b, blk->outs[i].uuid, sizeof(blk->outs[i].uuid));
         done->id.hlc = blk->outs[i].hlc;
         done->epoch = blk->outs[i].epoch;

@@ -426,14 +426,14 @@ vos_dtx_store(struct vos_op *op, struct vos_dtx_prep *p)
         return rc;
     if ((p->args->flags & VOS_DTX_SOLO) != 0) {
         if (p->done == NULL)
-            p->done = vos_mem_get(sizeof(*p->done));
+            p->done = vos_heap_alloc(&p->cont->tgt->heap, sizeof(*p->done));
         if (p->done == NULL)
             return CAIRN_ERR(NOMEM);
         *p->done = (struct vos_dtx_done){.id = p->args->id, .epoch = op->epoch};
         return out_add(op, p->tab_off, &p->args->id, op->epoch, false, &p->trim_nr, &p->horizon);
     }
     if (p->mem == NULL)
-        p->mem = vos_mem_get(sizeof(*p->mem));
+        p->mem = vos_heap_alloc(&p->cont->tgt->heap, sizeof(*p->mem));
     if (p->mem == NULL)
         return CAIRN_ERR(NOMEM);
     if (op->lid > d->blk_nr * VOS_DTX_SLOTS_NR)
@@ -491,8 +491,8 @@ void
 vos_dtx_prep_fini(struct vos_dtx_prep *p)
 {
     vos_heap_free(p->refs);
-    free(p->mem);
-    free(p->done);
+    vos_heap_free(p->mem);
+    vos_heap_free(p->done);
 }
 
 /* ---- settling ------------------------------------------------------------------------------------------------------- */
@@ -798,7 +798,7 @@ act_settle(struct decide *s, struct vos_op *op, struct item *it)
     it->is_decided_here = act->state == VOS_DTX_PREPARED || act->state == VOS_DTX_COMMITTABLE;
     if (it->is_decided_here) {
         if (it->done == NULL)
-            it->done = vos_mem_get(sizeof(*it->done));
+            it->done = vos_heap_alloc(&s->cont->tgt->heap, sizeof(*it->done));
         if (it->done == NULL)
             return CAIRN_ERR(NOMEM);
         *it->done =
@@ -991,7 +991,7 @@ decide(struct vos_cont *cont, const struct vos_dtx_id *ids, uint32_t nr, bool is
     if (rc == 0)
         rc = s->bad;
     for (uint32_t i = 0; i < ITEMS_NR_MAX; i++) {
-        free(s->items[i].done);
+        vos_heap_free(s->items[i].done);
     }
     vos_heap_free(s);
     wait_rc = vos_wait(tgt, MAX(cont->dtxs->lsn, cont->lsn_last));
