@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-# A checker that never failed proves nothing (SM-3): sim_run must fail with every planted bug, within SEEDS (default 200) seeds.
+# A checker that never failed proves nothing (SM-3): sim_run must fail with every planted bug, within SEEDS (default 300) seeds.
 #
 # usage: test/sim/run_bugs.sh [PATCH ...]      default: all of test/sim/bugs/; those of test/crash/bugs/ do, too
 #
@@ -26,9 +26,9 @@ checker_passes() {
 
 checker_catches() {
     options=$(sed -n 's/^# sim_run: //p' "$1")
-    said="no seed of ${SEEDS:-200} noticed"
+    said="no seed of ${SEEDS:-300} noticed"
     # shellcheck disable=SC2086
-    "$build/test/sim/sim_run" --seeds "${SEEDS:-200}" --fails 1 --twice-every 0 $options >"$work/run.log" 2>&1 && return 1
+    "$build/test/sim/sim_run" --seeds "${SEEDS:-300}" --fails 1 --twice-every 0 $options >"$work/run.log" 2>&1 && return 1
     seed=$(sed -n 's/^# seed \([0-9]*\) failed.*/\1/p' "$work/run.log" | head -n 1)
     # shellcheck disable=SC2086
     if ! "$work/sim_run_clean" --seed "$seed" --twice-every 0 $options >"$work/clean.log" 2>&1; then

@@ -236,6 +236,9 @@ simt_cfg_draw(struct simt *t)
         cfg->rough = cfg->calm;
     rng_init(&rng, t->opts.seed ^ UINT64_C(0x5aa4));
     narrow_draw(t, &rng);
+    /* Slow disks: an engine comes back between two faults, and requests go through in peace. */
+    cfg->fault_gap_ns = MAX(cfg->fault_gap_ns, 10 * cfg->rough.disk_lat_hi_ns);
+    cfg->peace_ns = MAX(cfg->peace_ns, 20 * cfg->rough.disk_lat_hi_ns);
     damage_draw(t, &rng);
     rng_init(&rng, t->opts.seed ^ UINT64_C(0x3e3));
     if (rng_chance(&rng, 2, 5) || is_named(t, "crowded")) /* 12 pages and more */
