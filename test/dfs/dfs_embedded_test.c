@@ -3,11 +3,10 @@
  * Goal: libdfs.so over libdaos.so as an application has them: threads, many entries, large files, the connect style, what another process left. Method: embedded mode on a
  * directory; the rest of libdfs is tested on ULTs (dfs_fix.h).
  */
-#include "client/core/client_tools.h"
+#include "client/test/client_embedded.h"
 #include "daos.h"
 #include "daos_fs.h"
 #include "harness/harness.h"
-#include "proto/ctl/ctl.pb-c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,45 +17,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* A pool "tank" in a fresh directory; its system's name. */
-static bool
-pool_make(char *system, size_t system_bytes)
-{
-    Cairn__Ctl__PoolCreateReq create = CAIRN__CTL__POOL_CREATE_REQ__INIT;
-    Cairn__Ctl__Property label = CAIRN__CTL__PROPERTY__INIT, *props[] = {&label};
-    Cairn__Ctl__Envelope envelope = CAIRN__CTL__ENVELOPE__INIT, *answer;
-    uint8_t uuid[16] = {4, 5, 6}, body[256], packed[512];
-    char err[512] = "";
-    void *rep = NULL;
-    size_t len, rep_len;
-    bool is_good;
-
-    setenv("CAIRN_MODULE_DIR", DFS_TEST_MODULE_DIR, 1);
-    snprintf(system, system_bytes, "embedded:%s/store", test_tmpdir());
-    label.number = DAOS_PROP_PO_LABEL;
-    label.str = (char *)(uintptr_t) "tank";
-    create.uuid = (ProtobufCBinaryData){sizeof(uuid), uuid};
-    create.properties = props;
-    create.n_properties = 1;
-    create.total_bytes = UINT64_C(512) << 20;
-    len = cairn__ctl__pool_create_req__pack(&create, body);
-    envelope.version = 1;
-    envelope.id = 1;
-    envelope.method = CAIRN__CTL__METHOD__POOL_CREATE;
-    envelope.body = (ProtobufCBinaryData){len, body};
-    len = cairn__ctl__envelope__pack(&envelope, packed);
-    if (!EXPECT_OK(client_embedded_once(
-            system + strlen("embedded:"), packed, len, &rep, &rep_len, err, sizeof(err)))) {
-        fprintf(stderr, "    %s\n", err);
-        return false;
-    }
-    answer = cairn__ctl__envelope__unpack(NULL, rep_len, rep);
-    is_good = EXPECT(answer != NULL) && EXPECT_OK(answer->rc);
-    cairn__ctl__envelope__free_unpacked(answer, NULL);
-    free(rep);
-    return is_good;
-}
 
 static int
 file_io(dfs_t *dfs, dfs_obj_t *obj, bool is_write, uint64_t off, void *buf, size_t len,
@@ -150,10 +110,10 @@ TEST_LINUX(dfs_embedded, ten_thousand_entries_by_many_threads, "threads of an ap
     static struct crowd crowd;
     pthread_t threads[THREADS_NR];
     daos_handle_t poh, coh;
-    char system[300];
+    const char *system = system_name;
 
     memset(&crowd, 0, sizeof(crowd));
-    if (!pool_make(system, sizeof(system)) || !EXPECT_OK(daos_init()))
+    if (!dir_make(DFS_TEST_MODULE_DIR, UINT64_C(512) << 20) || !EXPECT_OK(daos_init()))
         return;
     if (!EXPECT_OK(daos_pool_connect("tank", system, DAOS_PC_RW, &poh, NULL, NULL)) ||
         !EXPECT_EQ(dfs_cont_create_with_label(poh, "tree", NULL, NULL, &coh, NULL), 0))
@@ -232,14 +192,14 @@ TEST_LINUX(dfs_embedded, what_a_process_left, "processes, and an engine loaded b
 {
     uint8_t *want = malloc(BIG_BYTES), *got = malloc(BIG_BYTES);
     daos_size_t len = 0;
-    char system[300];
+    const char *system = system_name;
     dfs_obj_t *obj;
     struct stat st;
     dfs_t *dfs;
     int pid, status;
 
     pattern_fill(want, BIG_BYTES);
-    if (!pool_make(system, sizeof(system)))
+    if (!dir_make(DFS_TEST_MODULE_DIR, UINT64_C(512) << 20))
         goto out;
     pid = fork();
     if (pid == 0)

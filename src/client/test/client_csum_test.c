@@ -212,7 +212,7 @@ kinds_read(void)
 
 TEST_LINUX(client_csum, every_kind_end_to_end, "a real file, and an engine loaded by dlopen")
 {
-    if (!dir_make(CLIENT_TEST_MODULE_DIR) || !EXPECT_OK(daos_init()))
+    if (!dir_make(CLIENT_TEST_MODULE_DIR, UINT64_C(256) << 20) || !EXPECT_OK(daos_init()))
         return;
     kinds_write();
     EXPECT_OK(daos_fini());

@@ -13,9 +13,9 @@
 
 static char system_name[300]; /* "embedded:<directory>" */
 
-/* A pool "tank" in a fresh directory. */
+/* A pool "tank" of that size in a fresh directory. */
 static inline bool
-pool_make(const char *dir)
+pool_make(const char *dir, uint64_t bytes)
 {
     Cairn__Ctl__PoolCreateReq create = CAIRN__CTL__POOL_CREATE_REQ__INIT;
     Cairn__Ctl__Property label = CAIRN__CTL__PROPERTY__INIT, *props[] = {&label};
@@ -31,7 +31,7 @@ pool_make(const char *dir)
     create.uuid = (ProtobufCBinaryData){sizeof(uuid), uuid};
     create.properties = props;
     create.n_properties = 1;
-    create.total_bytes = UINT64_C(256) << 20;
+    create.total_bytes = bytes;
     len = cairn__ctl__pool_create_req__pack(&create, body);
     envelope.version = 1;
     envelope.id = 1;
@@ -52,11 +52,11 @@ pool_make(const char *dir)
 }
 
 static inline bool
-dir_make(const char *module_dir)
+dir_make(const char *module_dir, uint64_t bytes)
 {
     setenv("CAIRN_MODULE_DIR", module_dir, 1);
     snprintf(system_name, sizeof(system_name), "embedded:%s/store", test_tmpdir());
-    return pool_make(system_name + strlen("embedded:"));
+    return pool_make(system_name + strlen("embedded:"), bytes);
 }
 
 #endif

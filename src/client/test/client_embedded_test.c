@@ -133,7 +133,7 @@ TEST_LINUX(client_embedded, put_kill_get, "SIGKILL of a real process, and an eng
     uint64_t rand = test_seed();
     int told_nr[ROUNDS_NR];
 
-    if (!dir_make(CLIENT_TEST_MODULE_DIR))
+    if (!dir_make(CLIENT_TEST_MODULE_DIR, UINT64_C(256) << 20))
         return;
     for (int round = 0; round < ROUNDS_NR; round++) {
         told_nr[round] = kill_after(round, 20 + (int)(test_rand(&rand) % 100));
@@ -165,7 +165,7 @@ TEST_LINUX(client_embedded, a_directory_has_one_owner, "processes, and an engine
     int pid, fds[2];
     char byte;
 
-    if (!dir_make(CLIENT_TEST_MODULE_DIR) || !EXPECT_EQ(pipe(fds), 0))
+    if (!dir_make(CLIENT_TEST_MODULE_DIR, UINT64_C(256) << 20) || !EXPECT_EQ(pipe(fds), 0))
         return;
     /* started before there is an owner: a process of its own */
     pid = fork();

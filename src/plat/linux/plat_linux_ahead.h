@@ -8,7 +8,7 @@
  *   AHD-1  It only ever asks for memory: what is in the file is not changed, and a write that comes before it is as right as one behind it.
  *   AHD-2  It leaves the last eighth of the file system to those that need it, and stops for good when it is refused.
  *
- * Measured: docs/performance.md ("Large values: writes"). Tested by plat_disk_test.c.
+ * Measured: docs/performance.md ("Large values: writes"). Tested by plat_ahead_test.c.
  */
 #ifndef CAIRN_PLAT_LINUX_AHEAD_H
 #define CAIRN_PLAT_LINUX_AHEAD_H
