@@ -90,6 +90,23 @@ raft_conf_parse(const void *buf, size_t len, struct raft_conf *ret_conf)
     return rc;
 }
 
+void
+raft_conf_wipe(void *buf, size_t len)
+{
+    struct dec d;
+    uint64_t nr;
+
+    dec_init(&d, buf, len);
+    dec_u8(&d);
+    nr = dec_u64(&d);
+    for (uint64_t i = 0; i < nr && dec_check(&d) == 0; i++) {
+        address_check(&d, dec_u64(&d));
+        dec_u8(&d);
+    }
+    if (dec_check(&d) == 0 && dec_left(&d) < 8)
+        memset((uint8_t *)buf + d.off, 0, dec_left(&d));
+}
+
 int
 raft_conf_to_lib(const struct raft_conf *conf, struct raft_configuration *ret_lib)
 {

@@ -47,6 +47,10 @@ CAIRN_MUST_CHECK int raft_conf_check(const struct raft_conf *conf);
 uint32_t raft_conf_find(const struct raft_conf *conf, uint64_t id);
 /** What the library wrote for an entry of the log. Errors: PROTO it is not exactly that. */
 CAIRN_MUST_CHECK int raft_conf_parse(const void *buf, size_t len, struct raft_conf *ret_conf);
+/**
+ * The library leaves up to 7 bytes at the end of what it encodes as they were in memory: make them zero, before the entry is stored or sent. Nothing happens to what it did not write.
+ */
+void raft_conf_wipe(void *buf, size_t len);
 /** Make the library's form, which is freed with raft_configuration_close(). Errors: NOMEM. */
 CAIRN_MUST_CHECK int
 raft_conf_to_lib(const struct raft_conf *conf, struct raft_configuration *ret_lib);

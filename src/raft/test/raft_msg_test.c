@@ -35,6 +35,7 @@ sample_init(struct sample *s, enum raft_msg_type type)
         .type = type, .group = group, .from = 11, .to = 12, .term = 7, .stamp = 99};
     EXPECT_OK(raft_conf_to_lib(&conf, &lib));
     EXPECT_EQ(raft_configuration_encode(&lib, &s->conf), 0);
+    raft_conf_wipe(s->conf.base, s->conf.len);
     raft_configuration_close(&lib);
     memcpy(s->cmd, "hello", 5);
     s->entries[0] = (struct raft_entry){.term = 3, .type = RAFT_CHANGE, .buf = s->conf};
@@ -324,6 +325,9 @@ TEST(raft_msg, configuration_of_the_library)
     EXPECT_OK(raft_conf_to_lib(&conf, &lib));
     EXPECT_EQ(raft_configuration_encode(&lib, &buf), 0);
     EXPECT_LE(buf.len, RAFT_CONF_BYTES_MAX);
+    memset((uint8_t *)buf.base + buf.len - 1, 1, 1); /* as from memory that was used before */
+    EXPECT_ERR(raft_conf_parse(buf.base, buf.len, &out), PROTO);
+    raft_conf_wipe(buf.base, buf.len);
     EXPECT_OK(raft_conf_parse(buf.base, buf.len, &out));
     EXPECT_MEM_EQ(&conf, &out, sizeof(conf));
     memset(&out, 0xff, sizeof(out));
