@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "harness/harness_pool.h"
 #include "plat/plat_linux.h"
-#include "proto/ctl/ctl.pb-c.h"
 
 enum { TGTS_NR = 2, PATH_BYTES = 512 };
 #define SYSTEM_NAME "daos_server"
@@ -18,32 +18,14 @@ enum { TGTS_NR = 2, PATH_BYTES = 512 };
 static int
 pool_make(struct engine *engine)
 {
-    Cairn__Ctl__PoolCreateReq create = CAIRN__CTL__POOL_CREATE_REQ__INIT;
-    Cairn__Ctl__Property label = CAIRN__CTL__PROPERTY__INIT, *props[] = {&label};
-    Cairn__Ctl__Envelope envelope = CAIRN__CTL__ENVELOPE__INIT, *answer;
-    uint8_t uuid[16] = {7, 8, 9}, body[256], packed[512];
+    uint8_t packed[POOL_REQUEST_BYTES];
     void *rep = NULL;
-    size_t len, rep_len;
-    int rc;
+    size_t rep_len;
+    int rc = engine_ctl(engine, packed, pool_request(UINT64_C(1) << 30, packed), &rep, &rep_len);
 
-    label.number = 1;
-    label.str = (char *)(uintptr_t) "tank";
-    create.uuid = (ProtobufCBinaryData){sizeof(uuid), uuid};
-    create.properties = props;
-    create.n_properties = 1;
-    create.total_bytes = UINT64_C(1) << 30;
-    len = cairn__ctl__pool_create_req__pack(&create, body);
-    envelope.version = 1;
-    envelope.id = 1;
-    envelope.method = CAIRN__CTL__METHOD__POOL_CREATE;
-    envelope.body = (ProtobufCBinaryData){len, body};
-    len = cairn__ctl__envelope__pack(&envelope, packed);
-    rc = engine_ctl(engine, packed, len, &rep, &rep_len);
     if (rc != 0)
         return rc;
-    answer = cairn__ctl__envelope__unpack(NULL, rep_len, rep);
-    rc = answer == NULL ? -DER_PROTO : answer->rc;
-    cairn__ctl__envelope__free_unpacked(answer, NULL);
+    rc = pool_answer(rep, rep_len);
     engine_buf_free(rep);
     return rc == -DER_EXIST ? 0 : rc;
 }
