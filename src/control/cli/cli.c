@@ -81,6 +81,49 @@ cli_parse(struct cli *cli, int argc, char **argv, const struct cli_opt *opts, co
     return 0;
 }
 
+/* Is argv[*i] this option? Its value may be the next argument; when that is missing, it is not. */
+static bool
+opt_take(const struct cli_opt *opt, int argc, char **argv, int *i)
+{
+    const char letter[] = {'-', opt->letter, '\0'}, *arg = argv[*i], *value;
+    size_t len = strlen(opt->name);
+    bool is_name = strncmp(arg, "--", 2) == 0 && strncmp(arg + 2, opt->name, len) == 0;
+
+    if (is_name && arg[2 + len] == '=' && !opt->is_flag) {
+        value = arg + 2 + len + 1;
+    } else if (!(is_name && arg[2 + len] == '\0') && (opt->letter == 0 || strcmp(arg, letter) != 0)) {
+        return false;
+    } else if (opt->is_flag) {
+        if (opt->flag != NULL)
+            *opt->flag = true;
+        return true;
+    } else if (*i + 1 == argc) {
+        return false;
+    } else {
+        value = argv[++*i];
+    }
+    if (opt->value != NULL)
+        *opt->value = value;
+    return true;
+}
+
+int
+cli_take(const struct cli_opt *opts, int argc, char **argv)
+{
+    int nr = 0;
+
+    for (int i = 0; i < argc; i++) {
+        const struct cli_opt *opt = opts;
+
+        while (opt->name != NULL && !opt_take(opt, argc, argv, &i)) {
+            opt++;
+        }
+        if (opt->name == NULL)
+            argv[nr++] = argv[i];
+    }
+    return nr;
+}
+
 int
 cli_finish(struct cli *cli, int rc, json_t *response)
 {

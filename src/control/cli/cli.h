@@ -42,6 +42,12 @@ int cli_fail(struct cli *cli, int rc, const char *fmt, ...) __attribute__((forma
 int cli_parse(struct cli *cli, int argc, char **argv, const struct cli_opt *opts,
     const char **words, uint32_t words_max, uint32_t *ret_nr);
 
+/**
+ * Take the options that all commands have out of the arguments, where they may stand anywhere; the rest moves together. A flag or a value that nobody
+ * asks for (NULL) is passed over. How many arguments are left.
+ */
+int cli_take(const struct cli_opt *opts, int argc, char **argv);
+
 /** Print the outcome of a command; takes over `response`. Returns the exit code of the program. */
 int cli_finish(struct cli *cli, int rc, json_t *response);
 

@@ -437,50 +437,6 @@ is_word(const char *given, const char *word)
     return strcmp(given, word) == 0 || (strcmp(given, "ls") == 0 && strcmp(word, "list") == 0);
 }
 
-/* -x VALUE, --name VALUE, --name=VALUE: move on and return the value; NULL: another argument, or none follows. */
-static const char *
-value_of(char **argv, int argc, int *i, const char *letter, const char *name)
-{
-    size_t len = strlen(name);
-
-    if (strcmp(argv[*i], letter) == 0 || strcmp(argv[*i], name) == 0)
-        return *i + 1 < argc ? argv[++*i] : NULL;
-    return strncmp(argv[*i], name, len) == 0 && argv[*i][len] == '=' ? argv[*i] + len + 1 : NULL;
-}
-
-static bool
-is_one_of(const char *arg, const char *letter, const char *name)
-{
-    return strcmp(arg, letter) == 0 || strcmp(arg, name) == 0;
-}
-
-/* Options of all commands may stand anywhere, as in the original: take them out. Returns how many arguments are left. */
-static int
-globals_take(struct dmg *dmg, int argc, char **argv, bool *ret_help)
-{
-    int nr = 0;
-
-    for (int i = 0; i < argc; i++) {
-        const char *value;
-
-        if (is_one_of(argv[i], "-j", "--json")) {
-            dmg->cli.is_json = true;
-        } else if (is_one_of(argv[i], "-h", "--help")) {
-            *ret_help = true;
-        } else if (is_one_of(argv[i], "-i", "--insecure") || is_one_of(argv[i], "-d", "--debug")) {
-            continue; /* there are no certificates yet to do without */
-        } else if ((value = value_of(argv, argc, &i, "-G", "--sys-name")) != NULL) {
-            dmg->cli.sys_name = value;
-        } else if ((value = value_of(argv, argc, &i, "--embedded", "--embedded")) != NULL) {
-            dmg->embedded = value;
-        } else if (value_of(argv, argc, &i, "-o", "--config-path") == NULL &&
-            value_of(argv, argc, &i, "-l", "--host-list") == NULL) {
-            argv[nr++] = argv[i]; /* there is one host until the control network comes */
-        }
-    }
-    return nr;
-}
-
 static int
 run(struct dmg *dmg, int argc, char **argv)
 {
@@ -509,7 +465,19 @@ main(int argc, char **argv)
 {
     struct dmg dmg = {.cli = {.prog = "dmg"}};
     bool wants_help = false;
-    int nr = globals_take(&dmg, argc - 1, argv + 1, &wants_help);
+    const struct cli_opt opts[] = {
+        {.name = "json", .letter = 'j', .is_flag = true, .flag = &dmg.cli.is_json},
+        {.name = "help", .letter = 'h', .is_flag = true, .flag = &wants_help},
+        {.name = "sys-name", .letter = 'G', .value = &dmg.cli.sys_name},
+        {.name = "embedded", .value = &dmg.embedded},
+        /* There are no certificates yet to do without, and one host until the control network comes. */
+        {.name = "insecure", .letter = 'i', .is_flag = true},
+        {.name = "debug", .letter = 'd', .is_flag = true},
+        {.name = "config-path", .letter = 'o'},
+        {.name = "host-list", .letter = 'l'},
+        {0},
+    };
+    int nr = cli_take(opts, argc - 1, argv + 1);
 
     if (wants_help) {
         usage(stdout);

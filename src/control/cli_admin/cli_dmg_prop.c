@@ -4,6 +4,7 @@
  * test/control_system_test.py.
  */
 #include "base/util.h"
+#include "control/cli/cli_prop.h"
 #include "control/cli_admin/cli_dmg.h"
 #include "daos_prop.h"
 
@@ -13,105 +14,73 @@
 #include <string.h>
 #include <strings.h>
 
-enum kind { KIND_NAME, KIND_NAMES, KIND_NUMBER, KIND_PERCENT, KIND_SIZE, KIND_TEXT, KIND_RANKS };
-
-/* A value by name. */
-struct named {
-    const char *name;
-    uint64_t num;
-};
-
-enum { NAMED_MAX = 5, PROPS_MAX = 32, VALUE_BYTES = 256 };
-
-struct def {
-    const char *name;
-    uint32_t number; /* of the API */
-    const char *text; /* what it is */
-    enum kind kind;
-    bool is_late; /* can be set when the pool is there */
-    bool is_early; /* can be set when it is made */
-    struct named named[NAMED_MAX]; /* of KIND_NAME, and KIND_NAMES whose numbers are bits; by name */
-    uint64_t lo, hi; /* of numbers */
-    const char *wrong; /* how a wrong one is called: format for the value; NULL: by the names */
-};
+enum { PROPS_MAX = CLI_PROPS_MAX, VALUE_BYTES = 256 };
 
 /* By name. */
-static const struct def defs[] = {
-    {"checkpoint", DAOS_PROP_PO_CHECKPOINT_MODE, "WAL Checkpointing behavior", KIND_NAME, true,
-        true, {{"disabled", 0}, {"lazy", 2}, {"timed", 1}}, 0, 0, NULL},
+static const struct cli_prop defs[] = {
+    {"checkpoint", DAOS_PROP_PO_CHECKPOINT_MODE, "WAL Checkpointing behavior", CLI_PROP_NAME,
+        {{"disabled", 0}, {"lazy", 2}, {"timed", 1}}, true, true, 0, 0, NULL},
     {"checkpoint_freq", DAOS_PROP_PO_CHECKPOINT_FREQ, "WAL Checkpointing frequency, in seconds",
-        KIND_NUMBER, true, true, {{0}}, 1, 86400, "invalid Checkpointing Frequency value %s"},
+        CLI_PROP_NUMBER, {{0}}, true, true, 1, 86400, "invalid Checkpointing Frequency value %s"},
     {"checkpoint_thresh", DAOS_PROP_PO_CHECKPOINT_THRESH,
-        "Usage of WAL before checkpoint is triggered, as a percentage", KIND_NUMBER, true, true,
-        {{0}}, 10, 75, "invalid Checkpointing threshold value %s"},
-    {"data_thresh", DAOS_PROP_PO_DATA_THRESH, "Data bdev threshold size", KIND_SIZE, true, true,
-        {{0}}, 0, 4096, "invalid data threshold size \"%s\""},
-    {"ec_cell_sz", DAOS_PROP_PO_EC_CELL_SZ, "EC cell size", KIND_SIZE, true, true, {{0}},
+        "Usage of WAL before checkpoint is triggered, as a percentage", CLI_PROP_NUMBER, {{0}},
+        true, true, 10, 75, "invalid Checkpointing threshold value %s"},
+    {"data_thresh", DAOS_PROP_PO_DATA_THRESH, "Data bdev threshold size", CLI_PROP_SIZE, {{0}},
+        true, true, 0, 4096, "invalid data threshold size \"%s\""},
+    {"ec_cell_sz", DAOS_PROP_PO_EC_CELL_SZ, "EC cell size", CLI_PROP_SIZE, {{0}}, true, true,
         DAOS_PROP_PO_EC_CELL_SZ_MIN, DAOS_PROP_PO_EC_CELL_SZ_MAX, "invalid EC Cell size \"%s\""},
-    {"ec_pda", DAOS_PROP_PO_EC_PDA, "Performance domain affinity level of EC", KIND_NUMBER, true,
-        true, {{0}}, 1, UINT32_MAX, "invalid ec_pda value \"%s\""},
-    {"global_version", DAOS_PROP_PO_GLOBAL_VERSION, "Global Version", KIND_NUMBER, false, false,
-        {{0}}, 0, 0, NULL},
-    {"label", DAOS_PROP_PO_LABEL, "Pool label", KIND_TEXT, true, true, {{0}}, 1, 127,
+    {"ec_pda", DAOS_PROP_PO_EC_PDA, "Performance domain affinity level of EC", CLI_PROP_NUMBER,
+        {{0}}, true, true, 1, UINT32_MAX, "invalid ec_pda value \"%s\""},
+    {"global_version", DAOS_PROP_PO_GLOBAL_VERSION, "Global Version", CLI_PROP_NUMBER, {{0}}, false,
+        false, 0, 0, NULL},
+    {"label", DAOS_PROP_PO_LABEL, "Pool label", CLI_PROP_TEXT, {{0}}, true, true, 1, 127,
         "invalid label \"%s\""},
-    {"perf_domain", DAOS_PROP_PO_PERF_DOMAIN, "Pool performance domain", KIND_NAME, false, false,
-        {{"group", 2}, {"root", 255}}, 0, 0, NULL},
-    {"rd_fac", DAOS_PROP_PO_REDUN_FAC, "Pool redundancy factor", KIND_NUMBER, false, true, {{0}}, 0,
-        4, "invalid redun fac value %s (valid values: 0-4)"},
-    {"reclaim", DAOS_PROP_PO_RECLAIM, "Reclaim strategy", KIND_NAME, true, true,
+    {"perf_domain", DAOS_PROP_PO_PERF_DOMAIN, "Pool performance domain", CLI_PROP_NAME,
+        {{"group", 2}, {"root", 255}}, false, false, 0, 0, NULL},
+    {"rd_fac", DAOS_PROP_PO_REDUN_FAC, "Pool redundancy factor", CLI_PROP_NUMBER, {{0}}, false,
+        true, 0, 4, "invalid redun fac value %s (valid values: 0-4)"},
+    {"reclaim", DAOS_PROP_PO_RECLAIM, "Reclaim strategy", CLI_PROP_NAME,
         {{"disabled", DAOS_RECLAIM_DISABLED}, {"lazy", DAOS_RECLAIM_LAZY},
             {"time", DAOS_RECLAIM_TIME}},
-        0, 0, NULL},
-    {"reintegration", DAOS_PROP_PO_REINT_MODE, "Reintegration mode", KIND_NAME, true, true,
-        {{"data_sync", 0}, {"incremental", 2}, {"no_data_sync", 1}}, 0, 0, NULL},
-    {"rp_pda", DAOS_PROP_PO_RP_PDA, "Performance domain affinity level of RP", KIND_NUMBER, true,
-        true, {{0}}, 1, UINT32_MAX, "invalid rp_pda value \"%s\""},
-    {"scrub", DAOS_PROP_PO_SCRUB_MODE, "Checksum scrubbing mode", KIND_NAME, true, true,
+        true, true, 0, 0, NULL},
+    {"reintegration", DAOS_PROP_PO_REINT_MODE, "Reintegration mode", CLI_PROP_NAME,
+        {{"data_sync", 0}, {"incremental", 2}, {"no_data_sync", 1}}, true, true, 0, 0, NULL},
+    {"rp_pda", DAOS_PROP_PO_RP_PDA, "Performance domain affinity level of RP", CLI_PROP_NUMBER,
+        {{0}}, true, true, 1, UINT32_MAX, "invalid rp_pda value \"%s\""},
+    {"scrub", DAOS_PROP_PO_SCRUB_MODE, "Checksum scrubbing mode", CLI_PROP_NAME,
         {{"lazy", DAOS_SCRUB_MODE_LAZY}, {"off", DAOS_SCRUB_MODE_OFF},
             {"timed", DAOS_SCRUB_MODE_TIMED}},
-        0, 0, NULL},
-    {"scrub_freq", DAOS_PROP_PO_SCRUB_FREQ, "Checksum scrubbing frequency", KIND_NUMBER, true, true,
-        {{0}}, 0, UINT32_MAX, "invalid Scrubbing Frequency value %s"},
-    {"scrub_thresh", DAOS_PROP_PO_SCRUB_THRESH, "Checksum scrubbing threshold", KIND_NUMBER, true,
-        true, {{0}}, 0, UINT32_MAX, "invalid Scrubbing Threshold value \"%s\""},
-    {"self_heal", DAOS_PROP_PO_SELF_HEAL, "Self-healing policy", KIND_NAMES, true, true,
-        {{"delay_rebuild", 4}, {"exclude", 1}, {"rebuild", 2}}, 0, 7, NULL},
-    {"space_rb", DAOS_PROP_PO_SPACE_RB, "Rebuild space ratio", KIND_PERCENT, true, true, {{0}}, 0,
-        100, "invalid space_rb value %s (valid values: 0-100)"},
-    {"svc_list", DAOS_PROP_PO_SVC_LIST, "Pool service replica list", KIND_RANKS, false, false,
-        {{0}}, 0, 0, NULL},
+        true, true, 0, 0, NULL},
+    {"scrub_freq", DAOS_PROP_PO_SCRUB_FREQ, "Checksum scrubbing frequency", CLI_PROP_NUMBER, {{0}},
+        true, true, 0, UINT32_MAX, "invalid Scrubbing Frequency value %s"},
+    {"scrub_thresh", DAOS_PROP_PO_SCRUB_THRESH, "Checksum scrubbing threshold", CLI_PROP_NUMBER,
+        {{0}}, true, true, 0, UINT32_MAX, "invalid Scrubbing Threshold value \"%s\""},
+    {"self_heal", DAOS_PROP_PO_SELF_HEAL, "Self-healing policy", CLI_PROP_NAMES,
+        {{"delay_rebuild", 4}, {"exclude", 1}, {"rebuild", 2}}, true, true, 0, 7, NULL},
+    {"space_rb", DAOS_PROP_PO_SPACE_RB, "Rebuild space ratio", CLI_PROP_PERCENT, {{0}}, true, true,
+        0, 100, "invalid space_rb value %s (valid values: 0-100)"},
+    {"svc_list", DAOS_PROP_PO_SVC_LIST, "Pool service replica list", CLI_PROP_JSON, {{0}}, false,
+        false, 0, 0, NULL},
     {"svc_ops_enabled", DAOS_PROP_PO_SVC_OPS_ENABLED, "Metadata duplicate operations detection",
-        KIND_NUMBER, false, false, {{0}}, 0, 0, NULL},
+        CLI_PROP_NUMBER, {{0}}, false, false, 0, 0, NULL},
     {"svc_ops_entry_age", DAOS_PROP_PO_SVC_OPS_ENTRY_AGE,
-        "Metadata duplicate operations KVS max entry age, in seconds", KIND_NUMBER, false, false,
-        {{0}}, 0, 0, NULL},
-    {"svc_rf", DAOS_PROP_PO_SVC_REDUN_FAC, "Pool service redundancy factor", KIND_NUMBER, false,
-        true, {{0}}, 0, 4, "invalid service redundancy factor value %s (valid values: 0-4)"},
-    {"upgrade_status", DAOS_PROP_PO_UPGRADE_STATUS, "Upgrade Status", KIND_NAME, false, false,
-        {{"completed", 2}, {"failed", 3}, {"in progress", 1}, {"not started", 0}}, 0, 0, NULL},
+        "Metadata duplicate operations KVS max entry age, in seconds", CLI_PROP_NUMBER, {{0}},
+        false, false, 0, 0, NULL},
+    {"svc_rf", DAOS_PROP_PO_SVC_REDUN_FAC, "Pool service redundancy factor", CLI_PROP_NUMBER, {{0}},
+        false, true, 0, 4, "invalid service redundancy factor value %s (valid values: 0-4)"},
+    {"upgrade_status", DAOS_PROP_PO_UPGRADE_STATUS, "Upgrade Status", CLI_PROP_NAME,
+        {{"completed", 2}, {"failed", 3}, {"in progress", 1}, {"not started", 0}}, false, false, 0,
+        0, NULL},
 };
 
-/* Also by names of former versions. */
-static const struct def *
-def_find(const char *name)
-{
-    static const char *const old[][2] = {
-        {"rf", "rd_fac"}, {"scrub-freq", "scrub_freq"}, {"scrub-thresh", "scrub_thresh"}};
-
-    for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
-        name = strcmp(name, old[i][0]) == 0 ? old[i][1] : name;
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(defs); i++) {
-        if (strcmp(name, defs[i].name) == 0)
-            return &defs[i];
-    }
-    return NULL;
-}
+static const char *const old_names[][2] = {
+    {"rf", "rd_fac"}, {"scrub-freq", "scrub_freq"}, {"scrub-thresh", "scrub_thresh"}};
+static const struct cli_prop_table table = {defs, ARRAY_SIZE(defs), old_names, ARRAY_SIZE(old_names)};
 
 /* ---- values from text ------------------------------------------------------------------------------------------------------------ */
 
 static int
-wrong_value(struct dmg *dmg, const struct def *def, const char *value)
+wrong_value(struct dmg *dmg, const struct cli_prop *def, const char *value)
 {
     char names[VALUE_BYTES] = "";
     size_t len = 0;
@@ -122,7 +91,7 @@ wrong_value(struct dmg *dmg, const struct def *def, const char *value)
         return cli_fail(
             &dmg->cli, -DER_INVAL, "%.*s%s%s", (int)(at - def->wrong), def->wrong, value, at + 2);
     }
-    for (size_t i = 0; i < NAMED_MAX && def->named[i].name != NULL; i++) {
+    for (size_t i = 0; i < CLI_NAMED_MAX && def->named[i].name != NULL; i++) {
         len += (size_t)snprintf(
             names + len, sizeof(names) - len, "%s%s", i > 0 ? "," : "", def->named[i].name);
     }
@@ -132,9 +101,9 @@ wrong_value(struct dmg *dmg, const struct def *def, const char *value)
 
 /* The number of a name of `len` bytes; false: no such name. */
 static bool
-named_find(const struct def *def, const char *name, size_t len, uint64_t *ret_num)
+named_find(const struct cli_prop *def, const char *name, size_t len, uint64_t *ret_num)
 {
-    for (size_t i = 0; i < NAMED_MAX && def->named[i].name != NULL; i++) {
+    for (size_t i = 0; i < CLI_NAMED_MAX && def->named[i].name != NULL; i++) {
         if (strlen(def->named[i].name) == len && strncasecmp(name, def->named[i].name, len) == 0) {
             *ret_num = def->named[i].num;
             return true;
@@ -145,7 +114,7 @@ named_find(const struct def *def, const char *name, size_t len, uint64_t *ret_nu
 
 /* "exclude;rebuild" */
 static bool
-names_find(const struct def *def, const char *text, uint64_t *ret_num)
+names_find(const struct cli_prop *def, const char *text, uint64_t *ret_num)
 {
     uint64_t all = 0, num;
 
@@ -164,7 +133,7 @@ names_find(const struct def *def, const char *text, uint64_t *ret_num)
 }
 
 static bool
-number_read(const struct def *def, const char *text, uint64_t *ret_num)
+number_read(const struct cli_prop *def, const char *text, uint64_t *ret_num)
 {
     char *end;
 
@@ -172,7 +141,7 @@ number_read(const struct def *def, const char *text, uint64_t *ret_num)
     *ret_num = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)text[0]) || errno != 0)
         return false;
-    if (*end == '%' && def->kind == KIND_PERCENT)
+    if (*end == '%' && def->kind == CLI_PROP_PERCENT)
         end++;
     return *end == '\0';
 }
@@ -187,7 +156,7 @@ label_is_valid(const char *text)
 }
 
 static int
-value_parse(struct dmg *dmg, const struct def *def, char *text, Cairn__Ctl__Property *prop)
+value_parse(struct dmg *dmg, const struct cli_prop *def, char *text, Cairn__Ctl__Property *prop)
 {
     uint64_t num = 0;
     bool is_good = true;
@@ -195,16 +164,16 @@ value_parse(struct dmg *dmg, const struct def *def, char *text, Cairn__Ctl__Prop
     cairn__ctl__property__init(prop);
     prop->number = def->number;
     switch (def->kind) {
-    case KIND_NAME:
+    case CLI_PROP_NAME:
         is_good = named_find(def, text, strlen(text), &num);
         break;
-    case KIND_NAMES:
+    case CLI_PROP_NAMES:
         is_good = names_find(def, text, &num);
         break;
-    case KIND_SIZE:
+    case CLI_PROP_SIZE:
         is_good = cli_size_parse(text, &num) == 0 && num >= def->lo && num <= def->hi;
         break;
-    case KIND_TEXT:
+    case CLI_PROP_TEXT:
         is_good = label_is_valid(text);
         prop->str = text;
         break;
@@ -244,7 +213,7 @@ dmg_props_parse(struct dmg *dmg, char *text, bool is_create, Cairn__Ctl__Propert
 
     for (char *item = strtok_r(text, ",", &save); item != NULL; item = strtok_r(NULL, ",", &save)) {
         char *colon = strchr(item, ':');
-        const struct def *def;
+        const struct cli_prop *def;
         int rc;
 
         if (colon == NULL || colon == item) {
@@ -252,7 +221,7 @@ dmg_props_parse(struct dmg *dmg, char *text, bool is_create, Cairn__Ctl__Propert
                 "invalid property \"%s\" (must be key:val): expected name:value", item);
         }
         *colon = '\0';
-        def = def_find(item);
+        def = cli_prop_find(&table, item);
         if (def == NULL || !(is_create ? def->is_early : def->is_late))
             return wrong_name(dmg, item, is_create);
         if (*nr == props_max)
@@ -310,152 +279,41 @@ dmg_pool_set_prop(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 
 /* ---- values as text ------------------------------------------------------------------------------------------------------------------ */
 
-static const char *
-names_text(const struct def *def, uint64_t num, char *buf)
-{
-    size_t len = 0;
-
-    buf[0] = '\0';
-    for (size_t i = 0; i < NAMED_MAX && def->named[i].name != NULL; i++) {
-        bool is_it =
-            def->kind == KIND_NAMES ? (num & def->named[i].num) != 0 : num == def->named[i].num;
-
-        if (is_it) {
-            len += (size_t)snprintf(
-                buf + len, VALUE_BYTES - len, "%s%s", len > 0 ? ";" : "", def->named[i].name);
-        }
-    }
-    if (len == 0)
-        (void)snprintf(buf, VALUE_BYTES, "%llu", (unsigned long long)num);
-    return buf;
-}
-
-static const char *
-value_text(const struct def *def, const Cairn__Ctl__Property *prop,
-    const Cairn__Ctl__PoolQueryRep *rep, char *buf)
-{
-    size_t len = 0;
-
-    switch (def->kind) {
-    case KIND_NAME:
-    case KIND_NAMES:
-        return names_text(def, prop->num, buf);
-    case KIND_PERCENT:
-        (void)snprintf(buf, VALUE_BYTES, "%llu%%", (unsigned long long)prop->num);
-        return buf;
-    case KIND_SIZE:
-        return cli_size_text(prop->num, buf, VALUE_BYTES);
-    case KIND_TEXT:
-        return prop->str;
-    case KIND_RANKS:
-        len = (size_t)snprintf(buf, VALUE_BYTES, "[");
-        for (size_t i = 0; i < rep->n_svc_reps && len < VALUE_BYTES - 16; i++) {
-            len += (size_t)snprintf(
-                buf + len, VALUE_BYTES - len, "%s%u", i > 0 ? "," : "", rep->svc_reps[i]);
-        }
-        (void)snprintf(buf + len, VALUE_BYTES - len, "]");
-        return buf;
-    default:
-        (void)snprintf(buf, VALUE_BYTES, "%llu", (unsigned long long)prop->num);
-        return buf;
-    }
-}
-
-static json_t *
-value_json(
-    const struct def *def, const Cairn__Ctl__Property *prop, const Cairn__Ctl__PoolQueryRep *rep)
-{
-    char buf[VALUE_BYTES];
-
-    if (def->kind == KIND_NUMBER || def->kind == KIND_PERCENT || def->kind == KIND_SIZE)
-        return json_integer((json_int_t)prop->num);
-    if (def->kind == KIND_RANKS)
-        return dmg_ranks_json(rep->n_svc_reps, rep->svc_reps);
-    return json_string(value_text(def, prop, rep, buf));
-}
-
-/* What the pool says of it; NULL: nothing. The list of replicas it says elsewhere. */
-static const Cairn__Ctl__Property *
-prop_of(const Cairn__Ctl__PoolQueryRep *rep, const struct def *def)
-{
-    static const Cairn__Ctl__Property none = CAIRN__CTL__PROPERTY__INIT;
-
-    for (size_t i = 0; i < rep->n_properties; i++) {
-        if (rep->properties[i]->number == def->number)
-            return rep->properties[i];
-    }
-    return def->kind == KIND_RANKS ? &none : NULL;
-}
-
-/* In the order of the table, or of who asks. */
-struct wanted {
-    const struct def *list[PROPS_MAX];
-    size_t nr;
+struct answer {
+    const Cairn__Ctl__PoolQueryRep *rep;
+    char ranks[VALUE_BYTES];
 };
 
-static int
-wanted_parse(struct dmg *dmg, const char *names, struct wanted *w)
+/* The list of replicas is said elsewhere. */
+static void
+ranks_get(struct answer *a, struct cli_prop_value *ret_value)
 {
-    char *text = names == NULL ? NULL : strdup(names), *save = NULL;
-    int rc = 0;
+    size_t len = (size_t)snprintf(a->ranks, VALUE_BYTES, "[");
 
-    w->nr = 0;
-    for (size_t i = 0; names == NULL && i < ARRAY_SIZE(defs); i++) {
-        w->list[w->nr++] = &defs[i];
+    for (size_t i = 0; i < a->rep->n_svc_reps && len < VALUE_BYTES - 16; i++) {
+        len += (size_t)snprintf(
+            a->ranks + len, VALUE_BYTES - len, "%s%u", i > 0 ? "," : "", a->rep->svc_reps[i]);
     }
-    if (names == NULL)
-        return 0;
-    if (text == NULL)
-        return CAIRN_ERR(NOMEM);
-    for (char *name = strtok_r(text, ",", &save); name != NULL && rc == 0;
-         name = strtok_r(NULL, ",", &save)) {
-        const struct def *def = def_find(name);
-
-        if (def == NULL) {
-            rc = cli_fail(&dmg->cli, -DER_INVAL, "unknown property \"%s\"", name);
-        } else if (w->nr == PROPS_MAX) {
-            rc = cli_fail(&dmg->cli, -DER_INVAL, "more than %d properties", PROPS_MAX);
-        } else {
-            w->list[w->nr++] = def;
-        }
-    }
-    if (rc == 0 && w->nr == 0)
-        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected names of properties");
-    free(text);
-    return rc;
+    (void)snprintf(a->ranks + len, VALUE_BYTES - len, "]");
+    ret_value->str = a->ranks;
+    ret_value->json = dmg_ranks_json(a->rep->n_svc_reps, a->rep->svc_reps);
 }
 
-static json_t *
-props_print(const struct dmg *dmg, const char *pool, const struct wanted *w,
-    const Cairn__Ctl__PoolQueryRep *rep)
+static bool
+value_get(void *arg, const struct cli_prop *def, struct cli_prop_value *ret_value)
 {
-    json_t *list = json_array();
-    char buf[VALUE_BYTES], name[VALUE_BYTES];
-    int width = 4;
+    struct answer *a = arg;
 
-    for (size_t i = 0; i < w->nr; i++) {
-        int len = snprintf(name, sizeof(name), "%s (%s)", w->list[i]->text, w->list[i]->name);
-
-        width = MAX(width, len);
+    for (size_t i = 0; i < a->rep->n_properties; i++) {
+        if (a->rep->properties[i]->number == def->number) {
+            ret_value->num = a->rep->properties[i]->num;
+            ret_value->str = a->rep->properties[i]->str;
+            return true;
+        }
     }
-    if (!dmg->cli.is_json) {
-        (void)printf(
-            "Pool %s properties:\n%-*s Value\n%-*s -----\n", pool, width, "Name", width, "----");
-    }
-    for (size_t i = 0; i < w->nr; i++) {
-        const struct def *def = w->list[i];
-        const Cairn__Ctl__Property *prop = prop_of(rep, def);
-
-        if (prop == NULL)
-            continue;
-        json_array_append_new(list,
-            json_pack("{s:s, s:s, s:o}", "name", def->name, "description", def->text, "value",
-                value_json(def, prop, rep)));
-        (void)snprintf(name, sizeof(name), "%s (%s)", def->text, def->name);
-        if (!dmg->cli.is_json)
-            (void)printf("%-*s %s\n", width, name, value_text(def, prop, rep, buf));
-    }
-    return list;
+    if (def->kind == CLI_PROP_JSON)
+        ranks_get(a, ret_value);
+    return def->kind == CLI_PROP_JSON;
 }
 
 int
@@ -463,23 +321,26 @@ dmg_pool_get_prop(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
 {
     const struct cli_opt opts[] = {{0}};
     Cairn__Ctl__PoolQueryRep *rep = NULL;
-    struct wanted wanted;
+    struct cli_wanted wanted;
+    struct answer answer;
     const char *words[2];
-    char *pool;
+    char title[VALUE_BYTES], *pool;
     uint32_t nr;
     int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 2, &nr);
 
     if (rc == 0 && nr == 0)
         rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
     if (rc == 0)
-        rc = wanted_parse(dmg, nr == 2 ? words[1] : NULL, &wanted);
+        rc = cli_wanted_parse(&dmg->cli, &table, nr == 2 ? words[1] : NULL, &wanted);
     if (rc != 0)
         return rc;
     pool = (char *)(uintptr_t)words[0];
     rc = dmg_pool_ask(dmg, 1, &pool, &rep);
     if (rc != 0)
         return rc;
-    *ret_response = props_print(dmg, pool, &wanted, rep);
+    answer.rep = rep;
+    (void)snprintf(title, sizeof(title), "Pool %.200s properties:", pool);
+    *ret_response = cli_props_show(&dmg->cli, title, &wanted, value_get, &answer);
     cairn__ctl__pool_query_rep__free_unpacked(rep, NULL);
     return 0;
 }

@@ -175,44 +175,6 @@ run(struct cli *cli, const struct command *command, int argc, char **argv)
     return cli_finish(cli, rc, response);
 }
 
-/* -x VALUE, --name VALUE, --name=VALUE: move on and return the value; NULL: another argument, or none follows. */
-static const char *
-value_of(char **argv, int argc, int *i, const char *letter, const char *name)
-{
-    size_t len = strlen(name);
-
-    if (strcmp(argv[*i], letter) == 0 || strcmp(argv[*i], name) == 0)
-        return *i + 1 < argc ? argv[++*i] : NULL;
-    return strncmp(argv[*i], name, len) == 0 && argv[*i][len] == '=' ? argv[*i] + len + 1 : NULL;
-}
-
-/* Options of all commands may stand anywhere, as in the original: take them out. Returns how many arguments are left. */
-static int
-globals_take(struct cli *cli, int argc, char **argv, bool *ret_help)
-{
-    int nr = 0;
-
-    for (int i = 0; i < argc; i++) {
-        const char *value;
-
-        if (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0) {
-            cli->is_json = true;
-        } else if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
-            *ret_help = true;
-        } else if (strcmp(argv[i], "--verbose") == 0) {
-            cli->is_verbose = true;
-        } else if (strcmp(argv[i], "--debug") == 0) {
-            (void)setenv("DD_STDERR", "DEBUG", 1);
-        } else if ((value = value_of(argv, argc, &i, "-G", "--sys-name")) != NULL ||
-            (value = value_of(argv, argc, &i, "--sys", "--sys")) != NULL) {
-            cli->sys_name = value;
-        } else {
-            argv[nr++] = argv[i];
-        }
-    }
-    return nr;
-}
-
 static const struct command *
 command_find(int argc, char **argv)
 {
@@ -229,10 +191,21 @@ main(int argc, char **argv)
 {
     struct cli cli = {.prog = "daos"};
     const struct command *command;
-    bool wants_help = false;
-    int words, nr = globals_take(&cli, argc - 1, argv + 1, &wants_help);
+    bool wants_help = false, wants_log = false;
+    const struct cli_opt opts[] = {
+        {.name = "json", .letter = 'j', .is_flag = true, .flag = &cli.is_json},
+        {.name = "help", .letter = 'h', .is_flag = true, .flag = &wants_help},
+        {.name = "verbose", .is_flag = true, .flag = &cli.is_verbose},
+        {.name = "debug", .is_flag = true, .flag = &wants_log},
+        {.name = "sys-name", .letter = 'G', .value = &cli.sys_name},
+        {.name = "sys", .value = &cli.sys_name},
+        {0},
+    };
+    int words, nr = cli_take(opts, argc - 1, argv + 1);
 
     argv++;
+    if (wants_log)
+        (void)setenv("DD_STDERR", "DEBUG", 1);
     if (wants_help) {
         usage(stdout);
         return 0;

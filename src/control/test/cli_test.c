@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Goal: what the command lines share: options in every form and order, sizes, one-line errors, the JSON envelope. Method: tables, and a child whose output is read. */
-#include "control/cli/cli.h"
+#include "control/cli/cli_prop.h"
 
 #include "base/err.h"
+#include "base/util.h"
 #include "harness/harness.h"
 
 #include <stdlib.h>
@@ -197,4 +198,119 @@ TEST(cli, outcomes)
     json_decref(json);
     EXPECT_EQ(finish(true, 0, NULL, NULL, out, err, ROOM), 0);
     EXPECT(strstr(out, "\"response\": null") != NULL);
+}
+
+/* ---- options of all commands ---------------------------------------------------------------------------------------------- */
+
+TEST(cli, options_anywhere)
+{
+    static const struct {
+        const char *line, *left, *system;
+        bool is_json;
+    } cases[] = {
+        {"pool list", "pool list", NULL, false},
+        {"-j pool list", "pool list", NULL, true},
+        {"pool --json list", "pool list", NULL, true},
+        {"pool list -G one", "pool list", "one", false},
+        {"--sys-name=one pool -G two list --sys-name three", "pool list", "three", false},
+        {"--sys-name= pool", "pool", "", false},
+        {"pool -o file list --config-path=file -i", "pool list", NULL, false},
+        {"pool list -G", "pool list -G", NULL, false}, /* none follows: for the command to refuse */
+        {"pool --jsonx --json=1 --sys-namex=3 -Gx x", "pool --jsonx --json=1 --sys-namex=3 -Gx x",
+            NULL, false},
+        {"", "", NULL, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        bool is_json = false;
+        const char *system = NULL;
+        const struct cli_opt opts[] = {
+            {.name = "json", .letter = 'j', .is_flag = true, .flag = &is_json},
+            {.name = "sys-name", .letter = 'G', .value = &system},
+            {.name = "config-path", .letter = 'o'},
+            {.name = "insecure", .letter = 'i', .is_flag = true},
+            {0},
+        };
+        char copy[128], left[128] = "", *argv[16], *save = NULL;
+        int argc = 0, nr;
+
+        snprintf(copy, sizeof(copy), "%s", cases[i].line);
+        for (char *word = strtok_r(copy, " ", &save); word != NULL;
+             word = strtok_r(NULL, " ", &save)) {
+            argv[argc++] = word;
+        }
+        nr = cli_take(opts, argc, argv);
+        for (int k = 0; k < nr; k++) {
+            strcat(strcat(left, k > 0 ? " " : ""), argv[k]);
+        }
+        EXPECT_STR_EQ(left, cases[i].left);
+        EXPECT_EQ(is_json, cases[i].is_json);
+        EXPECT_STR_EQ(system == NULL ? "(none)" : system,
+            cases[i].system == NULL ? "(none)" : cases[i].system);
+    }
+}
+
+/* ---- properties ------------------------------------------------------------------------------------------------------------- */
+
+static bool
+known_get(void *arg, const struct cli_prop *prop, struct cli_prop_value *ret_value)
+{
+    const uint64_t *nums = arg;
+
+    ret_value->num = nums[prop->number];
+    ret_value->str = "some text";
+    ret_value->json = prop->kind == CLI_PROP_JSON ? json_pack("[i]", 7) : NULL;
+    return nums[prop->number] != UINT64_MAX;
+}
+
+TEST(cli, properties)
+{
+    static const struct cli_prop props[] = {
+        {"bits", 0, "Bits", CLI_PROP_NAMES, .named = {{"four", 4}, {"one", 1}}},
+        {"json", 1, "Json", CLI_PROP_JSON, .named = {{0}}},
+        {"number", 2, "Number", CLI_PROP_NUMBER, .named = {{0}}},
+        {"part", 3, "Part", CLI_PROP_PERCENT, .named = {{0}}},
+        {"size", 4, "Size", CLI_PROP_SIZE, .named = {{0}}},
+        {"text", 5, "Text", CLI_PROP_TEXT, .named = {{0}}},
+        {"word", 6, "Word", CLI_PROP_NAME, .named = {{"off", 0}, {"on", 1}}},
+    };
+    static const char *const old[][2] = {{"former", "word"}};
+    static const struct cli_prop_table table = {props, ARRAY_SIZE(props), old, ARRAY_SIZE(old)};
+    struct cli cli = {.prog = "prog", .is_json = true};
+    uint64_t nums[] = {5, 0, 12, 34, 1500, 0, 1};
+    struct cli_wanted wanted;
+    json_t *list;
+    char *text;
+
+    EXPECT_OK(cli_wanted_parse(&cli, &table, NULL, &wanted));
+    list = cli_props_show(&cli, "All", &wanted, known_get, nums);
+    EXPECT_EQ(json_array_size(list), ARRAY_SIZE(props));
+    text = json_dumps(list, JSON_COMPACT | JSON_SORT_KEYS);
+    EXPECT_STR_EQ(text,
+        "[{\"description\":\"Bits\",\"name\":\"bits\",\"value\":\"four;one\"},"
+        "{\"description\":\"Json\",\"name\":\"json\",\"value\":[7]},"
+        "{\"description\":\"Number\",\"name\":\"number\",\"value\":12},"
+        "{\"description\":\"Part\",\"name\":\"part\",\"value\":34},"
+        "{\"description\":\"Size\",\"name\":\"size\",\"value\":1500},"
+        "{\"description\":\"Text\",\"name\":\"text\",\"value\":\"some text\"},"
+        "{\"description\":\"Word\",\"name\":\"word\",\"value\":\"on\"}]");
+    free(text);
+    json_decref(list);
+
+    /* What is asked for, in that order; a number without a name; nothing known. */
+    nums[6] = 9;
+    nums[2] = UINT64_MAX;
+    EXPECT_OK(cli_wanted_parse(&cli, &table, "former,number,bits", &wanted));
+    EXPECT_EQ(wanted.nr, 3);
+    list = cli_props_show(&cli, "Some", &wanted, known_get, nums);
+    text = json_dumps(list, JSON_COMPACT | JSON_SORT_KEYS);
+    EXPECT_STR_EQ(text,
+        "[{\"description\":\"Word\",\"name\":\"word\",\"value\":\"9\"},"
+        "{\"description\":\"Bits\",\"name\":\"bits\",\"value\":\"four;one\"}]");
+    free(text);
+    json_decref(list);
+    EXPECT_ERR(cli_wanted_parse(&cli, &table, "word,none", &wanted), INVAL);
+    EXPECT_STR_EQ(cli.err, "unknown property \"none\"");
+    EXPECT_ERR(cli_wanted_parse(&cli, &table, ",", &wanted), INVAL);
+    EXPECT_STR_EQ(cli.err, "expected names of properties: NAME,NAME");
 }
