@@ -6,7 +6,7 @@
  *
  * usage: sim_run [--seed N] [--seeds N] [--ops N] [--minutes M] [--twice-every N] [--work obj,md,dfs] [--fault NAME|none]
  *                [--trace] [--verbose] [--no-fork] [--name NAME] [--fails N] [--list FILE]
- *                [--narrow hot,wide,big,pauses,restless,pools,mortals,agg,crowded,parts,window,slow,short,badio,rot]
+ *                [--narrow hot,wide,big,pauses,restless,pools,mortals,agg,crowded,parts,window,slow,short,badio,rot,unheard]
  *
  * A line of FILE is "SEED [OPTION VALUE] ...   # why"; each is run once.
  */

@@ -244,6 +244,7 @@ simt_cfg_draw(struct simt *t)
     if (rng_chance(&rng, 2, 5) || is_named(t, "crowded")) /* 12 pages and more */
         cfg->mem_bytes = draw_log(&rng, UINT64_C(128) << 10, UINT64_C(2) << 20);
     cfg->limits.pool_hdls_nr = cfg->mortals ? SIMT_HDLS_NR : 0;
+    cfg->unheard = is_named(t, "unheard") || hash_mix64(t->opts.seed ^ 2) % 8 == 0; /* no draw */
     cfg_say(t);
 }
 

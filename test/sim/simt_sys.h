@@ -103,6 +103,7 @@ struct simt_cfg {
     bool mortals; /* other clients come and die */
     bool scrub; /* the stores are scrubbed all the time */
     uint32_t scrub_thresh; /* then */
+    bool unheard; /* in the end snapshots are destroyed without a word to some targets */
     struct sim_opts calm, rough;
 };
 

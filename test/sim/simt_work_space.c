@@ -13,10 +13,14 @@
 
 #include "base/util.h"
 #include "sim/simt_sys.h"
+#include "tgt/tgt.h"
 
 enum { SMALL_NR = 2, LARGE_NR = 2, ARRAY_NR = 2, KEYS_NR = SMALL_NR + LARGE_NR + ARRAY_NR };
 enum { SMALL_MAX = 600, LARGE_MIN = 5000, LARGE_MAX = 20000, ARRAY_BYTES = 16384, SNAPS_NR = 3 };
 enum { BLOCK = 4096, META_OBJ_BYTES = 512, META_KEY_BYTES = 1024, META_BASE_BYTES = 256 };
+/* Longer than services try to tell targets something; than targets go on after the last change. */
+#define UNHEARD_NS (60 * SIMT_S)
+#define QUIET_NS (600 * SIMT_S)
 
 /* What a key holds: of an array, all of its bytes, 0 where there is none. */
 struct value {
@@ -519,6 +523,45 @@ snaps_end(struct ctx *c)
     }
 }
 
+/*
+ * All snapshots are destroyed while one engine cannot be told so: what only they kept is given back by its targets all the same, within the time after which they ask. An
+ * aggregation that is asked for afterwards finds nothing that is left.
+ */
+static void
+snaps_end_unheard(struct ctx *c)
+{
+    const char *a = c->t->engines[0].host, *b = c->t->engines[1].host;
+    struct usage before, later, asked;
+
+    do_aggregate(c);
+    ult_sleep(QUIET_NS); /* nothing changes any more: no target has a reason to ask soon */
+    simt_say(c->t, "nobody tells that the snapshots go");
+    sim_link_set(c->t->sim, a, b, false);
+    sim_link_set(c->t->sim, b, a, false);
+    snaps_end(c);
+    ult_sleep(UNHEARD_NS);
+    sim_link_set(c->t->sim, a, b, true);
+    sim_link_set(c->t->sim, b, a, true);
+    if (!usage_get(c, &before))
+        return;
+    ult_sleep(TGT_AGG_SNAPS_NS + QUIET_NS);
+    if (!usage_get(c, &later))
+        return;
+    do_aggregate(c);
+    if (!usage_get(c, &asked))
+        return;
+    simt_say(c->t, "space %llu + %llu bytes, later %llu + %llu, asked %llu + %llu",
+        (unsigned long long)before.meta, (unsigned long long)before.data,
+        (unsigned long long)later.meta, (unsigned long long)later.data,
+        (unsigned long long)asked.meta, (unsigned long long)asked.data);
+    if (later.data > asked.data || later.meta > asked.meta) {
+        simt_fail(c->t,
+            "%llu + %llu bytes are taken long after the last snapshot went, not %llu + %llu",
+            (unsigned long long)later.meta, (unsigned long long)later.data,
+            (unsigned long long)asked.meta, (unsigned long long)asked.data);
+    }
+}
+
 static void
 own_final(struct ctx *c, uint32_t p, uint32_t w, bool punch)
 {
@@ -576,7 +619,11 @@ final(struct simt_worker *w, void *state, daos_handle_t poh)
         }
     }
     owns_final(&c, false);
-    snaps_end(&c);
+    if (!is_last && c.t->cfg.unheard) {
+        snaps_end_unheard(&c);
+    } else {
+        snaps_end(&c);
+    }
     if (is_last)
         owns_final(&c, true);
     do_aggregate(&c);
