@@ -4,7 +4,7 @@
 A line counts once, whatever number of objects it is compiled into. Branches on the lines of an assert (CAIRN_ASSERT, CAIRN_DASSERT, CAIRN_UNREACHABLE,
 CAIRN_FAULT, which is no branch in a release) are left out.
 
-usage: coverage.py BUILD [--missing]
+usage: coverage.py BUILD [--missing]       --missing: lines that were not reached, and those of which some branches were not
 """
 import json
 import os
@@ -78,8 +78,10 @@ def main():
         if missing:
             text = open(path).read().split('\n')
             for line, entry in sorted(lines.items()):
-                if entry[0] == 0:
-                    print('    %s:%d: %s' % (path, line, text[line - 1].strip()))
+                nr = 0 if line in asserts else sum(n == 0 for n in entry[1].values())
+                if entry[0] == 0 or nr > 0:
+                    what = '' if entry[0] == 0 else ' [%d of %d branches]' % (nr, len(entry[1]))
+                    print('    %s:%d:%s %s' % (path, line, what, text[line - 1].strip()))
     met = True
     for component, row in sorted(sums.items()):
         rates = 100.0 * row[1] / row[0], 100.0 * row[3] / row[2]
