@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 # make coverage: what the tests of vos and bio reach of them, by gcov: a table of lines and branches for each file, those of asserts left out.
-# Runs the tests of both components, the reference model, the crash sweeps, the tests of ddb, which looks at a store through both, and the fuzz targets that
-# read devices, in a build of its own.
+# Runs what `make check` runs of both components (also with little memory, on tmpfs, devices, persistent memory), of the reference model, the crash sweeps, ddb, which
+# looks at a store through both, and the fuzz targets that read devices, in a build of its own.
 #
 # usage: tools/coverage.sh [--missing]      --missing: the lines and branches that were not reached, too
 set -euo pipefail
@@ -12,23 +12,12 @@ build=build/coverage
 [ -f $build/build.ninja ] || meson setup -Db_coverage=true -Doptimization=0 -Ddebug=true -Dfaults=true $build >/dev/null
 ninja -C $build build.ninja >/dev/null
 find $build -name '*.gcda' -delete
-targets=$(ninja -C $build -t targets all | sed -n 's/: .*//p' |
-    grep -E '^(src/(vos|bio)/test|test/(model|crash))/[a-z0-9_]+_test$|^test/fuzz/fuzz_(store|wal|dev|ddb)$' | grep -v _long_)
-ddb="src/ddb/ddb src/ddb/test/ddb_make"
-# shellcheck disable=SC2086
-ninja -C $build $targets $ddb >$build/coverage.build.log || { tail -n 20 $build/coverage.build.log; exit 1; }
-failed=
-for exe in $targets; do
-    args=
-    case $exe in
-    */vos_scrub_sweep_test) ;; # all of it is short
-    */vos_model_test | test/crash/*) args=short_ ;;
-    test/fuzz/*) args="--mutations 40 test/fuzz/corpus/${exe##*fuzz_}" ;;
-    esac
-    # shellcheck disable=SC2086
-    timeout 900 $build/$exe $args >$build/coverage.run.log 2>&1 || failed="$failed $exe"
-done
-(cd $build && DDB_FLIPS=5 timeout 900 python3 ../../src/ddb/test/ddb_test.py $ddb files killed tmpfs devices transactions running usage \
-    damage deep_damage reach behind log_damage flips) >$build/coverage.run.log 2>&1 || failed="$failed ddb_test.py"
-[ -z "$failed" ] || echo "failed, what they reach may be missing:$failed"
+# Each test builds what it needs; who ends adds to the counters, one after the other.
+run() {
+    meson test -C $build -t 20 --num-processes "$(nproc)" "$@" >$build/coverage.run.log 2>&1 && return
+    echo "failed, what they reach may be missing:"
+    grep -E ' (FAIL|TIMEOUT|ERROR) |error:' $build/coverage.run.log || tail -n 20 $build/coverage.run.log
+}
+run --suite vos --suite bio --suite ddb --suite model --suite crash --no-suite long --no-suite release
+run fuzz.store fuzz.wal fuzz.dev fuzz.ddb
 exec python3 tools/coverage.py "$build" "$@"
