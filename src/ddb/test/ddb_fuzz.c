@@ -18,6 +18,7 @@ enum { STACK_BYTES = 1 << 20, WORD_BYTES = 32 };
 static struct {
     struct sim *sim;
     struct ddb d;
+    bool is_plain; /* the image as it is */
     bool is_sound;
     bool is_done;
 } st;
@@ -63,6 +64,8 @@ command_run(struct ddb *d, size_t i)
         abort(); /* no verdict */
     if (i == 0)
         st.is_sound = rc == 0 && d->verdict == DDB_OK;
+    if (i == 0 && st.is_plain && !st.is_sound)
+        abort();
     if (i == 1 && st.is_sound && (rc != 0 || d->finding_nr > 0)) {
         fprintf(stderr, "sound, and then: %d %s\n", rc, d->findings != NULL ? d->findings->text : "");
         abort();
@@ -83,6 +86,8 @@ ddb_use(void *arg)
 
     (void)arg;
     if (ddb_open_at(d) == 0) {
+        if (st.is_plain && d->vos == NULL)
+            abort();
         for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
             if (d->vos != NULL || !commands[i].needs_store)
                 command_run(d, i);
@@ -118,6 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct ddb *d = &st.d;
 
     vos_fuzz_change(data, len);
+    st.is_plain = vos_fuzz_is_plain(data, len);
     memset(d, 0, sizeof(*d));
     d->is_json = len == 0 || (data[0] & 4) == 0;
     d->out = out;

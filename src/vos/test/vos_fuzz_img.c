@@ -18,8 +18,11 @@ enum {
     FILE_NR = 4,
     GROUP_NR_MAX = 256,
     PAGE_NR_MAX = 512,
-    OPS_NR_MAX = 32
+    OPS_NR_MAX = 32,
+    LEAF_ENTRY_NR = ARENA_BYTES >> UMEM_PAGE_BITS,
+    LEAF_BYTES = LEAF_ENTRY_NR * 16
 };
+CAIRN_STATIC_ASSERT((int)LEAF_ENTRY_NR == (int)BIO_LEAF_ENTRY_NR_MIN, "one leaf");
 
 struct file {
     const char *name;
@@ -33,18 +36,33 @@ struct group {
     uint32_t blks;
 };
 
-static struct {
+struct image {
+    const char *path;
     struct file files[FILE_NR]; /* wal, meta, data, target */
     struct group groups[GROUP_NR_MAX];
     uint32_t group_nr;
     uint32_t hdr_place; /* of the newest checkpoint header */
     uint64_t slots_off;
     bool is_loaded;
-    /* of one run */
+};
+
+#define FILES \
+    { \
+        {.name = "wal"}, {.name = "meta"}, {.name = "data"}, \
+        { \
+            .name = "target" \
+        } \
+    }
+static struct image images[] = {{.path = VOS_COMPAT_DIR "/v4.img", .files = FILES},
+    {.path = VOS_COMPAT_DIR "/v4_dtx.img", .files = FILES}};
+
+/* Of one run. */
+static struct {
+    struct image *im;
     struct plat_ops ops;
     bool is_mapped; /* the data role is memory, as in class ram */
     bool is_rdonly;
-} st = {.files = {{.name = "wal"}, {.name = "meta"}, {.name = "data"}, {.name = "target"}}};
+} st;
 
 /* ---- disks in memory ------------------------------------------------------------------------------------------------ */
 
@@ -66,8 +84,8 @@ file_of(const char *path)
     const char *name = strrchr(path, '/') + 1;
 
     for (uint32_t i = 0; i < FILE_NR; i++) {
-        if (strcmp(st.files[i].name, name) == 0)
-            return &st.files[i];
+        if (strcmp(st.im->files[i].name, name) == 0)
+            return &st.im->files[i];
     }
     abort();
 }
@@ -180,48 +198,68 @@ mfile_read(struct plat *plat, const char *path, void *buf, size_t buf_len, size_
 static struct bio_ckpt_df *
 ckpt_hdr(uint32_t place)
 {
-    return (struct bio_ckpt_df *)(void *)(st.files[1].mem + (1 + place) * UINT64_C(4096));
+    return (struct bio_ckpt_df *)(void *)(st.im->files[1].mem + (1 + place) * UINT64_C(4096));
 }
 
+/* The map of such a small arena is one leaf. */
 static struct bio_slot_df *
 slot_map(uint64_t *ret_nr)
 {
-    const struct bio_ckpt_df *hdr = ckpt_hdr(st.hdr_place);
+    const struct bio_ckpt_df *hdr = ckpt_hdr(st.im->hdr_place);
+    uint64_t off = hdr->map_off + (uint64_t)(hdr->places[0] & 1) * LEAF_BYTES;
 
-    *ret_nr = MIN(hdr->map_nr, (uint64_t)(ARENA_BYTES >> UMEM_PAGE_BITS));
-    if (!IS_ALIGNED(hdr->map_off, UINT64_C(4096)) || hdr->map_off > st.slots_off ||
-        hdr->map_off + *ret_nr * 16 > st.slots_off)
+    *ret_nr = MIN(hdr->map_nr, (uint64_t)LEAF_ENTRY_NR);
+    if (!IS_ALIGNED(off, UINT64_C(4096)) || off > st.im->slots_off ||
+        LEAF_BYTES > st.im->slots_off - off)
         *ret_nr = 0;
-    return (struct bio_slot_df *)(void *)(st.files[1].mem + (*ret_nr == 0 ? 0 : hdr->map_off));
+    return (struct bio_slot_df *)(void *)(st.im->files[1].mem + (*ret_nr == 0 ? 0 : off));
 }
 
 /* The image of a page that has a slot; NULL: none. */
 static uint8_t *
 page_mem(const struct bio_slot_df *slot)
 {
-    uint64_t off = st.slots_off + (slot->slot - UINT64_C(1)) * UMEM_PAGE_BYTES;
+    uint64_t off = st.im->slots_off + (slot->slot - UINT64_C(1)) * UMEM_PAGE_BYTES;
 
-    if (slot->slot == BIO_SLOT_NONE || off + UMEM_PAGE_BYTES > st.files[1].bytes)
+    if (slot->slot == BIO_SLOT_NONE || off + UMEM_PAGE_BYTES > st.im->files[1].bytes)
         return NULL;
-    return st.files[1].mem + off;
+    return st.im->files[1].mem + off;
 }
 
+/* The checksum of a group as it is now. */
+static uint32_t
+group_crc(const uint8_t *mem)
+{
+    const struct bio_sb_df *sb = (const void *)st.im->files[0].mem;
+    struct bio_group_df hdr;
+    uint32_t crc;
+
+    memcpy(&hdr, mem, sizeof(hdr));
+    hdr.crc = 0;
+    crc = crc32c(crc32c(0, &sb->salt, sizeof(sb->salt)), &hdr, sizeof(hdr));
+    return crc32c(crc, mem + sizeof(hdr), hdr.bytes - sizeof(hdr));
+}
+
+/* What lies behind the end of the log, or was torn there, is not made a part of it. */
 static void
 groups_find(void)
 {
-    const struct bio_seg_df *seg = &ckpt_hdr(st.hdr_place)->segs[0];
+    const struct bio_seg_df *seg = &ckpt_hdr(st.im->hdr_place)->segs[0];
     uint64_t ring = WAL_BYTES / 4096 - 1, pos = seg->start_pos;
+    uint32_t prev_crc = seg->prev_crc;
 
-    while (st.group_nr < GROUP_NR_MAX) {
+    while (st.im->group_nr < GROUP_NR_MAX) {
         uint64_t blk = 1 + pos % ring;
-        const struct bio_group_df *hdr = (void *)(st.files[0].mem + blk * 4096);
+        const struct bio_group_df *hdr = (void *)(st.im->files[0].mem + blk * 4096);
+        uint32_t blks = DIV_UP(hdr->bytes, 4096U);
 
-        if (hdr->magic != BIO_GROUP_MAGIC || hdr->pos != pos)
+        /* Nor what goes over the end of the ring: not changed here. */
+        if (hdr->magic != BIO_GROUP_MAGIC || hdr->pos != pos || hdr->prev_crc != prev_crc ||
+            blk + blks > 1 + ring || group_crc((const void *)hdr) != hdr->crc)
             break;
-        st.groups[st.group_nr] = (struct group){blk, DIV_UP(hdr->bytes, 4096U)};
-        pos += st.groups[st.group_nr].blks;
-        if (blk + st.groups[st.group_nr++].blks > 1 + ring)
-            st.group_nr--; /* over the end of the ring: not changed here */
+        prev_crc = hdr->crc;
+        st.im->groups[st.im->group_nr++] = (struct group){blk, blks};
+        pos += blks;
     }
 }
 
@@ -229,15 +267,15 @@ static bool
 image_load(void)
 {
     static const uint64_t sizes[FILE_NR] = {WAL_BYTES, 0, DATA_BYTES, 4096};
-    FILE *in = fopen(VOS_COMPAT_IMG, "rb");
+    FILE *in = fopen(st.im->path, "rb");
     uint8_t num[16];
 
     if (in == NULL) {
-        perror(VOS_COMPAT_IMG);
+        perror(st.im->path);
         return false;
     }
     for (uint32_t i = 0; i < FILE_NR; i++) {
-        struct file *file = &st.files[i];
+        struct file *file = &st.im->files[i];
 
         file->bytes = i == 1 ? bio_ckpt_file_bytes(ARENA_BYTES) : sizes[i];
         file->mem = calloc(1, file->bytes);
@@ -245,18 +283,18 @@ image_load(void)
         file->dirty = calloc(1, file->bytes / 4096);
     }
     while (fread(num, 1, sizeof(num), in) == sizeof(num)) {
-        struct file *file = &st.files[le32_get(num + 4) % FILE_NR];
+        struct file *file = &st.im->files[le32_get(num + 4) % FILE_NR];
 
         if (fread(file->base + le64_get(num + 8) % file->bytes, 1, 4096, in) != 4096)
             break;
     }
     fclose(in);
     for (uint32_t i = 0; i < FILE_NR; i++) {
-        memcpy(st.files[i].mem, st.files[i].base, st.files[i].bytes);
+        memcpy(st.im->files[i].mem, st.im->files[i].base, st.im->files[i].bytes);
     }
-    st.slots_off = bio_ckpt_file_bytes(ARENA_BYTES) -
+    st.im->slots_off = bio_ckpt_file_bytes(ARENA_BYTES) -
         (UINT64_C(2) * (ARENA_BYTES >> UMEM_PAGE_BITS) + BIO_CKPT_BATCH_NR) * UMEM_PAGE_BYTES;
-    st.hdr_place = ckpt_hdr(1)->seq > ckpt_hdr(0)->seq;
+    st.im->hdr_place = ckpt_hdr(1)->seq > ckpt_hdr(0)->seq;
     groups_find();
     return true;
 }
@@ -265,7 +303,7 @@ static void
 image_restore(void)
 {
     for (uint32_t i = 0; i < FILE_NR; i++) {
-        struct file *file = &st.files[i];
+        struct file *file = &st.im->files[i];
 
         for (uint64_t blk = 0; blk < file->bytes / 4096; blk++) {
             if (!file->dirty[blk])
@@ -297,11 +335,11 @@ op_apply(uint8_t kind, uint32_t which, uint32_t off, const uint8_t *bytes, size_
     switch (kind % 6) {
     case 0: /* the same in all four, but not their roles */
         for (uint32_t i = 0; i < FILE_NR && (off < 12 || off >= 16); i++) {
-            bytes_put(&st.files[i], 0, 4096, off, bytes, n);
+            bytes_put(&st.im->files[i], 0, 4096, off, bytes, n);
         }
         break;
     case 1:
-        bytes_put(&st.files[1], (1 + which % 2) * UINT64_C(4096), 4096, off, bytes, n);
+        bytes_put(&st.im->files[1], (1 + which % 2) * UINT64_C(4096), 4096, off, bytes, n);
         break;
     case 2:
         map = slot_map(&nr);
@@ -310,28 +348,30 @@ op_apply(uint8_t kind, uint32_t which, uint32_t off, const uint8_t *bytes, size_
 
             if (page == NULL)
                 continue;
-            bytes_put(
-                &st.files[1], (uint64_t)(page - st.files[1].mem), UMEM_PAGE_BYTES, off, bytes, n);
+            bytes_put(&st.im->files[1], (uint64_t)(page - st.im->files[1].mem), UMEM_PAGE_BYTES,
+                off, bytes, n);
             break;
         }
         break;
     case 3:
-        if (st.group_nr > 0) {
-            const struct group *group = &st.groups[which % st.group_nr];
+        if (st.im->group_nr > 0) {
+            const struct group *group = &st.im->groups[which % st.im->group_nr];
 
-            bytes_put(&st.files[0], group->blk * 4096, group->blks * UINT64_C(4096), off, bytes, n);
+            bytes_put(
+                &st.im->files[0], group->blk * 4096, group->blks * UINT64_C(4096), off, bytes, n);
         }
         break;
     case 4:
         map = slot_map(&nr);
         if (nr > 0) {
-            bytes_put(&st.files[1],
-                ALIGN_DOWN((uint64_t)((uint8_t *)map - st.files[1].mem), UINT64_C(4096)), 4096, off,
-                bytes, n);
+            bytes_put(&st.im->files[1],
+                ALIGN_DOWN((uint64_t)((uint8_t *)map - st.im->files[1].mem), UINT64_C(4096)), 4096,
+                off, bytes, n);
         }
         break;
     default:
-        bytes_put(&st.files[2], (which % (DATA_BYTES / 4096)) * UINT64_C(4096), 4096, off, bytes, n);
+        bytes_put(
+            &st.im->files[2], (which % (DATA_BYTES / 4096)) * UINT64_C(4096), 4096, off, bytes, n);
         break;
     }
 }
@@ -340,9 +380,9 @@ op_apply(uint8_t kind, uint32_t which, uint32_t off, const uint8_t *bytes, size_
 static void
 image_seal(void)
 {
-    uint64_t nr, salt;
+    uint64_t nr;
     struct bio_slot_df *map = slot_map(&nr);
-    uint32_t prev_crc = ckpt_hdr(st.hdr_place)->segs[0].prev_crc;
+    uint32_t prev_crc = ckpt_hdr(st.im->hdr_place)->segs[0].prev_crc;
 
     for (uint64_t i = 0; i < nr; i++) {
         const uint8_t *page = page_mem(&map[i]);
@@ -351,32 +391,31 @@ image_seal(void)
             map[i].crc = crc32c(0, page, UMEM_PAGE_BYTES);
     }
     if (nr > 0) {
-        ckpt_hdr(st.hdr_place)->map_crc = crc32c(0, map, nr * sizeof(*map));
-        memset(st.files[1].dirty + ((uint8_t *)map - st.files[1].mem) / 4096, 1,
-            DIV_UP(nr * sizeof(*map), (size_t)4096) + 1);
+        uint32_t leaf_crc = crc32c(0, map, LEAF_BYTES);
+
+        ckpt_hdr(st.im->hdr_place)->map_crc = crc32c(0, &leaf_crc, sizeof(leaf_crc));
+        st.im->files[1].dirty[((uint8_t *)map - st.im->files[1].mem) / 4096] = 1;
     }
     for (uint32_t i = 0; i < 2; i++) {
         ckpt_hdr(i)->crc = crc32c(0, ckpt_hdr(i), 4092);
-        st.files[1].dirty[1 + i] = 1;
+        st.im->files[1].dirty[1 + i] = 1;
     }
-    salt = ((struct bio_sb_df *)(void *)st.files[0].mem)->salt;
-    for (uint32_t i = 0; i < st.group_nr; i++) {
-        uint8_t *mem = st.files[0].mem + st.groups[i].blk * 4096;
+    for (uint32_t i = 0; i < st.im->group_nr; i++) {
+        uint8_t *mem = st.im->files[0].mem + st.im->groups[i].blk * 4096;
         struct bio_group_df hdr;
 
         memcpy(&hdr, mem, sizeof(hdr));
         hdr.prev_crc = prev_crc;
-        hdr.crc = 0;
         memcpy(mem, &hdr, sizeof(hdr));
-        if (hdr.bytes >= sizeof(hdr) && hdr.bytes <= st.groups[i].blks * 4096)
-            hdr.crc = crc32c(crc32c(0, &salt, sizeof(salt)), mem, hdr.bytes);
+        if (hdr.bytes >= sizeof(hdr) && hdr.bytes <= st.im->groups[i].blks * 4096)
+            hdr.crc = group_crc(mem);
         memcpy(mem, &hdr, sizeof(hdr));
         prev_crc = hdr.crc;
-        memset(st.files[0].dirty + st.groups[i].blk, 1, st.groups[i].blks);
+        memset(st.im->files[0].dirty + st.im->groups[i].blk, 1, st.im->groups[i].blks);
     }
     for (uint32_t i = 0; i < FILE_NR; i++) {
-        le32_put(st.files[i].mem + 4092, crc32c(0, st.files[i].mem, 4092));
-        st.files[i].dirty[0] = 1;
+        le32_put(st.im->files[i].mem + 4092, crc32c(0, st.im->files[i].mem, 4092));
+        st.im->files[i].dirty[0] = 1;
     }
 }
 
@@ -389,9 +428,10 @@ vos_fuzz_change(const uint8_t *data, size_t len)
     bool seals = len == 0 || (data[0] & 1) == 0;
 
     st.is_mapped = len > 0 && (data[0] & 2) != 0;
-    if (!st.is_loaded && !image_load())
+    st.im = &images[len > 0 && (data[0] & 8) != 0];
+    if (!st.im->is_loaded && !image_load())
         abort();
-    st.is_loaded = true;
+    st.im->is_loaded = true;
     if (len > 0)
         data++;
     for (uint32_t i = 0; i < OPS_NR_MAX && end - data >= 6; i++) {
@@ -424,7 +464,7 @@ vos_fuzz_disks(struct plat *plat, bool is_rdonly)
 const struct bio_sb_df *
 vos_fuzz_sb(void)
 {
-    return (void *)st.files[3].mem;
+    return (void *)st.im->files[3].mem;
 }
 
 void
