@@ -63,7 +63,9 @@ name_take(void *arg, const struct vos_iter_ent *e)
     n->oids[n->nr] = e->oid;
     n->types[n->nr] = e->value_type;
     n->lens[n->nr] = e->key.len;
-    memcpy(n->keys[n->nr++], e->key.buf, e->key.len);
+    if (e->key.len > 0)
+        memcpy(n->keys[n->nr], e->key.buf, e->key.len);
+    n->nr++;
     return true;
 }
 
