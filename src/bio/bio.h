@@ -65,7 +65,7 @@ struct bio_cfg {
     uint32_t ckpt_pct; /* checkpoint when the log is that full; 0: 50 */
     /* Not NULL: gets the target while bio_format() or bio_open() works on it, for who may have to bio_abandon() it (simulated kill). */
     struct bio_tgt **pending;
-    uint64_t ckpt_interval_ns; /* and at least so often when dirty; 0: 5 s */
+    uint64_t ckpt_interval_ns; /* and at least so long after the first change; 0: 5 s */
     /*
      * Memory for pages of the arena and tables about them (UP-1 to UP-4 in bio_umem_page.c). 0: no limit. Very small ones are raised to root, directory and 12 pages.
      */

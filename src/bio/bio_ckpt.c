@@ -879,7 +879,7 @@ bio_ckpt_run(struct bio_tgt *tgt)
     if (hdr == NULL)
         return CAIRN_ERR(NOMEM);
     ck->running = true;
-    ck->last_ns = ult_now_ns();
+    ck->since_ns = ult_now_ns();
     rc = ckpt_steps(tgt, hdr);
     ck->running = false;
     bio_tmp_put(tgt, hdr, sizeof(*hdr));
@@ -909,13 +909,13 @@ ckpt_due_ns(const struct bio_tgt *tgt)
     if (ck->asked_seq != ck->done_seq)
         return 0;
     if (ck->last_rc != 0)
-        return ck->last_ns + BIO_CKPT_RETRY_NS;
+        return ck->since_ns + BIO_CKPT_RETRY_NS;
     if (log_is_full_enough(tgt) || bio_wal_is_full(tgt))
         return tgt->wal.head_pos == tgt->wal.tail_pos ? PLAT_NEVER_NS : 0;
     if (tgt->um->dirty_nr >= tgt->um->dirty_start)
         return 0; /* UP-3 */
     if (tgt->um->dirty_nr > 0 || ck->leaf_dirty_nr > 0)
-        return ck->last_ns + tgt->cfg.ckpt_interval_ns;
+        return ck->since_ns + tgt->cfg.ckpt_interval_ns;
     return PLAT_NEVER_NS;
 }
 
@@ -939,6 +939,8 @@ ckpt_main(void *arg)
             ck->wait_until_ns = due;
             CAIRN_IGNORE(ult_cond_wait_until(&ck->work, NULL, due)); /* either way: look again */
             ck->wait_until_ns = 0;
+            if (due == PLAT_NEVER_NS)
+                ck->since_ns = ult_now_ns(); /* all was written: who wakes us has changed something */
             continue;
         }
         asked = ck->asked_seq;
@@ -973,7 +975,7 @@ bio_checkpoint(struct bio_tgt *tgt)
 int
 bio_ckpt_start(struct bio_tgt *tgt)
 {
-    tgt->ckpt.last_ns = ult_now_ns();
+    tgt->ckpt.since_ns = ult_now_ns();
     return ult_create(tgt->xs, ULT_BACKGROUND, ckpt_main, tgt, &tgt->ckpt.ult);
 }
 

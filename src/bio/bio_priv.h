@@ -246,7 +246,7 @@ struct bio_ckpt {
     uint64_t wait_until_ns; /* the ULT sleeps until then; 0: it does not sleep */
     int last_rc; /* of the last finished checkpoint */
     bool stopping, running;
-    uint64_t last_ns; /* when the last one began */
+    uint64_t since_ns; /* when the last one began; later, if there was nothing to write: when that ended */
     uint64_t ckpt_nr, pages_nr, leaves_nr;
 };
 

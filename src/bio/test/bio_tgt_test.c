@@ -104,6 +104,38 @@ TEST_ON(bio_tgt, crash_and_replay, BACKEND_SIM)
 }
 
 static void
+body_one_more(struct fix *f)
+{
+    push_to(f->tgt, list_nr(f->tgt) + 1, 700);
+}
+
+/* Goal: a change after long idleness waits for the interval like any other: what follows it goes along. */
+TEST_ON(bio_tgt, interval_begins_with_first_change, BACKEND_SIM)
+{
+    const uint64_t second = UINT64_C(1000000000);
+    struct bio_stats idle, st;
+    struct fix f;
+
+    if (!fix_init(&f))
+        return;
+    fix_run(&f, body_fill);
+    sim_run_for(f.sim, 60 * second);
+    bio_stats_get(f.tgt, &idle);
+    EXPECT_GT(idle.ckpt_nr, 0);
+    fix_run(&f, body_one_more);
+    sim_run_for(f.sim, 4 * second);
+    bio_stats_get(f.tgt, &st);
+    EXPECT_EQ(st.ckpt_nr, idle.ckpt_nr);
+    sim_run_for(f.sim, 2 * second);
+    bio_stats_get(f.tgt, &st);
+    EXPECT_EQ(st.ckpt_nr, idle.ckpt_nr + 1);
+    sim_run_for(f.sim, 60 * second);
+    bio_stats_get(f.tgt, &st);
+    EXPECT_EQ(st.ckpt_nr, idle.ckpt_nr + 1); /* and then rests */
+    fix_fini(&f);
+}
+
+static void
 body_many(struct fix *f)
 {
     struct bio_stats st;
