@@ -13,7 +13,7 @@
  * more than those between. Cold fetches: RocksDB and LMDB read through the kernel's cache, which is empty at first and stays warm for the rest of the phase; vos reads past it
  * (O_DIRECT) into memory of its own, a page of 16 KiB at a time, which stays likewise.
  *
- * --set keys64=N, keys4k=N (0: not at all), updates=N, mem=BYTES of caches (4G; vos: as much metadata in memory), alone=1 (vos by itself). --full: 10 million, and
+ * --set keys64=N, keys4k=N (0: not at all), updates=N, mem=BYTES of caches (4G; vos: as much metadata in memory), alone=1 (vos by itself), lmdb=0, rocksdb=0 (without it). --full: 10 million, and
  * 500,000 (LMDB takes 8 KiB for each).
  */
 #include "bench_peer.h"
@@ -378,10 +378,12 @@ peers_run(uint64_t keys, uint32_t value_bytes)
     if (!bench_is_quick() &&
         bench_opt("alone", 0) == 0) { /* ours alone, to see that it still runs: the others sync a lot */
 #ifdef BENCH_ROCKSDB
-        b.all[b.nr++].ops = &peer_rocksdb;
+        if (bench_opt("rocksdb", 1) != 0)
+            b.all[b.nr++].ops = &peer_rocksdb;
 #endif
 #ifdef BENCH_LMDB
-        b.all[b.nr++].ops = &peer_lmdb;
+        if (bench_opt("lmdb", 1) != 0)
+            b.all[b.nr++].ops = &peer_lmdb;
 #endif
     }
     st.cfg.meta_bytes = 16 * gib;
