@@ -533,28 +533,51 @@ block_find(const struct umem_cls *cls, struct umem_vol *v, const uint8_t *mem)
     return UMEM_NONE;
 }
 
+/* A page of the class that has a free block, in memory. */
+static inline int
+page_with_room(struct umem *um, uint32_t c, uint32_t *ret_page, uint8_t **ret_mem)
+{
+    uint32_t page = um->partial[c];
+    int rc;
+
+    if (CAIRN_UNLIKELY(page == UMEM_NONE)) {
+        rc = page_take(um, c, &page);
+        if (rc != 0)
+            return rc;
+    }
+    *ret_page = page;
+    *ret_mem = um->pub.pages[page].mem;
+    if (CAIRN_UNLIKELY(*ret_mem == NULL))
+        *ret_mem = umem_page_miss(um, page);
+    return *ret_mem != NULL ? 0 : CAIRN_ERR(AGAIN);
+}
+
+/* A block was marked as used: what it holds, and one less in the page. */
+static inline void
+block_given(struct umem *um, uint32_t c, uint32_t page, uint8_t *mem, uint32_t len, uint32_t clear_len)
+{
+    struct umem_vol *v = &um->vol[page];
+
+    page_touch(um, page);
+    memset(mem, 0, MIN(clear_len, len));
+    memset(mem + len, 0, ALIGN_UP(len, 8u) - len);
+    um->used_bytes += um->cls[c].bytes;
+    if (v->free_nr == 1)
+        partial_del(um, c, page);
+    v->free_nr--;
+}
+
 /* A block of a bare page: found and marked in the directory's byte. */
 static int
 bare_alloc(struct umem *um, uint32_t len, uint32_t clear_len, uint64_t *ret_off)
 {
-    uint32_t page = um->partial[UMEM_CLS_BARE], len8 = ALIGN_UP(len, 8u), idx;
+    uint32_t page, idx;
     uint8_t *mem, *dir;
-    struct umem_vol *v;
     uint64_t off;
-    int rc;
+    int rc = page_with_room(um, UMEM_CLS_BARE, &page, &mem);
 
-    if (CAIRN_UNLIKELY(page == UMEM_NONE)) {
-        rc = page_take(um, UMEM_CLS_BARE, &page);
-        if (rc != 0)
-            return rc;
-    }
-    v = &um->vol[page];
-    mem = um->pub.pages[page].mem;
-    if (CAIRN_UNLIKELY(mem == NULL)) {
-        mem = umem_page_miss(um, page);
-        if (mem == NULL)
-            return CAIRN_ERR(AGAIN);
-    }
+    if (rc != 0)
+        return rc;
     dir = umem_dir_byte(um, page);
     idx = (uint32_t)__builtin_ctz(~(uint32_t)*dir);
     if (CAIRN_UNLIKELY(idx >= UMEM_DF_BARE_NR))
@@ -563,18 +586,12 @@ bare_alloc(struct umem *um, uint32_t len, uint32_t clear_len, uint64_t *ret_off)
     mem += idx * UMEM_DF_BARE_BYTES;
     rc = umem_tx_cover(um, umem_dir_off(page), 1, dir, false);
     if (rc == 0)
-        rc = umem_tx_cover(um, off, len8, mem, v->freed_seq != um->tx.seq);
+        rc = umem_tx_cover(um, off, ALIGN_UP(len, 8u), mem, um->vol[page].freed_seq != um->tx.seq);
     if (rc != 0)
         return rc;
 
-    page_touch(um, page);
     *dir = (uint8_t)(*dir | 1u << idx);
-    memset(mem, 0, MIN(clear_len, len));
-    memset(mem + len, 0, len8 - len);
-    um->used_bytes += UMEM_DF_BARE_BYTES;
-    if (v->free_nr == 1)
-        partial_del(um, UMEM_CLS_BARE, page);
-    v->free_nr--;
+    block_given(um, UMEM_CLS_BARE, page, mem, len, clear_len);
     *ret_off = off;
     return 0;
 }
@@ -595,20 +612,11 @@ umem_alloc_part(struct umem_tx *tx, uint32_t len, uint32_t clear_len, uint64_t *
     c = um->cls_of[len8 / 8];
     if (c == UMEM_CLS_BARE)
         return bare_alloc(um, len, clear_len, ret_off);
+    rc = page_with_room(um, c, &page, &mem);
+    if (rc != 0)
+        return rc;
     cls = &um->cls[c];
-    page = um->partial[c];
-    if (CAIRN_UNLIKELY(page == UMEM_NONE)) {
-        rc = page_take(um, c, &page);
-        if (rc != 0)
-            return rc;
-    }
     v = &um->vol[page];
-    mem = um->pub.pages[page].mem;
-    if (CAIRN_UNLIKELY(mem == NULL)) {
-        mem = umem_page_miss(um, page);
-        if (mem == NULL)
-            return CAIRN_ERR(AGAIN);
-    }
     idx = block_find(cls, v, mem);
     if (CAIRN_UNLIKELY(idx == UMEM_NONE))
         return CAIRN_ERR(DF_INVAL);
@@ -628,16 +636,10 @@ umem_alloc_part(struct umem_tx *tx, uint32_t len, uint32_t clear_len, uint64_t *
     if (rc != 0)
         return rc;
 
-    page_touch(um, page);
     mem[bit_off] = (uint8_t)(mem[bit_off] | 1u << (idx % 8));
-    memset(mem + in_page, 0, MIN(clear_len, len));
-    memset(mem + in_page + len, 0, len8 - len);
-    um->used_bytes += cls->bytes;
-    if (v->free_nr == 1) {
-        partial_del(um, c, page);
+    if (v->free_nr == 1)
         *umem_dir_byte(um, page) |= UMEM_DIR_FULL;
-    }
-    v->free_nr--;
+    block_given(um, c, page, mem + in_page, len, clear_len);
     *ret_off = ((uint64_t)page << UMEM_PAGE_BITS) + in_page;
     return 0;
 }
