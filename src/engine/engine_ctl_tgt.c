@@ -169,6 +169,35 @@ engine_ctl_pool_query_targets(struct engine_ctl *ctl)
 
 /* ---- storage -------------------------------------------------------------------------------- */
 
+/* `*ret_store` stays NULL when there is none to tell of. */
+static int
+store_fill(struct engine_ctl *ctl, const struct engine_xs *xs, Cairn__Ctl__StoreStats **ret_store)
+{
+    const struct umem_stats *um = &xs->umem_stats;
+    Cairn__Ctl__StoreStats *st;
+
+    if (xs->task_rc != 0 || um->arena_bytes == 0)
+        return 0;
+    st = arena_calloc(ctl->arena, 1, sizeof(*st));
+    if (st == NULL)
+        return CAIRN_ERR(NOMEM);
+    cairn__ctl__store_stats__init(st);
+    st->meta_total = xs->space.meta_total;
+    st->meta_free = xs->space.meta_free;
+    st->data_total = xs->space.data_total;
+    st->data_free = xs->space.data_free;
+    st->log_total = xs->bio_stats.wal_blocks_total * BIO_BLK_BYTES;
+    st->log_used = xs->bio_stats.wal_blocks_used * BIO_BLK_BYTES;
+    st->checkpoints = xs->bio_stats.ckpt_nr;
+    st->memory_limit =
+        um->limit_pages_nr == 0 ? 0 : um->limit_pages_nr * UMEM_PAGE_BYTES + um->table_bytes;
+    st->memory_used = um->resident_pages_nr * UMEM_PAGE_BYTES + um->table_bytes;
+    st->page_loads = um->loads_nr;
+    st->page_drops = um->evicted_nr;
+    *ret_store = st;
+    return 0;
+}
+
 static int
 health_fill(struct engine_ctl *ctl, const struct engine_xs *xs, Cairn__Ctl__TargetHealth *h)
 {
@@ -202,7 +231,7 @@ health_fill(struct engine_ctl *ctl, const struct engine_xs *xs, Cairn__Ctl__Targ
     for (uint32_t role = BIO_ROLE_WAL; role < BIO_ROLE_NR; role++) {
         h->paths[h->n_paths++] = engine_ctl_str(ctl, pool_key_str(xs->paths[role]));
     }
-    return 0;
+    return store_fill(ctl, xs, &h->store);
 }
 
 int

@@ -99,6 +99,8 @@ struct engine_xs {
     /* Of the health task. */
     struct bio_health health;
     struct tgt_stats tgt_stats;
+    struct bio_stats bio_stats;
+    struct umem_stats umem_stats; /* arena_bytes 0: no store is open */
     char paths[BIO_ROLE_NR][BIO_PATH_BYTES]; /* where its roles lie; that of TARGET is empty */
 };
 

@@ -433,8 +433,12 @@ engine_xs_health(void *arg)
     engine_xs_status(xs);
     memset(&xs->health, 0, sizeof(xs->health));
     memset(&xs->tgt_stats, 0, sizeof(xs->tgt_stats));
-    if (xs->bio != NULL)
+    memset(&xs->umem_stats, 0, sizeof(xs->umem_stats));
+    if (xs->bio != NULL) {
         bio_health_get(xs->bio, &xs->health);
+        bio_stats_get(xs->bio, &xs->bio_stats);
+        umem_stats_get(bio_umem(xs->bio), &xs->umem_stats);
+    }
     if (xs->tgt != NULL)
         tgt_stats_get(xs->tgt, &xs->tgt_stats);
     if (xs->tag == RPC_TAG_SYSTEM)

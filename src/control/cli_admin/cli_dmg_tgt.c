@@ -230,6 +230,20 @@ health_of(const struct device *dev, uint32_t target)
 }
 
 static json_t *
+store_json(const Cairn__Ctl__StoreStats *st)
+{
+    if (st == NULL)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "meta_total",
+        (json_int_t)st->meta_total, "meta_free", (json_int_t)st->meta_free, "data_total",
+        (json_int_t)st->data_total, "data_free", (json_int_t)st->data_free, "log_total",
+        (json_int_t)st->log_total, "log_used", (json_int_t)st->log_used, "checkpoints",
+        (json_int_t)st->checkpoints, "memory_limit", (json_int_t)st->memory_limit, "memory_used",
+        (json_int_t)st->memory_used, "page_loads", (json_int_t)st->page_loads, "page_drops",
+        (json_int_t)st->page_drops);
+}
+
+static json_t *
 health_json(const Cairn__Ctl__TargetHealth *h)
 {
     json_t *scrub = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "passes",
@@ -241,11 +255,27 @@ health_json(const Cairn__Ctl__TargetHealth *h)
         "freed_bytes", (json_int_t)h->agg_freed_bytes, "work_ns", (json_int_t)h->agg_work_ns,
         "space_waits", (json_int_t)h->space_waits);
 
-    return json_pack("{s:i, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "target", (int)h->target,
-        "state", dev_states[MIN(h->state, (uint32_t)ARRAY_SIZE(dev_states) - 1)], "rc", (int)h->rc,
-        "error", h->error, "oldest_ns", (json_int_t)h->oldest_ns, "took_max_ns",
+    return json_pack("{s:i, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "target",
+        (int)h->target, "state", dev_states[MIN(h->state, (uint32_t)ARRAY_SIZE(dev_states) - 1)],
+        "rc", (int)h->rc, "error", h->error, "oldest_ns", (json_int_t)h->oldest_ns, "took_max_ns",
         (json_int_t)h->took_max_ns, "slow_ops", (json_int_t)h->slow_ops, "stalls",
-        (json_int_t)h->stalls, "scrub", scrub, "aggregation", agg);
+        (json_int_t)h->stalls, "scrub", scrub, "aggregation", agg, "store", store_json(h->store));
+}
+
+static void
+store_print(const Cairn__Ctl__StoreStats *st)
+{
+    char a[24], b[24], c[24], d[24];
+
+    (void)printf("      Space: metadata %s free of %s, data %s free of %s",
+        cli_size_text(st->meta_free, a, sizeof(a)), cli_size_text(st->meta_total, b, sizeof(b)),
+        cli_size_text(st->data_free, c, sizeof(c)), cli_size_text(st->data_total, d, sizeof(d)));
+    (void)printf("; log %s used of %s, %llu checkpoints\n", cli_size_text(st->log_used, a, sizeof(a)),
+        cli_size_text(st->log_total, b, sizeof(b)), (unsigned long long)st->checkpoints);
+    (void)printf("      Memory: %s of metadata, limit %s; pages read %llu, dropped %llu\n",
+        cli_size_text(st->memory_used, a, sizeof(a)),
+        st->memory_limit == 0 ? "none" : cli_size_text(st->memory_limit, b, sizeof(b)),
+        (unsigned long long)st->page_loads, (unsigned long long)st->page_drops);
 }
 
 static void
@@ -260,6 +290,8 @@ health_print(const char *name, const Cairn__Ctl__TargetHealth *h)
         (void)printf("      Out of service: %s (%s)\n", h->error, err_name(h->rc));
     if (h->oldest_ns > 0)
         (void)printf("      Not answered for %.3f s\n", (double)h->oldest_ns / 1e9);
+    if (h->store != NULL)
+        store_print(h->store);
     (void)printf(
         "      Scrubber: %llu passes, %s; metadata: %llu passes, %s; bad %llu, mended %llu; "
         "containers left out %llu; pools out of service %u\n",

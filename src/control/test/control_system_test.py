@@ -238,13 +238,20 @@ def test_storage_query(s):
         expect(dev["rank"] == 1 and [h["target"] for h in health] == dev["tgt_ids"] and health[0]["rc"] == 0 and health[0]["state"] == "NORMAL", f"{dev}")
         expect(set(health[0]["scrub"]) == {"passes", "bytes", "bad", "mended", "meta_passes", "meta_bytes", "containers_skipped", "shards_out"}, f"{health}")
         expect(set(health[0]["aggregation"]) == {"passes", "freed_bytes", "work_ns", "space_waits"}, f"{health}")
+        st = health[0]["store"]
+        expect(set(st) == {"meta_total", "meta_free", "data_total", "data_free", "log_total", "log_used", "checkpoints", "memory_limit", "memory_used", "page_loads",
+                           "page_drops"}, f"{st}")
+        expect(0 < st["meta_free"] < st["meta_total"] and 0 < st["data_free"] <= st["data_total"] and st["log_used"] < st["log_total"] and
+               0 < st["memory_used"] < 64 << 20 and (st["memory_limit"] == 0 or st["memory_used"] <= st["memory_limit"]), f"{st}")
     services = s.dmg("-j", "storage", "query", "list-devices", "--rank=1", "--health").response()["services"]
-    expect(len(services) == 1 and services[0]["rank"] == 1 and services[0]["state"] == "NORMAL" and services[0]["scrub"]["bad"] == 0 and "target" not in services[0], f"{services}")
+    expect(len(services) == 1 and services[0]["rank"] == 1 and services[0]["state"] == "NORMAL" and services[0]["scrub"]["bad"] == 0 and "target" not in services[0] and
+           services[0]["store"]["meta_free"] > 0, f"{services}")
     one = devs[0]["uuid"]
     expect([d["uuid"] for d in devices(f"--uuid={one}")[0]] == [one], "by uuid")
     expect(devices("--show-evicted")[0] == [], "none is bad")
     text = s.dmg("storage", "query", "list-devices", "--health").ok().out
-    expect(text.count("State:NORMAL") == 4 and text.count("Scrubber: ") == 6 and text.count("Services of rank ") == 2 and text.count("Aggregation: ") == 4 and "Roles:data,meta,wal" in text, text)
+    expect(text.count("State:NORMAL") == 4 and text.count("Scrubber: ") == 6 and text.count("Services of rank ") == 2 and text.count("Aggregation: ") == 4 and text.count("Space: metadata ") == 6 and
+           text.count("Memory: ") == 6 and "Roles:data,meta,wal" in text, text)
     s.dmg("storage", "query").fails("list-devices")
     s.dmg("storage", "query", "usage").fails("list-devices")
     s.dmg("storage", "query", "list-devices", "--rank=x").fails("--rank x")
