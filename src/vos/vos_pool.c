@@ -291,6 +291,18 @@ struct pool_args {
     struct vos_pool_info info;
 };
 
+/* The tree of pools, at this one or where it would be. */
+static int
+pools_search(struct vos_op *op, struct vos_tgt *tgt, const struct vos_btr_key *key,
+    struct vos_root_df **ret_root, struct vos_btr *t, bool *ret_exact)
+{
+    int rc = vos_root(op, tgt, ret_root);
+
+    if (rc == 0)
+        rc = vos_btr_init(t, op, &vos_kind_pool, &(*ret_root)->pools, pools_off(tgt));
+    return rc == 0 ? vos_btr_search(t, key, ret_exact) : rc;
+}
+
 static int
 pool_create_body(struct vos_op *op, void *arg)
 {
@@ -301,12 +313,8 @@ pool_create_body(struct vos_op *op, void *arg)
     struct vos_pool_df *rec;
     struct vos_btr t;
     bool exact;
-    int rc = vos_root(op, a->tgt, &root);
+    int rc = pools_search(op, a->tgt, &key, &root, &t, &exact);
 
-    if (rc == 0)
-        rc = vos_btr_init(&t, op, &vos_kind_pool, &root->pools, pools_off(a->tgt));
-    if (rc == 0)
-        rc = vos_btr_search(&t, &key, &exact);
     if (rc != 0)
         return rc;
     if (exact)
@@ -457,12 +465,8 @@ pool_destroy_body(struct vos_op *op, void *arg)
     struct vos_root_df *root;
     struct vos_btr t;
     bool exact;
-    int rc = vos_root(op, a->tgt, &root);
+    int rc = pools_search(op, a->tgt, &key, &root, &t, &exact);
 
-    if (rc == 0)
-        rc = vos_btr_init(&t, op, &vos_kind_pool, &root->pools, pools_off(a->tgt));
-    if (rc == 0)
-        rc = vos_btr_search(&t, &key, &exact);
     if (rc == 0 && !exact)
         rc = CAIRN_ERR(NONEXIST);
     if (rc == 0)

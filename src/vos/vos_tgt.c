@@ -123,10 +123,25 @@ vos_wall_ns(const struct vos_tgt *tgt)
     return plat_wall_ns(tgt->plat);
 }
 
+static int
+bound_store(struct vos_op *op, struct vos_tgt *tgt, uint64_t bound)
+{
+    struct vos_root_df *root;
+    int rc = vos_root(op, tgt, &root);
+
+    if (rc == 0) {
+        rc = vos_range(
+            op, tgt->root_off + offsetof(struct vos_root_df, epoch_bound), sizeof(uint64_t));
+    }
+    if (rc == 0)
+        root->epoch_bound = bound;
+    return rc;
+}
+
 int
 vos_epoch_take(struct vos_tgt *tgt, struct vos_op *op, uint64_t *ret_bound)
 {
-    struct vos_root_df *root;
+    uint64_t bound;
     int rc;
 
     *ret_bound = 0;
@@ -139,16 +154,11 @@ vos_epoch_take(struct vos_tgt *tgt, struct vos_op *op, uint64_t *ret_bound)
     }
     if (CAIRN_LIKELY(tgt->clock.last <= tgt->bound))
         return 0;
-    rc = vos_root(op, tgt, &root);
-    if (rc == 0) {
-        rc = vos_range(
-            op, tgt->root_off + offsetof(struct vos_root_df, epoch_bound), sizeof(uint64_t));
-    }
-    if (rc != 0)
-        return rc;
-    *ret_bound = hlc_add_ns(tgt->clock.last, VOS_BOUND_AHEAD_NS);
-    root->epoch_bound = *ret_bound;
-    return 0;
+    bound = hlc_add_ns(tgt->clock.last, VOS_BOUND_AHEAD_NS);
+    rc = bound_store(op, tgt, bound);
+    if (rc == 0)
+        *ret_bound = bound;
+    return rc;
 }
 
 void
@@ -164,19 +174,10 @@ static int
 bound_move_body(struct vos_op *op, void *arg)
 {
     struct vos_tgt *tgt = arg;
-    struct vos_root_df *root;
-    int rc = vos_root(op, tgt, &root);
 
-    if (rc == 0) {
-        rc = vos_range(
-            op, tgt->root_off + offsetof(struct vos_root_df, epoch_bound), sizeof(uint64_t));
-    }
-    if (rc != 0)
-        return rc;
     /* op->epoch: what the clock has reached. Another ULT may have been here meanwhile. */
     op->epoch = hlc_add_ns(MAX(op->epoch, tgt->clock.last), VOS_BOUND_AHEAD_NS);
-    root->epoch_bound = op->epoch;
-    return 0;
+    return bound_store(op, tgt, op->epoch);
 }
 
 /* Make `epoch` durable as used. */
@@ -241,18 +242,9 @@ static int
 bound_settle_body(struct vos_op *op, void *arg)
 {
     struct vos_tgt *tgt = arg;
-    struct vos_root_df *root;
-    int rc = vos_root(op, tgt, &root);
 
-    if (rc == 0) {
-        rc = vos_range(
-            op, tgt->root_off + offsetof(struct vos_root_df, epoch_bound), sizeof(uint64_t));
-    }
-    if (rc != 0)
-        return rc;
     op->epoch = tgt->clock.last;
-    root->epoch_bound = op->epoch;
-    return 0;
+    return bound_store(op, tgt, op->epoch);
 }
 
 /*

@@ -345,38 +345,27 @@ model_one_hash(struct fix *f)
     model(f, &vos_kind_key_hashed, 0);
 }
 
-static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
 TEST_ON(vos_btree, model_with_integer_keys, BACKEND_SIM)
 {
-    run(model_uint);
+    fix_body(model_uint);
 }
 
 TEST_ON(vos_btree, model_with_lexical_keys, BACKEND_SIM)
 {
-    run(model_lex);
+    fix_body(model_lex);
 }
 
 TEST_ON(vos_btree, model_with_hashed_keys, BACKEND_SIM)
 {
-    run(model_hashed);
+    fix_body(model_hashed);
 }
 
 TEST_ON(vos_btree, model_with_colliding_hashes, BACKEND_SIM)
 {
-    run(model_colliding);
+    fix_body(model_colliding);
 }
 
 TEST_ON(vos_btree, model_with_one_hash_for_all, BACKEND_SIM)
 {
-    run(model_one_hash);
+    fix_body(model_one_hash);
 }

@@ -2,17 +2,6 @@
 /* Goal: the less travelled paths: a queue of destroyed things over a crash, listings of single values, reads that are large or wrong, tall logs. */
 #include "vos_test_fix.h"
 
-static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
 /* ---- the collector's queue ------------------------------------------------------------------------------------------ */
 
 enum { GONE_NR = 6, GONE_KEYS_NR = 400 };
@@ -121,7 +110,7 @@ pool_goes(struct fix *f)
 
 TEST_ON(vos_edge, a_pool_goes_with_its_answers, BACKEND_SIM)
 {
-    run(pool_goes);
+    fix_body(pool_goes);
 }
 
 /* ---- listings ------------------------------------------------------------------------------------------------------- */
@@ -200,7 +189,7 @@ singles(struct fix *f)
 
 TEST_ON(vos_edge, listing_of_single_values, BACKEND_SIM)
 {
-    run(singles);
+    fix_body(singles);
 }
 
 /* A long key at which a listing stands goes; the listing goes on behind it. */
@@ -252,7 +241,7 @@ long_keys(struct fix *f)
 
 TEST_ON(vos_edge, a_listing_at_a_long_key_that_goes, BACKEND_SIM)
 {
-    run(long_keys);
+    fix_body(long_keys);
 }
 
 /* ---- reads ---------------------------------------------------------------------------------------------------------- */
@@ -302,7 +291,7 @@ large_reads(struct fix *f)
 
 TEST_ON(vos_edge, large_reads, BACKEND_SIM)
 {
-    run(large_reads);
+    fix_body(large_reads);
 }
 
 static void
@@ -354,7 +343,7 @@ wrong_reads(struct fix *f)
 
 TEST_ON(vos_edge, wrong_reads, BACKEND_SIM)
 {
-    run(wrong_reads);
+    fix_body(wrong_reads);
 }
 
 /* A given epoch above a tall log of creations and punches. */
@@ -385,5 +374,5 @@ tall_log(struct fix *f)
 
 TEST_ON(vos_edge, a_given_epoch_above_a_tall_log, BACKEND_SIM)
 {
-    run(tall_log);
+    fix_body(tall_log);
 }

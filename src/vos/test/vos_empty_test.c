@@ -113,21 +113,10 @@ orders(struct fix *f)
     fix_close(f);
 }
 
-static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
 /* Multiples of 7 and of 463 go through all numbers below 900; so do those of 1 and -1. */
 TEST_ON(vos_empty, any_order, BACKEND_SIM)
 {
-    run(orders);
+    fix_body(orders);
 }
 
 /* The request itself makes an akey that no look before it could see. */
@@ -149,7 +138,7 @@ same_request(struct fix *f)
 
 TEST_ON(vos_empty, akeys_of_the_same_request, BACKEND_SIM)
 {
-    run(same_request);
+    fix_body(same_request);
 }
 
 /* Their akeys are far from the one that the punch takes. */
@@ -225,5 +214,5 @@ race(struct fix *f)
 
 TEST_ON(vos_empty, akeys_made_meanwhile, BACKEND_SIM)
 {
-    run(race);
+    fix_body(race);
 }

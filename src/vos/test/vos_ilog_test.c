@@ -218,23 +218,12 @@ long_history(struct fix *f)
     free(l);
 }
 
-static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
 TEST_ON(vos_ilog, short_histories, BACKEND_SIM)
 {
-    run(short_histories);
+    fix_body(short_histories);
 }
 
 TEST_ON(vos_ilog, long_history, BACKEND_SIM)
 {
-    run(long_history);
+    fix_body(long_history);
 }

@@ -3,17 +3,6 @@
 #include "vos_test_fix.h"
 
 static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
-static void
 single_values(struct fix *f)
 {
     static uint8_t big[300000], back[300000];
@@ -57,7 +46,7 @@ single_values(struct fix *f)
 
 TEST_ON(vos_io, single_values, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(single_values);
+    fix_body(single_values);
 }
 
 static void
@@ -110,7 +99,7 @@ arrays(struct fix *f)
 
 TEST_ON(vos_io, arrays, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(arrays);
+    fix_body(arrays);
 }
 
 static void
@@ -158,7 +147,7 @@ conditions(struct fix *f)
 
 TEST_ON(vos_io, conditions, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(conditions);
+    fix_body(conditions);
 }
 
 static void
@@ -207,7 +196,7 @@ one_request(struct fix *f)
 
 TEST_ON(vos_io, one_request_with_many_modifications, BACKEND_SIM)
 {
-    run(one_request);
+    fix_body(one_request);
 }
 
 static void
@@ -243,7 +232,7 @@ listings(struct fix *f)
 
 TEST_ON(vos_io, listings, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(listings);
+    fix_body(listings);
 }
 
 static void
@@ -351,7 +340,7 @@ parts_io(struct fix *f)
 
 TEST_ON(vos_io, parts_of_a_request_are_bounded, BACKEND_SIM)
 {
-    run(parts_io);
+    fix_body(parts_io);
 }
 
 /* Goal: the largest request there may be fits a log record, also where every range splits a node. */
@@ -393,7 +382,7 @@ splits_io(struct fix *f)
 
 TEST_ON(vos_io, every_range_splits_a_node, BACKEND_SIM)
 {
-    run(splits_io);
+    fix_body(splits_io);
 }
 
 /* Goal: values that would make the log record of a request too large go to the data role; the others stay with the index. */
@@ -449,7 +438,7 @@ inline_sum_io(struct fix *f)
 
 TEST_ON(vos_io, many_values_of_a_page, BACKEND_SIM)
 {
-    run(inline_sum_io);
+    fix_body(inline_sum_io);
 }
 
 /* Many ranges of both sorts of values, not in order. */
@@ -486,12 +475,12 @@ mixed_list_io(struct fix *f)
 
 TEST_ON(vos_io, ranges_of_both_sorts, BACKEND_SIM)
 {
-    run(mixed_list_io);
+    fix_body(mixed_list_io);
 }
 
 TEST_ON(vos_io, as_many_ranges_as_allowed, BACKEND_SIM)
 {
-    run(list_io);
+    fix_body(list_io);
 }
 
 static int
@@ -572,5 +561,5 @@ bad_arguments(struct fix *f)
 
 TEST_ON(vos_io, bad_arguments, BACKEND_SIM)
 {
-    run(bad_arguments);
+    fix_body(bad_arguments);
 }

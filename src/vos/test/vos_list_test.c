@@ -457,33 +457,22 @@ queries(struct fix *f)
     fix_close(f);
 }
 
-static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
 TEST_ON(vos_list, under_change, BACKEND_SIM)
 {
-    run(churn);
+    fix_body(churn);
 }
 
 TEST_ON(vos_list, anchors, BACKEND_SIM)
 {
-    run(anchors);
+    fix_body(anchors);
 }
 
 TEST_ON(vos_list, extents, BACKEND_SIM)
 {
-    run(extents);
+    fix_body(extents);
 }
 
 TEST_ON(vos_list, queries, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(queries);
+    fix_body(queries);
 }

@@ -36,17 +36,6 @@ value_is(struct fix *f, const char *dkey, const char *want)
 }
 
 static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
-static void
 resends(struct fix *f)
 {
     struct vos_req_id id = {.client = client_id(1), .slot = 3, .seq = 5, .hlc = 100};
@@ -102,7 +91,7 @@ resends(struct fix *f)
 
 TEST_ON(vos_req, resends, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(resends);
+    fix_body(resends);
 }
 
 static void
@@ -128,7 +117,7 @@ failures(struct fix *f)
 
 TEST_ON(vos_req, failures_stay_failures, BACKEND_SIM)
 {
-    run(failures);
+    fix_body(failures);
 }
 
 struct twin_send {
@@ -181,7 +170,7 @@ concurrent(struct fix *f)
 
 TEST_ON(vos_req, concurrent_resends_are_one_request, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(concurrent);
+    fix_body(concurrent);
 }
 
 static void
@@ -238,7 +227,7 @@ many_clients(struct fix *f)
 
 TEST_ON(vos_req, more_clients_than_are_remembered, BACKEND_SIM)
 {
-    run(many_clients);
+    fix_body(many_clients);
 }
 
 /* Goal: a refused request stays refused, in memory only, and takes nothing else with it. */
@@ -305,7 +294,7 @@ refusals(struct fix *f)
 
 TEST_ON(vos_req, refused_requests_stay_refused, BACKEND_LINUX | BACKEND_SIM)
 {
-    run(refusals);
+    fix_body(refusals);
 }
 
 /* Goal: refusals take bounded memory, and what is forgotten of them is uncertain, not allowed. */
@@ -342,7 +331,7 @@ many_refusals(struct fix *f)
 
 TEST_ON(vos_req, many_refusals, BACKEND_SIM)
 {
-    run(many_refusals);
+    fix_body(many_refusals);
 }
 
 /* Goal: the first and last slot of every group, answers from none to the longest, all found again after a restart. */
@@ -408,7 +397,7 @@ all_groups(struct fix *f)
 
 TEST_ON(vos_req, every_group_of_slots, BACKEND_SIM)
 {
-    run(all_groups);
+    fix_body(all_groups);
 }
 
 /* Goal: a client with a request in flight is not forgotten, however old it is. */
@@ -445,5 +434,5 @@ busy_client(struct fix *f)
 
 TEST_ON(vos_req, a_client_in_use_is_kept, BACKEND_SIM)
 {
-    run(busy_client);
+    fix_body(busy_client);
 }

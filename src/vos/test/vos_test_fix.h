@@ -184,6 +184,18 @@ fix_down(struct fix *f)
     plat_linux_destroy(f->plat);
 }
 
+/* A test that is one body. */
+static inline void
+fix_body(void (*fn)(struct fix *f))
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    if (fix_up_default(&f))
+        EXPECT(fix_run(&f, fn));
+    fix_down(&f);
+}
+
 /* For bodies: open what is there. */
 static inline bool
 fix_open(struct fix *f)

@@ -202,23 +202,12 @@ bounds(struct fix *f)
     fix_close(f);
 }
 
-static void
-run(void (*fn)(struct fix *f))
-{
-    struct fix f;
-
-    fix_prepare(&f);
-    if (fix_up_default(&f))
-        EXPECT(fix_run(&f, fn));
-    fix_down(&f);
-}
-
 TEST_ON(vos_ts, table, BACKEND_SIM)
 {
-    run(table);
+    fix_body(table);
 }
 
 TEST_ON(vos_ts, bounds, BACKEND_SIM)
 {
-    run(bounds);
+    fix_body(bounds);
 }
