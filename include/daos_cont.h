@@ -109,7 +109,7 @@ int daos_cont_subscribe(daos_handle_t coh, daos_epoch_t *epoch, daos_event_t *ev
 
 #define DAOS_SNAPSHOT_MAX_LEN 128
 
-/** Take a snapshot; *epoch* names it. *name* must be NULL. */
+/** Take a snapshot; *epoch* names it, and *name*, too, unless it is NULL. */
 int daos_cont_create_snap(daos_handle_t coh, daos_epoch_t *epoch, char *name, daos_event_t *ev);
 
 enum daos_snapshot_opts {

@@ -144,6 +144,53 @@ def test_attributes(e):
 
 
 @suite.test
+def test_snapshots(e):
+    e.daos("cont", "create", "tank", "box").ok()
+
+    def run(verb, *args):
+        return e.daos("-j", "cont", verb, "tank", "box", *args)
+
+    def text(verb, *args):
+        return e.daos("cont", verb, "tank", "box", *args)
+
+    expect(run("list-snap").response() == [], "none yet")
+    expect(text("list-snap").ok().out == "Snapshots of container box:\nno snapshots\n", "none yet")
+    plain = run("create-snap").response()
+    expect(set(plain) == {"epoch", "timestamp"} and re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$", plain["timestamp"]), f"{plain}")
+    named = run("create-snap", "--snap", "monday").response()
+    expect(named["name"] == "monday" and named["epoch"] > plain["epoch"], f"{named}")
+    expect(run("list-snaps").response() == [plain, named], "both, oldest first")
+    expect(e.daos("-j", "cont", "query", "tank", "box").response()["num_snapshots"] == 2, "the query counts them")
+    said = text("create-snap").ok().out
+    third = int(re.match(r"snapshot/epoch (0x[0-9a-f]+) has been created\n$", said).group(1), 16)
+    lines = text("list-snap").ok().out.splitlines()
+    expect([line.split()[0] for line in lines[1:]] == [hex(plain["epoch"]), hex(named["epoch"]), hex(third)] and lines[2].split()[2] == "monday", f"{lines}")
+    text("create-snap", "--snap=monday").fails("container box: there is a snapshot monday", "DER_EXIST")
+    text("create-snap", "--snap=").fails("--snap")
+    text("create-snap", "--snap=" + "x" * 128).fails("--snap", "1 to 127 bytes")
+    for args in ([], ["--snap=monday", "--epc=1"], ["--epc=1", "--epcrange=1-2"]):
+        text("destroy-snap", *args).fails("expected one of --snap, --epc and --epcrange")
+    for args, says in ((["--epc=x"], "--epc x"), (["--epc="], "--epc"), (["--epc=-1"], "--epc -1"), (["--epcrange=5"], "--epcrange 5"), (["--epcrange=5-4"], "FROM-TO"),
+                       (["--epcrange=5-"], "FROM-TO"), (["--epc=99999999999999999999"], "not an epoch")):
+        text("destroy-snap", *args).fails(says, "DER_INVAL")
+    for args in (["--epc=1"], ["--epcrange=1-2"], ["--snap=tuesday"]):
+        text("destroy-snap", *args).fails("container box: no such snapshot", "DER_NONEXIST")
+    expect(len(run("list-snap").response()) == 3, "nothing went")
+    expect(run("destroy-snap", "--snap", "monday").response() is None, "by name")
+    expect([s["epoch"] for s in run("list-snap").response()] == [plain["epoch"], third], "one is gone")
+    text("destroy-snap", f"--epc={third:#x}").ok()
+    expect(run("list-snap").response() == [plain], "another")
+    for i in range(9):  # more than one page of them
+        run("create-snap", f"--snap=n{i}").response()
+    snaps = run("list-snap").response()
+    expect([s.get("name") for s in snaps] == [None] + [f"n{i}" for i in range(9)] and len({s["epoch"] for s in snaps}) == 10, f"{snaps}")
+    run("destroy-snap", f"--epcrange={snaps[1]['epoch']}-{snaps[8]['epoch']}").response()
+    expect(run("list-snap").response() == [snaps[0], snaps[9]], "a range")
+    e.daos("cont", "create-snap", "tank").fails("a pool and a container")
+    e.daos("cont", "list-snap", "tank", "none").fails("container none", "DER_NONEXIST")
+
+
+@suite.test
 def test_options_anywhere(e):
     for args in (["-j", "pool", "query", "tank"], ["pool", "-j", "query", "tank"], ["pool", "query", "-j", "tank"],
                  ["pool", "query", "tank", "--json"]):

@@ -67,6 +67,30 @@ cli_daos_cont_open(struct cli *cli, daos_handle_t poh, const char *cont, unsigne
 }
 
 int
+cli_daos_place_open(struct cli *cli, const char *pool, const char *cont, bool is_write,
+    struct cli_daos_place *ret_place)
+{
+    struct cli_daos_place *p = ret_place;
+    int rc = cli_daos_pool_open(cli, pool, is_write ? DAOS_PC_RW : DAOS_PC_RO, &p->poh);
+
+    p->is_cont = cont != NULL;
+    if (rc != 0 || !p->is_cont)
+        return rc;
+    rc = cli_daos_cont_open(cli, p->poh, cont, is_write ? DAOS_COO_RW : DAOS_COO_RO, &p->coh);
+    if (rc != 0)
+        CAIRN_IGNORE(daos_pool_disconnect(p->poh, NULL)); /* what failed is told */
+    return rc;
+}
+
+void
+cli_daos_place_close(struct cli_daos_place *place)
+{
+    if (place->is_cont)
+        CAIRN_IGNORE(daos_cont_close(place->coh, NULL)); /* the outcome is known */
+    CAIRN_IGNORE(daos_pool_disconnect(place->poh, NULL)); /* likewise */
+}
+
+int
 cli_daos_words_need(struct cli *cli, uint32_t nr, uint32_t need, const char *what)
 {
     return nr == need ? 0 : cli_fail(cli, -DER_INVAL, "expected %s; see daos --help", what);
@@ -101,6 +125,11 @@ static const struct command commands[] = {
         "properties of a container, all or some"},
     {"container", "set-prop", "POOL CONT NAME:VALUE,...", cli_daos_cont_set_prop,
         "change properties that can be changed"},
+    {"container", "create-snap", "POOL CONT [--snap NAME]", cli_daos_cont_create_snap,
+        "take a snapshot of a container"},
+    {"container", "list-snap", "POOL CONT", cli_daos_cont_list_snap, "snapshots of a container"},
+    {"container", "destroy-snap", "POOL CONT --snap NAME | --epc EPOCH | --epcrange FROM-TO",
+        cli_daos_cont_destroy_snap, "destroy snapshots of a container"},
     {"container", "list-attr", "POOL CONT [--verbose]", cli_daos_cont_list_attr,
         "names of a container's attributes"},
     {"container", "get-attr", "POOL CONT [NAME,...]", cli_daos_cont_get_attr,
@@ -138,7 +167,7 @@ static bool
 is_word(const char *given, const char *word)
 {
     static const char *const shorts[][2] = {{"cont", "container"}, {"fs", "filesystem"},
-        {"ls", "list"}, {"getprop", "get-prop"}, {"setprop", "set-prop"},
+        {"ls", "list"}, {"getprop", "get-prop"}, {"setprop", "set-prop"}, {"list-snaps", "list-snap"},
         {"list-attrs", "list-attr"}, {"listattr", "list-attr"}, {"lsattr", "list-attr"},
         {"getattr", "get-attr"}, {"setattr", "set-attr"}, {"delattr", "del-attr"}};
 

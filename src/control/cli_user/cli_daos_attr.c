@@ -18,8 +18,7 @@ struct place {
     const char *kind, *id;
     const char *words[WORDS_MAX]; /* behind pool and container */
     uint32_t words_nr;
-    bool is_cont;
-    daos_handle_t poh, coh;
+    struct cli_daos_place at;
 };
 
 /* Names, and values of as many bytes. All point into allocated memory. */
@@ -51,7 +50,6 @@ place_open(struct cli *cli, int argc, char **argv, bool is_cont, bool is_write, 
     int rc;
 
     memset(p, 0, sizeof(*p));
-    p->is_cont = is_cont;
     rc = cli_parse(cli, argc, argv, opts, words, first + WORDS_MAX, &nr);
     if (rc == 0 && nr < first)
         rc = cli_daos_words_need(cli, 0, 1, is_cont ? "a pool and a container" : "a pool");
@@ -63,21 +61,7 @@ place_open(struct cli *cli, int argc, char **argv, bool is_cont, bool is_write, 
     for (uint32_t i = 0; i < p->words_nr; i++) {
         p->words[i] = words[first + i];
     }
-    rc = cli_daos_pool_open(cli, words[0], is_write ? DAOS_PC_RW : DAOS_PC_RO, &p->poh);
-    if (rc != 0 || !is_cont)
-        return rc;
-    rc = cli_daos_cont_open(cli, p->poh, words[1], is_write ? DAOS_COO_RW : DAOS_COO_RO, &p->coh);
-    if (rc != 0)
-        CAIRN_IGNORE(daos_pool_disconnect(p->poh, NULL)); /* what failed is told */
-    return rc;
-}
-
-static void
-place_close(struct place *p)
-{
-    if (p->is_cont)
-        CAIRN_IGNORE(daos_cont_close(p->coh, NULL)); /* the outcome is known */
-    CAIRN_IGNORE(daos_pool_disconnect(p->poh, NULL)); /* likewise */
+    return cli_daos_place_open(cli, words[0], is_cont ? words[1] : NULL, is_write, &p->at);
 }
 
 static int
@@ -93,15 +77,16 @@ place_fail(struct cli *cli, const struct place *p, int rc)
 static int
 names_list(struct place *p, char *buf, size_t *size)
 {
-    return p->is_cont ? daos_cont_list_attr(p->coh, buf, size, NULL)
-                      : daos_pool_list_attr(p->poh, buf, size, NULL);
+    return p->at.is_cont ? daos_cont_list_attr(p->at.coh, buf, size, NULL)
+                         : daos_pool_list_attr(p->at.poh, buf, size, NULL);
 }
 
 static int
 values_get(struct place *p, struct attrs *a, void *const *values)
 {
-    return p->is_cont ? daos_cont_get_attr(p->coh, (int)a->nr, a->names, values, a->sizes, NULL)
-                      : daos_pool_get_attr(p->poh, (int)a->nr, a->names, values, a->sizes, NULL);
+    return p->at.is_cont
+        ? daos_cont_get_attr(p->at.coh, (int)a->nr, a->names, values, a->sizes, NULL)
+        : daos_pool_get_attr(p->at.poh, (int)a->nr, a->names, values, a->sizes, NULL);
 }
 
 /* All names that there are. Errors: TRUNC more than fit. */
@@ -269,7 +254,7 @@ list_run(struct cli *cli, int argc, char **argv, bool is_cont, json_t **ret_resp
     }
     if (rc == 0)
         *ret_response = attrs_show(cli, &p, &a, cli->is_verbose);
-    place_close(&p);
+    cli_daos_place_close(&p.at);
     attrs_free(&a);
     return rc;
 }
@@ -303,7 +288,7 @@ get_run(struct cli *cli, int argc, char **argv, bool is_cont, json_t **ret_respo
             *ret_response = list;
         }
     }
-    place_close(&p);
+    cli_daos_place_close(&p.at);
     attrs_free(&a);
     return rc;
 }
@@ -329,12 +314,12 @@ set_run(struct cli *cli, int argc, char **argv, bool is_cont, json_t **ret_respo
     if (rc == 0) {
         const void *const *values = (const void *const *)a.values;
 
-        rc2 = is_cont ? daos_cont_set_attr(p.coh, (int)a.nr, a.names, values, a.sizes, NULL)
-                      : daos_pool_set_attr(p.poh, (int)a.nr, a.names, values, a.sizes, NULL);
+        rc2 = is_cont ? daos_cont_set_attr(p.at.coh, (int)a.nr, a.names, values, a.sizes, NULL)
+                      : daos_pool_set_attr(p.at.poh, (int)a.nr, a.names, values, a.sizes, NULL);
         if (rc2 != 0)
             rc = place_fail(cli, &p, rc2);
     }
-    place_close(&p);
+    cli_daos_place_close(&p.at);
     attrs_free(&a);
     *ret_response = json_null();
     return rc;
@@ -353,12 +338,12 @@ del_run(struct cli *cli, int argc, char **argv, bool is_cont, json_t **ret_respo
     if (rc == 0)
         rc = names_parse(cli, p.words[0], false, &a);
     if (rc == 0) {
-        rc2 = is_cont ? daos_cont_del_attr(p.coh, (int)a.nr, a.names, NULL)
-                      : daos_pool_del_attr(p.poh, (int)a.nr, a.names, NULL);
+        rc2 = is_cont ? daos_cont_del_attr(p.at.coh, (int)a.nr, a.names, NULL)
+                      : daos_pool_del_attr(p.at.poh, (int)a.nr, a.names, NULL);
         if (rc2 != 0)
             rc = place_fail(cli, &p, rc2);
     }
-    place_close(&p);
+    cli_daos_place_close(&p.at);
     attrs_free(&a);
     *ret_response = json_null();
     return rc;

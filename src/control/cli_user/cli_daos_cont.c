@@ -233,7 +233,7 @@ cli_daos_cont_query(struct cli *cli, int argc, char **argv, json_t **ret_respons
 {
     static const struct cli_opt opts[] = {{0}};
     struct cont_facts facts = {0};
-    daos_handle_t poh, coh;
+    struct cli_daos_place place;
     const char *words[2];
     char uuid[37];
     uint32_t nr;
@@ -242,17 +242,13 @@ cli_daos_cont_query(struct cli *cli, int argc, char **argv, json_t **ret_respons
     if (rc == 0)
         rc = cli_daos_words_need(cli, nr, 2, "a pool and a container");
     if (rc == 0)
-        rc = cli_daos_pool_open(cli, words[0], DAOS_PC_RO, &poh);
+        rc = cli_daos_place_open(cli, words[0], words[1], false, &place);
     if (rc != 0)
         return rc;
-    rc = cli_daos_cont_open(cli, poh, words[1], DAOS_COO_RO, &coh);
-    if (rc == 0) {
-        rc = facts_get(poh, coh, &facts);
-        if (rc != 0)
-            (void)cli_fail(cli, rc, "container %s: %s", words[1], cli_daos_remedy(rc));
-        CAIRN_IGNORE(daos_cont_close(coh, NULL)); /* the answer is there */
-    }
-    CAIRN_IGNORE(daos_pool_disconnect(poh, NULL)); /* likewise */
+    rc = facts_get(place.poh, place.coh, &facts);
+    if (rc != 0)
+        (void)cli_fail(cli, rc, "container %s: %s", words[1], cli_daos_remedy(rc));
+    cli_daos_place_close(&place);
     if (rc == 0) {
         *ret_response = facts_json(&facts);
         uuid_unparse_lower(facts.info.ci_uuid, uuid);

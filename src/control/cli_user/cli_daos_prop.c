@@ -81,32 +81,12 @@ value_get(void *arg, const struct cli_prop *def, struct cli_prop_value *ret_valu
     return true;
 }
 
-/* POOL CONT [more]: opened, and closed after `run`. */
+/* POOL CONT [more] */
 struct place {
     const char *words[3];
     uint32_t words_nr;
-    daos_handle_t poh, coh;
+    struct cli_daos_place at;
 };
-
-static int
-place_open(struct cli *cli, struct place *p, unsigned int pool_flags, unsigned int cont_flags)
-{
-    int rc = cli_daos_pool_open(cli, p->words[0], pool_flags, &p->poh);
-
-    if (rc != 0)
-        return rc;
-    rc = cli_daos_cont_open(cli, p->poh, p->words[1], cont_flags, &p->coh);
-    if (rc != 0)
-        CAIRN_IGNORE(daos_pool_disconnect(p->poh, NULL)); /* what failed is told */
-    return rc;
-}
-
-static void
-place_close(struct place *p)
-{
-    CAIRN_IGNORE(daos_cont_close(p->coh, NULL)); /* the outcome is known */
-    CAIRN_IGNORE(daos_pool_disconnect(p->poh, NULL)); /* likewise */
-}
 
 /* The third word, or the option --properties. */
 static int
@@ -135,7 +115,7 @@ cli_daos_cont_get_prop(struct cli *cli, int argc, char **argv, json_t **ret_resp
     if (rc == 0)
         rc = cli_wanted_parse(cli, &table, names, &w);
     if (rc == 0)
-        rc = place_open(cli, &p, DAOS_PC_RO, DAOS_COO_RO);
+        rc = cli_daos_place_open(cli, p.words[0], p.words[1], false, &p.at);
     if (rc != 0)
         return rc;
     props = daos_prop_alloc(w.nr);
@@ -144,10 +124,10 @@ cli_daos_cont_get_prop(struct cli *cli, int argc, char **argv, json_t **ret_resp
         props->dpp_entries[i].dpe_type = w.list[i]->number;
     }
     if (rc == 0)
-        rc = daos_cont_query(p.coh, NULL, props, NULL);
+        rc = daos_cont_query(p.at.coh, NULL, props, NULL);
     if (rc != 0)
         (void)cli_fail(cli, rc, "container %s: %s", p.words[1], cli_daos_remedy(rc));
-    place_close(&p);
+    cli_daos_place_close(&p.at);
     if (rc == 0) {
         (void)snprintf(title, sizeof(title), "Properties for container %.200s", p.words[1]);
         *ret_response = cli_props_show(cli, title, &w, value_get, props);
@@ -192,10 +172,11 @@ cli_daos_cont_set_prop(struct cli *cli, int argc, char **argv, json_t **ret_resp
     if (!is_clear)
         rc = cli_daos_props_parse(cli, "", text, &props);
     if (rc == 0)
-        rc = place_open(cli, &p, DAOS_PC_RW, DAOS_COO_RW);
+        rc = cli_daos_place_open(cli, p.words[0], p.words[1], true, &p.at);
     if (rc != 0)
         goto out;
-    rc = is_clear ? daos_cont_status_clear(p.coh, NULL) : daos_cont_set_prop(p.coh, props, NULL);
+    rc = is_clear ? daos_cont_status_clear(p.at.coh, NULL)
+                  : daos_cont_set_prop(p.at.coh, props, NULL);
     if (rc == -DER_NO_PERM || rc == -DER_INVAL) {
         (void)cli_fail(cli, rc,
             "container %s: %s: one of these cannot be changed, or not to this (what can: label)",
@@ -203,7 +184,7 @@ cli_daos_cont_set_prop(struct cli *cli, int argc, char **argv, json_t **ret_resp
     } else if (rc != 0) {
         (void)cli_fail(cli, rc, "container %s: %s", p.words[1], cli_daos_remedy(rc));
     }
-    place_close(&p);
+    cli_daos_place_close(&p.at);
     if (rc == 0 && !cli->is_json)
         (void)printf("Properties were successfully set\n");
     *ret_response = json_null();
