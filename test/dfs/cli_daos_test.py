@@ -78,7 +78,7 @@ def test_properties(e):
     got = {p["name"]: p["value"] for p in props}
     want = {"alloc_oid": got["alloc_oid"], "cksum": "sha256", "cksum_size": 65536, "compression": "off", "dedup": "off", "dedup_threshold": 4096, "ec_cell_sz": 131072, "ec_pda": 1,
             "encryption": "off", "global_version": 1, "group": got["group"], "label": "box", "layout_type": "POSIX", "layout_version": 1, "max_snapshot": 0, "obj_version": got["obj_version"],
-            "owner": got["owner"], "perf_domain": 255, "rd_fac": "rd_fac0", "rd_lvl": "node", "rp_pda": 4294967295, "srv_cksum": "on", "status": "HEALTHY"}
+            "owner": got["owner"], "perf_domain": 255, "rd_fac": "rd_fac0", "rd_lvl": "node", "rp_pda": 4294967295, "scrubber_disabled": "off", "srv_cksum": "on", "status": "HEALTHY"}
     expect(got == want and list(got) == sorted(got), f"{got}")
     some = e.daos("-j", "cont", "getprop", "tank", "box", "rf,health,cksum").response()
     expect([(p["name"], p["value"]) for p in some] == [("rd_fac", "rd_fac0"), ("status", "HEALTHY"), ("cksum", "sha256")], f"{some}")
@@ -90,6 +90,10 @@ def test_properties(e):
     expect(e.daos("-j", "cont", "get-prop", "tank", "chest", "label").response()[0]["value"] == "chest", "label")
     expect(e.daos("-j", "cont", "set-prop", "tank", "chest", "--properties", "label:box").response() is None, "json")
     e.daos("cont", "set-prop", "tank", "box", "status:healthy").ok()
+    e.daos("cont", "set-prop", "tank", "box", "scrubber_disabled:on").ok()
+    expect(e.daos("-j", "cont", "get-prop", "tank", "box", "scrubber_disabled").response()[0]["value"] == "on", "scrubbing is off")
+    e.daos("cont", "set-prop", "tank", "box", "scrubber_disabled:off").ok()
+    e.daos("cont", "set-prop", "tank", "box", "scrubber_disabled:2").fails("scrubber_disabled:2", "DER_INVAL")
     e.daos("cont", "set-prop", "tank", "box", "cksum:off").fails("container box: cksum:off", "cannot be changed")
     e.daos("cont", "set-prop", "tank", "box", "nothing:1").fails("nothing:1", "name:value", "DER_INVAL")
     e.daos("cont", "set-prop", "tank", "box").fails("expected properties")

@@ -380,6 +380,7 @@ static const struct {
     {"ec_pda", DAOS_PROP_CO_EC_PDA, false, PROP_NUMBER, UINT32_MAX},
     {"rp_pda", DAOS_PROP_CO_RP_PDA, false, PROP_NUMBER, UINT32_MAX},
     {"perf_domain", DAOS_PROP_CO_PERF_DOMAIN, false, PROP_NUMBER, DAOS_PROP_PERF_DOMAIN_ROOT},
+    {"scrubber_disabled", DAOS_PROP_CO_SCRUBBER_DISABLED, false, PROP_WORDS(on_off_words), 0},
     {"rd_lvl", DAOS_PROP_CO_REDUN_LVL, true, PROP_NUMBER, 0},
     {"rf_lvl", DAOS_PROP_CO_REDUN_LVL, true, PROP_NUMBER, 0},
     {"status", DAOS_PROP_CO_STATUS, true, PROP_NUMBER, 0},

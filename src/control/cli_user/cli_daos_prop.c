@@ -51,6 +51,8 @@ static const struct cli_prop defs[] = {
         .named = {{"0", 0}, {"rank", 1}, {"node", 2}, {"fault", 3}}},
     {"rp_pda", DAOS_PROP_CO_RP_PDA, "Performance domain affinity level of RP", CLI_PROP_NUMBER,
         .named = {{0}}},
+    {"scrubber_disabled", DAOS_PROP_CO_SCRUBBER_DISABLED, "Scrubber Disabled", CLI_PROP_NAME,
+        .named = {{"off", 0}, {"on", 1}}},
     {"srv_cksum", DAOS_PROP_CO_CSUM_SERVER_VERIFY, "Server Checksumming", CLI_PROP_NAME,
         .named = {{"off", 0}, {"on", 1}}},
     {"status", DAOS_PROP_CO_STATUS, "Health", CLI_PROP_NAME,
@@ -179,7 +181,8 @@ cli_daos_cont_set_prop(struct cli *cli, int argc, char **argv, json_t **ret_resp
                   : daos_cont_set_prop(p.at.coh, props, NULL);
     if (rc == -DER_NO_PERM || rc == -DER_INVAL) {
         (void)cli_fail(cli, rc,
-            "container %s: %s: one of these cannot be changed, or not to this (what can: label)",
+            "container %s: %s: one of these cannot be changed, or not to this (what can: label, "
+            "scrubber_disabled)",
             p.words[1], text);
     } else if (rc != 0) {
         (void)cli_fail(cli, rc, "container %s: %s", p.words[1], cli_daos_remedy(rc));
