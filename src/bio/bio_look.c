@@ -238,26 +238,12 @@ int
 bio_look_log(struct bio_tgt *tgt, int (*fn)(void *arg, const struct bio_look_log *part), void *arg,
     struct bio_look_end *ret_end)
 {
-    const struct bio_ckpt_df *hdr = tgt->ckpt.hdr;
     struct look_log l = {.tgt = tgt, .fn = fn, .arg = arg};
     struct bio_replay_end end = {0};
-    struct bio_replay_io io = {.ring_blks = tgt->wal.ring_blks,
-        .salt = tgt->wal.salt,
-        .win_blks = BIO_REPLAY_WIN_BLKS,
-        .cfg = &tgt->cfg,
-        .is_tolerant = true,
-        .arg = &l,
-        .read = log_read,
-        .group = log_group,
-        .rec = log_rec};
-    size_t win_bytes = (size_t)BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES;
-    int rc;
+    struct bio_replay_io io = {
+        .is_tolerant = true, .arg = &l, .read = log_read, .group = log_group, .rec = log_rec};
+    int rc = bio_log_read(tgt, &io, &end);
 
-    io.win = bio_tmp_get(tgt, win_bytes);
-    if (io.win == NULL)
-        return CAIRN_ERR(NOMEM);
-    rc = bio_replay(&io, hdr->segs, hdr->seg_nr, &end);
-    bio_tmp_put(tgt, io.win, win_bytes);
     if (rc != 0)
         return rc;
     *ret_end = (struct bio_look_end){

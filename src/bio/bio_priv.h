@@ -212,6 +212,9 @@ struct bio_replay_end {
  */
 CAIRN_YIELDS CAIRN_MUST_CHECK int bio_replay(const struct bio_replay_io *io,
     const struct bio_seg_df *segs, uint32_t seg_nr, struct bio_replay_end *ret_end);
+/** The same of a target's log, from its checkpoint on; ring, salt, window and cfg of `io` are filled in. Errors: NOMEM, those of bio_replay(). */
+CAIRN_YIELDS CAIRN_MUST_CHECK int
+bio_log_read(struct bio_tgt *tgt, struct bio_replay_io *io, struct bio_replay_end *ret_end);
 
 /* ---- bio_ckpt.c ------------------------------------------------------------------------------------------------------- */
 

@@ -826,6 +826,25 @@ replay_announce(void *arg, uint64_t off, uint32_t len)
     return tgt->soon_nr == BIO_LOAD_BATCH_NR ? replay_load(tgt) : 0;
 }
 
+int
+bio_log_read(struct bio_tgt *tgt, struct bio_replay_io *io, struct bio_replay_end *ret_end)
+{
+    const struct bio_ckpt_df *hdr = tgt->ckpt.hdr;
+    size_t win_bytes = (size_t)BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES;
+    int rc;
+
+    io->ring_blks = tgt->wal.ring_blks;
+    io->salt = tgt->wal.salt;
+    io->win_blks = BIO_REPLAY_WIN_BLKS;
+    io->cfg = &tgt->cfg;
+    io->win = bio_tmp_get(tgt, win_bytes);
+    if (io->win == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = bio_replay(io, hdr->segs, hdr->seg_nr, ret_end);
+    bio_tmp_put(tgt, io->win, win_bytes);
+    return rc;
+}
+
 static int
 log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
 {
@@ -834,10 +853,6 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
     struct bio_replay_end end = {0};
     struct log_reader rd = {.tgt = tgt};
     struct bio_replay_io io = {
-        .ring_blks = wal->ring_blks,
-        .salt = wal->salt,
-        .win_blks = BIO_REPLAY_WIN_BLKS,
-        .cfg = &tgt->cfg,
         .arg = &rd,
         .start = replay_start,
         .wait = replay_wait,
@@ -845,14 +860,8 @@ log_replay(struct bio_tgt *tgt, uint64_t *ret_generation)
         .range = replay_range,
         .is_tolerant = tgt->cfg.is_tolerant,
     };
-    size_t win_bytes = (size_t)BIO_REPLAY_WIN_BLKS * BIO_BLK_BYTES;
-    int rc;
+    int rc = bio_log_read(tgt, &io, &end);
 
-    io.win = bio_tmp_get(tgt, win_bytes);
-    if (io.win == NULL)
-        return CAIRN_ERR(NOMEM);
-    rc = bio_replay(&io, hdr->segs, hdr->seg_nr, &end);
-    bio_tmp_put(tgt, io.win, win_bytes);
     if (rc != 0)
         return rc;
     /* ST-5: a page image is never newer than the durable log. */

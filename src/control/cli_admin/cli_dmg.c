@@ -213,22 +213,32 @@ query_print(const struct dmg *dmg, const Cairn__Ctl__PoolQueryRep *rep, json_t *
         (int)rep->layout_version, "upgrade_layout_ver", (int)rep->layout_version);
 }
 
+/* A command about one pool: its options, and the pool. */
+static int
+pool_word(struct dmg *dmg, int argc, char **argv, const struct cli_opt *opts, char **ret_pool)
+{
+    const char *words[1];
+    uint32_t nr;
+    int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 1, &nr);
+
+    if (rc == 0 && nr != 1)
+        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
+    if (rc == 0)
+        *ret_pool = (char *)(uintptr_t)words[0];
+    return rc;
+}
+
 int
 dmg_pool_ask(struct dmg *dmg, int argc, char **argv, Cairn__Ctl__PoolQueryRep **ret_rep)
 {
     Cairn__Ctl__PoolQueryReq req = CAIRN__CTL__POOL_QUERY_REQ__INIT;
     const struct cli_opt opts[] = {{0}};
-    const char *words[1];
     uint8_t *body = NULL;
-    uint32_t nr;
     size_t len = 0;
-    int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 1, &nr);
+    int rc = pool_word(dmg, argc, argv, opts, &req.id);
 
-    if (rc == 0 && nr != 1)
-        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
     if (rc != 0)
         return rc;
-    req.id = (char *)(uintptr_t)words[0];
     rc = dmg_call(dmg, CAIRN__CTL__METHOD__POOL_QUERY, &req.base, &body, &len);
     if (rc != 0)
         return rc;
@@ -260,23 +270,18 @@ run_pool_destroy(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
         {.name = "recursive", .letter = 'r', .is_flag = true, .flag = &recursive},
         {0},
     };
-    const char *words[1];
     uint8_t *body = NULL;
-    uint32_t nr;
     size_t len = 0;
-    int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 1, &nr);
+    int rc = pool_word(dmg, argc, argv, opts, &req.id);
 
-    if (rc == 0 && nr != 1)
-        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
     if (rc != 0)
         return rc;
-    req.id = (char *)(uintptr_t)words[0];
     req.force = force;
     req.recursive = recursive;
     rc = dmg_call(dmg, CAIRN__CTL__METHOD__POOL_DESTROY, &req.base, &body, &len);
     free(body);
     if (rc == 0 && !dmg->cli.is_json)
-        (void)printf("Pool %s destroyed\n", words[0]);
+        (void)printf("Pool %s destroyed\n", req.id);
     *ret_response = json_null();
     return rc;
 }
@@ -287,17 +292,12 @@ run_pool_evict(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     Cairn__Ctl__PoolEvictReq req = CAIRN__CTL__POOL_EVICT_REQ__INIT;
     const struct cli_opt opts[] = {{0}};
     Cairn__Ctl__PoolEvictRep *rep;
-    const char *words[1];
     uint8_t *body = NULL;
-    uint32_t nr;
     size_t len = 0;
-    int rc = cli_parse(&dmg->cli, argc, argv, opts, words, 1, &nr);
+    int rc = pool_word(dmg, argc, argv, opts, &req.id);
 
-    if (rc == 0 && nr != 1)
-        rc = cli_fail(&dmg->cli, -DER_INVAL, "expected a pool; `dmg pool list` shows them");
     if (rc != 0)
         return rc;
-    req.id = (char *)(uintptr_t)words[0];
     rc = dmg_call(dmg, CAIRN__CTL__METHOD__POOL_EVICT, &req.base, &body, &len);
     if (rc != 0)
         return rc;
@@ -306,7 +306,7 @@ run_pool_evict(struct dmg *dmg, int argc, char **argv, json_t **ret_response)
     if (rep == NULL)
         return CAIRN_ERR(PROTO);
     if (!dmg->cli.is_json)
-        (void)printf("Pool %s: %u handles evicted\n", words[0], rep->handles);
+        (void)printf("Pool %s: %u handles evicted\n", req.id, rep->handles);
     *ret_response = json_pack("{s:i}", "handles", (int)rep->handles);
     cairn__ctl__pool_evict_rep__free_unpacked(rep, NULL);
     return 0;
