@@ -37,6 +37,8 @@ struct array {
     /* Extents that overlap none before or behind them are passed over. */
     bool may_pass, has_hi;
     uint64_t hi_max; /* of those before */
+    bool had_hi; /* both when the batch began */
+    uint64_t hi_before;
     bool is_cut_off; /* the last cluster goes on behind the batch, or its first began before it */
     bool has_marks; /* of transactions */
     uint32_t nr, drop_at, drop_end;
@@ -107,9 +109,9 @@ ext_pass(struct array *y, const struct vos_btr *t)
 
 /* The batch ends before its cluster does: all of that comes with the next one, unless it fills a batch. */
 static void
-batch_end(struct array *y, bool had_hi, uint64_t hi_before)
+batch_end(struct array *y)
 {
-    uint64_t hi = hi_before, first_hi = hi_before;
+    uint64_t hi = y->hi_before, first_hi = y->hi_before;
     uint32_t first = 0;
 
     for (uint32_t i = 0; i < y->nr; i++) {
@@ -117,7 +119,7 @@ batch_end(struct array *y, bool had_hi, uint64_t hi_before)
             first = i;
             first_hi = hi;
         }
-        hi = had_hi || i > 0 ? MAX(hi, y->ext[i].hi) : y->ext[i].hi;
+        hi = y->had_hi || i > 0 ? MAX(hi, y->ext[i].hi) : y->ext[i].hi;
     }
     y->is_cut_off = first == 0;
     if (first == 0)
@@ -182,8 +184,8 @@ batch_body(struct vos_op *op, void *arg)
     struct vos_btr_key key = {.hkey = y->from_lo, .buf = &ver, .len = sizeof(ver)};
     struct vos_key_df *akey;
     struct vos_btr t;
-    uint64_t off, hi_before = y->hi_max;
-    bool exact, had_hi = y->has_hi;
+    uint64_t off;
+    bool exact;
     int rc = vos_agg_akey_get(y->a, op, &akey, &off);
 
     if (rc == 0 && (off == 0 || akey->tree.id != VOS_TREE_EXT)) {
@@ -205,8 +207,8 @@ batch_body(struct vos_op *op, void *arg)
         rc = batch_take(y, op, &t);
     y->from_end = rc == -DER_NONEXIST;
     if (rc == 0 && y->nr > 0 && !y->a->is_discard && !y->holes_only)
-        batch_end(y, had_hi, hi_before);
-    y->is_cut_off = y->is_cut_off || (y->nr > 0 && had_hi && y->ext[0].lo <= hi_before);
+        batch_end(y);
+    y->is_cut_off = y->is_cut_off || (y->nr > 0 && y->had_hi && y->ext[0].lo <= y->hi_before);
     return y->from_end ? 0 : rc;
 }
 
@@ -655,6 +657,8 @@ phase_run(struct array *y, bool *ret_any, bool *ret_stop)
     while (rc == 0 && !y->from_end && !*ret_stop) {
         y->nr = 0;
         y->has_marks = y->is_cut_off = false;
+        y->had_hi = y->has_hi;
+        y->hi_before = y->hi_max;
         vos_op_init(&op, tgt);
         rc = vos_read_run(tgt, &op, batch_body, y);
         if (rc == 0 && y->nr > 0 && !a->is_discard)

@@ -1055,6 +1055,8 @@ forget_body(struct vos_op *op, void *arg)
 
     f->nr = 0;
     f->is_done = false;
+    if (rc != 0)
+        return rc;
     for (uint32_t i = 0; rc == 0 && i < TRIM_BLKS_NR && !f->is_done; i++) {
         uint32_t nr = 0;
 
