@@ -196,6 +196,173 @@ TEST_ON(vos_look, sees_what_the_next_start_sees, BACKEND_SIM)
     fix_down(&f);
 }
 
+/* ---- the collector's queue, requests -------------------------------------------------------------------------------- */
+
+enum { GONE_NR = 6, GONE_KEYS_NR = 400, CLIENT_NR = 3, SLOT_STEP = 40 };
+
+static struct uuid
+gone_id(uint32_t i)
+{
+    return (struct uuid){.b = {0x60, (uint8_t)i}};
+}
+
+struct gone {
+    struct fix *f;
+    uint32_t i, *done_nr;
+};
+
+static void
+gone_main(void *arg)
+{
+    const struct gone *g = arg;
+
+    EXPECT_OK(vos_cont_destroy(g->f->tgt, g->f->pool, gone_id(g->i)));
+    ++*g->done_nr;
+}
+
+static void
+setup_queue(struct fix *f)
+{
+    static uint8_t data[5000];
+    static struct gone gone[GONE_NR];
+    static uint32_t done_nr;
+    struct vos_cont *keep;
+    char key[16];
+
+    if (!fix_format(f))
+        return;
+    done_nr = 0;
+    keep = f->cont;
+    for (uint32_t i = 0; i < GONE_NR; i++) {
+        EXPECT_OK(vos_cont_create(f->tgt, f->pool, gone_id(i)));
+        if (!EXPECT_OK(vos_cont_open(f->tgt, f->pool, gone_id(i), &f->cont)))
+            return;
+        for (uint32_t k = 0; k < GONE_KEYS_NR; k++) {
+            snprintf(key, sizeof(key), "k%u", k);
+            EXPECT_OK(fix_put(f, 1 + k % 3, key, "a", data, k % 10 == 0 ? sizeof(data) : 30, 0));
+        }
+        vos_cont_close(f->cont);
+    }
+    f->cont = keep;
+    /* Three clients, slots in several groups, each used twice. */
+    for (uint32_t i = 0; i < CLIENT_NR * 2 * 5; i++) {
+        struct vos_iod iod = {
+            .akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 4, .data = {(void *)&i, 4}};
+        struct vos_mod mod = {
+            .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("req"), .iod_nr = 1, .iods = &iod};
+        struct vos_apply_args args = {.mods = &mod,
+            .mod_nr = 1,
+            .req = {.client = {.b = {0xc1, (uint8_t)(i % CLIENT_NR)}},
+                .slot = i / CLIENT_NR / 2 * SLOT_STEP,
+                .seq = 1 + i / CLIENT_NR % 2,
+                .hlc = 1 + i},
+            .result = {(void *)&i, sizeof(i)}};
+
+        EXPECT_OK(vos_apply(f->cont, &args, NULL));
+    }
+    /* All at once; killed when the first of them is queued for good, so that the collector has not got far. */
+    for (uint32_t i = 0; i < GONE_NR; i++) {
+        gone[i] = (struct gone){f, i, &done_nr};
+        EXPECT_OK(ult_create(f->xs, ULT_SERVICE, gone_main, &gone[i], NULL));
+    }
+    while (done_nr == 0) {
+        ult_yield();
+    }
+}
+
+struct queue {
+    uint32_t nr;
+    uint64_t offs[GONE_NR];
+    bool has[GONE_NR];
+    uint32_t req_nr;
+};
+
+static void
+take_gc(void *arg, const struct vos_look_gc *gc)
+{
+    struct queue *q = arg;
+
+    if (!EXPECT_LT(q->nr, GONE_NR))
+        return;
+    q->offs[q->nr++] = gc->off;
+    EXPECT(!gc->is_pool);
+    EXPECT_EQ(gc->uuid.b[0], 0x60);
+    if (EXPECT_LT(gc->uuid.b[1], GONE_NR)) {
+        EXPECT(!q->has[gc->uuid.b[1]]);
+        q->has[gc->uuid.b[1]] = true;
+    }
+}
+
+static void
+take_req(void *arg, const struct vos_look_req *req)
+{
+    struct queue *q = arg;
+    uint32_t i;
+
+    q->req_nr++;
+    EXPECT_EQ(req->seq, 2);
+    EXPECT_EQ(req->slot % SLOT_STEP, 0);
+    if (!EXPECT_EQ(req->result_len, sizeof(i)))
+        return;
+    memcpy(&i, req->result, sizeof(i));
+    EXPECT_EQ(req->hlc, 1 + i);
+    EXPECT_EQ(req->client.b[1], i % CLIENT_NR);
+    EXPECT_EQ(req->slot, i / CLIENT_NR / 2 * SLOT_STEP);
+    EXPECT_GT(req->epoch, 0);
+}
+
+static void
+look_queue(struct fix *f)
+{
+    struct vos_look_root root = {.gc_nr = 0};
+    struct vos_look_pool pool;
+    struct queue q = {.nr = 0}, again = {.nr = 0};
+    struct vos_gc_df *gc;
+    uint64_t was;
+
+    f->cfg.is_rdonly = true;
+    if (!fix_open(f))
+        return;
+    EXPECT_OK(vos_look_gc(f->tgt, take_gc, &q));
+    EXPECT_GT(q.nr, 0); /* killed before all was collected */
+    EXPECT_OK(vos_look_root(f->tgt, &root));
+    EXPECT_EQ(root.gc_nr, q.nr);
+    EXPECT_OK(vos_look_reqs(f->tgt, f->pool, take_req, &q));
+    EXPECT_EQ(q.req_nr, CLIENT_NR * 5);
+    EXPECT_ERR(vos_look_reqs(f->tgt, gone_id(99), take_req, &q), NONEXIST);
+    EXPECT_ERR(vos_look_pool(f->tgt, gone_id(99), &pool), NONEXIST);
+    EXPECT_OK(vos_look_pool(f->tgt, f->pool, &pool));
+    EXPECT(!pool.scrub_is_running);
+    /* A queue that is a ring, and one whose entry is none. */
+    gc = umem_ptr(f->tgt->um, q.offs[q.nr / 2]);
+    if (EXPECT(gc != NULL)) {
+        was = gc->next;
+        gc->next = q.offs[0];
+        EXPECT_ERR(vos_look_gc(f->tgt, NULL, NULL), DF_INVAL);
+        EXPECT_ERR(vos_look_root(f->tgt, &root), DF_INVAL);
+        gc->next = was;
+        gc->magic ^= 1;
+        EXPECT_ERR(vos_look_gc(f->tgt, NULL, NULL), DF_INVAL);
+        gc->magic ^= 1;
+        EXPECT_OK(vos_look_gc(f->tgt, take_gc, &again));
+        EXPECT_EQ(again.nr, q.nr);
+    }
+    fix_close(f);
+    f->cfg.is_rdonly = false;
+}
+
+TEST_ON(vos_look, what_waits_for_the_collector_and_requests, BACKEND_SIM)
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    if (fix_up_default(&f) && fix_run(&f, setup_queue) && fix_crash(&f, false))
+        EXPECT(fix_run(&f, look_queue));
+    fix_down(&f);
+}
+
+/* ---- damage --------------------------------------------------------------------------------------------------------- */
+
 struct place {
     uint64_t off, len;
 };
