@@ -530,6 +530,87 @@ TEST_ON(bio_dev, owner, BACKEND_LINUX | BACKEND_SIM)
     fix_fini(&f);
 }
 
+/* A label of ours that says something else, as whole as before. */
+static void
+label_put(struct fix *f, struct bio_dev_label_df label)
+{
+    label.crc = crc32c(0, &label, sizeof(label) - 4);
+    dev_poke(f, 0, &label, sizeof(label), false);
+}
+
+/* Not what it was: blank, smaller, of another version; too many stores; a folder, and what lies below a file. */
+static void
+body_not_it(struct fix *f)
+{
+    static struct bio_dev_store many[BIO_DEV_STORE_NR_MAX + 1];
+    struct dev_test *dt = dt_of(f);
+    struct bio_dev_label_df label, other;
+    char path[BIO_PATH_BYTES];
+    uint8_t zero = 0;
+
+    dev_poke(f, 0, &zero, 1, false);
+    dt->dev.must_exist = true;
+    refused(f, -DER_DF_INVAL, "is blank, but was formatted");
+    dt->dev.must_exist = false;
+    for (uint32_t i = 0; i < ARRAY_SIZE(many); i++) {
+        many[i] = (struct bio_dev_store){.tgt_idx = i, .roles = ALL, .weight = 1};
+    }
+    dt->dev.stores = many;
+    dt->dev.store_nr = ARRAY_SIZE(many);
+    refused(f, -DER_INVAL, "check the device");
+    dt->dev.stores = stores;
+    dt->dev.store_nr = STORE_NR;
+    if (!EXPECT_OK(take(f)))
+        return;
+    drop(f);
+    label_read(f, &label);
+    other = label;
+    other.dev_bytes += 4096;
+    label_put(f, other);
+    refused(f, -DER_DF_INVAL, "became smaller");
+    for (uint32_t i = 0; i < 3; i++) {
+        other = label;
+        other.version += i == 0;
+        other.incompat = i == 1 ? UINT64_C(1) << 63 : label.incompat;
+        other.ro_compat = i == 2 ? UINT64_C(1) << 63 : label.ro_compat;
+        label_put(f, other);
+        refused(f, -DER_DF_INCOMPT, "use the software that wrote it");
+    }
+    label_put(f, label);
+    refused(f, 0, "");
+    memcpy(path, dt->dev.path, sizeof(path));
+    if (f->sim == NULL) {
+        snprintf(dt->dev.path, sizeof(dt->dev.path), "%s", test_tmpdir());
+        EXPECT(take(f) != 0);
+        EXPECT(strstr(dt->err, test_tmpdir()) != NULL);
+        snprintf(dt->dev.path, sizeof(dt->dev.path), "%.*s/below", 240, path);
+        EXPECT(take(f) != 0);
+        EXPECT(strstr(dt->err, "neither a block device nor a file") != NULL);
+        memcpy(dt->dev.path, path, sizeof(path));
+    }
+    /* Over another version only when that was asked for. */
+    other.version++;
+    label_put(f, other);
+    dt->dev.force = true;
+    if (EXPECT_OK(take(f)))
+        drop(f);
+    label_read(f, &other);
+    EXPECT_EQ(other.version, BIO_DEV_VERSION);
+    EXPECT(cuuid_cmp(&other.device, &label.device) != 0); /* it was formatted anew */
+}
+
+TEST_ON(bio_dev, not_what_it_was, BACKEND_LINUX | BACKEND_SIM)
+{
+    struct dev_test dt;
+    struct fix f;
+
+    if (fix_init(&f)) {
+        dt_init(&f, &dt);
+        fix_run(&f, body_not_it);
+    }
+    fix_fini(&f);
+}
+
 static void
 body_absent(struct fix *f)
 {
