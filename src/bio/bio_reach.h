@@ -3,7 +3,7 @@
  * Does everything that is allocated belong to somebody, and to one alone? Who knows the structures marks each block of the arena and each extent of the data role that something refers to;
  * the end compares this with both allocators. One bit of memory for each block of the arena, and for each block of the data role, where something is marked. Nothing may change meanwhile.
  *
- * Owner: the target's xstream. Tested by src/ddb and, as part of vos_look_check(), by src/vos/test.
+ * Owner: the target's xstream. Tested by test/bio_reach_test.c, by src/ddb and, as part of vos_look_check(), by src/vos/test.
  */
 #ifndef CAIRN_BIO_REACH_H
 #define CAIRN_BIO_REACH_H
