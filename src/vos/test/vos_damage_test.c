@@ -5,6 +5,7 @@
  * comes back and does not touch foreign memory (under sanitizers).
  */
 #include "base/codec.h"
+#include "vos/vos_dtx.h"
 #include "vos_test_fix.h"
 
 enum { VAL_NR = 60, VAL_BYTES = 50000, ROUNDS = 60 };
@@ -445,5 +446,157 @@ TEST_ON(vos_damage, values_apart, BACKEND_SIM)
     fix_prepare(&f);
     if (fix_up_default(&f))
         EXPECT(fix_run(&f, apart));
+    fix_down(&f);
+}
+
+/* ---- tables of transactions ------------------------------------------------------------------------------------------- */
+
+enum { FEW_KEYS_NR = 3, MANY_KEYS_NR = 90 };
+
+static struct vos_dtx_id
+tx_id(uint8_t nr)
+{
+    return (struct vos_dtx_id){.uuid = {.b = {0xd7, nr}}, .hlc = 1000 + nr};
+}
+
+/* A value and a range under keys of their own, each. */
+static int
+tx_prepare(struct fix *f, uint8_t nr, uint32_t keys_nr)
+{
+    static struct vos_iod iods[MANY_KEYS_NR];
+    static struct vos_mod mods[MANY_KEYS_NR];
+    static char keys[MANY_KEYS_NR][16];
+    struct vos_dtx_args dtx = {.id = tx_id(nr), .blob = IOV("members")};
+    struct vos_apply_args args = {.mods = mods, .mod_nr = keys_nr, .dtx = &dtx};
+    struct recx recx = {100, 4};
+    struct vos_apply_ret ret;
+
+    for (uint32_t i = 0; i < keys_nr; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "t%u.%u", nr, i);
+        iods[i] = (struct vos_iod){.akey = IOV(i % 2 == 0 ? "single" : "array"),
+            .type = i % 2 == 0 ? VOS_IOD_SINGLE : VOS_IOD_ARRAY,
+            .size = i % 2 == 0 ? 4 : 1,
+            .recx_nr = i % 2,
+            .recxs = &recx,
+            .data = {"data", 4}};
+        mods[i] = (struct vos_mod){.op = VOS_MOD_UPDATE,
+            .oid = fix_oid(nr),
+            .dkey = IOV(keys[i]),
+            .iod_nr = 1,
+            .iods = &iods[i]};
+    }
+    return vos_apply(f->cont, &args, &ret);
+}
+
+/* Bytes are others; the check says so, and is content when they are put right. */
+static void
+bytes_swap(struct fix *f, const char *what, void *mem, const void *bytes, size_t len)
+{
+    uint8_t was[64];
+
+    if (!EXPECT(mem != NULL && len <= sizeof(was)))
+        return;
+    memcpy(was, mem, len);
+    EXPECT(memcmp(was, bytes, len) != 0);
+    memcpy(mem, bytes, len);
+    if (!EXPECT_ERR(vos_tgt_check(f->tgt), DF_INVAL))
+        fprintf(stderr, "    %s\n", what);
+    memcpy(mem, was, len);
+}
+
+#define SWAP(f, lvalue, ...) \
+    bytes_swap(f, #lvalue, &(lvalue), &(__typeof__(lvalue)){__VA_ARGS__}, sizeof(lvalue))
+
+static void
+tables(struct fix *f)
+{
+    struct umem *um;
+    struct vos_dtxs *d;
+    struct vos_dtx_act *few, *many;
+    struct vos_dtx_tab_df *tab;
+    struct vos_dtx_slots_df *slots;
+    struct vos_dtx_df *rec, *large;
+    struct vos_dtx_ref_df *refs;
+    struct vos_dtx_refs_df *chain;
+    struct vos_dtx_done_df *done;
+    struct vos_dtx_id ids[2] = {tx_id(3), tx_id(4)};
+
+    if (!fix_format(f))
+        return;
+    um = f->tgt->um;
+    EXPECT_OK(tx_prepare(f, 1, FEW_KEYS_NR));
+    EXPECT_OK(tx_prepare(f, 2, MANY_KEYS_NR));
+    EXPECT_OK(tx_prepare(f, 3, 1));
+    EXPECT_OK(tx_prepare(f, 4, 1));
+    EXPECT_OK(vos_dtx_commit(f->cont, &ids[0], 1));
+    EXPECT_OK(vos_dtx_abort(f->cont, &ids[1], 1));
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    d = f->cont->dtxs;
+    ids[0] = tx_id(1);
+    ids[1] = tx_id(2);
+    few = vos_dtx_act_find(d, &ids[0]);
+    many = vos_dtx_act_find(d, &ids[1]);
+    if (!EXPECT(few != NULL && many != NULL))
+        return;
+    tab = umem_ptr(um, d->off);
+    SWAP(f, tab->magic, 0);
+    SWAP(f, tab->done_nr, tab->done_nr + 1);
+    SWAP(f, tab->done_nr, tab->done_nr - 1);
+    SWAP(f, tab->done_nr, UINT64_MAX);
+    SWAP(f, tab->done_head, 0);
+    SWAP(f, tab->slots, 0);
+    SWAP(f, tab->slots, d->off);
+    slots = umem_ptr(um, d->blks[0]);
+    SWAP(f, slots->magic, 0);
+    SWAP(f, slots->next, d->blks[0]); /* without end */
+    SWAP(f, slots->slots[few->lid - 1], 0);
+    SWAP(f, slots->slots[few->lid - 1], many->off);
+    SWAP(f, slots->slots[few->lid - 1], many->off + 8);
+    rec = umem_ptr(um, few->off);
+    SWAP(f, rec->lid, rec->lid + 1);
+    SWAP(f, rec->epoch, rec->epoch + 1);
+    SWAP(f, rec->ref_nr, rec->ref_nr + 1);
+    SWAP(f, rec->ref_nr, rec->ref_nr - 1);
+    SWAP(f, rec->inline_nr, (uint16_t)(rec->inline_nr - 1));
+    refs = vos_dtx_inline_refs(rec);
+    for (uint32_t i = 0; i < rec->inline_nr; i++) {
+        struct vos_dtx_ref_df *r = &refs[i];
+
+        SWAP(f, r->rec, r->rec & ~UINT64_C(7)); /* of no kind */
+        SWAP(f, r->rec, r->rec | 7);
+        SWAP(f, r->rec, (few->off & ~UINT64_C(7)) | (r->rec & 7)); /* not such a thing */
+        SWAP(f, r->obj, 0);
+        SWAP(f, r->obj, few->off);
+        if ((r->rec & 7) <= VOS_DTX_REF_EXT)
+            SWAP(f, r->owner, r->obj);
+    }
+    large = umem_ptr(um, many->off);
+    EXPECT_NE(large->refs, 0);
+    SWAP(f, large->refs, 0);
+    SWAP(f, large->refs, many->off);
+    chain = umem_ptr(um, large->refs);
+    SWAP(f, chain->magic, 0);
+    SWAP(f, chain->nr, (uint16_t)(chain->nr - 1));
+    SWAP(f, chain->next, large->refs); /* a ring */
+    SWAP(f, chain->refs[0].rec, chain->refs[0].rec & ~UINT64_C(7));
+    done = umem_ptr(um, tab->done_head);
+    SWAP(f, done->magic, 0);
+    SWAP(f, done->end, done->first);
+    SWAP(f, done->end, (uint16_t)(done->end + 1));
+    SWAP(f, done->first, (uint16_t)(done->first + 1));
+    SWAP(f, done->next, tab->done_head);
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+/* Goal: whatever is wrong in the table of transactions, in a record, its references or the outcomes: the check tells. */
+TEST_ON(vos_damage, tables_of_transactions, BACKEND_SIM)
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    f.cfg.mem_bytes = 0; /* what is changed has to stay in memory */
+    if (fix_up_default(&f))
+        EXPECT(fix_run(&f, tables));
     fix_down(&f);
 }
