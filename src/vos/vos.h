@@ -233,7 +233,7 @@ struct vos_apply_args {
     uint32_t flags; /* enum vos_apply_flags */
     uint32_t pm_ver; /* FM-1: map version kept with each version */
     uint32_t csum_type; /* kept with the values: enum csum_type; OFF: CRC-32C as well */
-    uint64_t csum_chunk_bytes; /* covered by one checksum; rounded up to a power of two in 4 KiB..1 MiB; 0: VOS_CSUM_CHUNK_BYTES */
+    uint64_t csum_chunk_bytes; /* covered by one checksum; rounded up to a power of two in 4 KiB..1 MiB; 0: VOS_CSUM_CHUNK_BYTES (CSM-2: or less) */
     struct vos_req_id req;
     struct iov result; /* kept with the request id, at most VOS_RESULT_BYTES_MAX bytes */
     struct vos_ahead *ahead; /* not NULL: has the bytes of all values; iods[].data.buf is not looked at */

@@ -136,13 +136,14 @@ seen_fill(struct cut *c)
     }
 }
 
+/* Neighbours whose checksums stay are one part, up to the length of parts. */
 static void
 part_add(struct cut *c, uint32_t from, uint32_t to, bool is_new)
 {
     struct part *last = c->part_nr == 0 ? NULL : &c->parts[c->part_nr - 1];
 
     c->kept_nr += to - from;
-    if (last != NULL && !is_new && !last->is_new && last->to == from) {
+    if (last != NULL && !is_new && !last->is_new && last->to == from && from % c->part_blks != 0) {
         last->to = to;
         return;
     }
@@ -336,6 +337,8 @@ part_make(struct cut *c, struct vos_op *op, const struct vos_ver *old, const str
     ver.addr = old->addr + from;
     ver.stored_len = ver.logical_len = bytes;
     ver.csums = p->is_new ? c->csums + p->csum_at : old->csums + (from >> chunk_bits) * old->csum.len;
+    if (bytes <= BIO_BLK_BYTES && ver.csum.type == CSUM_TYPE_CRC32)
+        ver.csum = vos_csum_default(); /* one, however long chunks are */
     rc = vos_ver_create(op, &ver, &rec);
     return rc != 0 ? rc : vos_evt_insert(op, &akey->tree, vos_key_tree_off(akey_off), rec);
 }

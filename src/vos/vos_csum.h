@@ -3,7 +3,8 @@
  * Checksums of values: one for each chunk of a value, of the kind that the container's properties name, kept with the version (VOS-4).
  *
  *   CSM-1  Every value has checksums. A container whose property says `off` has those that it would have without the property: CRC-32C.
- *   CSM-2  The checksums of one value take at most VOS_CSUMS_BYTES_MAX bytes: chunks are doubled until that is so.
+ *   CSM-2  The checksums of one value take at most VOS_CSUMS_BYTES_MAX bytes: chunks are doubled until that is so. Of the kind that is the default
+ *          the chunks of a value longer than a block are blocks, as far as that allows: what aggregation cuts off needs no look at the rest.
  *   CSM-3  Chunks are whole blocks of the data role, but for the last; a value beside the index has one.
  *   CSM-4  Messages carry CRC-32C whatever the kind (MS-4). Of a kind that is not CRC-32C the stored checksum is taken before that of the message
  *          is compared, and that of an answer before the stored one is: bytes that change in between are found by one of the two.
@@ -70,10 +71,12 @@ vos_csum_of(uint32_t type, uint64_t chunk_bytes)
     return vos_csum_make(type, chunk_bytes);
 }
 
-/** The chunks of a value of `len` bytes (CSM-2). */
+/** The chunks of a value of `len` bytes in the data role (CSM-2). */
 static inline uint8_t
 vos_csum_bits(struct vos_csum c, uint64_t len)
 {
+    if (vos_csum_is_default(c) && len > UINT64_C(1) << VOS_CSUM_CHUNK_BITS_MIN)
+        c.chunk_bits = VOS_CSUM_CHUNK_BITS_MIN;
     while (CAIRN_UNLIKELY(vos_csum_nr(len, c.chunk_bits) * c.len > VOS_CSUMS_BYTES_MAX)) {
         c.chunk_bits++;
     }

@@ -125,13 +125,46 @@ hole_add(struct fetch *f, uint64_t idx, uint64_t nr)
     return seg_add(f, &(struct vos_seg){.idx = idx, .nr = nr});
 }
 
+/* Much of a value with small chunks is looked at in larger ones, as of which their checksums are joined. */
+static uint8_t
+want_bits(const struct vos_ver *ver, uint64_t len)
+{
+    bool is_joined = ver->csum.type == CSUM_TYPE_CRC32 &&
+        ver->csum.chunk_bits < VOS_CSUM_CHUNK_BITS && len >= 2 * VOS_CSUM_CHUNK_BYTES;
+
+    return is_joined ? VOS_CSUM_CHUNK_BITS : ver->csum.chunk_bits;
+}
+
+/* The checksums of the chunks of 1 << bits bytes in [first, end) of a value. */
+static const uint8_t *
+want_csums(struct fetch *f, const struct vos_ver *ver, uint8_t bits, uint64_t first, uint64_t end)
+{
+    uint64_t chunk = UINT64_C(1) << ver->csum.chunk_bits;
+    const uint8_t *from = ver->csums + (first >> ver->csum.chunk_bits) * ver->csum.len;
+    uint8_t *csums = mem_alloc(f, vos_csum_nr(end - first, bits) * ver->csum.len);
+    uint32_t crc = 0;
+
+    if (csums == NULL)
+        return NULL;
+    if (bits == ver->csum.chunk_bits)
+        return memcpy(csums, from, vos_csum_nr(end - first, bits) * ver->csum.len);
+    for (uint64_t at = first; at < end; at += chunk, from += sizeof(crc)) {
+        if (at % (UINT64_C(1) << bits) == 0)
+            crc = 0;
+        crc = crc32c_combine(crc, le32_get(from), MIN(chunk, end - at));
+        le32_put(csums + ((at - first) >> bits) * sizeof(crc), crc);
+    }
+    return csums;
+}
+
 static int
 want_add(struct fetch *f, const struct vos_ver *ver, uint64_t off, uint64_t len)
 {
     struct vos_fetch_mem *mem = f->mem;
-    uint64_t chunk = UINT64_C(1) << ver->csum.chunk_bits;
-    uint64_t first = off / chunk, end = MIN(ALIGN_UP(off + len, chunk), (uint64_t)ver->stored_len);
-    size_t csums_len = (size_t)(DIV_UP(end, chunk) - first) * ver->csum.len;
+    uint8_t bits = want_bits(ver, len);
+    uint64_t chunk = UINT64_C(1) << bits;
+    uint64_t first = ALIGN_DOWN(off, chunk);
+    uint64_t end = MIN(ALIGN_UP(off + len, chunk), (uint64_t)ver->stored_len);
     struct vos_want *w;
 
     if (mem->want_nr == mem->want_cap) {
@@ -146,14 +179,14 @@ want_add(struct fetch *f, const struct vos_ver *ver, uint64_t off, uint64_t len)
         mem->want_cap = cap;
     }
     w = &mem->wants[mem->want_nr];
-    *w = (struct vos_want){.addr = ver->addr + first * chunk,
-        .len = end - first * chunk,
-        .skip = off - first * chunk,
+    *w = (struct vos_want){.addr = ver->addr + first,
+        .len = end - first,
+        .skip = off - first,
         .nr = len,
-        .chunk_bits = ver->csum.chunk_bits,
+        .chunk_bits = bits,
         .csum_type = ver->csum.type,
         .csum_len = ver->csum.len,
-        .csums = mem_dup(f, ver->csums + first * ver->csum.len, csums_len)};
+        .csums = want_csums(f, ver, bits, first, end)};
     if (w->csums == NULL)
         return CAIRN_ERR(NOMEM);
     mem->want_bytes += len;

@@ -115,11 +115,12 @@ room_of(uint32_t len)
 
 /* Its place in the table of addresses: that of the chunk, or a free one. */
 static uint16_t *
-chunk_slot(const struct give *g, uint64_t addr)
+chunk_slot(const struct give *g, uint64_t addr, uint32_t len)
 {
     uint32_t h = (uint32_t)hash_mix64(addr) & g->hash_mask;
 
-    while (g->hash[h] != 0 && g->chunks[g->hash[h] - 1].addr != addr) {
+    while (g->hash[h] != 0 &&
+        (g->chunks[g->hash[h] - 1].addr != addr || g->chunks[g->hash[h] - 1].len != len)) {
         h = (h + 1) & g->hash_mask;
     }
     return &g->hash[h];
@@ -178,7 +179,7 @@ window_fill(struct give *g, uint32_t w, uint32_t c)
         uint64_t addr = want->addr + ((uint64_t)c << want->chunk_bits);
         uint32_t len = want_chunk_len(want, c);
         const uint8_t *csum = want_csum(want, c);
-        uint16_t *slot = chunk_slot(g, addr);
+        uint16_t *slot = chunk_slot(g, addr, len);
 
         if (*slot == 0) {
             bytes += room_of(len);
@@ -187,8 +188,7 @@ window_fill(struct give *g, uint32_t w, uint32_t c)
             g->chunks[g->chunk_nr++] =
                 (struct chunk){.addr = addr, .len = len, .csum = csum, .csum_type = want->csum_type};
             *slot = (uint16_t)g->chunk_nr;
-        } else if (g->chunks[*slot - 1].len != len ||
-            g->chunks[*slot - 1].csum_type != want->csum_type ||
+        } else if (g->chunks[*slot - 1].csum_type != want->csum_type ||
             memcmp(g->chunks[*slot - 1].csum, csum, want->csum_len) != 0) {
             return vos_fetch_csum_bad(mem->oid, "two values", addr);
         }
@@ -349,8 +349,9 @@ want_give(struct give *g, uint32_t w, struct vos_piece *piece)
             if (w == g->end_want && c == g->end_chunk)
                 rc = window_next(g, w, c);
             if (rc == 0) {
-                rc = chunk_give(
-                    g, &g->chunks[*chunk_slot(g, want->addr + off) - 1], from - off, piece);
+                uint16_t at = *chunk_slot(g, want->addr + off, want_chunk_len(want, c));
+
+                rc = chunk_give(g, &g->chunks[at - 1], from - off, piece);
             }
         }
         piece->off += piece->len;

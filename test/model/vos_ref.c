@@ -1090,7 +1090,7 @@ ref_random_big_req(struct rng *r, uint32_t obj, bool is_much, struct ref_req *re
     memset(ret_req, 0, sizeof(*ret_req));
     ret_req->mod_nr = 1;
     *mod = (struct ref_mod){.op = VOS_MOD_UPDATE, .obj = obj, .dkey = REF_BIG_DKEY, .iod_nr = 1};
-    iod->akey = 2 + rng_chance(r, 1, 4);
+    iod->akey = 2 + rng_chance(r, 2, 3);
     iod->type = VOS_IOD_ARRAY;
     iod->seed = rng_u64(r);
     iod->size = is_much || rng_chance(r, 3, 4) ? rec_size(REF_BIG_DKEY, iod->akey) : 0;

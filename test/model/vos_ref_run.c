@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "base/codec.h"
+#include "base/csum.h"
 
 /* ---- saying what happens -------------------------------------------------------------------------------------------- */
 
@@ -867,6 +868,10 @@ pile_up(struct ref_run *run, struct ref_place *p)
     for (uint32_t i = 0; i < nr && run->fail[0] == 0; i++) {
         struct vos_apply_args args = {.pm_ver = (uint32_t)run->op};
 
+        if (run->op % 4 != 0) { /* of chunks of some blocks: those that are cut are summed anew */
+            args.csum_type = CSUM_TYPE_CRC64;
+            args.csum_chunk_bytes = 16384 << (run->op % 2);
+        }
         ref_random_big_req(&run->r, obj, i == 0 || rng_chance(&run->r, 1, 6), &req);
         send(run, p, &req, &args, NULL);
         if (rng_chance(&run->r, 1, 5))

@@ -56,6 +56,14 @@ TEST(base_crc, joined)
         EXPECT_EQ(crc32c_combine(crc32c(0, buf, cut), crc32c(0, buf + cut, len - cut), len - cut),
             crc32c(0, buf, len));
     }
+    for (int step = 0; step < 100; step++) { /* the length with a table of its own */
+        size_t cut = (size_t)rng_below(&rng, BYTES - 4096);
+
+        EXPECT_EQ(crc32c_combine(crc32c(0, buf, cut), crc32c(0, buf + cut, 4096), 4096),
+            crc32c(0, buf, cut + 4096));
+        a = (uint32_t)rng_u64(&rng);
+        EXPECT_EQ(crc32c_combine(a, 0, 4096), crc32c_combine(crc32c_combine(a, 0, 4095), 0, 1));
+    }
     EXPECT_EQ(crc32c_combine(crc32c(0, nine, 9), 0, 0), crc32c(0, nine, 9));
     EXPECT_EQ(crc32c_combine(0, crc32c(0, nine, 9), 9), crc32c(0, nine, 9));
     /* Lengths beyond the table: 2^30 MiB and a bit, put together by doubling. */

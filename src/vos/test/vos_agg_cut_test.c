@@ -140,6 +140,8 @@ kinds_body(struct fix *f)
     for (uint32_t type = 0; type < CSUM_TYPES_NR && !test_failed(); type++) {
         one_kind(f, type, 0);
         one_kind(f, type, 4096);
+        if (type == CSUM_TYPE_CRC32)
+            one_kind(f, type, 65536);
     }
     fix_close(f);
 }
@@ -151,11 +153,11 @@ TEST_ON(vos_agg_cut, parts_have_sums_of_every_kind, BACKEND_LINUX | BACKEND_SIM)
 
 /* ---- many parts ----------------------------------------------------------------------------------------------------- */
 
-/* Of each eight blocks of 2 MiB two are written over, apart: six parts of each chunk, of which one transaction makes at most 288. */
+/* Each fourth block of 2 MiB is written over: three parts of a block between two of them, and one transaction makes at most 287, and one of the rest. */
 static void
 many_body(struct fix *f)
 {
-    enum { BLKS = 512, FIRST_CHUNKS = 47 };
+    enum { BLKS = 512, FIRST_NR = 287 / 3 + 1 };
     struct vos_agg_stat stat;
 
     if (!fix_format(f))
@@ -169,7 +171,7 @@ many_body(struct fix *f)
     }
     stat = pass(f, VOS_AGG_NO_MERGE);
     EXPECT_EQ(stat.cut_nr, 1);
-    EXPECT_EQ(info_of(f).data_used, (BLKS - FIRST_CHUNKS * 2) * BLK);
+    EXPECT_EQ(info_of(f).data_used, (BLKS - FIRST_NR) * BLK);
     expect_array(f, "d", VOS_EPOCH_MAX, cur, BLKS * BLK);
     stat = pass(f, VOS_AGG_NO_MERGE); /* what the first left in one piece */
     EXPECT_EQ(stat.cut_nr, 1);
@@ -281,16 +283,17 @@ flip(struct fix *f, const uint8_t *begin, uint32_t at)
     return EXPECT(found);
 }
 
+/* Chunks of at least eight blocks. */
 static void
-damage_of(struct fix *f, uint32_t type)
+damage_of(struct fix *f, uint32_t type, uint64_t chunk)
 {
     uint8_t got[BLK];
     struct vos_agg_stat stat;
     uint64_t used;
 
     rng_bytes(&f->rng, cur, 64 * BLK);
-    EXPECT_OK(put(f, "d", 0, cur, 64 * BLK, type, 0));
-    /* Half of each chunk of eight blocks. */
+    EXPECT_OK(put(f, "d", 0, cur, 64 * BLK, type, chunk));
+    /* Half of each eight blocks. */
     for (uint32_t i = 0; i < 64; i += 8) {
         rng_bytes(&f->rng, old, 4 * BLK);
         EXPECT_OK(put(f, "d", (uint64_t)i * BLK, old, 4 * BLK, type, 0));
@@ -309,8 +312,8 @@ damage_of(struct fix *f, uint32_t type)
         /* It was bad before, and is not given a sum by which it would be good. */
         EXPECT_ERR(
             fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, (i == 0 ? 21 : 37) * BLK, BLK, 0, got), CSUM);
-        EXPECT_OK(fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, 45 * BLK, BLK, 0, got));
-        EXPECT_MEM_EQ(got, cur + 45 * BLK, BLK);
+        EXPECT_OK(fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, 53 * BLK, BLK, 0, got));
+        EXPECT_MEM_EQ(got, cur + 53 * BLK, BLK);
         EXPECT(flip(f, blk, 1000));
     }
     stat = pass(f, VOS_AGG_NO_MERGE);
@@ -325,13 +328,39 @@ damage_of(struct fix *f, uint32_t type)
     (void)pass(f, 0);
 }
 
+/* Chunks of a block: what is seen of it is not looked at, and as bad as before. */
+static void
+damage_kept(struct fix *f)
+{
+    uint8_t got[BLK];
+    struct vos_agg_stat stat;
+
+    rng_bytes(&f->rng, cur, 64 * BLK);
+    EXPECT_OK(put(f, "d", 0, cur, 64 * BLK, 0, 0));
+    EXPECT_OK(put(f, "d", 0, cur, 16 * BLK, 0, 0));
+    if (!flip(f, cur + 21 * BLK, 1000))
+        return;
+    stat = pass(f, VOS_AGG_NO_MERGE);
+    EXPECT_EQ(stat.cut_nr, 1);
+    EXPECT_EQ(info_of(f).data_used, 64 * BLK);
+    EXPECT_ERR(fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, 21 * BLK, BLK, 0, got), CSUM);
+    EXPECT_OK(fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, 20 * BLK, BLK, 0, got));
+    EXPECT_MEM_EQ(got, cur + 20 * BLK, BLK);
+    EXPECT_ERR(fix_read(f, 1, "d", "arr", VOS_EPOCH_MAX, 0, 64 * BLK, 0, old), CSUM); /* joined */
+    EXPECT(flip(f, cur + 21 * BLK, 1000));
+    expect_array(f, "d", VOS_EPOCH_MAX, cur, 64 * BLK);
+    EXPECT_OK(fix_punch(f, 1, NULL, NULL, 0));
+    (void)pass(f, 0);
+}
+
 static void
 damage_body(struct fix *f)
 {
     if (!fix_format(f))
         return;
-    damage_of(f, CSUM_TYPE_CRC32);
-    damage_of(f, CSUM_TYPE_SHA256);
+    damage_of(f, CSUM_TYPE_CRC32, 16 * BLK);
+    damage_of(f, CSUM_TYPE_SHA256, 0);
+    damage_kept(f);
     fix_close(f);
 }
 

@@ -3,6 +3,8 @@
  * Goal: what aggregation gives back, and what it leaves alone. Method: small histories with known outcomes (versions counted in the store itself), snapshots, full stores, passes that are
  * stopped, data under a reader's eyes, and the memory of earlier passes. That nothing visible changes is for vos_agg_model_test.c.
  */
+#include "base/csum.h"
+#include "base/probe.h"
 #include "vos_test_fix.h"
 
 /* Run fn on a fresh store. */
@@ -333,9 +335,27 @@ hot_pass(struct fix *f, uint64_t left_nr)
     EXPECT_OK(bio_check(f->bio));
 }
 
+static int
+cut_write(struct fix *f, uint32_t csum_type, uint64_t idx, uint64_t nr, const void *data)
+{
+    struct recx recx = {idx, nr};
+    struct vos_iod iod = {.akey = IOV("arr"),
+        .type = VOS_IOD_ARRAY,
+        .size = data != NULL,
+        .recx_nr = 1,
+        .recxs = &recx,
+        .data = {(void *)(uintptr_t)data, data == NULL ? 0 : nr}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("cut"), .iod_nr = 1, .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1, .csum_type = csum_type};
+    struct vos_apply_ret ret;
+
+    return vos_apply(f->cont, &args, &ret);
+}
+
 /* Random overwrites of a large extent, with snapshots: what is seen stays, the rest is given back without a copy. */
 static void
-cut_body(struct fix *f)
+cut_any(struct fix *f, uint32_t csum_type)
 {
     enum { LEN = (1 << 20) + 5000, ROUNDS = 12, WRITES = 40, SNAPS_NR = 3 };
     static uint8_t data[SNAPS_NR + 1][LEN];
@@ -348,7 +368,7 @@ cut_body(struct fix *f)
     for (size_t i = 0; i < LEN; i++) {
         cur[i] = (uint8_t)(i * 13 + i / 777);
     }
-    EXPECT_OK(fix_write(f, 1, "cut", "arr", 0, LEN, 1, cur));
+    EXPECT_OK(cut_write(f, csum_type, 0, LEN, cur));
     for (uint32_t i = 0; i < ROUNDS; i++) {
         struct vos_agg_args args = {.hi = VOS_EPOCH_MAX, .snaps = snaps};
         struct vos_agg_stat stat;
@@ -362,7 +382,7 @@ cut_body(struct fix *f)
                 len = ALIGN_UP(len, UINT64_C(4096));
             }
             memset(cur + lo, is_hole ? 0 : (int)(i * WRITES + j), len);
-            EXPECT_OK(fix_write(f, 1, "cut", "arr", lo, len, !is_hole, is_hole ? NULL : cur + lo));
+            EXPECT_OK(cut_write(f, csum_type, lo, len, is_hole ? NULL : cur + lo));
         }
         args.snap_nr = snap_nr;
         EXPECT_OK(vos_cont_aggregate(f->cont, &args, &stat));
@@ -386,8 +406,8 @@ cut_body(struct fix *f)
     EXPECT_GT(gone_nr, 100);
     /* Every block is written over: nothing is left of what was there. */
     for (uint32_t i = 0; i < LEN / 4096 + 1; i++) {
-        EXPECT_OK(fix_write(
-            f, 1, "cut", "arr", i * UINT64_C(4096), MIN(4096, LEN - i * 4096), 1, cur + i * 4096));
+        EXPECT_OK(
+            cut_write(f, csum_type, i * UINT64_C(4096), MIN(4096, LEN - i * 4096), cur + i * 4096));
     }
     hot_pass(f, 1);
     EXPECT_EQ(info_of(f).data_used, 0);
@@ -399,9 +419,34 @@ cut_body(struct fix *f)
     fix_close(f);
 }
 
+/* Its chunks are blocks: nothing is looked at. */
+static void
+cut_body(struct fix *f)
+{
+    uint64_t sums_nr = probe_hits("vos.agg.cut_sums_anew");
+
+    cut_any(f, 0);
+    EXPECT_EQ(probe_hits("vos.agg.cut_sums_anew"), sums_nr);
+}
+
+/* Its chunks are longer: those that are seen in part are summed anew. */
+static void
+cut_sums_body(struct fix *f)
+{
+    uint64_t sums_nr = probe_hits("vos.agg.cut_sums_anew");
+
+    cut_any(f, CSUM_TYPE_CRC64);
+    EXPECT_GT(probe_hits("vos.agg.cut_sums_anew"), sums_nr + 20);
+}
+
 TEST_ON(vos_agg, what_is_not_seen_of_an_extent_is_cut_off, BACKEND_SIM)
 {
     run(cut_body, false);
+}
+
+TEST_ON(vos_agg, long_chunks_that_are_cut_are_summed_anew, BACKEND_SIM)
+{
+    run(cut_sums_body, false);
 }
 
 static void
