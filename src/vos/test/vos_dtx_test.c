@@ -563,6 +563,91 @@ body_solo(struct fix *f)
 
 DTX_TEST(alone_it_is_committed_at_once, body_solo)
 
+static int
+solo(struct fix *f, uint32_t nr, struct vos_apply_ret *ret)
+{
+    struct vos_dtx_args dtx = {
+        .id = {.uuid = {.b = {0x50, (uint8_t)nr, (uint8_t)(nr >> 8)}}, .hlc = 1 + nr},
+        .flags = VOS_DTX_SOLO};
+    struct vos_iod iod = {.akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 4, .data = {&nr, 4}};
+    struct vos_mod mod = {
+        .op = VOS_MOD_UPDATE, .oid = fix_oid(1), .dkey = IOV("d"), .iod_nr = 1, .iods = &iod};
+    struct vos_apply_args args = {.mods = &mod, .mod_nr = 1, .dtx = &dtx};
+
+    return vos_apply(f->cont, &args, ret);
+}
+
+static int
+solo_look(struct fix *f, uint32_t nr)
+{
+    struct vos_dtx_id id = {.uuid = {.b = {0x50, (uint8_t)nr, (uint8_t)(nr >> 8)}}, .hlc = 1 + nr};
+    struct vos_dtx_info info = {.state = 0};
+    int rc = vos_dtx_lookup(f->cont, &id, &info);
+
+    if (rc == 0)
+        EXPECT_EQ(info.state, VOS_DTX_COMMITTED);
+    return rc;
+}
+
+/* As many outcomes as are remembered, and some more: the oldest go, and are never taken for unknown. */
+static void
+body_full(struct fix *f)
+{
+    enum { NR = VOS_DTX_DONE_NR_MAX + 40 };
+    struct vos_dtx_counts counts = {.done_nr = 0};
+    struct vos_apply_ret ret = {0};
+    uint32_t hint, gone_nr = 0;
+    uint8_t blob[8];
+    size_t len;
+    struct vos_dtx_id id = tx_id(9);
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t i = 0; i < NR && !test_failed(); i++) {
+        EXPECT_OK(solo(f, i, &ret));
+    }
+    for (uint32_t round = 0; round < 2; round++) { /* also after a restart */
+        vos_dtx_count(f->cont, &counts);
+        EXPECT_LE(counts.done_nr, VOS_DTX_DONE_NR_MAX);
+        EXPECT_GE(counts.done_nr, VOS_DTX_DONE_NR_MAX - 64);
+        gone_nr = NR - counts.done_nr;
+        EXPECT_EQ(counts.horizon, gone_nr); /* the hlc of the last that went */
+        EXPECT_ERR(solo_look(f, 0), TX_UNCERTAIN);
+        EXPECT_ERR(solo_look(f, gone_nr - 1), TX_UNCERTAIN);
+        EXPECT_OK(solo_look(f, gone_nr));
+        EXPECT_OK(solo_look(f, NR - 1));
+        EXPECT_ERR(solo_look(f, NR), NONEXIST);
+        EXPECT_ERR(solo(f, 0, &ret), TX_UNCERTAIN);
+        ret.is_replay = false;
+        EXPECT_OK(solo(f, gone_nr, &ret));
+        EXPECT(ret.is_replay);
+        EXPECT_OK(vos_tgt_check(f->tgt));
+        if (round == 0 && !reopen(f))
+            return;
+    }
+    /* No lid is free: as if all were in use. */
+    hint = f->cont->dtxs->lid_hint;
+    f->cont->dtxs->lid_hint = VOS_DTX_ACTIVE_NR_MAX + 1;
+    id.hlc = UINT64_C(1) << 40;
+    {
+        struct vos_dtx_args dtx = {.id = id, .blob = IOV("members")};
+        struct vos_mod mod = {.op = VOS_MOD_PUNCH_DKEY, .oid = fix_oid(1), .dkey = IOV("d")};
+
+        EXPECT_ERR(tx_mods(f, &dtx, 0, &mod, 1, NULL), BUSY);
+        EXPECT_ERR(vos_dtx_blob(f->cont, &id, blob, sizeof(blob), &len), NONEXIST);
+        f->cont->dtxs->lid_hint = hint;
+        EXPECT_OK(tx_mods(f, &dtx, 0, &mod, 1, NULL));
+        EXPECT_ERR(vos_dtx_blob(f->cont, &id, blob, 6, &len), OVERFLOW);
+        EXPECT_OK(vos_dtx_blob(f->cont, &id, blob, 7, &len));
+        EXPECT_EQ(len, 7);
+        EXPECT_MEM_EQ(blob, "members", 7);
+    }
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+DTX_TEST(outcomes_beyond_the_limit_are_uncertain, body_full)
+
 /* ---- many parts ----------------------------------------------------------------------------------------------------- */
 
 enum { PARTS_NR = 3, KEYS_OF_PART = 80 };
