@@ -184,6 +184,31 @@ give(struct fix *f, const struct vos_iod *iods, uint32_t nr, uint64_t deadline_n
     return rc;
 }
 
+/* A deadline in the middle: all of it, or a part from the start, and nothing stays. Returns how many were too late. */
+static uint32_t
+deadlines(struct fix *f, const struct vos_iod *iods, uint32_t nr, uint64_t took_ns,
+    struct keeper *k, const uint8_t *want, uint64_t bytes)
+{
+    uint32_t late_nr = 0;
+    struct bio_stats stats;
+
+    for (uint32_t i = 1; i < 8; i++) {
+        int rc;
+
+        k->fail_at = k->takes_nr = k->iod = k->seg = 0;
+        k->off = k->done = k->drains_nr = 0;
+        k->held_nr = 0;
+        rc = give(f, iods, nr, ult_now_ns() + took_ns * i / 8 + 1, k);
+        EXPECT(rc == 0 || rc == -DER_TIMEDOUT);
+        late_nr += rc != 0;
+        EXPECT(rc == 0 ? k->done == bytes : k->done <= bytes);
+        EXPECT_MEM_EQ(k->out, want, k->done);
+        bio_stats_get(f->bio, &stats);
+        EXPECT_EQ(stats.buf_bytes, 0);
+    }
+    return late_nr;
+}
+
 static void
 pieces_body(struct fix *f)
 {
@@ -191,7 +216,8 @@ pieces_body(struct fix *f)
     static uint8_t model[SPAN], out[(size_t)NR * 400000], want[(size_t)NR * 400000];
     static struct keeper k;
     static struct recx recxs[NR];
-    uint64_t more = 0, windows = 0;
+    uint64_t more = 0, windows = 0, took_ns;
+    uint32_t late_nr = 0;
 
     if (!fix_format(f))
         return;
@@ -223,7 +249,9 @@ pieces_body(struct fix *f)
         memset(&k, 0, sizeof(k));
         k.f = f;
         k.out = out;
+        took_ns = ult_now_ns();
         EXPECT_OK(give(f, iods + from, iod_nr, 0, &k));
+        took_ns = ult_now_ns() - took_ns;
         EXPECT_EQ(k.done, bytes);
         EXPECT_MEM_EQ(out, want, bytes);
         windows = MAX(windows, k.drains_nr);
@@ -234,7 +262,9 @@ pieces_body(struct fix *f)
         EXPECT_ERR(give(f, iods + from, iod_nr, 0, &k), UNREACH);
         EXPECT_GE(k.drains_nr, 1);
         EXPECT_ERR(give(f, iods + from, iod_nr, ult_now_ns(), &k), TIMEDOUT);
+        late_nr += deadlines(f, iods + from, iod_nr, took_ns, &k, want, bytes);
     }
+    EXPECT_GT(late_nr, ROUNDS); /* amid reads */
     EXPECT(windows > 1 || bio_data_map(f->bio, BIO_BLK_BYTES, 1) != NULL);
     EXPECT_OK(vos_tgt_check(f->tgt));
     fix_close(f);
