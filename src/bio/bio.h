@@ -151,8 +151,8 @@ struct bio_ext {
 
 struct bio_resv;
 
-/** Reserve one extent of at least `bytes` (1..16 MiB). `*ret_resv` returns owned: ends by bio_ext_publish() or bio_ext_cancel(). `stream`: streams
- * get contiguous space. Errors: NOSPACE; BUSY BIO_RESV_NR_MAX are live. */
+/** Reserve one extent of at least `bytes` (1..16 MiB). `*ret_resv` returns owned: ends by bio_ext_publish() or bio_ext_cancel(). `stream`: each
+ * of them gets neighbouring space; they count modulo 16. Errors: NOSPACE; BUSY BIO_RESV_NR_MAX are live. */
 CAIRN_MUST_CHECK int
 bio_ext_reserve(struct bio_tgt *tgt, uint64_t bytes, uint32_t stream, struct bio_resv **ret_resv);
 struct bio_ext bio_resv_ext(const struct bio_resv *resv);

@@ -385,7 +385,7 @@ run_write(struct merge *m)
     struct bio_tgt *bio = m->a->cont->tgt->bio;
     uint64_t addr;
     void *mem;
-    int rc = bio_ext_reserve(bio, m->rd.len, 1 | BIO_STREAM_RECLAIM, &m->resv);
+    int rc = bio_ext_reserve(bio, m->rd.len, (m->a->cont->stream + 1) | BIO_STREAM_RECLAIM, &m->resv);
 
     if (rc != 0)
         return rc;

@@ -275,7 +275,8 @@ some_move(struct vos_agg_moves *ms)
     int rc;
 
     do {
-        rc = bio_ext_reserve(bio, (uint64_t)nr * BIO_BLK_BYTES, 1 | BIO_STREAM_RECLAIM, &ms->resv);
+        rc = bio_ext_reserve(bio, (uint64_t)nr * BIO_BLK_BYTES,
+            (ms->a->cont->stream + 1) | BIO_STREAM_RECLAIM, &ms->resv);
     } while (rc == -DER_NOSPACE && (nr /= 2) > 0);
     if (rc != 0)
         return rc;

@@ -112,7 +112,7 @@ big_reserve(struct vos_bigs *b, struct vos_big *big)
 
     if (pool->data_used + pool->data_resv + bytes > pool->data_quota)
         return CAIRN_ERR(NOSPACE);
-    rc = bio_ext_reserve(b->cont->tgt->bio, bytes, 0, &big->resv);
+    rc = bio_ext_reserve(b->cont->tgt->bio, bytes, b->cont->stream, &big->resv);
     if (rc != 0)
         return rc;
     pool->data_resv += bytes;

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* Pool shards and containers. Creation and destruction are serialised by tgt->admin. */
 #include "base/codec.h"
+#include "base/hash.h"
 #include "vos/vos_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WALK_NR = 64 }; /* records between yields */
+enum {
+    WALK_NR = 64, /* records between yields */
+    STREAM_NR = 8, /* containers share streams of the data role by hash */
+};
 
 int
 vos_uuid_tree_walk(struct vos_op *op, const struct vos_btr_kind *kind, struct vos_tree_df *df,
@@ -820,6 +824,7 @@ cont_open_locked(struct vos_tgt *tgt, struct pool_args *a, struct vos_cont **ret
     cont->pool = a->p;
     cont->uuid = a->cont;
     cont->off = a->off;
+    cont->stream = (uint32_t)hash_mix64(a->off) % STREAM_NR * 2;
     cont->refs = 1;
     cont->read_epoch = tgt->read_epoch; /* perhaps its own, from before (TS-1) */
     cont->agg_work_lo = 1; /* it may have been left from before */

@@ -63,6 +63,7 @@ struct vos_cont {
     struct uuid uuid;
     uint64_t off; /* its record */
     uint32_t refs;
+    uint32_t stream; /* of the data role, for what is written to it; the next one is for what aggregation writes anew */
     uint64_t lsn_last; /* of the newest change of anything in it */
     uint64_t read_epoch; /* newest listing of its objects */
     uint64_t read_tx; /* transaction that did that, 0: none, or others too */

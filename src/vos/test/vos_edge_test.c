@@ -376,3 +376,85 @@ TEST_ON(vos_edge, a_given_epoch_above_a_tall_log, BACKEND_SIM)
 {
     fix_body(tall_log);
 }
+
+/* ---- space of the data role ------------------------------------------------------------------------------------------- */
+
+enum { PART_BYTES = 64 << 10, PARTS_NR = 20, CONTS_NR = 16 };
+
+struct addrs {
+    uint32_t nr;
+    uint64_t at[PARTS_NR];
+};
+
+static bool
+addr_note(void *arg, const struct vos_iter_ent *e)
+{
+    struct addrs *a = arg;
+
+    if (EXPECT_LT(a->nr, PARTS_NR) && EXPECT(!e->is_inline))
+        a->at[a->nr++] = e->addr;
+    return true;
+}
+
+static void
+streams(struct fix *f)
+{
+    static uint8_t data[PART_BYTES];
+    struct vos_cont *first, *conts[2] = {NULL, NULL};
+
+    if (!fix_format(f))
+        return;
+    first = conts[0] = f->cont;
+    for (uint8_t c = 0; c < CONTS_NR && conts[1] == NULL; c++) {
+        struct uuid id = {.b = {0xc0, c}};
+
+        EXPECT_OK(vos_cont_create(f->tgt, f->pool, id));
+        EXPECT_OK(vos_cont_open(f->tgt, f->pool, id, &f->cont));
+        if (f->cont->stream != first->stream) {
+            conts[1] = f->cont;
+        } else {
+            vos_cont_close(f->cont); /* they share one by chance */
+        }
+    }
+    if (EXPECT(conts[1] != NULL)) {
+        for (uint32_t i = 0; i < PARTS_NR * 2; i++) {
+            f->cont = conts[i % 2];
+            EXPECT_OK(fix_write(f, 1, "d", "a", (uint64_t)(i / 2) * PART_BYTES, PART_BYTES, 1, data));
+        }
+        for (uint32_t c = 0; c < 2; c++) {
+            struct vos_iter_anchor anchor = {.eof = false};
+            struct addrs addrs = {.nr = 0};
+            struct vos_iter_args args = {.type = VOS_ITER_EXTENT,
+                .hi = VOS_EPOCH_MAX,
+                .pool = f->pool,
+                .cont = conts[c],
+                .oid = fix_oid(1),
+                .dkey = IOV("d"),
+                .akey = IOV("a"),
+                .fn = addr_note,
+                .arg = &addrs};
+
+            while (!anchor.eof && EXPECT_OK(vos_iter(f->tgt, &args, &anchor))) {
+            }
+            EXPECT_EQ(addrs.nr, PARTS_NR);
+            for (uint32_t i = 1; i < addrs.nr; i++) {
+                EXPECT_EQ(addrs.at[i], addrs.at[i - 1] + PART_BYTES);
+            }
+        }
+        vos_cont_close(conts[1]);
+    }
+    f->cont = first;
+    fix_close(f);
+}
+
+/* Goal: what two containers write in turns lies one behind the other in each, not mixed. */
+TEST_ON(vos_edge, containers_write_apart, BACKEND_SIM)
+{
+    struct fix f;
+
+    fix_prepare(&f);
+    f.cfg.data_bytes = 512 << 20; /* several bitmaps */
+    if (fix_up_default(&f))
+        EXPECT(fix_run(&f, streams));
+    fix_down(&f);
+}
