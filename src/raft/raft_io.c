@@ -247,6 +247,10 @@ message_out(struct raft_group *g, const struct raft_message *m)
         break;
     case RAFT_IO_REQUEST_VOTE_RESULT:
         msg.term = m->request_vote_result.term;
+        /* Who is refused for a term of the past learns which one it is: else a member with the longest log, but a lower term, would never win a trial. */
+        if (m->request_vote_result.pre_vote == raft_tribool_true &&
+            !m->request_vote_result.vote_granted)
+            msg.term = MAX((uint64_t)g->lib.current_term, msg.term);
         msg.vote_result = m->request_vote_result;
         break;
     case RAFT_IO_TIMEOUT_NOW:

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/util.h"
 #include "raft/raft_msg.h"
@@ -385,6 +386,305 @@ TEST_ON(raft_group, bad_bytes_and_strangers, BACKEND_SIM)
     rig_free(rig);
 }
 
+/* ---- one member, the others played by the test ------------------------------------------------------------------------ */
+
+struct play {
+    struct raft_msg last[32]; /* newest of each type that the member sent */
+    uint32_t nr[32];
+};
+
+static void
+play_tap(struct rig *rig, const struct raft_msg *msg)
+{
+    struct play *play = rig->tap_arg;
+
+    play->last[msg->type] = *msg;
+    play->nr[msg->type]++;
+}
+
+static struct rig *
+play_new(const struct rig_opts *opts, struct play *play)
+{
+    struct rig *rig = malloc(sizeof(*rig));
+
+    memset(play, 0, sizeof(*play));
+    rig_init(rig, opts);
+    rig->tap = play_tap;
+    rig->tap_arg = play;
+    rig_start(rig, 0);
+    rig_run(rig, 20);
+    return rig;
+}
+
+/* The others never were: the record has nothing to compare. */
+static void
+play_free(struct rig *rig)
+{
+    rig_kill(rig, 0);
+    rig_free(rig);
+}
+
+/* A vote is asked for, by who has all; whether it was given. */
+static bool
+play_vote(struct rig *rig, struct play *play, uint64_t from, uint64_t term, bool disrupt)
+{
+    struct raft_msg msg = {.type = RAFT_MSG_VOTE,
+        .from = from,
+        .to = 1,
+        .term = term,
+        .vote = {.term = term,
+            .candidate_id = from,
+            .last_log_index = 1000,
+            .last_log_term = term - 1,
+            .disrupt_leader = disrupt}};
+    uint32_t before = play->nr[RAFT_MSG_VOTE_RESULT];
+
+    rig_inject(rig, &msg);
+    rig_run(rig, 10);
+    return play->nr[RAFT_MSG_VOTE_RESULT] > before &&
+        play->last[RAFT_MSG_VOTE_RESULT].vote_result.vote_granted &&
+        play->last[RAFT_MSG_VOTE_RESULT].to == from;
+}
+
+/* Commands from a leader, entries of its term; the index up to which the member says it agrees, 0: it refused or said nothing. */
+static uint64_t
+play_append(struct rig *rig, struct play *play, uint64_t from, uint64_t term, uint64_t prev,
+    uint64_t prev_term, uint64_t commit, struct raft_entry *entries, unsigned nr)
+{
+    struct raft_msg msg = {.type = RAFT_MSG_APPEND,
+        .from = from,
+        .to = 1,
+        .term = term,
+        .append = {.term = term,
+            .prev_log_index = prev,
+            .prev_log_term = prev_term,
+            .leader_commit = commit,
+            .entries = entries,
+            .n_entries = nr}};
+    uint32_t before = play->nr[RAFT_MSG_APPEND_RESULT];
+
+    rig_inject(rig, &msg);
+    rig_run(rig, 20);
+    if (play->nr[RAFT_MSG_APPEND_RESULT] == before ||
+        play->last[RAFT_MSG_APPEND_RESULT].append_result.rejected != 0)
+        return 0;
+    return play->last[RAFT_MSG_APPEND_RESULT].append_result.last_log_index;
+}
+
+static void
+play_cmds(struct raft_entry *entries, uint8_t (*cmds)[16], uint32_t nr, uint64_t term, uint8_t value)
+{
+    for (uint32_t i = 0; i < nr; i++) {
+        memset(cmds[i], 0, 16);
+        cmds[i][0] = (uint8_t)(value + i);
+        entries[i] = (struct raft_entry){.term = term, .type = RAFT_COMMAND, .buf = {cmds[i], 16}};
+    }
+}
+
+/* A vote is on the disk before it is told, and holds after a restart; no vote within the time in which a leader may count on an earlier word. */
+TEST_ON(raft_group, vote_survives_restart, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3};
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+
+    EXPECT(play_vote(rig, &play, 2, 5, false));
+    rig_kill(rig, 0);
+    rig_start(rig, 0);
+    rig_run(rig, 20);
+    EXPECT(!play_vote(rig, &play, 2, 5, false)); /* too early */
+    rig_run(rig, 1100);
+    EXPECT(!play_vote(rig, &play, 3, 5, true));
+    EXPECT(play_vote(rig, &play, 2, 5, true)); /* again: it has it */
+    EXPECT(play_vote(rig, &play, 3, 6, true));
+    play_free(rig);
+}
+
+/* Elected by who is played: the term. */
+static uint64_t
+play_elect(struct rig *rig, struct play *play)
+{
+    struct raft_msg grant = {.type = RAFT_MSG_VOTE_RESULT, .from = 2, .to = 1};
+
+    for (uint32_t i = 0; i < 5000 && play->nr[RAFT_MSG_APPEND] == 0; i++) {
+        uint32_t before = play->nr[RAFT_MSG_VOTE];
+
+        rig_run(rig, 1);
+        if (play->nr[RAFT_MSG_VOTE] == before)
+            continue;
+        grant.term = play->last[RAFT_MSG_VOTE].term;
+        grant.vote_result.term = grant.term;
+        grant.vote_result.vote_granted = true;
+        grant.vote_result.pre_vote =
+            play->last[RAFT_MSG_VOTE].vote.pre_vote ? raft_tribool_true : raft_tribool_false;
+        rig_inject(rig, &grant);
+    }
+    EXPECT_GT(play->nr[RAFT_MSG_APPEND], 0);
+    return play->last[RAFT_MSG_APPEND].term;
+}
+
+static void
+play_result(struct rig *rig, uint64_t from, uint64_t term, uint64_t last)
+{
+    struct raft_msg msg = {.type = RAFT_MSG_APPEND_RESULT,
+        .from = from,
+        .to = 1,
+        .term = term,
+        .append_result = {.term = term, .rejected = 0, .last_log_index = last}};
+
+    rig_inject(rig, &msg);
+}
+
+/* Figure 8 of the paper: an entry of an earlier term is not committed by counting. */
+TEST_ON(raft_group, old_entries_are_committed_by_own_ones, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3};
+    struct sim_opts slow = {
+        .seed = test_seed(), .disk_lat_lo_ns = 40000000, .disk_lat_hi_ns = 40000000};
+    struct raft_entry entries[1];
+    struct raft_group_status st;
+    uint8_t cmds[1][16];
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+    uint64_t term;
+
+    play_cmds(entries, cmds, 1, 2, 1);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 1, 1, 1, entries, 1), 2);
+    play.nr[RAFT_MSG_APPEND] = 0;
+    EXPECT_OK(sim_opts_set(rig->sim, &slow));
+    term = play_elect(rig, &play);
+    play_result(rig, 2, term, 2); /* it has the old entry */
+    rig_run(rig, 3);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT(st.is_leader);
+    EXPECT_EQ(st.last, 3); /* the barrier, not on the disk yet */
+    EXPECT_EQ(st.commit, 1);
+    rig_run(rig, 200);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.commit, 1);
+    play_result(rig, 2, term, 3);
+    rig_run(rig, 3);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.commit, 3);
+    EXPECT(st.is_ready);
+    play_free(rig);
+}
+
+static int
+transfer_to_two(struct rig_member *m, void *arg)
+{
+    (void)arg;
+    return raft_group_transfer(m->group, 2);
+}
+
+static void
+transfer_ult(void *arg)
+{
+    CAIRN_IGNORE(transfer_to_two(arg, NULL)); /* it is beaten */
+}
+
+/* Who hands over has one vote like everybody. */
+TEST_ON(raft_group, one_vote_while_handing_over, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3};
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+    uint64_t term;
+
+    rig_run(rig, 10);
+    term = play_elect(rig, &play);
+    rig_run(rig, 10);
+    play_result(rig, 2, term, 2);
+    rig_run(rig, 10);
+    EXPECT_OK(xstream_post(rig->members[0].xs, ULT_SERVICE, transfer_ult, &rig->members[0]));
+    rig_run(rig, 10);
+    EXPECT_EQ(play.nr[RAFT_MSG_TIMEOUT_NOW], 1);
+    EXPECT(play_vote(rig, &play, 3, term + 1, true));
+    EXPECT(!play_vote(rig, &play, 2, term + 1, true));
+    play_free(rig);
+}
+
+/* Who is refused in a trial learns the term, so that the member with the longest log can win. */
+TEST_ON(raft_group, trial_tells_the_term, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3};
+    struct raft_msg msg = {.type = RAFT_MSG_VOTE,
+        .from = 3,
+        .to = 1,
+        .term = 4,
+        .vote = {.last_log_index = 50, .last_log_term = 3, .pre_vote = true}};
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+
+    EXPECT(play_vote(rig, &play, 2, 9, false));
+    rig_inject(rig, &msg);
+    rig_run(rig, 10);
+    EXPECT(!play.last[RAFT_MSG_VOTE_RESULT].vote_result.vote_granted);
+    EXPECT_EQ(play.last[RAFT_MSG_VOTE_RESULT].to, 3);
+    EXPECT_EQ(play.last[RAFT_MSG_VOTE_RESULT].term, 9);
+    msg.term = 10;
+    rig_inject(rig, &msg);
+    rig_run(rig, 10);
+    EXPECT(play.last[RAFT_MSG_VOTE_RESULT].vote_result.vote_granted);
+    play_free(rig);
+}
+
+/* An answer says no more than the leader's messages have shown. */
+TEST_ON(raft_group, leftovers_do_not_count, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3};
+    struct raft_entry entries[3];
+    uint8_t cmds[3][16];
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+
+    play_cmds(entries, cmds, 3, 2, 1);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 1, 1, 1, entries, 3), 4);
+    /* Another leader has but the first of them; it says so by a heartbeat. */
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 2, 2, 1, NULL, 0), 2);
+    play_cmds(entries, cmds, 1, 3, 9);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 2, 2, 1, entries, 1), 3);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 3, 3, 3, NULL, 0), 3);
+    play_free(rig);
+}
+
+/* A change of members that was not committed is cut, when the configuration before it is in a snapshot. */
+TEST_ON(raft_group, change_is_cut, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3, .snap_threshold = 5, .snap_trailing = 1};
+    struct raft_conf conf = {.nr = 4, .members = {{1, 1}, {2, 1}, {3, 1}, {4, 2}}};
+    struct raft_configuration lib;
+    struct raft_entry entries[12];
+    struct raft_group_status st;
+    uint8_t cmds[12][16];
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+
+    play_cmds(entries, cmds, 12, 2, 1);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 1, 1, 13, entries, 12), 13);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 13, 2, 13, NULL, 0), 13);
+    rig_run(rig, 20);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_GT(st.first, 2);
+    EXPECT_OK(raft_conf_to_lib(&conf, &lib));
+    entries[0] = (struct raft_entry){.term = 2, .type = RAFT_CHANGE};
+    EXPECT_EQ(raft_configuration_encode(&lib, &entries[0].buf), 0);
+    raft_configuration_close(&lib);
+    raft_conf_wipe(entries[0].buf.base, entries[0].buf.len);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 13, 2, 13, entries, 1), 14);
+    raft_free(entries[0].buf.base);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.conf.nr, 4);
+    play_cmds(entries, cmds, 1, 3, 50);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 13, 2, 13, entries, 1), 0); /* it begins anew */
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 13, 2, 13, entries, 1), 14);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 14, 3, 14, NULL, 0), 14);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.conf.nr, 3);
+    EXPECT_EQ(st.commit, 14);
+    play_free(rig);
+}
+
 /* ---- random faults ---------------------------------------------------------------------------------------------------- */
 
 /* Each seed draws its own rates. */
@@ -406,6 +706,8 @@ swarm(uint64_t seed)
     opts.member_ppm = rng_chance(&rng, 1, 3) ? (uint32_t)rng_below(&rng, 1000) : 0;
     opts.snap_threshold = rng_chance(&rng, 1, 2) ? (uint32_t)rng_range(&rng, 10, 60) : 0;
     opts.snap_trailing = (uint32_t)rng_range(&rng, 1, 12);
+    opts.election_ms = rng_chance(&rng, 1, 2) ? (uint32_t)rng_range(&rng, 100, 600) : 0;
+    opts.is_slow = rng_chance(&rng, 1, 4);
     return opts;
 }
 

@@ -20,6 +20,7 @@
 #include "harness/harness.h"
 #include "plat/plat_sim.h"
 #include "raft/raft_group.h"
+#include "raft/raft_msg.h"
 #include "vos/vos.h"
 
 enum {
@@ -72,7 +73,8 @@ struct rig_opts {
     uint32_t loss_ppm, dup_ppm, slow_ppm; /* of packets */
     uint32_t kill_ppm, part_ppm, pause_ppm, transfer_ppm, member_ppm; /* of milliseconds */
     uint32_t snap_threshold, snap_trailing;
-    bool has_clients, is_filled;
+    uint32_t election_ms; /* 0: the default */
+    bool has_clients, is_filled, is_slow; /* slow: the state machine */
     uint64_t meta_quota;
 };
 
@@ -85,13 +87,16 @@ struct rig {
     bool cut[RIG_MEMBERS_NR + 1][RIG_MEMBERS_NR + 1];
     uint64_t heal_ns;
     bool is_calm; /* no more faults */
+    /* Sees what members send; may be NULL. Members that were not started can be played by the test. */
+    void (*tap)(struct rig *rig, const struct raft_msg *msg);
+    void *tap_arg;
     uint64_t next_value;
     /* the record outside */
     uint64_t value_at[RIG_INDEX_NR]; /* applied first, by whoever */
     uint64_t acked_at[RIG_INDEX_NR];
     uint8_t leader_of[RIG_TERM_NR];
     uint64_t floor[RIG_REGS]; /* index that every later read sees at least */
-    uint64_t index_max;
+    uint64_t index_max, acked_max;
     uint32_t acked_nr, reads_nr, elections_nr, deaths_nr, parts_nr, changes_nr;
     uint64_t bad_nr; /* breaches; each was an expectation, too */
 };
@@ -110,6 +115,8 @@ void rig_settle(struct rig *rig, uint64_t ms);
 /** Run on a ULT of a member, until it returns or the member dies or the time is over (-DER_TIMEDOUT). */
 int rig_call(struct rig *rig, uint32_t i, int (*fn)(struct rig_member *m, void *arg), void *arg,
     uint64_t ms);
+/** A message for a member, at once; `from`, `to`, type and body are set. */
+void rig_inject(struct rig *rig, struct raft_msg *msg);
 /** One write of a register by this member. */
 int rig_write(struct rig_member *m, uint32_t reg);
 int rig_read(struct rig_member *m, uint32_t reg);
