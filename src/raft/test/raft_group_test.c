@@ -685,6 +685,65 @@ TEST_ON(raft_group, change_is_cut, BACKEND_SIM)
     play_free(rig);
 }
 
+/* The log is cut when the state machine has applied what goes, not when the library has handed it over. */
+TEST_ON(raft_group, mark_waits_for_state_machine, BACKEND_SIM)
+{
+    struct rig_opts opts = {
+        .seed = test_seed(), .nr = 3, .snap_threshold = 5, .snap_trailing = 1, .apply_ms = 300};
+    struct raft_entry entries[12];
+    struct raft_group_status st;
+    uint8_t cmds[12][16];
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+
+    play_cmds(entries, cmds, 12, 2, 1);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 1, 1, 13, entries, 12), 13);
+    rig_run(rig, 50);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.commit, 13);
+    EXPECT_EQ(st.applied, 0);
+    EXPECT_EQ(st.snap, 0);
+    rig_run(rig, 500);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.applied, 13);
+    EXPECT_EQ(st.snap, 13);
+    EXPECT_EQ(st.first, 13);
+    play_free(rig);
+}
+
+/* A mark has the members at its entry, not those of a change behind it that is taken back. */
+TEST_ON(raft_group, mark_has_members_of_its_entry, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3, .snap_threshold = 5, .snap_trailing = 1};
+    struct raft_conf conf = {.nr = 4, .members = {{1, 1}, {2, 1}, {3, 1}, {4, 2}}};
+    struct raft_configuration lib;
+    struct raft_entry entries[6];
+    struct raft_group_status st;
+    uint8_t cmds[6][16];
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+
+    play_cmds(entries, cmds, 6, 2, 1);
+    EXPECT_OK(raft_conf_to_lib(&conf, &lib));
+    entries[5] = (struct raft_entry){.term = 2, .type = RAFT_CHANGE};
+    EXPECT_EQ(raft_configuration_encode(&lib, &entries[5].buf), 0);
+    raft_configuration_close(&lib);
+    raft_conf_wipe(entries[5].buf.base, entries[5].buf.len);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 1, 1, 6, entries, 6), 7);
+    raft_free(entries[5].buf.base);
+    rig_run(rig, 50);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.snap, 6);
+    EXPECT_EQ(st.conf.nr, 4);
+    play_cmds(entries, cmds, 1, 3, 50);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 6, 2, 6, entries, 1), 0); /* it begins anew */
+    rig_run(rig, 50);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 6, 2, 6, entries, 1), 7);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.conf.nr, 3);
+    play_free(rig);
+}
+
 /* ---- random faults ---------------------------------------------------------------------------------------------------- */
 
 /* Each seed draws its own rates. */

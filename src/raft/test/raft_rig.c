@@ -110,6 +110,8 @@ sm_apply(void *arg, const struct raft_cmd *cmds, uint32_t nr)
 
     if (m->rig->opts.is_slow && !m->rig->is_calm)
         ult_sleep(rng_range(&m->rng, MS, rng_chance(&m->rng, 1, 8) ? 300 * MS : 3 * MS));
+    if (m->rig->opts.apply_ms > 0)
+        ult_sleep(m->rig->opts.apply_ms * MS);
     for (uint32_t i = 0; i < nr; i++) {
         cmd_apply(m->rig, &s, &cmds[i]);
     }

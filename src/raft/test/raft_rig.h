@@ -74,6 +74,7 @@ struct rig_opts {
     uint32_t kill_ppm, part_ppm, pause_ppm, transfer_ppm, member_ppm; /* of milliseconds */
     uint32_t snap_threshold, snap_trailing;
     uint32_t election_ms; /* 0: the default */
+    uint32_t apply_ms; /* that the state machine takes */
     bool has_clients, is_filled, is_slow; /* slow: the state machine */
     uint64_t meta_quota;
 };
