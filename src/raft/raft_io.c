@@ -107,6 +107,16 @@ op_new(enum raft_op_type type, uint64_t index)
     return op;
 }
 
+/* The library leaves the payload of a barrier, and the end of a configuration, as they were in memory. */
+static void
+entry_wipe(const struct raft_entry *e)
+{
+    if (e->type == RAFT_CHANGE) {
+        raft_conf_wipe(e->buf.base, e->buf.len);
+    } else if (e->type == RAFT_BARRIER && e->buf.len > 0)
+        memset(e->buf.base, 0, e->buf.len);
+}
+
 static int
 io_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[],
     unsigned n, raft_io_append_cb cb)
@@ -117,8 +127,7 @@ io_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entr
     if (op == NULL)
         return RAFT_NOMEM;
     for (unsigned i = 0; i < n; i++) {
-        if (entries[i].type == RAFT_CHANGE)
-            raft_conf_wipe(entries[i].buf.base, entries[i].buf.len);
+        entry_wipe(&entries[i]);
     }
     req->cb = cb;
     op->req = req;
@@ -194,8 +203,7 @@ append_out(struct raft_group *g, struct raft_msg *msg, const struct raft_append_
             const struct raft_entry *e = &a->entries[at + nr++];
 
             bytes += e->buf.len;
-            if (e->type == RAFT_CHANGE)
-                raft_conf_wipe(e->buf.base, e->buf.len);
+            entry_wipe(e);
         }
         msg->append = *a;
         msg->append.prev_log_index = a->prev_log_index + at;

@@ -771,7 +771,7 @@ swarm(uint64_t seed)
 }
 
 static uint64_t
-seed_run(uint64_t seed, uint64_t ms)
+seed_run(uint64_t seed, uint64_t ms, uint64_t *ret_hash)
 {
     struct rig_opts opts = swarm(seed);
     struct rig *rig = rig_new(&opts);
@@ -789,6 +789,7 @@ seed_run(uint64_t seed, uint64_t ms)
             rig->deaths_nr, rig->parts_nr, rig->changes_nr);
     }
     bad = rig->bad_nr;
+    *ret_hash = sim_trace_hash(rig->sim);
     rig_free(rig);
     return bad;
 }
@@ -797,10 +798,22 @@ TEST_ON(raft_group, random_faults, BACKEND_SIM)
 {
     const char *nr = getenv("RAFT_SEEDS"), *first = getenv("RAFT_SEED");
     uint64_t seeds = nr != NULL ? strtoull(nr, NULL, 10) : 6;
-    uint64_t seed = first != NULL ? strtoull(first, NULL, 10) : test_seed();
+    uint64_t seed = first != NULL ? strtoull(first, NULL, 10) : test_seed(), hash;
 
     for (uint64_t i = 0; i < seeds && !test_failed(); i++) {
-        if (!EXPECT_EQ(seed_run(seed + i, 20000), 0) || test_failed())
+        if (!EXPECT_EQ(seed_run(seed + i, 20000, &hash), 0) || test_failed())
             fprintf(stderr, "    RAFT_SEED=%llu RAFT_SEEDS=1\n", (unsigned long long)(seed + i));
     }
+}
+
+/* One seed, one history (SM-1): the library included. */
+TEST_ON(raft_group, same_seed_same_history, BACKEND_SIM)
+{
+    uint64_t a = 0, b = 1, other = 0;
+
+    EXPECT_EQ(seed_run(5, 8000, &a), 0);
+    EXPECT_EQ(seed_run(5, 8000, &b), 0);
+    EXPECT_EQ(seed_run(6, 8000, &other), 0);
+    EXPECT_EQ(a, b);
+    EXPECT_NE(a, other);
 }

@@ -563,6 +563,7 @@ void
 rig_fini(struct rig *rig)
 {
     struct rig_packet *p, *tmp;
+    struct ult_stats stats;
 
     rig->is_calm = true;
     for (uint32_t i = 0; i < RIG_MEMBERS_NR; i++) {
@@ -579,12 +580,19 @@ rig_fini(struct rig *rig)
             sim_run_for(rig->sim, MS);
         }
         EXPECT(m->is_stopped);
+        xstream_stats(m->xs, &stats);
+        rig->stack_bytes_max = MAX(rig->stack_bytes_max, stats.stack_used_bytes_max);
         sim_node_kill(rig->sim, m->plat);
     }
     LIST_FOREACH_SAFE(p, tmp, &rig->packets, struct rig_packet, link) {
         free(p->buf);
         free(p);
     }
+    if (getenv("RAFT_VERBOSE") != NULL)
+        fprintf(stderr, "    stacks: %llu bytes\n", (unsigned long long)rig->stack_bytes_max);
+#ifndef __SANITIZE_ADDRESS__ /* makes frames larger */
+    EXPECT_LT(rig->stack_bytes_max, 16 * 1024); /* TH-2: the library, and vos under it */
+#endif
     EXPECT_EQ(rig->bad_nr, 0);
     sim_destroy(rig->sim);
 }

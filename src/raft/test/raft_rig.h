@@ -99,6 +99,7 @@ struct rig {
     uint64_t floor[RIG_REGS]; /* index that every later read sees at least */
     uint64_t index_max, acked_max;
     uint32_t acked_nr, reads_nr, elections_nr, deaths_nr, parts_nr, changes_nr;
+    uint64_t stack_bytes_max; /* of a ULT of a member that was stopped in the end */
     uint64_t bad_nr; /* breaches; each was an expectation, too */
 };
 
