@@ -3,15 +3,21 @@
  * placement: object classes, what an object id says, and the layout of an object: which pool target holds each of its shards.
  *
  *  PL-1  A layout is a function of object id, pool map and layout version. Nothing about it is stored, and every process
- *        computes the same one.
+ *        computes the same one: integers only, no addresses, no order of memory.
  *  PL-2  The number of groups is fixed when the id is generated and is part of the id ("X" is resolved then).
  *  PL-3  The layout version is stored with the container (FM-4); an algorithm once released is never changed, a new one gets a
  *        new number.
- *  PL-4  The shards of a group lie on different nodes while there are enough nodes, else on different ranks, else on different
- *        targets. The shards of an object lie on different targets while there are enough targets.
- *  PL-5  Appending targets to a map of n moves about 1/n of the shards for each.
+ *  PL-4  The shards of a group lie in different domains of the highest level that has enough of them; on each level above they are
+ *        spread as evenly as can be. The shards of an object lie on different targets while there are enough targets and the
+ *        domains leave a choice.
+ *  PL-5  A target gets shards in proportion to its weight. A domain added to n moves w/W of the shards (its weight by that of all),
+ *        all of them onto it, and no others.
+ *  PL-6  A failure moves the shards of what failed and no others. Failures are replayed in the order of fail_seq: a spare is taken among
+ *        the targets that served at that time, whatever became of them since.
+ *  PL-7  While data moves a shard has two places: where it is read (tgt_id), and where it will be (next_id); writes go to both.
  *
- * The algorithm is in placement_layout.c. Pure; tested by test/placement_test.c.
+ * The algorithm: placement_layout.c (what failed and what moves), placement_spread.c (one group), placement_wide.c (several groups);
+ * what was rejected: docs/decisions/0022-placement.md. Pure; tested by test/placement_*_test.c.
  */
 #ifndef CAIRN_PLACEMENT_H
 #define CAIRN_PLACEMENT_H
@@ -25,7 +31,7 @@
 #include "poolmap/poolmap.h"
 
 /** Newest layout version: what new containers record. */
-#define PLACEMENT_LAYOUT_VERSION 1u
+#define PLACEMENT_LAYOUT_VERSION 2u
 
 /** Group count of a class that means "all targets" (X). */
 #define PLACEMENT_GRP_ALL 0xffffu
@@ -131,6 +137,10 @@ struct placement_choice {
     uint32_t tgts_nr; /* targets that can hold shards (poolmap_tgts_count()) */
 };
 
+/** Fill in fault domains and targets of a map, for a container whose redundancy level (POOLMAP_LEVEL_) is *rd_lvl*. */
+void
+placement_choice_map(struct placement_choice *choice, const struct poolmap *map, uint32_t rd_lvl);
+
 /**
  * The class that an object gets, groups resolved. Errors: INVAL rd_fac above 4, unknown type, fewer fault domains than the group
  * has shards, a class below rd_fac; NOSCHEMA unknown class.
@@ -146,13 +156,19 @@ char *placement_oclass_to_text(uint32_t id, char *buf);
 
 /* ---- layout --------------------------------------------------------------------------------------------------------- */
 
+#define PLACEMENT_TGT_NONE UINT32_MAX
+
 enum placement_shard_flags {
-    PLACEMENT_SHARD_REBUILDING = 1, /* a spare that is being filled: write to it, do not read */
+    PLACEMENT_SHARD_REBUILDING =
+        1, /* tgt_id is a spare that is being filled: write to it, do not read */
     PLACEMENT_SHARD_LOST = 2, /* its target does not serve and no spare took its place */
+    PLACEMENT_SHARD_MOVING =
+        4, /* next_id is being filled: write to it, too; read tgt_id (if neither of the above) */
 };
 
 struct placement_shard {
     uint32_t tgt_id; /* target of the pool map */
+    uint32_t next_id; /* where it will be when what the map says is under way is done; PLACEMENT_TGT_NONE: where it is */
     uint32_t flags;
 };
 
@@ -164,13 +180,30 @@ struct placement_layout {
     struct placement_shard *shards;
 };
 
+/** What a layout depends on beside object and map: properties of the container. */
+struct placement_how {
+    uint32_t layout_version;
+    uint32_t perf_level; /* POOLMAP_LEVEL_PERF: keep groups within performance domains; anything else: spread over them, too */
+    uint32_t pda; /* with it: shards of a group in one performance domain; 0 or more than there are: all of them */
+};
+
 /**
  * Compute the layout of *oid* (PL-1). *ret* returns owned: free with placement_layout_fini().
  * Errors: DF_INCOMPT unknown layout version; INVAL, NOSCHEMA an id that is none; OVERFLOW more than PLACEMENT_SHARDS_MAX shards;
  * NOMEM.
  */
-CAIRN_MUST_CHECK int placement_layout(const struct poolmap *map, struct oid oid,
-    uint32_t layout_version, struct placement_layout *ret);
+CAIRN_MUST_CHECK int placement_layout_how(const struct poolmap *map, struct oid oid,
+    const struct placement_how *how, struct placement_layout *ret);
+
+/** The same without performance domains. */
+static inline int
+placement_layout(const struct poolmap *map, struct oid oid, uint32_t layout_version,
+    struct placement_layout *ret)
+{
+    struct placement_how how = {.layout_version = layout_version};
+
+    return placement_layout_how(map, oid, &how, ret);
+}
 
 /** Free a layout; a zeroed one is fine. */
 void placement_layout_fini(struct placement_layout *layout);

@@ -1,49 +1,58 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Layout version 1.
+ * Layout version 2.
  *
- * Shards take targets one after another. Shard s draws numbers from (object id, s, attempt); each is mapped to one of the n targets of
- * the map by jump consistent hash over target ids. Because ids only grow at the end (PM-2), n + 1 targets leave each draw where it was
- * with probability n/(n+1): PL-5. Targets weigh alike, so that a node or rank gets shards in proportion to its targets.
+ * Where shards lie when nothing has failed is a matter of tree and weights alone: placement_spread.c for objects of one group,
+ * placement_wide.c for others. States come after that, twice:
  *
- * A draw is taken when the target holds no more shards of the object than the round (s / n) allows, and lies in a domain that its group
- * does not use yet (PL-4). After LAYOUT_DRAWS_NR draws the next fitting target after the last draw is taken; when none fits, first
- * evenness is given up, then the domains.
+ *  NOW   what is in use: targets that have served (poolmap_view NOW); out are those that are DOWN, DOWN_OUT, UP, DRAIN.
+ *  NEXT  what will be when all that the map says is under way is done: NEW and UP targets count, out are DOWN, DOWN_OUT, DRAIN.
  *
- * A shard of a redundant class whose target failed gets a spare by the same walk from another seed, among serving targets that the object
- * does not use. Spares are given out in the order in which the targets failed, so that a later failure leaves earlier spares
- * where they are. Objects without redundancy keep their targets: there is nothing to rebuild from.
+ * A shard whose target is out gets a spare. Failures are replayed in the order of fail_seq (PL-6): a queue of shards by (fail_seq of
+ * the target, number of the shard); the first one draws targets by weight until one fits that was not out by then. If that one
+ * is out since a later time, the shard goes into the queue again with that time. So a further failure adds to the end of the history
+ * and changes nothing before it. A drain is part of it from its beginning on, so that it may turn into a failure at any time; until then
+ * the shard stays in use where it is: the first target of its way that is in state DRAIN is its home.
  *
- * Rejected: rendezvous hashing, n draws for each shard, too slow for classes over all targets; walking the tree domain by domain, which
- * needs weights where domains differ in size.
+ * A spare fits when it keeps the caps of the group (placement_priv.h) and the object does not use it; if a number of draws finds none,
+ * one that the object uses already will do; then every target is looked at. There is none when the group has a shard in every domain
+ * that is left: the shard is LOST until something comes back. Shards without redundancy are LOST where they are when their target fails,
+ * since there is nothing to rebuild from; from one that is drained they can be moved, and as long as it serves it is a source for
+ * whatever happens where they go. The history goes on for them all the same: what becomes of the others does not depend on it.
+ *
+ * Where a shard is in use and where it ends in NEXT differ, it is MOVING (PL-7): drain, reintegration and extension are nothing else.
  */
-#include "placement/placement.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/util.h"
+#include "placement/placement_priv.h"
 
-#define LAYOUT_DRAWS_NR 16u
-#define LAYOUT_SEED_FIRST UINT64_C(0x434149524e504c31)
-#define LAYOUT_SEED_SPARE UINT64_C(0x434149524e535031)
-#define LAYOUT_STEP UINT64_C(0x9e3779b97f4a7c15)
-/* Up to so many shards, searching them beats an array over all targets. */
-#define LAYOUT_SCAN_SHARDS_NR 16u
+#define LAYOUT_DRAWS_NR 24u
+#define LAYOUT_KEY_GROUP UINT64_C(0x434149524e504c32)
+#define LAYOUT_KEY_SPARE UINT64_C(0x434149524e535032)
 
-/* One computation. */
-struct layout_ctx {
+#define LAYOUT_STUCK \
+    0x80u /* beside enum placement_shard_flags: nothing took the place of its last target */
+
+/* Targets of all shards at one time. */
+struct layout_side {
     const struct poolmap *map;
-    struct placement_layout *layout;
-    uint32_t *used; /* shards by target; NULL for few shards */
-    uint64_t key; /* of the object */
-    uint32_t cand_nr; /* candidates are the targets [0, cand_nr) */
-    uint32_t placed_nr; /* shards that have a target */
-    enum poolmap_level distinct; /* level on which the shards of a group differ, if they can */
-    bool is_distinct;
-    uint32_t tgt_mask; /* states that are taken */
+    struct placement_ctx ctx;
+    enum poolmap_when when;
+    uint32_t shards_nr;
+    uint32_t *tgts; /* by shard: the last of its way */
+    uint32_t *homes; /* by shard: the target of its way where it is, before the last one, or PLACEMENT_TGT_NONE; NULL: nothing is out */
+    uint32_t *safe; /* by shard: the version until which a target that is or was drained had all of it */
+    uint8_t *flags; /* by shard, enum placement_shard_flags, of its home if there is one */
+    uint32_t *used; /* shards by target, made when the first spare is needed */
+};
+
+/* A shard whose target is out, and since when. */
+struct layout_event {
+    uint32_t fail_seq;
+    uint32_t shard;
 };
 
 uint32_t
@@ -68,263 +77,337 @@ placement_dkey_grp(const struct placement_layout *layout, uint64_t dkey_hash)
     return (uint32_t)(dkey_hash % layout->grp_nr);
 }
 
-/* Candidates: all targets up to the last that is not new; those added since hold nothing yet. */
-static uint32_t
-candidates_nr(const struct poolmap *map)
-{
-    uint32_t nr = map->tgts_nr;
-
-    while (nr > 0 && map->tgts[nr - 1].state == POOLMAP_NEW) {
-        nr--;
-    }
-    return nr;
-}
-
-/* Highest level with enough domains for the shards of a group; false when there are not even enough targets. */
-static bool
-distinct_level(
-    const struct poolmap *map, uint32_t cand_nr, uint32_t grp_size, enum poolmap_level *ret_level)
-{
-    uint32_t nodes_nr = 0;
-    uint32_t ranks_nr = 0;
-
-    /* Ranks and nodes are in the order of their first target. */
-    for (; ranks_nr < map->ranks_nr && map->ranks[ranks_nr].tgt_first < cand_nr; ranks_nr++) {
-        nodes_nr = MAX(nodes_nr, map->ranks[ranks_nr].node_idx + 1);
-    }
-    if (nodes_nr >= grp_size) {
-        *ret_level = POOLMAP_LEVEL_NODE;
-    } else if (ranks_nr >= grp_size) {
-        *ret_level = POOLMAP_LEVEL_RANK;
-    } else {
-        *ret_level = POOLMAP_LEVEL_TGT;
-    }
-    return cand_nr >= grp_size;
-}
+/* ---- failures ----------------------------------------------------------------------------------------------------------- */
 
 static uint32_t
-domain_of(const struct layout_ctx *ctx, uint32_t tgt_id)
+out_mask(enum poolmap_when when)
 {
-    const struct poolmap_tgt *tgt = &ctx->map->tgts[tgt_id];
-
-    switch (ctx->distinct) {
-    case POOLMAP_LEVEL_NODE:
-        return ctx->map->ranks[tgt->rank_idx].node_idx;
-    case POOLMAP_LEVEL_RANK:
-        return tgt->rank_idx;
-    default:
-        return tgt_id;
-    }
+    return POOLMAP_BIT(POOLMAP_DOWN) | POOLMAP_BIT(POOLMAP_DOWN_OUT) | POOLMAP_BIT(POOLMAP_DRAIN) |
+        (when == POOLMAP_NOW ? POOLMAP_BIT(POOLMAP_UP) : 0);
 }
-
-static uint32_t
-times_used(const struct layout_ctx *ctx, uint32_t tgt_id)
-{
-    uint32_t times = 0;
-
-    if (ctx->used != NULL)
-        return ctx->used[tgt_id];
-    for (uint32_t i = 0; i < ctx->placed_nr; i++) {
-        times += ctx->layout->shards[i].tgt_id == tgt_id;
-    }
-    return times;
-}
-
-/* Whether another placed shard of the group of *shard* is in the target's domain. */
-static bool
-group_has_domain(const struct layout_ctx *ctx, uint32_t shard, uint32_t tgt_id)
-{
-    uint32_t first = shard - shard % ctx->layout->grp_size;
-    uint32_t end = MIN(first + ctx->layout->grp_size, ctx->placed_nr);
-    uint32_t domain = domain_of(ctx, tgt_id);
-
-    for (uint32_t i = first; i < end; i++) {
-        if (i != shard && domain_of(ctx, ctx->layout->shards[i].tgt_id) == domain)
-            return true;
-    }
-    return false;
-}
-
-enum fit { FIT_BEST, FIT_UNEVEN, FIT_ANY, FIT_NR };
 
 static bool
-fits(const struct layout_ctx *ctx, uint32_t shard, uint32_t tgt_id, uint32_t used_max, enum fit fit)
+is_out(const struct layout_side *side, uint32_t tgt_id)
 {
-    if ((POOLMAP_BIT(ctx->map->tgts[tgt_id].state) & ctx->tgt_mask) == 0)
+    return (POOLMAP_BIT(side->map->tgts[tgt_id].state) & out_mask(side->when)) != 0;
+}
+
+static bool
+event_before(const struct layout_event *a, const struct layout_event *b)
+{
+    return a->fail_seq != b->fail_seq ? a->fail_seq < b->fail_seq : a->shard < b->shard;
+}
+
+/* A heap with the first event on top. */
+static void
+events_down(struct layout_event *events, uint32_t nr, uint32_t at)
+{
+    for (;;) {
+        uint32_t best = at;
+        struct layout_event event = events[at];
+
+        for (uint32_t kid = 2 * at + 1; kid < MIN(2 * at + 3, nr); kid++) {
+            if (event_before(&events[kid], &events[best]))
+                best = kid;
+        }
+        if (best == at)
+            return;
+        events[at] = events[best];
+        events[best] = event;
+        at = best;
+    }
+}
+
+/* Whether the group of *shard* leaves room in all that is above a target, and does not use the target itself. */
+static bool
+group_allows(const struct layout_side *side, uint32_t shard, uint32_t tgt_id)
+{
+    const struct placement_ctx *ctx = &side->ctx;
+    uint32_t first = shard - shard % ctx->grp_size;
+
+    for (uint32_t s = first; s < first + ctx->grp_size; s++) {
+        if (s != shard && side->tgts[s] == tgt_id)
+            return false;
+    }
+    for (uint32_t depth = ctx->distinct; depth > 0; depth--) {
+        uint32_t part;
+        uint32_t nr = 0;
+
+        if (ctx->caps[depth] >= ctx->grp_size)
+            continue;
+        part = placement_part_of(ctx->view, tgt_id, depth);
+        for (uint32_t s = first; s < first + ctx->grp_size; s++) {
+            nr += s != shard && placement_part_of(ctx->view, side->tgts[s], depth) == part;
+        }
+        if (nr >= ctx->caps[depth])
+            return false;
+    }
+    return true;
+}
+
+/* Whether a target may be a spare for a failure at *fail_seq*: it was not out by then. */
+static bool
+spare_fits(const struct layout_side *side, uint32_t shard, uint32_t tgt_id, uint32_t fail_seq)
+{
+    if (is_out(side, tgt_id) && side->map->tgts[tgt_id].fail_seq <= fail_seq)
         return false;
-    if (fit < FIT_ANY && ctx->is_distinct && group_has_domain(ctx, shard, tgt_id))
-        return false;
-    return fit > FIT_BEST || times_used(ctx, tgt_id) <= used_max;
+    return side->tgts[shard] != tgt_id && group_allows(side, shard, tgt_id);
 }
 
-/*
- * Find a target for *shard* that holds at most *used_max* shards of the object, worse ones down to *worst*.
- * False when there is none.
- */
-static bool
-target_draw(const struct layout_ctx *ctx, uint32_t shard, uint64_t seed, uint32_t used_max,
-    enum fit worst, uint32_t *ret_tgt_id)
+/* A spare, or PLACEMENT_TGT_NONE. */
+static uint32_t
+spare_find(const struct layout_side *side, uint32_t shard, uint32_t fail_seq)
 {
-    uint64_t base = ctx->key ^ seed;
+    const struct poolmap_view *view = side->ctx.view;
+    uint32_t leaf_first = view->depth_first[view->depths_nr - 1];
+    uint32_t leaves_nr = view->nr - leaf_first;
+    uint64_t key = hash_mix64((side->ctx.key ^ LAYOUT_KEY_SPARE) +
+        (((uint64_t)side->tgts[shard] << 32 | shard) + 1) * PLACEMENT_STEP);
+    uint32_t used = PLACEMENT_TGT_NONE;
     uint32_t tgt_id = 0;
 
     for (uint32_t i = 0; i < LAYOUT_DRAWS_NR; i++) {
-        uint64_t nr = (uint64_t)shard * LAYOUT_DRAWS_NR + i + 1;
-
-        tgt_id = placement_jump_hash(hash_mix64(base + nr * LAYOUT_STEP), ctx->cand_nr);
-        if (fits(ctx, shard, tgt_id, used_max, FIT_BEST)) {
-            *ret_tgt_id = tgt_id;
-            return true;
-        }
+        tgt_id = placement_draw(view, hash_mix64(key + (i + 1) * PLACEMENT_STEP));
+        if (!spare_fits(side, shard, tgt_id, fail_seq))
+            continue;
+        if (side->used[tgt_id] == 0)
+            return tgt_id;
+        if (used == PLACEMENT_TGT_NONE)
+            used = tgt_id;
     }
-    for (int fit = FIT_BEST; fit <= (int)worst; fit++) {
-        for (uint32_t i = 1; i <= ctx->cand_nr; i++) {
-            uint32_t next = (tgt_id + i) % ctx->cand_nr;
-
-            if (fits(ctx, shard, next, used_max, (enum fit)fit)) {
-                *ret_tgt_id = next;
-                return true;
-            }
-        }
+    for (uint32_t i = 0; used == PLACEMENT_TGT_NONE && i < leaves_nr; i++) {
+        tgt_id = view->draws[leaf_first + (uint32_t)(((key >> 32) + i) % leaves_nr)].idx;
+        if (spare_fits(side, shard, tgt_id, fail_seq))
+            used = tgt_id;
     }
-    return false;
+    return used;
 }
 
-/* Targets for all shards, whatever state the targets are in. */
-static void
-place_all(struct layout_ctx *ctx)
-{
-    uint32_t shards_nr = placement_shards_nr(ctx->layout);
-
-    ctx->tgt_mask = POOLMAP_ANY;
-    for (uint32_t i = 0; i < shards_nr; i++) {
-        uint32_t tgt_id = 0;
-        bool found = target_draw(ctx, i, LAYOUT_SEED_FIRST, i / ctx->cand_nr, FIT_ANY, &tgt_id);
-
-        CAIRN_ASSERT(found);
-        ctx->layout->shards[i] = (struct placement_shard){.tgt_id = tgt_id};
-        ctx->placed_nr = i + 1;
-        if (ctx->used != NULL)
-            ctx->used[tgt_id]++;
-    }
-}
-
-static bool
-is_serving(const struct poolmap_tgt *tgt)
-{
-    return (POOLMAP_BIT(tgt->state) & POOLMAP_SERVING) != 0;
-}
-
-/* A spare for a shard whose target failed; marked lost when there is none. */
-static void
-place_spare(struct layout_ctx *ctx, uint32_t shard)
-{
-    struct placement_shard *s = &ctx->layout->shards[shard];
-    const struct poolmap_tgt *failed = &ctx->map->tgts[s->tgt_id];
-    uint32_t tgt_id;
-
-    if (ctx->layout->grp_size == 1 ||
-        !target_draw(ctx, shard, LAYOUT_SEED_SPARE, 0, FIT_BEST, &tgt_id)) {
-        s->flags = PLACEMENT_SHARD_LOST;
-        return;
-    }
-    s->tgt_id = tgt_id;
-    s->flags = failed->state == POOLMAP_DOWN ? PLACEMENT_SHARD_REBUILDING : 0;
-    if (ctx->used != NULL)
-        ctx->used[tgt_id]++;
-}
-
+/* Shards whose targets are out, as a heap. */
 static int
-uint64_cmp(const void *a, const void *b)
+events_collect(const struct layout_side *side, struct layout_event **ret_events, uint32_t *ret_nr)
 {
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
+    struct layout_event *events;
+    uint32_t nr = 0;
 
-    return x < y ? -1 : x > y;
-}
-
-/* Spares for the shards whose targets do not serve, in the order (map version of the failure, shard). */
-static int
-place_spares(struct layout_ctx *ctx)
-{
-    uint32_t shards_nr = placement_shards_nr(ctx->layout);
-    uint64_t *failed = NULL;
-    uint32_t failed_nr = 0;
-
-    for (uint32_t i = 0; i < shards_nr; i++) {
-        failed_nr += !is_serving(&ctx->map->tgts[ctx->layout->shards[i].tgt_id]);
+    for (uint32_t i = 0; i < side->shards_nr; i++) {
+        nr += is_out(side, side->tgts[i]);
     }
-    if (failed_nr == 0)
+    if (nr == 0) {
+        *ret_events = NULL;
+        *ret_nr = 0;
         return 0;
-    failed = calloc(failed_nr, sizeof(*failed));
-    if (failed == NULL)
+    }
+    events = malloc(nr * sizeof(*events));
+    if (events == NULL)
         return CAIRN_ERR(NOMEM);
-    failed_nr = 0;
-    for (uint32_t i = 0; i < shards_nr; i++) {
-        const struct poolmap_tgt *tgt = &ctx->map->tgts[ctx->layout->shards[i].tgt_id];
-
-        if (!is_serving(tgt))
-            failed[failed_nr++] = (uint64_t)tgt->changed_ver << 32 | i;
+    nr = 0;
+    for (uint32_t i = 0; i < side->shards_nr; i++) {
+        if (is_out(side, side->tgts[i]))
+            events[nr++] = (struct layout_event){side->map->tgts[side->tgts[i]].fail_seq, i};
     }
-    qsort(failed, failed_nr, sizeof(failed[0]), uint64_cmp);
-    ctx->tgt_mask = POOLMAP_BIT(POOLMAP_UPIN);
-    for (uint32_t i = 0; i < failed_nr; i++) {
-        place_spare(ctx, (uint32_t)failed[i]);
+    for (uint32_t i = nr / 2; i-- > 0;) {
+        events_down(events, nr, i);
     }
-    free(failed);
+    *ret_events = events;
+    *ret_nr = nr;
     return 0;
 }
 
-/* Memory for the shards, and for the counts when there are many. */
-static int
-layout_alloc(struct layout_ctx *ctx, const struct placement_oclass *oclass)
+/*
+ * One step of the history: the shard leaves its target. False when that was the last one for it, else *event* says when the spare went
+ * out, too.
+ */
+static bool
+shard_leave(struct layout_side *side, struct layout_event *event)
 {
-    uint64_t shards_nr = (uint64_t)oclass->grp_nr * placement_oclass_grp_size(oclass);
+    uint32_t shard = event->shard;
+    const struct poolmap_tgt *tgt = &side->map->tgts[side->tgts[shard]];
+    bool has_source =
+        side->ctx.grp_size > 1 || tgt->drained != 0 || side->safe[shard] > event->fail_seq;
+    bool has_home = side->homes[shard] != PLACEMENT_TGT_NONE;
+    uint32_t spare = spare_find(side, shard, event->fail_seq);
 
-    if (shards_nr > PLACEMENT_SHARDS_MAX)
-        return CAIRN_ERR(OVERFLOW);
-    ctx->layout->map_version = ctx->map->version;
-    ctx->layout->grp_nr = oclass->grp_nr;
-    ctx->layout->grp_size = placement_oclass_grp_size(oclass);
-    ctx->layout->shards = calloc(shards_nr, sizeof(ctx->layout->shards[0]));
-    if (shards_nr > LAYOUT_SCAN_SHARDS_NR)
-        ctx->used = calloc(ctx->map->tgts_nr, sizeof(ctx->used[0]));
-    if (ctx->layout->shards == NULL || (shards_nr > LAYOUT_SCAN_SHARDS_NR && ctx->used == NULL))
+    if (tgt->state == POOLMAP_DRAIN || tgt->drained != 0)
+        side->safe[shard] = MAX(side->safe[shard], tgt->drained != 0 ? tgt->out_ver : UINT32_MAX);
+    if (!has_home && tgt->state == POOLMAP_DRAIN) {
+        side->homes[shard] = tgt->id;
+    } else if (!has_home && (!has_source || spare == PLACEMENT_TGT_NONE)) {
+        side->homes[shard] = tgt->id;
+        side->flags[shard] = LAYOUT_STUCK | PLACEMENT_SHARD_LOST;
+    } else if (!has_home && tgt->out_ver == 0) {
+        side->flags[shard] |= PLACEMENT_SHARD_REBUILDING;
+    }
+    if (spare == PLACEMENT_TGT_NONE) {
+        side->flags[shard] |= LAYOUT_STUCK;
+        return false;
+    }
+    side->used[side->tgts[shard]]--;
+    side->tgts[shard] = spare;
+    side->used[spare]++;
+    event->fail_seq = side->map->tgts[spare].fail_seq;
+    return is_out(side, spare);
+}
+
+static int
+failures_replay(struct layout_side *side)
+{
+    struct layout_event *events;
+    uint32_t nr;
+    int rc;
+
+    rc = events_collect(side, &events, &nr);
+    if (rc != 0 || nr == 0)
+        return rc;
+    side->used = calloc(side->map->tgts_nr, sizeof(*side->used));
+    side->homes = malloc(side->shards_nr * sizeof(*side->homes));
+    side->safe = calloc(side->shards_nr, sizeof(*side->safe));
+    if (side->used == NULL || side->homes == NULL || side->safe == NULL) {
+        free(events);
         return CAIRN_ERR(NOMEM);
+    }
+    memset(side->homes, 0xff, side->shards_nr * sizeof(*side->homes));
+    for (uint32_t i = 0; i < side->shards_nr; i++) {
+        side->used[side->tgts[i]]++;
+    }
+    while (nr > 0) {
+        if (!shard_leave(side, &events[0]))
+            events[0] = events[--nr];
+        events_down(events, nr, 0);
+    }
+    free(events);
     return 0;
+}
+
+/* ---- both times --------------------------------------------------------------------------------------------------------- */
+
+static void
+side_fini(struct layout_side *side)
+{
+    free(side->tgts);
+    free(side->homes);
+    free(side->safe);
+    free(side->flags);
+    free(side->used);
+}
+
+/* Depth of the performance domains, when they matter and are there. */
+static uint32_t
+perf_depth_of(const struct poolmap *map, const struct placement_how *how)
+{
+    for (uint32_t i = 0; i < map->levels_nr; i++) {
+        if (map->levels[i] == POOLMAP_LEVEL_PERF && how->perf_level == POOLMAP_LEVEL_PERF)
+            return i + 1;
+    }
+    return 0;
+}
+
+static int
+side_spread(struct layout_side *side)
+{
+    const struct placement_ctx *ctx = &side->ctx;
+
+    if (ctx->grp_nr > 1 && ctx->perf_depth == 0)
+        return placement_wide(ctx, side->tgts);
+    for (uint32_t g = 0; g < ctx->grp_nr; g++) {
+        uint64_t key = hash_mix64((ctx->key ^ LAYOUT_KEY_GROUP) + (g + 1) * PLACEMENT_STEP);
+
+        placement_spread(ctx, key, side->tgts + (size_t)g * ctx->grp_size);
+    }
+    return 0;
+}
+
+/* The layout at one time. */
+static int
+side_make(const struct poolmap *map, struct oid oid, const struct placement_how *how,
+    const struct placement_oclass *oclass, struct layout_side *side)
+{
+    struct placement_ctx *ctx = &side->ctx;
+    int rc;
+
+    side->map = map;
+    side->shards_nr = oclass->grp_nr * placement_oclass_grp_size(oclass);
+    ctx->view = poolmap_view(map, side->when);
+    ctx->key = oid_hash(oid);
+    ctx->grp_nr = oclass->grp_nr;
+    ctx->grp_size = placement_oclass_grp_size(oclass);
+    ctx->perf_depth = perf_depth_of(map, how);
+    ctx->pda = how->pda == 0 ? ctx->grp_size : MIN(how->pda, ctx->grp_size);
+    placement_caps_fill(ctx);
+    side->tgts = malloc(side->shards_nr * sizeof(*side->tgts));
+    side->flags = calloc(side->shards_nr, sizeof(*side->flags));
+    if (side->tgts == NULL || side->flags == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = side_spread(side);
+    if (rc == 0 && map->state_nr[POOLMAP_UPIN] != map->tgts_nr)
+        rc = failures_replay(side);
+    return rc;
+}
+
+/* Whether NEXT has another history than NOW. */
+static bool
+map_has_next(const struct poolmap *map)
+{
+    return map->now != map->next || map->state_nr[POOLMAP_UP] != 0;
+}
+
+/* Put both times together. */
+static void
+shards_fill(
+    struct placement_layout *layout, const struct layout_side *now, const struct layout_side *next)
+{
+    for (uint32_t i = 0; i < now->shards_nr; i++) {
+        struct placement_shard *shard = &layout->shards[i];
+        bool has_home = now->homes != NULL && now->homes[i] != PLACEMENT_TGT_NONE;
+
+        *shard = (struct placement_shard){.tgt_id = has_home ? now->homes[i] : now->tgts[i],
+            .next_id = PLACEMENT_TGT_NONE,
+            .flags = now->flags[i] & ~LAYOUT_STUCK};
+        if (next->tgts[i] == shard->tgt_id || (next->flags[i] & LAYOUT_STUCK) != 0)
+            continue;
+        shard->next_id = next->tgts[i];
+        shard->flags |= PLACEMENT_SHARD_MOVING;
+    }
 }
 
 int
-placement_layout(const struct poolmap *map, struct oid oid, uint32_t layout_version,
+placement_layout_how(const struct poolmap *map, struct oid oid, const struct placement_how *how,
     struct placement_layout *ret)
 {
+    struct layout_side now = {.when = POOLMAP_NOW};
+    struct layout_side next = {.when = POOLMAP_NEXT};
     struct placement_layout layout = {0};
-    struct layout_ctx ctx = {.map = map, .layout = &layout, .key = oid_hash(oid)};
     struct placement_oclass oclass;
     int rc;
 
-    if (layout_version != PLACEMENT_LAYOUT_VERSION)
+    if (how->layout_version != PLACEMENT_LAYOUT_VERSION)
         return CAIRN_ERR(DF_INCOMPT);
     rc = placement_oid_check(oid);
     if (rc == 0)
         rc = placement_oclass_from_id(placement_oid_oclass(oid), &oclass);
     if (rc != 0)
         return rc;
-    ctx.cand_nr = candidates_nr(map);
-    if (ctx.cand_nr == 0 || oclass.grp_nr == PLACEMENT_GRP_ALL)
+    if (map->now->parts[0].tgts_nr == 0 || oclass.grp_nr == PLACEMENT_GRP_ALL)
         return CAIRN_ERR(INVAL);
-    rc = layout_alloc(&ctx, &oclass);
+    layout.map_version = map->version;
+    layout.grp_nr = oclass.grp_nr;
+    layout.grp_size = placement_oclass_grp_size(&oclass);
+    if ((uint64_t)layout.grp_nr * layout.grp_size > PLACEMENT_SHARDS_MAX)
+        return CAIRN_ERR(OVERFLOW);
+    layout.shards = malloc(placement_shards_nr(&layout) * sizeof(layout.shards[0]));
+    if (layout.shards == NULL)
+        return CAIRN_ERR(NOMEM);
+    rc = side_make(map, oid, how, &oclass, &now);
+    if (rc == 0 && map_has_next(map))
+        rc = side_make(map, oid, how, &oclass, &next);
     if (rc != 0)
         goto out;
-    ctx.is_distinct = distinct_level(map, ctx.cand_nr, layout.grp_size, &ctx.distinct);
-    place_all(&ctx);
-    rc = place_spares(&ctx);
-    if (rc != 0)
-        goto out;
+    shards_fill(&layout, &now, next.tgts != NULL ? &next : &now);
     *ret = layout;
     layout.shards = NULL;
 out:
-    free(ctx.used);
+    side_fini(&now);
+    side_fini(&next);
     placement_layout_fini(&layout);
     return rc;
 }

@@ -454,6 +454,13 @@ placement_oclass_choose(const struct placement_choice *choice, struct placement_
     return oclass_choose_given(choice, ret_oclass);
 }
 
+void
+placement_choice_map(struct placement_choice *choice, const struct poolmap *map, uint32_t rd_lvl)
+{
+    choice->fdom_nr = poolmap_domains_count(map, rd_lvl, POOLMAP_SERVING);
+    choice->tgts_nr = poolmap_tgts_count(map, POOLMAP_SERVING);
+}
+
 int
 placement_oid_generate(const struct placement_choice *choice, struct oid *oid)
 {

@@ -46,7 +46,7 @@ enum {
     POOL_HDLS_NR_MAX = 16384, /* open handles of a pool, of either kind */
     POOL_HOLDERS_NR_MAX = 64, /* processes that are remembered for one handle */
     POOL_EVICT_BATCH_NR = 32, /* handles that go with one commit */
-    POOL_LAYOUT_VERSION = 1, /* of placement, recorded with the pool and its containers (FM-4) */
+    POOL_LAYOUT_VERSION = 2, /* of placement, recorded with the pool and its containers (FM-4) */
 };
 #define POOL_BCAST_NS UINT64_C(5000000000) /* one round over the targets */
 #define POOL_RETRY_NS UINT64_C(20000000) /* before a busy peer is asked again */

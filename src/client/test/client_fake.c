@@ -824,7 +824,9 @@ bool
 fake_init(struct fake *fake)
 {
     struct sim_opts opts = {.seed = test_seed(), .net_lat_lo_ns = 5000, .net_lat_hi_ns = 60000};
-    struct poolmap_rank_desc descs[FAKE_RANKS_NR] = {{{0}, 0, FAKE_TGTS_NR}, {{1}, 1, FAKE_TGTS_NR}};
+    struct poolmap_rank_desc descs[FAKE_RANKS_NR] = {
+        {.rank = {0}, .node_id = 0, .tgts_nr = FAKE_TGTS_NR},
+        {.rank = {1}, .node_id = 1, .tgts_nr = FAKE_TGTS_NR}};
 
     memset(fake, 0, sizeof(*fake));
     fake->pool = (struct uuid){{1, 2, 3, 4}};

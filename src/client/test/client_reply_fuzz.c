@@ -414,7 +414,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct stage *st = calloc(1, sizeof(*st));
-    struct poolmap_rank_desc desc = {{0}, 0, TAGS_NR - 1};
+    struct poolmap_rank_desc desc = {.tgts_nr = TAGS_NR - 1};
     struct sim_opts opts = {.seed = 1};
     struct client_opts copts = {.sys = &st->sys};
 

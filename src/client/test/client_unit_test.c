@@ -139,7 +139,7 @@ TEST_LINUX(
 
 TEST_LINUX(client_glob, damaged_bytes_are_refused, "client_create() makes a Linux xstream of its own")
 {
-    struct poolmap_rank_desc desc = {{0}, 0, 3};
+    struct poolmap_rank_desc desc = {.tgts_nr = 3};
     struct client_pool *pool, *copy;
     struct client_cont *cont, *cont_copy;
     char name[CLIENT_SYS_NAME_BYTES_MAX];

@@ -51,7 +51,7 @@ TEST(poolmap, create_and_look_up)
 
     EXPECT_EQ(map->version, 1);
     EXPECT_EQ(map->tgts_nr, 6);
-    EXPECT_EQ(map->nodes_nr, 2);
+    EXPECT_EQ(map->doms_nr, 3);
     EXPECT_OK(poolmap_check(map));
     tgt = poolmap_tgt_find(map, (struct rank){9}, 2);
     if (EXPECT(tgt != NULL)) {
@@ -93,8 +93,35 @@ TEST(poolmap, create_refuses_nonsense)
     descs[1].tgts_nr = POOLMAP_RANK_TGTS_MAX + 1;
     EXPECT_ERR(poolmap_create(descs, 2, &map), INVAL);
     EXPECT_ERR(poolmap_create(many, POOLMAP_RANKS_MAX + 1, &map), OVERFLOW);
+    descs[1] = (struct poolmap_rank_desc){.rank = {2}, .node_id = 1, .tgts_nr = 1};
+    descs[1].weight = POOLMAP_WEIGHT_MAX + 1;
+    EXPECT_ERR(poolmap_create(descs, 2, &map), INVAL);
+    descs[1].weight = 0;
+    descs[1].above_nr = 1; /* not the levels of the first */
+    descs[1].above[0] = (struct poolmap_above){POOLMAP_LEVEL_FAULT, 1};
+    EXPECT_ERR(poolmap_create(descs, 2, &map), INVAL);
+    descs[0].above_nr = 1;
+    descs[0].above[0] = (struct poolmap_above){POOLMAP_LEVEL_FAULT, 2};
+    EXPECT_ERR(poolmap_create(descs, 2, &map), INVAL); /* one node in two racks */
+    descs[0].above[0].level = POOLMAP_LEVEL_FAULT + 1;
+    descs[0].node_id = 2;
+    EXPECT_ERR(poolmap_create(descs, 2, &map), INVAL);
+    for (uint32_t level = 0; level < 1000; level++) {
+        bool is_fine = level >= POOLMAP_LEVEL_FAULT && level <= POOLMAP_LEVEL_PERF;
+
+        descs[0].above[0].level = level;
+        EXPECT_EQ(poolmap_create(descs, 1, &map), is_fine ? 0 : -DER_INVAL);
+        if (is_fine)
+            poolmap_destroy(map);
+    }
+    descs[0].above_nr = POOLMAP_ABOVE_MAX + 1;
+    EXPECT_ERR(poolmap_create(descs, 1, &map), INVAL);
+    descs[0].above_nr = 2; /* levels that do not fall */
+    descs[0].above[0] = descs[0].above[1] = (struct poolmap_above){POOLMAP_LEVEL_FAULT, 2};
+    EXPECT_ERR(poolmap_create(descs, 1, &map), INVAL);
     for (uint32_t i = 0; i < 65; i++) {
-        many[i] = (struct poolmap_rank_desc){{i}, i, POOLMAP_RANK_TGTS_MAX};
+        many[i] =
+            (struct poolmap_rank_desc){.rank = {i}, .node_id = i, .tgts_nr = POOLMAP_RANK_TGTS_MAX};
     }
     EXPECT_ERR(poolmap_create(many, 65, &map), OVERFLOW);
     EXPECT_OK(poolmap_create(many, 64, &map));
@@ -106,7 +133,7 @@ TEST(poolmap, every_state_move)
 {
     /* Rows: from; columns: to, in the order of the numbers 1..6. */
     static const char *const allowed[] = {
-        "", "001000", "101000", "010100", "010001", "010100", "110000"};
+        "", "001000", "101000", "110100", "010001", "010100", "110100"};
 
     for (uint32_t from = POOLMAP_DOWN_OUT; from <= POOLMAP_DRAIN; from++) {
         for (uint32_t to = POOLMAP_UNKNOWN; to <= POOLMAP_DRAIN + 1; to++) {
@@ -115,6 +142,7 @@ TEST(poolmap, every_state_move)
             int rc;
 
             map->tgts[1].state = (uint8_t)from;
+            map->tgts[1].out_ver = from == POOLMAP_UP; /* else it cannot go back to DOWN_OUT */
             rc = poolmap_tgt_set_state(map, 1, (enum poolmap_state)to);
             if (to == from) {
                 EXPECT_ERR(rc, ALREADY);
@@ -169,7 +197,7 @@ TEST(poolmap, extend_appends)
     EXPECT_OK(poolmap_extend(map, more, 2));
     EXPECT_EQ(map->version, 2);
     EXPECT_EQ(map->tgts_nr, 9);
-    EXPECT_EQ(map->nodes_nr, 3);
+    EXPECT_EQ(map->doms_nr, 4);
     EXPECT_OK(poolmap_check(map));
     EXPECT_MEM_EQ(map->tgts, before->tgts, 6 * sizeof(map->tgts[0])); /* PM-2 */
     EXPECT_EQ(poolmap_tgts_count(map, POOLMAP_BIT(POOLMAP_NEW)), 3);
@@ -181,10 +209,14 @@ TEST(poolmap, extend_appends)
 
 TEST(poolmap, golden_bytes)
 {
-    static const uint8_t golden[] = {'C', 'P', 'M', 'P', 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0,
-        0, 0, 1, 0, 0, 0, 0x39, 0x30, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0,
-        0, 2, 0, 0, 0};
-    const struct poolmap_rank_desc desc = {.rank = {5}, .node_id = 12345, .tgts_nr = 1};
+    static const uint8_t golden[] = {'C', 'P', 'M', 'P', 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0,
+        0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 7, 2, 0, 0, 0, 0, 0, 0, /* domains: */ 9, 0, 0, 0,
+        0, 0, 0, 0, 7, 0, 0, 0, 0x39, 0x30, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, /* rank: */ 5, 0, 0, 0, 2,
+        0, 0, 0, 3, 0, 0, 0, /* targets: */ 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0,
+        0, 0, 0, 0, 0, 44, 1, 2, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 44, 1, 4, 0};
+    const struct poolmap_rank_desc desc = {
+        .rank = {5}, .node_id = 12345, .tgts_nr = 3, .weight = 300, .above_nr = 1, .above = {{7, 9}}};
     struct poolmap *map = NULL;
     uint8_t *buf;
     size_t len;
@@ -212,7 +244,7 @@ TEST(poolmap, round_trip_every_cut_and_every_bit)
     EXPECT_EQ(back->version, 2);
     EXPECT_MEM_EQ(back->tgts, map->tgts, 6 * sizeof(map->tgts[0]));
     EXPECT_MEM_EQ(back->ranks, map->ranks, 3 * sizeof(map->ranks[0]));
-    EXPECT_MEM_EQ(back->nodes, map->nodes, 2 * sizeof(map->nodes[0]));
+    EXPECT(poolmap_eq(back, map));
     poolmap_destroy(back);
     back = NULL;
     for (size_t cut = 0; cut < len; cut++) {
@@ -258,18 +290,22 @@ TEST(poolmap, valid_checksum_is_not_enough)
         csum_repair(bad, len);
         if (poolmap_decode(bad, len, &back) == 0) {
             EXPECT_OK(poolmap_check(back));
-            EXPECT_LE(back->tgts_nr, 6);
+            EXPECT_LE(back->tgts_nr, 8);
             poolmap_destroy(back);
         }
     }
     memcpy(bad, good, len);
-    bad[4] = 2;
+    bad[4] = 3;
     csum_repair(bad, len);
     EXPECT_ERR(poolmap_decode(bad, len, &back), DF_INCOMPT);
     memcpy(bad, good, len);
     bad[6] = 1;
     csum_repair(bad, len);
     EXPECT_ERR(poolmap_decode(bad, len, &back), DF_INCOMPT);
+    memcpy(bad, good, len);
+    bad[4] = 1;
+    csum_repair(bad, len);
+    EXPECT_ERR(poolmap_decode(bad, len, &back), DF_INCOMPT); /* the first format: nobody has one */
     memcpy(bad, good, len);
     le32_put(bad + 20, UINT32_MAX);
     csum_repair(bad, len);
