@@ -170,22 +170,31 @@ raft_guard_note(struct raft_group *g)
 }
 
 /*
- * An answer to an APPEND. The library names the last entry on its disk, also when that is a leftover of an older leader that the message did not reach: the leader would count it as its own. So no
- * more than what messages of this term have shown to agree.
+ * An answer to an APPEND. The library names the last entry on its disk, also when that is a leftover of an older leader that the message did not reach: the leader would count it as its own.
+ * So what messages of this term have shown to agree, and what is committed, which every leader has; as far as it is on the disk.
+ *
+ * And it refuses a message that begins at a committed entry which it has in a snapshot only: the leader would go back from entry to entry, offer a snapshot that is older, and begin
+ * again, for ever. Such a beginning agrees.
  */
 void
 raft_guard_result(struct raft_group *g, struct raft_msg *msg)
 {
     struct raft_append_entries_result *r = &msg->append_result;
+    bool is_following = g->lib.state == RAFT_FOLLOWER && g->lib.current_term == msg->term;
+    uint64_t agreed = 0;
 
     note(g, r->rejected == 0);
+    if (g->verified_term == msg->term)
+        agreed = g->verified;
+    if (is_following) {
+        agreed = MAX(agreed, (uint64_t)g->lib.commit_index);
+        if (r->rejected <= g->lib.commit_index && g->lib.last_stored >= g->lib.commit_index)
+            r->rejected = 0;
+    }
     if (r->rejected == 0) {
-        uint64_t agreed = g->verified_term == msg->term ? g->verified : 0;
-
-        if (r->last_log_index > agreed) {
+        if (r->last_log_index > agreed)
             CAIRN_PROBE("raft.leftover");
-            r->last_log_index = agreed;
-        }
+        r->last_log_index = MIN(agreed, (uint64_t)g->lib.last_stored);
     }
     msg->stamp = g->echo_term == msg->term && g->echo_from == msg->to ? g->echo_stamp : 0;
 }

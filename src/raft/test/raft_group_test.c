@@ -648,6 +648,26 @@ TEST_ON(raft_group, leftovers_do_not_count, BACKEND_SIM)
     play_free(rig);
 }
 
+/* A leader that knows little of a member begins before what that has in its log: it is told how far they agree. */
+TEST_ON(raft_group, beginning_in_a_snapshot_agrees, BACKEND_SIM)
+{
+    struct rig_opts opts = {.seed = test_seed(), .nr = 3, .snap_threshold = 5, .snap_trailing = 1};
+    struct raft_entry entries[12];
+    struct raft_group_status st;
+    uint8_t cmds[12][16];
+    struct play play;
+    struct rig *rig = play_new(&opts, &play);
+
+    play_cmds(entries, cmds, 12, 2, 1);
+    EXPECT_EQ(play_append(rig, &play, 2, 2, 1, 1, 13, entries, 12), 13);
+    rig_run(rig, 50);
+    raft_group_status(rig->members[0].group, &st);
+    EXPECT_EQ(st.first, 13);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 5, 2, 8, &entries[4], 3), 13);
+    EXPECT_EQ(play_append(rig, &play, 3, 3, 20, 3, 20, NULL, 0), 0); /* that one is not known */
+    play_free(rig);
+}
+
 /* A change of members that was not committed is cut, when the configuration before it is in a snapshot. */
 TEST_ON(raft_group, change_is_cut, BACKEND_SIM)
 {
