@@ -43,6 +43,7 @@ struct apply {
     uint64_t inline_max; /* larger values go to the data role */
     uint64_t part_max; /* the same, of the array at hand */
     struct vos_walk walk; /* of the modification at hand, at last the last one */
+    struct vos_hint_found hint; /* of the first one */
     struct vos_empty *empties; /* one for each modification; NULL: not needed yet */
     uint32_t undecided; /* modification for which one is */
     uint64_t bound; /* of the clock, moved by the transaction */
@@ -548,6 +549,8 @@ mod_apply(struct apply *a, struct vos_op *op, const struct vos_mod *mod)
 
     if (rc != 0)
         return rc;
+    if (mod == a->args->mods && a->hint.cut_nr == a->tgt->cut_nr && !op->is_key_gone)
+        w->dkey_hint = a->hint.dkey_off; /* HNT-2 */
     if (CAIRN_UNLIKELY(a->cont->dtxs != NULL))
         a->look.is_passing = is_blind(mod);
     switch (mod->op) {
@@ -949,6 +952,23 @@ dtx_open(struct apply *a)
     return 0;
 }
 
+/* Before anything else, so that those which wait for their turn have little. */
+static void
+keys_hint(struct apply *a)
+{
+    const struct vos_op op = {.hash_mask = a->tgt->hash_mask};
+    const struct vos_mod *mod = a->args->mods;
+    struct vos_walk *w = &a->walk;
+    uint64_t dkey, akey;
+
+    if ((mod->op != VOS_MOD_UPDATE && mod->op != VOS_MOD_PUNCH_AKEYS) || !ult_has_peer() ||
+        vos_walk_init(w, a->cont, &mod->oid) != 0)
+        return;
+    dkey = vos_key_bytes(&op, w->dkey_kind, &mod->dkey).hkey;
+    akey = vos_key_bytes(&op, w->akey_kind, &mod->iods[0].akey).hkey;
+    vos_hint_change(a->cont, w, dkey, akey, &a->hint);
+}
+
 int
 vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_apply_ret *ret)
 {
@@ -958,6 +978,7 @@ vos_apply(struct vos_cont *cont, const struct vos_apply_args *args, struct vos_a
 
     if (rc != 0)
         return rc;
+    keys_hint(&a);
     a.look.asks = args->asks;
     if (args->dtx != NULL)
         rc = dtx_open(&a);

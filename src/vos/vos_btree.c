@@ -1079,6 +1079,7 @@ vos_btr_delete(struct vos_btr *t)
     struct vos_btr_pos *leaf;
     int rc;
 
+    t->op->is_key_gone = t->op->is_key_gone || vos_btr_is_of_keys(t->kind);
     if (t->depth == 0)
         return root_set(t, 0, 0);
     leaf = &t->path[t->depth - 1];

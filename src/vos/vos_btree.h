@@ -153,6 +153,14 @@ vos_btr_has_plain(const struct vos_btr_kind *kind)
     return kind->is_exact && !kind->is_inline;
 }
 
+/** Its records are those of dkeys or akeys. */
+static inline bool
+vos_btr_is_of_keys(const struct vos_btr_kind *kind)
+{
+    return kind->id == VOS_TREE_KEY_HASHED || kind->id == VOS_TREE_KEY_UINT ||
+        kind->id == VOS_TREE_KEY_LEX;
+}
+
 /** The record of a leaf's entry (or the value). */
 static inline uint64_t
 vos_btr_ent_rec(const struct vos_btr_kind *kind, const struct vos_ent_df *ent)

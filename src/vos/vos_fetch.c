@@ -467,7 +467,7 @@ fetch_body(struct vos_op *op, void *arg)
     if (f->is_now)
         now_begin(f, op);
     rc = vos_walk_obj(op, f->cont, f->oid, false, &f->walk);
-    f->walk.dkey_hint = f->hint.tx_nr == f->cont->tgt->tx_nr ? f->hint.dkey_off : 0; /* HNT-2 */
+    f->walk.dkey_hint = f->hint.cut_nr == f->cont->tgt->cut_nr ? f->hint.dkey_off : 0; /* HNT-2 */
     if (rc == 0)
         rc = vos_walk_dkey_at(op, &f->dkey_key, false, &f->walk);
     if (rc == 0 && (f->flags & VOS_COND_DKEY_FETCH) != 0 && !f->walk.d.info.is_visible)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* Hints of fetches: see vos_hint.h. */
+/* Hints of fetches and changes: see vos_hint.h. */
 #include "vos/vos_hint.h"
 
 #include "vos/vos_priv.h"
@@ -48,6 +48,10 @@ value_next(const struct umem *um, struct vos_hint *h, uint64_t off, const struct
     uint32_t head = sizeof(struct vos_ver_df) + 2 * sizeof(uint64_t);
     bool is_long = cont->long_bytes != 0;
 
+    if (h->is_change) {
+        rec_next(um, h, HINT_END, off, sizeof(uint64_t)); /* its epoch alone */
+        return;
+    }
     rec_next(um, h, is_long ? HINT_VERSION : HINT_VALUE, off,
         is_long ? head : MAX(cont->single_bytes, head));
 }
@@ -86,10 +90,11 @@ akey_step(const struct umem *um, struct vos_hint *h, const struct vos_cont *cont
         return;
     if (key->tree.depth == 0) {
         value_next(um, h, key->tree.root, cont);
-    } else if (key->tree.id == VOS_TREE_SINGLE) {
+    } else if (key->tree.id == VOS_TREE_SINGLE && !h->is_change) {
         node_next(um, h, &vos_kind_single, h->epoch, &key->tree);
     } else {
-        vos_btr_hint(um, key->tree.root); /* where the search of extents begins */
+        vos_btr_hint(um,
+            key->tree.root); /* where the search of extents begins, or the newest version comes to */
     }
 }
 
@@ -175,7 +180,7 @@ round_walk(const struct vos_cont *cont, struct vos_hint_round *round)
         }
     }
     round->is_walked = true;
-    round->tx_nr = tgt->tx_nr;
+    round->cut_nr = tgt->cut_nr;
     tgt->hints.walked_nr += round->nr;
     if (cont->long_bytes != 0)
         value_ahead(cont, &round->hints[0]);
@@ -217,7 +222,7 @@ tree_of(const struct vos_cont *cont, const struct vos_walk *w, struct vos_tree_d
         obj->dkeys.depth >= (cont->long_bytes != 0 ? 1 : VOS_HINT_DEPTH_MIN);
 }
 
-/* Whether fetches look at one dkey after the other: then its lines are at hand. */
+/* Whether requests look at one dkey after the other: then its lines are at hand. */
 static bool
 is_near(struct vos_hints *hints, uint64_t dkey_hkey)
 {
@@ -230,9 +235,9 @@ is_near(struct vos_hints *hints, uint64_t dkey_hkey)
     return hints->near_nr > 0;
 }
 
-void
-vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hkey,
-    uint64_t akey_hkey, uint64_t epoch, struct vos_hint_found *ret_found)
+static struct vos_hint *
+hint_run(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hkey,
+    const struct vos_hint *as, struct vos_hint_found *ret_found)
 {
     struct vos_tgt *tgt = cont->tgt;
     struct vos_hint_round *round;
@@ -242,25 +247,45 @@ vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hk
 
     ret_found->dkey_off = 0;
     if (is_near(&tgt->hints, dkey_hkey) || !ult_has_peer() || !tree_of(cont, w, &tree))
-        return;
+        return NULL;
     round = round_get(cont);
     id = round->id;
     h = &round->hints[round->nr++];
     h->akey_kind = w->akey_kind;
-    h->akey_hkey = akey_hkey;
-    h->epoch = epoch;
+    h->akey_hkey = as->akey_hkey;
+    h->epoch = as->epoch;
+    h->is_change = as->is_change;
     h->dkey_off = 0;
     h->is_below = false;
     node_next(tgt->um, h, w->dkey_kind, dkey_hkey, &tree);
     ult_yield();
     if (CAIRN_UNLIKELY(round->id != id))
-        return; /* long over */
+        return NULL; /* long over */
     if (!round->is_walked)
         round_walk(cont, round);
     ret_found->dkey_off = h->dkey_off;
-    ret_found->tx_nr = round->tx_nr;
-    if (cont->long_bytes != 0 && h + 1 < &round->hints[round->nr])
-        value_ahead(cont, h + 1);
+    ret_found->cut_nr = round->cut_nr;
+    return h + 1 < &round->hints[round->nr] ? h + 1 : NULL;
+}
+
+void
+vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hkey,
+    uint64_t akey_hkey, uint64_t epoch, struct vos_hint_found *ret_found)
+{
+    const struct vos_hint as = {.akey_hkey = akey_hkey, .epoch = epoch};
+    const struct vos_hint *next = hint_run(cont, w, dkey_hkey, &as, ret_found);
+
+    if (cont->long_bytes != 0 && next != NULL)
+        value_ahead(cont, next);
+}
+
+void
+vos_hint_change(struct vos_cont *cont, const struct vos_walk *w, uint64_t dkey_hkey,
+    uint64_t akey_hkey, struct vos_hint_found *ret_found)
+{
+    const struct vos_hint as = {.akey_hkey = akey_hkey, .epoch = UINT64_MAX, .is_change = true};
+
+    (void)hint_run(cont, w, dkey_hkey, &as, ret_found);
 }
 
 void

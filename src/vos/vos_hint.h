@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Hints of fetches: lines of memory that several of them will look at come to the processor beside each other.
+ * Hints of fetches and changes: lines of memory that several of them will look at come to the processor beside each other.
  *
  * A fetch at random over more than the caches hold looks at five to seven lines, each of which tells where the next one is, and waits for each of them as long as for a hundred
  * and more instructions. When other requests are ready to run, a fetch says what it is about to look up, and lets them run. Those that are fetches say so, too, until the first one
  * has its turn again. It goes down for all of them, one level for each in turns: it looks at a node that was asked for a turn ago, and asks for the next
  * one. Then each does its work with lines that are at hand; before it begins, it asks for all lines of the value of the next one, when that is long.
  *
+ * A change (the first modification of a request) does the same before its transaction: those that waited for one write of the log begin anew together. Of what it
+ * writes over it asks for no more than the first line, which the tree of versions looks at.
+ *
  *   HNT-1  What is met is checked as in a look-up; what does not fit, or is not in memory, ends the hint without a word, and the fetch looks for itself. No page is loaded, missed
  *          or used by it.
- *   HNT-2  A fetch takes what was found, the offset of the entry of its dkey, only when no transaction was committed since: it would have found the same. Whether the record
- *          there has the key is for the fetch to see, as after any look-up. All else of a hint only moves lines.
+ *   HNT-2  What was found, the offset of the record of a dkey, is taken only when no record of a key or object went since (vos_tgt.cut_nr): then it still is a record of the
+ *          same object. Whether it has the key is looked at; if not, the tree is searched. That nothing was found is never taken. All else of a hint only moves lines.
  *   HNT-3  A hint keeps offsets only, and is of a bounded size. The walk does not yield; its steps are bounded by the depth of trees.
- *   HNT-4  A fetch that is alone does not yield, and no fetch yields more than once for a hint.
+ *   HNT-4  Who is alone does not yield, and nobody yields more than once for a hint.
  *
  * Owner: the target's xstream. Tested by test/vos_hint_test.c; speed: bench/micro/mem_bench.c, bench/micro/peer_bench.c.
  */
@@ -29,7 +32,7 @@ struct vos_cont;
 struct vos_walk;
 
 enum {
-    VOS_HINT_NR = 32, /* fetches that go down together */
+    VOS_HINT_NR = 32, /* requests that go down together */
     VOS_HINT_ROUNDS_NR =
         4, /* that are remembered: requests of the last ones have not all had their turn */
     VOS_HINT_DEPTH_MIN = 3, /* smaller trees are in the caches */
@@ -38,7 +41,7 @@ enum {
     VOS_HINT_LONG_BYTES = 1024, /* values from here on are asked for one at a time */
 };
 
-/* What a fetch is about to look up, and how far the walk for it is. */
+/* What a request is about to look up, and how far the walk for it is. */
 struct vos_hint {
     const struct vos_btr_kind *akey_kind, *kind; /* kind: of the tree at hand */
     uint64_t hkey; /* to look for in it */
@@ -49,11 +52,12 @@ struct vos_hint {
     uint8_t what; /* that is at `off`; enum hint_what */
     uint8_t level;
     bool is_below; /* the dkey was found */
+    bool is_change;
 };
 
 struct vos_hint_round {
     uint64_t id; /* 0: none yet */
-    uint64_t tx_nr; /* transactions committed before the walk */
+    uint64_t cut_nr; /* vos_tgt.cut_nr at the walk */
     uint32_t nr;
     bool is_walked;
     struct vos_hint hints[VOS_HINT_NR];
@@ -62,8 +66,8 @@ struct vos_hint_round {
 struct vos_hints {
     struct vos_hint_round rounds[VOS_HINT_ROUNDS_NR];
     uint64_t id; /* of the newest round */
-    uint64_t last_hkey; /* dkey of the fetch that came last */
-    uint32_t near_nr; /* not 0: fetches of late were of the same dkey as the one before */
+    uint64_t last_hkey; /* dkey of the request that came last */
+    uint32_t near_nr; /* not 0: requests of late were of the same dkey as the one before */
     uint64_t walked_nr; /* hints; for tests */
 };
 
@@ -80,10 +84,10 @@ struct vos_hint_row {
 /** A single value of `bytes` at `off` was fetched. Does not yield. */
 void vos_hint_value(struct vos_cont *cont, uint64_t off, uint32_t bytes);
 
-/* What a fetch may take of its hint. */
+/* What a request may take of its hint. */
 struct vos_hint_found {
     uint64_t dkey_off; /* 0: nothing */
-    uint64_t tx_nr; /* good as long as this is vos_tgt.tx_nr (HNT-2) */
+    uint64_t cut_nr; /* good as long as this is vos_tgt.cut_nr (HNT-2) */
 };
 
 /**
@@ -91,5 +95,8 @@ struct vos_hint_found {
  */
 CAIRN_YIELDS void vos_hint_fetch(struct vos_cont *cont, const struct vos_walk *w,
     uint64_t dkey_hkey, uint64_t akey_hkey, uint64_t epoch, struct vos_hint_found *ret_found);
+/** The same for a change of this dkey and akey. */
+CAIRN_YIELDS void vos_hint_change(struct vos_cont *cont, const struct vos_walk *w,
+    uint64_t dkey_hkey, uint64_t akey_hkey, struct vos_hint_found *ret_found);
 
 #endif

@@ -27,6 +27,7 @@ struct vos_op {
     int64_t data_delta;
     int64_t obj_delta;
     bool is_obj_gone; /* an object's record was freed */
+    bool is_key_gone; /* a dkey or akey was taken out of its tree, or its record freed */
     struct {
         uint64_t off;
         uint32_t len;

@@ -113,7 +113,7 @@ struct vos_tgt {
     uint64_t lsns[1 << VOS_LSN_BITS];
     uint32_t drops[1 << VOS_LSN_BITS]; /* times aggregation took something away from objects */
     uint32_t searches[1 << VOS_LSN_BITS]; /* reads under way that hold extents of objects over yields */
-    uint64_t tx_nr; /* transactions committed: the arena is as it was while this is */
+    uint64_t cut_nr; /* raised when records of keys or objects went: where one was found, it still is while this is the same */
     uint64_t held_gen;
     struct vos_held held[VOS_HELD_NR]; /* by hash of object and container */
     struct vos_hints hints;
@@ -216,7 +216,7 @@ struct vos_walk {
     uint64_t cont_off;
     struct vos_held *held; /* of the object, as long as it names it */
     const struct vos_btr_kind *dkey_kind, *akey_kind;
-    uint64_t dkey_hint; /* where the tree of dkeys says that the one looked for is; 0: to be looked up. For vos_walk_dkey_at() of who does not create */
+    uint64_t dkey_hint; /* a dkey of the object, most likely the one looked for; 0: none (HNT-2) */
     size_t akey_len; /* of the akey that a new dkey is made for; 0: none that gets room in it */
 };
 

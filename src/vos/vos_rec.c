@@ -67,6 +67,7 @@ vos_key_free(struct vos_op *op, uint64_t off)
 
     if (rc != 0)
         return rc;
+    op->is_key_gone = true;
     if ((rec->flags & VOS_KEY_INSIDE) == 0)
         return vos_free(op, off, vos_key_block_bytes(rec));
     rc = vos_range(op, off, sizeof(rec->magic)); /* the room is free */

@@ -45,7 +45,7 @@ vos_tx_run(struct vos_tgt *tgt, struct vos_op *op, uint32_t flags, uint64_t shar
             rc = CAIRN_ERR(NOMEM);
         if (rc == 0) {
             umem_tx_commit(&tx, ret_lsn);
-            tgt->tx_nr++;
+            tgt->cut_nr += op->is_key_gone || op->is_obj_gone;
             tgt->held_gen += op->is_obj_gone;
             break;
         }

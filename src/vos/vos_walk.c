@@ -226,7 +226,7 @@ vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
 {
     struct vos_key_df *rec;
     struct vos_btr t;
-    int rc;
+    int rc = 0;
 
     w->h_dkey = vos_ts_hash(w->h_obj, k->hkey);
     w->dkey_hkey = k->hkey;
@@ -234,7 +234,11 @@ vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
     w->dkey = NULL;
     if (w->o.off == 0)
         return 0;
-    if (create) {
+    if (CAIRN_UNLIKELY(w->dkey_hint != 0))
+        rc = vos_key_find_at(op, w->dkey_hint, k, &w->d.off, &rec);
+    if (rc != 0 || w->d.off != 0) {
+        /* it is known, or cannot be */
+    } else if (create) {
         rc = vos_btr_init(&t, op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off));
         if (rc == 0)
             rc = vos_rec_find(&t, k, &w->d.off);
@@ -242,8 +246,6 @@ vos_walk_dkey_at(struct vos_op *op, const struct vos_btr_key *k, bool create, st
             rc = dkey_create(op, &t, k, w->akey_len, &w->d.off);
         if (rc == 0)
             rc = vos_key_get(op, w->d.off, &rec);
-    } else if (CAIRN_UNLIKELY(w->dkey_hint != 0)) {
-        rc = vos_key_find_at(op, w->dkey_hint, k, &w->d.off, &rec);
     } else {
         rc = vos_key_find(
             op, w->dkey_kind, &w->obj->dkeys, vos_obj_tree_off(w->o.off), k, &w->d.off, &rec);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Goal: fetches that go down together find what each alone would (HNT-1..4). Method: ULTs that fetch side by side, with and without changes and evictions by the others in between, compared with
- * what they wrote; a hint that is old on purpose; offsets that make no sense.
+ * Goal: fetches and changes that go down together find what each alone would (HNT-1..4). Method: ULTs that fetch and change side by side, with and without evictions by the others in between, compared with
+ * what they wrote; hints that are old on purpose, also of a dkey whose block belongs to another object since; offsets that make no sense.
  */
 #include "vos_test_fix.h"
 
@@ -195,6 +195,129 @@ body_stale(struct fix *f)
     fix_close(f);
 }
 
+/* ---- changes -------------------------------------------------------------------------------------------------------- */
+
+/* Writes over what is there, and makes keys anew. */
+static void
+change_main(void *arg)
+{
+    struct flight *fl = arg;
+    struct rng rng;
+
+    rng_init(&rng, test_seed() + 100 + fl->me);
+    for (uint32_t i = 0; i < OPS_NR; i++) {
+        uint64_t key = rng_below(&rng, 2 * KEYS_NR / ULTS_NR) * ULTS_NR + fl->me;
+
+        put_value(fl->f, key, i + 1);
+        fl->versions[key] = i + 1;
+    }
+}
+
+static void
+body_changes(struct fix *f)
+{
+    static uint32_t versions[2 * KEYS_NR];
+    struct flight fl[ULTS_NR];
+    struct ult *ults[ULTS_NR];
+
+    memset(versions, 0, sizeof(versions));
+    if (!fix_format(f))
+        return;
+    for (uint64_t i = 0; i < KEYS_NR; i++) {
+        put_value(f, i, 1);
+        versions[i] = 1;
+    }
+    EXPECT_EQ(f->tgt->hints.walked_nr, 0); /* HNT-4 */
+    for (uint64_t i = 0; i < ULTS_NR; i++) {
+        fl[i] = (struct flight){.f = f, .me = i, .versions = versions};
+        EXPECT_OK(ult_create(f->xs, ULT_IO, change_main, &fl[i], &ults[i]));
+    }
+    for (uint64_t i = 0; i < ULTS_NR; i++) {
+        ult_join(ults[i]);
+    }
+    EXPECT_GE(f->tgt->hints.walked_nr, (uint64_t)ULTS_NR * OPS_NR / 2);
+    for (uint64_t i = 0; i < 2 * KEYS_NR; i++) {
+        expect_value(f, i, versions[i]);
+    }
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
+/* ---- a dkey that went ----------------------------------------------------------------------------------------------- */
+
+static uint64_t
+dkey_off(struct fix *f, uint64_t obj, const char *key)
+{
+    struct vos_oid oid = fix_oid(obj);
+    struct iov dkey = IOV(key);
+    struct vos_walk w;
+    struct vos_op op;
+
+    vos_op_init(&op, f->tgt);
+    op.epoch = vos_epoch_now(f->tgt);
+    if (EXPECT_OK(vos_walk_init(&w, f->cont, &oid)) &&
+        EXPECT_OK(vos_walk_obj(&op, f->cont, &oid, false, &w)))
+        EXPECT_OK(vos_walk_dkey(&op, &dkey, false, &w));
+    return w.d.off;
+}
+
+/* The hints of both are made; then the block of the dkey that the other one has found becomes one of another object, with the same key. */
+static void
+gone_first(void *arg)
+{
+    struct fix *f = arg;
+    char value[] = "second";
+    struct vos_iod iod = {.akey = IOV("a"), .type = VOS_IOD_SINGLE, .size = 6, .data = {value, 6}};
+    struct vos_mod mods[] = {{.op = VOS_MOD_PUNCH_DKEY, .oid = fix_oid(1), .dkey = IOV("gone")},
+        {.op = VOS_MOD_UPDATE, .oid = fix_oid(2), .dkey = IOV("gone"), .iod_nr = 1, .iods = &iod}};
+    struct vos_apply_args args = {.mods = mods, .mod_nr = 2, .flags = VOS_APPLY_NO_HISTORY};
+    uint64_t off = dkey_off(f, 1, "gone");
+
+    expect_long(f, "other", 'o');
+    EXPECT_OK(vos_apply(f->cont, &args, NULL));
+    EXPECT_EQ(dkey_off(f, 2, "gone"), off);
+}
+
+static void
+gone_second(void *arg)
+{
+    EXPECT_OK(fix_put(arg, 1, "gone", "a", "first", 5, 0));
+}
+
+static void
+expect_text(struct fix *f, uint64_t obj, const char *key, const char *text)
+{
+    char got[8] = {0};
+    size_t len = 0;
+
+    EXPECT_OK(fix_get(f, obj, key, "a", got, sizeof(got), &len));
+    EXPECT_EQ(len, strlen(text));
+    EXPECT(memcmp(got, text, len) == 0);
+}
+
+static void
+body_gone(struct fix *f)
+{
+    struct ult *a, *b;
+
+    if (!fix_format(f))
+        return;
+    EXPECT_OK(fix_put(f, 1, "gone", "a", "x", 1, 0));
+    EXPECT_OK(fix_put(f, 2, "left", "a", "left", 4, 0));
+    put_long(f, "other", 'o');
+    put_long(f, "third", 't');
+    expect_long(f, "third", 't');
+    EXPECT_OK(ult_create(f->xs, ULT_IO, gone_first, f, &a));
+    EXPECT_OK(ult_create(f->xs, ULT_IO, gone_second, f, &b));
+    ult_join(a);
+    ult_join(b);
+    EXPECT_EQ(f->tgt->hints.walked_nr, 2);
+    expect_text(f, 1, "gone", "first");
+    expect_text(f, 2, "gone", "second");
+    EXPECT_OK(vos_tgt_check(f->tgt));
+    fix_close(f);
+}
+
 /* ---- values in a row ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -260,5 +383,7 @@ body_nonsense(struct fix *f)
 
 HINT_TEST(side_by_side, body_flights)
 HINT_TEST(old, body_stale)
+HINT_TEST(changes, body_changes)
+HINT_TEST(gone, body_gone)
 HINT_TEST(in_a_row, body_row)
 HINT_TEST(nonsense, body_nonsense)
