@@ -26,6 +26,7 @@ enum {
     UMEM_FRAME_CHUNK_NR =
         PLAT_MEM_LARGE_BYTES / UMEM_PAGE_BYTES, /* pages of memory taken from the system at once */
     UMEM_RESERVE_PAGES_MIN = 32,
+    UMEM_SPARSE_PART = 16, /* a page with less than that part of its blocks free waits for more */
     UMEM_PAGE_NR_MIN = 256,
 };
 #define UMEM_NONE UINT32_MAX
@@ -70,6 +71,7 @@ struct umem_vol {
     uint8_t code; /* umem_dir_code() of the directory byte, as accounted */
     uint8_t hint; /* bitmap word where the next search begins */
     uint8_t queue; /* enum umem_queue_id */
+    uint8_t is_sparse; /* it is in the list of those with little room */
     uint32_t crc; /* of the image in the slot */
     union {
         uint32_t frame; /* while it is resident */
@@ -133,7 +135,8 @@ struct umem {
     uint32_t dir_page_nr;
 
     struct umem_cls cls[UMEM_CLS_NR];
-    uint32_t partial[UMEM_CLS_NR], partial_tail[UMEM_CLS_NR];
+    /* Pages with room, by class; behind them, by class, those with too little to be taken from (page_is_sparse()). */
+    uint32_t partial[2 * UMEM_CLS_NR], partial_tail[2 * UMEM_CLS_NR];
     uint8_t cls_of[UMEM_ALLOC_BYTES_MAX / 8 + 1];
     bool no_bare; /* umem_bare_forbid() */
 
