@@ -23,6 +23,12 @@ enum {
         1024, /* yields before a step, for reads of the same object that would begin anew */
 };
 
+enum {
+    VOS_AGG_SMALL_BYTES = 64 << 10, /* extents below are small */
+    VOS_AGG_SMALL_NR = 4, /* so many of them may be worth to be merged */
+    VOS_AGG_MERGE_VIEWS_NR = 32, /* the newest intervals, in which extents are merged */
+};
+
 enum { VOS_AGG_OBJ, VOS_AGG_DKEY, VOS_AGG_AKEY, VOS_AGG_LEVEL_NR };
 
 /* The newest punch in interval k. */
@@ -147,6 +153,7 @@ struct vos_agg_pruned {
     uint64_t kept_nr, gone_nr; /* extents up to hi; about, where steps began anew */
     uint64_t new_nr; /* of those that were kept: written since the pass before */
     uint64_t bytes; /* of those that were kept, overlapping ones each */
+    uint8_t small_nr[VOS_AGG_MERGE_VIEWS_NR]; /* small ones, up to VOS_AGG_SMALL_NR, by interval: the newest first */
     bool is_overlapped; /* some of those that are left may be hidden, all or in part */
     bool has_holes; /* some may be holes */
 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Aggregation of one array: what shows at hi of the newest interval is written anew where that pays. A run is a row of visible pieces that touch, and to which all belongs that is
+ * Aggregation of one array: what shows of an interval at its view is written anew where that pays, of each interval for itself. A run is a row of visible pieces that touch, and to which all belongs that is
  * visible of the extents they come from; it becomes one extent with the newest of their versions, and those extents go. Worth it when most of a run are small extents, when
  * much of what its extents occupy is not seen any more, or when most of it lies with the metadata though it would fill half a block of the data role (not where that is memory, too).
  *
  *   plan      the next run from a place on, without a transaction (yields)
- *   read      the run through a fetch at hi: verified (VOS-4), and what fails is left as it is, and counted (AGG-4)
+ *   read      the run through a fetch at the view: verified (VOS-4), and what fails is left as it is, and counted (AGG-4)
  *   write     new checksums, a reservation, the data; durable before the index (ST-3)
  *   change    in one transaction, when all extents are still there: they go, the new one comes
  *
@@ -15,6 +15,7 @@
 #include "vos/vos_evtree.h"
 
 #include "base/crc.h"
+#include "base/probe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,6 @@ enum {
     RUN_BYTES_MAX = WINDOW_BYTES,
     RUN_EXTS_NR_MAX = 256, /* in one transaction */
     PIECES_NR_MAX = 1024,
-    SMALL_BYTES = 64 << 10, /* extents below are small */
-    SMALL_NR = 4, /* so many of them make a run worth it */
     MOVE_BYTES = VOS_AGG_MOVE_BYTES,
     HOT_BYTES_MIN = 256 << 10, /* arrays below are written anew at once */
     HOT_SHARE =
@@ -40,6 +39,7 @@ struct mext {
 
 struct merge {
     struct vos_agg *a;
+    uint32_t k; /* the interval */
     uint64_t next; /* index from which the next run is looked for */
     bool is_end, has_run;
     bool is_old, has_left; /* it was written over; a run that is worth it still is */
@@ -84,7 +84,6 @@ range_next(struct merge *m, struct vos_op *op, struct vos_key_df *akey, uint64_t
     struct vos_agg *a = m->a;
     struct vos_epoch oldest = {0, 0};
     struct vos_btr_key key = {.hkey = m->next, .buf = &oldest, .len = sizeof(oldest)};
-    uint32_t k = a->view_nr - 1;
     struct vos_ver ext;
     struct vos_btr t;
     bool exact;
@@ -100,8 +99,8 @@ range_next(struct merge *m, struct vos_op *op, struct vos_key_df *akey, uint64_t
         return rc;
     m->range_lo = ext.lo;
     m->range_hi = MIN(ext.lo + MIN(m->range_nr, IDX_MAX) - 1, IDX_MAX);
-    vos_evt_begin(&m->search, &a->cont->tgt->heap, m->range_lo, m->range_hi, a->hi,
-        vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], k));
+    vos_evt_begin(&m->search, &a->cont->tgt->heap, m->range_lo, m->range_hi, a->views[m->k],
+        vos_agg_punch_at(&a->levels[VOS_AGG_AKEY], m->k));
     m->search.piece_max = PIECES_NR_MAX;
     m->is_searching = true;
     return 0;
@@ -118,15 +117,14 @@ piece_ext(struct merge *m, struct vos_op *op, const struct vos_evt_piece *p,
 
     *ret_is_part = false;
     *ret_beyond = false;
-    if (p->is_hole || (a->view_nr > 1 && p->ver.epoch <= a->views[a->view_nr - 2]) ||
-        p->ext_lo < m->range_lo)
+    if (p->is_hole || (m->k > 0 && p->ver.epoch <= a->views[m->k - 1]) || p->ext_lo < m->range_lo)
         return 0;
     rc = vos_ext_get(op, p->rec, ext);
     if (rc != 0)
         return rc;
     *ret_beyond = ext->hi > m->range_hi && ext->lo > m->range_lo;
     *ret_is_part = ext->hi <= m->range_hi && ext->dtx == 0 &&
-        (p->lo != ext->lo || p->hi != ext->hi || ext->stored_len < SMALL_BYTES);
+        (p->lo != ext->lo || p->hi != ext->hi || ext->stored_len < VOS_AGG_SMALL_BYTES);
     return 0;
 }
 
@@ -163,7 +161,7 @@ run_begin(struct merge *m, uint64_t lo)
 static void
 run_add(struct merge *m, const struct vos_evt_piece *p, const struct vos_ver *ext)
 {
-    bool is_small = ext->stored_len < SMALL_BYTES;
+    bool is_small = ext->stored_len < VOS_AGG_SMALL_BYTES;
 
     m->hi = p->hi;
     if (is_in_run(m, p->rec))
@@ -198,7 +196,7 @@ run_is_good(const struct merge *m, uint32_t from, uint32_t to)
 {
     uint64_t len = run_bytes(m);
     uint64_t room = moves(m, len) ? ALIGN_UP(len, (uint64_t)BIO_BLK_BYTES) : len;
-    bool is_small = m->small_nr >= SMALL_NR && m->small_bytes >= len / 2;
+    bool is_small = m->small_nr >= VOS_AGG_SMALL_NR && m->small_bytes >= len / 2;
     bool is_cool = moves(m, len) && m->inline_bytes > 0 && m->inline_bytes >= len / 2;
 
     if (!is_small && (m->held <= room || m->held - room <= len / 4) &&
@@ -512,8 +510,10 @@ run_do(struct merge *m)
     m->csums = vos_heap_alloc(&tgt->heap, csum_nr(m) * m->csum.len);
     if (m->rd.buf == NULL || m->csums == NULL)
         rc = CAIRN_ERR(NOMEM);
-    if (rc == 0)
-        rc = vos_agg_read(m->a, m->a->hi, &(struct recx){m->lo, m->hi - m->lo + 1}, 1, &m->rd);
+    if (rc == 0) {
+        rc = vos_agg_read(
+            m->a, m->a->views[m->k], &(struct recx){m->lo, m->hi - m->lo + 1}, 1, &m->rd);
+    }
     if (rc == 0)
         rc = run_sum(m);
     if (rc == 0 && moves(m, m->rd.len))
@@ -526,6 +526,36 @@ run_do(struct merge *m)
     vos_heap_free(m->csums);
     m->rd.buf = NULL;
     m->csums = NULL;
+    return rc;
+}
+
+/* The interval m->k. */
+static int
+interval_merge(struct merge *m, bool *ret_stop)
+{
+    struct vos_agg *a = m->a;
+    int rc = 0;
+
+    m->next = 0;
+    m->is_end = false;
+    while (rc == 0 && !m->is_end && !*ret_stop) {
+        rc = plan(m);
+        if (rc == 0 && m->has_run) {
+            rc = run_do(m);
+            if (rc == 0 && m->k + 1 < a->view_nr)
+                CAIRN_PROBE("vos.agg.merge_for_snapshot");
+            if (rc == -DER_CSUM) {
+                a->stat.csum_bad_nr++;
+                rc = 0;
+            } else if (rc == -DER_NOSPACE || rc == -DER_BUSY || rc == -DER_CANCELED ||
+                rc == -DER_OVERFLOW) {
+                a->stat.left_nr++;
+                rc = 0;
+            }
+        }
+        if (rc == 0)
+            *ret_stop = vos_agg_pace(a);
+    }
     return rc;
 }
 
@@ -543,22 +573,14 @@ vos_agg_merge(struct vos_agg *a, const struct vos_agg_pruned *pruned, bool *ret_
             pruned->bytes >= HOT_BYTES_MIN && !a->cools;
     }
     if (rc == 0 && m->is_old && pruned->new_nr * HOT_SHARE >= pruned->kept_nr)
-        m->has_left = m->is_end = true;
-    while (rc == 0 && !m->is_end && !*ret_stop) {
-        rc = plan(m);
-        if (rc == 0 && m->has_run) {
-            rc = run_do(m);
-            if (rc == -DER_CSUM) {
-                a->stat.csum_bad_nr++;
-                rc = 0;
-            } else if (rc == -DER_NOSPACE || rc == -DER_BUSY || rc == -DER_CANCELED ||
-                rc == -DER_OVERFLOW) {
-                a->stat.left_nr++;
-                rc = 0;
-            }
-        }
-        if (rc == 0)
-            *ret_stop = vos_agg_pace(a);
+        m->has_left = true;
+    /* An older interval where enough is small in it. */
+    for (uint32_t age = 0;
+         rc == 0 && !m->has_left && !*ret_stop && age < a->view_nr && age < VOS_AGG_MERGE_VIEWS_NR;
+         age++) {
+        m->k = a->view_nr - 1 - age;
+        if (age == 0 || pruned->small_nr[age] >= VOS_AGG_SMALL_NR)
+            rc = interval_merge(m, ret_stop);
     }
     a->stat.left_nr += m != NULL && m->has_left;
     vos_heap_free(m);

@@ -41,6 +41,17 @@ is_hidden(const struct vos_agg *a, const struct vos_ent_df *e, const struct vos_
         (a->view_nr == 1 || vos_agg_interval(a, e->epoch) == vos_agg_interval(a, behind->epoch));
 }
 
+/* Small extents of each interval. */
+static void
+small_count(const struct vos_agg *a, struct vos_agg_pruned *sum, uint64_t epoch, uint64_t bytes)
+{
+    uint32_t age = a->view_nr == 1 ? 0 : a->view_nr - 1 - vos_agg_interval(a, epoch);
+
+    if (bytes < VOS_AGG_SMALL_BYTES && age < VOS_AGG_MERGE_VIEWS_NR &&
+        sum->small_nr[age] < VOS_AGG_SMALL_NR)
+        sum->small_nr[age]++;
+}
+
 /* Entries of the leaf, from the cursor on, that are hidden by the one behind them; `behind`: the first of the next leaf. */
 static uint32_t
 leaf_look(struct prune *p, const struct vos_btr *t, const struct vos_ent_df *behind)
@@ -62,6 +73,7 @@ leaf_look(struct prune *p, const struct vos_btr *t, const struct vos_ent_df *beh
         at->sum.kept_nr++;
         at->sum.new_nr += e->epoch > p->a->lo;
         at->sum.bytes += (e->hi - e->hkey + 1) * at->rec_size;
+        small_count(p->a, &at->sum, e->epoch, (e->hi - e->hkey + 1) * at->rec_size);
         at->sum.is_overlapped = at->sum.is_overlapped || (at->has_hi && e->hkey <= at->hi_max);
         at->hi_max = at->has_hi ? MAX(at->hi_max, e->hi) : e->hi;
         at->has_hi = true;

@@ -163,12 +163,13 @@ rounds(uint64_t total, uint32_t each)
         (unsigned long long)sums.replay_nr, (unsigned long long)sums.list_nr);
     fprintf(stderr,
         "    %llu aggregations: %llu versions dropped, %llu extents merged, %llu cut, of them %llu "
-        "for a snapshot, %llu beside holes, %llu summed anew\n",
+        "for a snapshot, %llu beside holes, %llu summed anew; %llu merges for a snapshot\n",
         (unsigned long long)sums.agg_nr, (unsigned long long)sums.agg_del_nr,
         (unsigned long long)sums.agg_merge_nr, (unsigned long long)sums.agg_cut_nr,
         (unsigned long long)probe_hits("vos.agg.cut_for_snapshot"),
         (unsigned long long)probe_hits("vos.agg.cut_beside_hole"),
-        (unsigned long long)probe_hits("vos.agg.cut_sums_anew"));
+        (unsigned long long)probe_hits("vos.agg.cut_sums_anew"),
+        (unsigned long long)probe_hits("vos.agg.merge_for_snapshot"));
     fprintf(stderr, "    %llu iterations: %llu things that are hidden or gone\n",
         (unsigned long long)sums.iter_nr, (unsigned long long)sums.iter_hidden_nr);
     fprintf(stderr,
@@ -222,6 +223,7 @@ rounds(uint64_t total, uint32_t each)
     EXPECT_GT(probe_hits("vos.agg.cut_for_snapshot"), total / 50000);
     EXPECT_GT(probe_hits("vos.agg.cut_beside_hole"), total / 50000);
     EXPECT_GT(probe_hits("vos.agg.cut_sums_anew"), total / 50000);
+    EXPECT_GT(probe_hits("vos.agg.merge_for_snapshot"), total / 50000);
 }
 
 TEST_ON(vos_model, short_1000_operations, BACKEND_LINUX | BACKEND_SIM)

@@ -959,6 +959,10 @@ op_aggregate(struct ref_run *run, struct ref_place *p, uint32_t pool)
         ref_compare_place(run, p, VOS_EPOCH_MAX);
     if (p->snap_nr > 0 && rng_chance(&run->r, 1, 3))
         ref_compare_place(run, p, p->snaps[rng_below(&run->r, p->snap_nr)]);
+    /* What was written anew is looked at as of every snapshot. */
+    for (uint32_t i = 0; i < p->snap_nr && stat.merge_in_nr > 0; i++) {
+        ref_compare_place(run, p, p->snaps[i]);
+    }
 }
 
 /* The newest versions go. */

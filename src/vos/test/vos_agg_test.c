@@ -314,6 +314,56 @@ TEST_ON(vos_agg, small_and_wasteful_extents_are_written_anew, BACKEND_SIM)
     run(merge_body, false);
 }
 
+/* Small extents before and between snapshots: each interval is merged for itself, what shows at the snapshots stays. */
+static void
+merge_between_body(struct fix *f)
+{
+    enum { LEN = 100 * 5000, SNAPS_NR = 3 };
+    static uint8_t data[SNAPS_NR + 1][LEN];
+    uint8_t *cur = data[SNAPS_NR];
+    uint64_t snaps[SNAPS_NR];
+    struct vos_agg_stat stat;
+
+    if (!fix_format(f))
+        return;
+    for (uint32_t k = 0; k <= SNAPS_NR; k++) {
+        /* All of it in 100 pieces; then a third of it, in 33. */
+        for (uint32_t i = k * 20; i < (k == 0 ? 100 : k * 20 + 33); i++) {
+            memset(cur + i * 5000, (int)(k * 100 + i), 5000);
+            EXPECT_OK(fix_write(f, 1, "btw", "arr", i * 5000, 5000, 1, cur + i * 5000));
+        }
+        if (k < SNAPS_NR) {
+            memcpy(data[k], cur, LEN);
+            snaps[k] = now(f);
+        }
+    }
+    EXPECT_EQ(extents(f, "btw"), 199);
+    stat = pass(f, VOS_EPOCH_MAX, snaps, SNAPS_NR);
+    EXPECT_EQ(stat.merge_in_nr, 199);
+    EXPECT_EQ(stat.merge_out_nr, 4);
+    EXPECT_EQ(stat.left_nr + stat.csum_bad_nr, 0);
+    EXPECT_EQ(extents(f, "btw"), 4);
+    for (uint32_t k = 0; k < SNAPS_NR; k++) {
+        expect_array(f, "btw", snaps[k], data[k], LEN);
+    }
+    expect_array(f, "btw", VOS_EPOCH_MAX, cur, LEN);
+    stat = pass(f, VOS_EPOCH_MAX, snaps, SNAPS_NR);
+    EXPECT_EQ(stat.merge_in_nr, 0);
+    /* One goes: what it alone needed does, too. */
+    snaps[1] = snaps[2];
+    stat = pass(f, VOS_EPOCH_MAX, snaps, 2);
+    EXPECT_GE(stat.cut_nr, 1);
+    expect_array(f, "btw", snaps[0], data[0], LEN);
+    expect_array(f, "btw", snaps[1], data[2], LEN);
+    expect_array(f, "btw", VOS_EPOCH_MAX, cur, LEN);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg, small_extents_between_snapshots_are_merged, BACKEND_LINUX | BACKEND_SIM)
+{
+    run(merge_between_body, false);
+}
+
 static void
 expect_cut(struct fix *f, uint64_t epoch, const uint8_t *want, size_t len)
 {
