@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 suites=${*:-base ult bio vos}
 root=$PWD/build/arm64-sysroot
 build=build/arm64
-libs="libisal-dev libssl-dev liburing-dev uuid-dev libprotobuf-c-dev libyaml-dev libjansson-dev libfabric-dev"
+libs="libisal-dev libssl-dev liburing-dev libraft-dev uuid-dev libprotobuf-c-dev libyaml-dev libjansson-dev libfabric-dev"
 
 skip() {
     echo "skip arm64.suites 0 $1"
@@ -21,7 +21,7 @@ skip() {
 command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null ||
     skip "qemu-user or gcc-aarch64-linux-gnu is not installed (tools/deps-long-debian.txt)"
 
-if [ ! -f "$root/complete" ]; then
+if [ "$(cat "$root/complete" 2>/dev/null)" != "$libs" ]; then
     rm -rf "$root"
     mkdir -p "$root/apt/lists/partial" "$root/debs/partial"
     : >"$root/apt/status"
@@ -38,7 +38,7 @@ if [ ! -f "$root/complete" ]; then
         esac
         dpkg-deb -x "$deb" "$root" || skip "$deb cannot be unpacked"
     done
-    touch "$root/complete"
+    echo "$libs" >"$root/complete"
 fi
 
 lib=$root/usr/lib/aarch64-linux-gnu
