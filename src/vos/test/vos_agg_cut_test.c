@@ -518,3 +518,111 @@ TEST_ON(vos_agg_cut, merging_waits_for_room, BACKEND_SIM)
 {
     run(merge_later_body, 16 << 20);
 }
+
+/* ---- more extents than are looked at together ------------------------------------------------------------------------- */
+
+struct counted {
+    struct fix *f;
+    uint32_t nr;
+};
+
+static int
+extents_body(struct vos_op *op, void *arg)
+{
+    struct counted *c = arg;
+    struct vos_oid oid = fix_oid(1);
+    struct iov dk = IOV("d"), ak = IOV("arr");
+    struct vos_walk w;
+    struct vos_btr t;
+    int rc = vos_walk_init(&w, c->f->cont, &oid);
+
+    op->epoch = UINT64_MAX - 1;
+    c->nr = 0;
+    if (rc == 0)
+        rc = vos_walk_obj(op, c->f->cont, &oid, false, &w);
+    if (rc == 0)
+        rc = vos_walk_dkey(op, &dk, false, &w);
+    if (rc == 0)
+        rc = vos_walk_akey(op, &ak, false, &w);
+    if (rc == 0)
+        rc = vos_btr_init(&t, op, &vos_kind_ext, &w.akey->tree, vos_key_tree_off(w.a.off));
+    if (rc == 0)
+        rc = vos_btr_first(&t);
+    for (; rc == 0; rc = vos_btr_next(&t)) {
+        c->nr++;
+    }
+    return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+static uint32_t
+extents(struct fix *f)
+{
+    struct counted c = {.f = f};
+    struct vos_op op;
+
+    vos_op_init(&op, f->tgt);
+    EXPECT_OK(vos_read_run(f->tgt, &op, extents_body, &c));
+    return c.nr;
+}
+
+/* Extents with at least one byte that is seen, from number `from` on. */
+static uint32_t
+owners_nr(const uint16_t *owner, size_t len, uint32_t from)
+{
+    static bool has[2048];
+    uint32_t nr = 0;
+
+    memset(has, 0, sizeof(has));
+    for (size_t i = 0; i < len; i++) {
+        nr += owner[i] >= from && !has[owner[i]];
+        has[owner[i]] = true;
+    }
+    return nr;
+}
+
+/* One large extent and a thousand over it, each of which overlaps the next: what shows is told by searches, batch by batch. */
+static void
+large_cluster_body(struct fix *f)
+{
+    enum { FIRST_NR = 700, SECOND_NR = 300, SPAN = FIRST_NR * 1500 + 10000 };
+    static uint16_t owner[SPAN];
+    uint32_t old_nr, nr = 0;
+    uint64_t snap = 0;
+
+    if (!fix_format(f))
+        return;
+    rng_bytes(&f->rng, cur, SPAN);
+    memset(owner, 0, sizeof(owner));
+    EXPECT_OK(put(f, "d", 0, cur, SPAN, 0, 0));
+    for (uint32_t i = 0; i < FIRST_NR + SECOND_NR; i++) {
+        uint64_t lo = i < FIRST_NR ? i * UINT64_C(1500) : rng_below(&f->rng, SPAN - 5000);
+        uint64_t len = i < FIRST_NR ? 2000 : 100 + rng_below(&f->rng, 4900);
+
+        if (i == FIRST_NR) {
+            memcpy(old, cur, SPAN);
+            snap = info_of(f).epoch_max;
+            nr = owners_nr(owner, SPAN, 0);
+        }
+        rng_bytes(&f->rng, cur + lo, len);
+        EXPECT_OK(put(f, "d", lo, cur + lo, len, 0, 0));
+        for (uint64_t b = lo; b < lo + len; b++) {
+            owner[b] = (uint16_t)(i + 1);
+        }
+    }
+    old_nr = extents(f);
+    EXPECT_EQ(old_nr, 1 + FIRST_NR + SECOND_NR);
+    (void)pass_of(f, (struct vos_agg_args){.flags = VOS_AGG_NO_MERGE, .snaps = &snap, .snap_nr = 1});
+    EXPECT_EQ(extents(f), nr + owners_nr(owner, SPAN, FIRST_NR + 1));
+    EXPECT_LT(extents(f), old_nr);
+    expect_array(f, "d", snap, old, SPAN);
+    expect_array(f, "d", VOS_EPOCH_MAX, cur, SPAN);
+    (void)pass(f, VOS_AGG_NO_MERGE);
+    EXPECT_EQ(extents(f), owners_nr(owner, SPAN, 0));
+    expect_array(f, "d", VOS_EPOCH_MAX, cur, SPAN);
+    fix_close(f);
+}
+
+TEST_ON(vos_agg_cut, a_cluster_larger_than_a_batch, BACKEND_SIM)
+{
+    run(large_cluster_body, 0);
+}
