@@ -59,8 +59,15 @@ struct peer_ops {
     void (*stats)(struct peer *p); /* NULL: none */
 };
 
-/* The keys of vos: integers, bytes by their hash, bytes in their order. Each kind is an object of its own. */
-enum peer_kind { PEER_INTEGER, PEER_HASHED, PEER_LEXICAL, PEER_KIND_NR };
+/* The keys of vos: integers, bytes by their hash, bytes in their order; the last two of 16 bytes. Each kind is an object of its own. */
+enum peer_kind {
+    PEER_INTEGER,
+    PEER_HASHED,
+    PEER_LEXICAL,
+    PEER_HASHED_LONG,
+    PEER_LEXICAL_LONG,
+    PEER_KIND_NR
+};
 void peer_vos_kind_set(struct peer *p, enum peer_kind kind);
 
 extern const struct peer_ops peer_vos, peer_rocksdb, peer_lmdb;

@@ -2,7 +2,7 @@
 /*
  * vos beside RocksDB and LMDB (those that were there when this was built), on one disk (--dir), with the same keys, values and durability: every store syncs
  * once for 64 updates. Phases: insert all keys in random order; overwrite any of them; fetch any; list ranges of 1000 keys; fetch any after all were closed and the kernel's copies
- * of their files dropped; of the small values also ranges of hashed and of lexical keys in vos, beside the others' listings of the keys that they have. Each phase is cut into ten slices; in each slice the stores run one after the other, each
+ * of their files dropped; of the small values also ranges of hashed and of lexical keys in vos, and of such of 16 bytes, beside the others' listings of the keys that they have. Each phase is cut into ten slices; in each slice the stores run one after the other, each
  * time another one first. Medians of slices; `*_time` is the median of vos' time by that of the faster of the other two in the same slice.
  *
  * What a store leaves for later (compaction; aggregation and checkpoint) is waited for after each of its slices, so that it does not
@@ -13,7 +13,8 @@
  * more than those between. Cold fetches: RocksDB and LMDB read through the kernel's cache, which is empty at first and stays warm for the rest of the phase; vos reads past it
  * (O_DIRECT) into memory of its own, a page of 16 KiB at a time, which stays likewise.
  *
- * --set keys64=N, keys4k=N (0: not at all), updates=N, mem=BYTES of caches (4G; vos: as much metadata in memory), alone=1 (vos by itself), lmdb=0, rocksdb=0 (without it). --full: 10 million, and
+ * --set keys64=N, keys4k=N (0: not at all), listed=N, updates=N, mem=BYTES of caches (4G; vos: as much metadata in memory), alone=1 (vos by itself), lmdb=0, rocksdb=0 (without it),
+ * kinds=0 (integer keys alone). --full: 10 million, and
  * 500,000 (LMDB takes 8 KiB for each).
  */
 #include "bench_peer.h"
@@ -304,7 +305,8 @@ all_reopen(struct bench_peers *b)
 static void
 kinds_list(struct bench_peers *b)
 {
-    static const char *const names[PEER_KIND_NR] = {NULL, "list_hashed", "list_lexical"};
+    static const char *const names[PEER_KIND_NR] = {
+        NULL, "list_hashed", "list_lexical", "list_hashed_16", "list_lexical_16"};
     struct peer_run run = {.nr = b->keys}, warm = {.range = b->keys};
 
     warm.nr = MIN(8 * b->keys,
@@ -316,7 +318,8 @@ kinds_list(struct bench_peers *b)
         peer_vos_kind_set(b->all[0].peer, kind);
         b->all[0].ops->update(b->all[0].peer, &run);
         b->all[0].ops->settle(b->all[0].peer);
-        phase_run(b, LIST, names[kind], MIN(b->keys, (uint64_t)2000000), 1);
+        phase_run(b, LIST, names[kind], bench_opt("listed", MIN(b->keys, (uint64_t)2000000)),
+            kind >= PEER_HASHED_LONG ? 0 : 1); /* the others' keys are of 8 bytes all the same */
     }
     peer_vos_kind_set(b->all[0].peer, PEER_INTEGER);
 }
@@ -337,7 +340,7 @@ peers_body(struct bench_store *st)
     phase_run(b, INSERT, "insert", b->keys, 0.5);
     sizes_put(b, "insert");
     phase_run(b, FETCH, "fetch", MIN(b->keys, (uint64_t)2000000), 1);
-    phase_run(b, LIST, "list", MIN(b->keys, (uint64_t)2000000), 1);
+    phase_run(b, LIST, "list", bench_opt("listed", MIN(b->keys, (uint64_t)2000000)), 1);
     phase_run(b, UPDATE, "update", updates, 0.5);
     phase_run(b, SINGLES, "update_singles", updates, 0);
     sizes_put(b, "update");
@@ -345,7 +348,7 @@ peers_body(struct bench_store *st)
     phase_run(b, COLD, "fetch_cold", MIN(few, (uint64_t)COLD_NR * SLICES_NR), 1);
     all_reopen(b);
     phase_run(b, COLD_MANY, "fetch_cold_16", MIN(few, (uint64_t)COLD_NR * SLICES_NR), 0);
-    if (b->pb.value_bytes == SMALL_BYTES)
+    if (b->pb.value_bytes == SMALL_BYTES && bench_opt("kinds", 1) != 0)
         kinds_list(b);
     for (uint32_t i = 0; i < b->nr; i++) {
         if (b->all[i].ops->stats != NULL)

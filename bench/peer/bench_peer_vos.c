@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { OTYPE_SHIFT = 56 };
-static const uint8_t otypes[PEER_KIND_NR] = {9, 8, 10}; /* KV_UINT64, KV_HASHED, KV_LEXICAL */
+static const uint8_t otypes[PEER_KIND_NR] = {9, 8, 10, 8, 10}; /* KV_UINT64, KV_HASHED, KV_LEXICAL */
 
 struct peer {
     const struct peer_bench *pb;
@@ -21,14 +21,29 @@ struct peer {
 static struct vos_oid
 peer_oid(const struct peer *p)
 {
-    return (struct vos_oid){.oid = {.lo = 1, .hi = (uint64_t)otypes[p->kind] << OTYPE_SHIFT}};
+    return (struct vos_oid){
+        .oid = {.lo = 1 + p->kind, .hi = (uint64_t)otypes[p->kind] << OTYPE_SHIFT}};
 }
 
-/* The bytes of a key: of lexical ones in the order of the numbers. Its own inverse. */
+static bool
+is_hashed(const struct peer *p)
+{
+    return p->kind == PEER_HASHED || p->kind == PEER_HASHED_LONG;
+}
+
+/* The first bytes of a key: of lexical ones in the order of the numbers. Its own inverse. */
 static uint64_t
 key_bytes(const struct peer *p, uint64_t key)
 {
-    return p->kind == PEER_LEXICAL ? __builtin_bswap64(key) : key;
+    return p->kind == PEER_LEXICAL || p->kind == PEER_LEXICAL_LONG ? __builtin_bswap64(key) : key;
+}
+
+/* A long one has the same again behind it. */
+static struct iov
+key_make(const struct peer *p, uint64_t key, uint64_t mem[2])
+{
+    mem[0] = mem[1] = key_bytes(p, key);
+    return (struct iov){mem, p->kind >= PEER_HASHED_LONG ? 16 : 8};
 }
 
 void
@@ -74,14 +89,14 @@ static void
 update_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
     struct peer *p = st->arg;
-    uint64_t key = peer_key(p->run, i), bytes = key_bytes(p, key);
+    uint64_t key = peer_key(p->run, i), bytes[2];
     struct vos_iod iod = {.type = VOS_IOD_SINGLE,
         .akey = {(void *)(uintptr_t) "v", 1},
         .size = p->pb->value_bytes,
         .data = {p->values[slot], p->pb->value_bytes}};
     struct vos_mod mod = {.op = VOS_MOD_UPDATE,
         .oid = peer_oid(p),
-        .dkey = {&bytes, sizeof(bytes)},
+        .dkey = key_make(p, key, bytes),
         .iod_nr = 1,
         .iods = &iod};
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
@@ -108,9 +123,9 @@ static void
 fetch_op(struct bench_store *st, uint64_t i, uint32_t slot)
 {
     struct peer *p = st->arg;
-    uint64_t key = peer_key(p->run, i), bytes = key_bytes(p, key);
+    uint64_t key = peer_key(p->run, i), bytes[2];
     struct vos_iod iod = {.type = VOS_IOD_SINGLE, .akey = {(void *)(uintptr_t) "v", 1}};
-    struct iov dkey = {&bytes, sizeof(bytes)};
+    struct iov dkey = key_make(p, key, bytes);
     struct vos_oid oid = peer_oid(p);
     struct vos_fetch *fetch;
 
@@ -140,8 +155,7 @@ list_entry(void *arg, const struct vos_entry *entry)
     struct listing *l = arg;
     uint64_t key = key_bytes(l->p, *(const uint64_t *)entry->key.buf);
 
-    peer_must(
-        l->nr == 0 || l->p->kind == PEER_HASHED || key > l->last, "vos", "a listing out of order");
+    peer_must(l->nr == 0 || is_hashed(l->p) || key > l->last, "vos", "a listing out of order");
     l->last = key;
     l->nr++;
     return true;
@@ -156,12 +170,12 @@ pv_list(struct peer *p, uint64_t from, uint64_t nr)
         .epoch = VOS_EPOCH_MAX,
         .fn = list_entry,
         .arg = &l};
-    uint64_t bytes = key_bytes(p, from);
-    struct iov key = {&bytes, sizeof(bytes)};
+    uint64_t bytes[2];
+    struct iov key = key_make(p, from, bytes);
     struct vos_anchor anchor;
 
     bench_must(vos_anchor_from_key(p->st->cont, &args.oid, VOS_LEVEL_DKEY, &key, true, &anchor));
-    while (l.nr < nr && (!anchor.eof || p->kind == PEER_HASHED)) {
+    while (l.nr < nr && (!anchor.eof || is_hashed(p))) {
         if (anchor.eof)
             memset(&anchor, 0, sizeof(anchor)); /* hashes go round: there are keys enough */
         args.nr_max = (uint32_t)(nr - l.nr);

@@ -36,6 +36,18 @@ hash_mix64(uint64_t v)
     return v;
 }
 
+/** What hash_mix64() made it of. */
+static inline uint64_t
+hash_unmix64(uint64_t v)
+{
+    v ^= v >> 31 ^ v >> 62;
+    v *= UINT64_C(0x319642b2d24d8ec3);
+    v ^= v >> 27 ^ v >> 54;
+    v *= UINT64_C(0x96de1b173f119089);
+    v ^= v >> 30 ^ v >> 60;
+    return v;
+}
+
 static inline uint32_t
 hash_mix32(uint32_t v)
 {

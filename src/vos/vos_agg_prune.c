@@ -172,7 +172,7 @@ leaf_step(struct prune *p, struct vos_op *op, struct vos_btr *t, bool *ret_enoug
         return rc;
     if (!is_last) {
         behind = *vos_btr_ent(&next, next.path[t->depth - 1].node, 0);
-        vos_btr_ahead(&next); /* the one after that comes while this one is worked on, */
+        vos_btr_ahead(&next, 1, true); /* the one after that comes while this one is worked on, */
         recs_ahead(op, &next); /* and what goes of the next one */
     }
     mask = leaf_look(p, t, is_last ? NULL : &behind);

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/probe.h"
-#include "vos/vos_op.h"
+#include "vos/vos_rec.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -47,7 +47,7 @@ node_ahead(const struct vos_node_df *node)
     const char *line = (const char *)node;
 
     for (uint32_t i = 0; i < AHEAD_LINES_NR; i++) {
-        __builtin_prefetch(line + (size_t)i * LINE_BYTES);
+        vos_line_ahead(line + (size_t)i * LINE_BYTES);
     }
 }
 
@@ -89,20 +89,38 @@ vos_btr_init(struct vos_btr *t, struct vos_op *op, const struct vos_btr_kind *ki
 
 static int go_behind(struct vos_btr *t, uint32_t nr, int rc);
 
-/* Leftmost record at or below an entry of a node of the given level. */
+/* Leftmost leaf entry at or below an entry of a node of the given level. */
 static int
-leftmost(struct vos_btr *t, uint64_t off, uint32_t level, uint64_t *ret_rec)
+leftmost(struct vos_btr *t, const struct vos_ent_df *e, uint32_t level,
+    const struct vos_ent_df **ret_ent)
 {
     struct vos_node_df *node;
     int rc;
 
     while (level-- > 0) {
-        rc = vos_btr_node(t, off, level, &node);
+        rc = vos_btr_node(t, e->off, level, &node);
         if (rc != 0)
             return rc;
-        off = vos_btr_ent(t, node, 0)->off;
+        e = vos_btr_ent(t, node, 0);
     }
-    *ret_rec = off;
+    *ret_ent = e;
+    return 0;
+}
+
+/* Order of the key against a leaf entry with the same hkey. Plain ones tell it without their records. */
+static int
+leaf_cmp(struct vos_btr *t, const struct vos_ent_df *e, const struct vos_btr_key *key, int *ret_cmp)
+{
+    uint64_t bytes;
+    uint32_t len;
+
+    if (!t->kind->has_plain || !vos_ent_is_plain(e))
+        return t->kind->cmp(t->op, key, vos_btr_ent_rec(t->kind, e), ret_cmp);
+    len = vos_ent_key_len(e);
+    bytes = vos_key_of_ent(t->kind, e->hkey, len);
+    *ret_cmp = key->len == 0 ? 0 : memcmp(key->buf, &bytes, MIN(key->len, len));
+    if (*ret_cmp == 0)
+        *ret_cmp = key->len < len ? -1 : key->len > len ? 1 : 0;
     return 0;
 }
 
@@ -167,22 +185,24 @@ static int
 tie_cmp(struct vos_btr *t, struct vos_node_df *node, uint32_t idx, const struct vos_btr_key *key,
     int *ret_cmp)
 {
+    const struct vos_ent_df *e;
     struct vos_ent_df true_ent;
-    uint64_t rec;
     int rc;
 
     if (tie_by_epoch(t, node, idx, key, ret_cmp))
         return 0;
-    rc = leftmost(t, vos_btr_ent(t, node, idx)->off, node->level, &rec);
+    rc = leftmost(t, vos_btr_ent(t, node, idx), node->level, &e);
     if (rc == 0 && node->level > 0) {
         /* BTR-2: the true minimum below may have a larger hkey than the entry. */
-        rc = t->kind->ent(t->op, rec, &true_ent);
+        true_ent.hkey = e->hkey;
+        if (!t->kind->has_plain || !vos_ent_is_plain(e))
+            rc = t->kind->ent(t->op, vos_btr_ent_rec(t->kind, e), &true_ent);
         if (rc == 0 && true_ent.hkey != key->hkey) {
             *ret_cmp = key->hkey < true_ent.hkey ? -1 : 1;
             return 0;
         }
     }
-    return rc != 0 ? rc : t->kind->cmp(t->op, key, rec, ret_cmp);
+    return rc != 0 ? rc : leaf_cmp(t, e, key, ret_cmp);
 }
 
 /* Among entries [lo, hi) of equal hkey: the first whose (leftmost) record is not below the key. */
@@ -300,7 +320,7 @@ vos_btr_search(struct vos_btr *t, const struct vos_btr_key *key, bool *ret_exact
 
             if (CAIRN_LIKELY(!is_tie)) {
                 rc = has_hi(t) ? tie_cmp(t, leaf->node, lo, key, &cmp)
-                               : t->kind->cmp(t->op, key, vos_btr_ent(t, leaf->node, lo)->off, &cmp);
+                               : leaf_cmp(t, vos_btr_ent(t, leaf->node, lo), key, &cmp);
                 *ret_exact = rc == 0 && cmp == 0;
                 lo += cmp > 0;
             } else {
@@ -368,7 +388,7 @@ vos_btr_look(struct vos_op *op, const struct vos_btr_kind *kind, const struct vo
         }
         off = ents[b > 0 ? b - 1 : 0].off;
     }
-    *ret_rec = vos_btr_has_plain(kind) ? off & ~VOS_ENT_PLAIN : off;
+    *ret_rec = kind->has_plain ? off & VOS_ENT_REC_MASK : off;
     return 0;
 }
 
@@ -382,10 +402,20 @@ hint_node(const struct umem *um, uint64_t off)
                                                                                : umem_peek(um, off);
 }
 
+static inline bool
+hint_fits(
+    const struct vos_btr_kind *kind, const struct vos_node_df *node, uint64_t off, uint32_t level)
+{
+    return node != NULL && node->magic == VOS_NODE_MAGIC && node->id == kind->id &&
+        node->level == level && node->nr != 0 && node->nr <= node->cap && node->cap <= kind->order &&
+        (off & (UMEM_PAGE_BYTES - 1)) + sizeof(*node) + (size_t)node->cap * kind->ent_bytes <=
+        UMEM_PAGE_BYTES;
+}
+
 void
 vos_btr_hint(const struct umem *um, uint64_t off)
 {
-    const struct vos_node_df *node = hint_node(um, off);
+    const struct vos_node_df *node = off == 0 ? NULL : hint_node(um, off);
 
     if (node != NULL)
         node_ahead(node);
@@ -399,10 +429,7 @@ vos_btr_hint_step(const struct umem *um, const struct vos_btr_kind *kind, uint64
     const struct vos_short_ent *ents;
     uint32_t b;
 
-    if (CAIRN_UNLIKELY(node == NULL || node->magic != VOS_NODE_MAGIC || node->id != kind->id ||
-            node->level != level || node->nr == 0 || node->nr > node->cap || node->cap > kind->order ||
-            (off & (UMEM_PAGE_BYTES - 1)) + sizeof(*node) + (size_t)node->cap * SHORT_ENT_BYTES >
-                UMEM_PAGE_BYTES))
+    if (CAIRN_UNLIKELY(!hint_fits(kind, node, off, level)))
         return false;
     ents = (const void *)(node + 1);
     b = bound_in((const uint8_t *)ents, SHORT_ENT_BYTES, node->nr, hkey, true);
@@ -412,8 +439,8 @@ vos_btr_hint_step(const struct umem *um, const struct vos_btr_kind *kind, uint64
         (level > 0 || (b > 1 && ents[b - 2].hkey == hkey)))
         return false; /* a tie */
     *ret_off = ents[b > 0 ? b - 1 : 0].off;
-    if (level == 0 && vos_btr_has_plain(kind))
-        *ret_off &= ~VOS_ENT_PLAIN;
+    if (level == 0 && kind->has_plain)
+        *ret_off &= VOS_ENT_REC_MASK;
     return true;
 }
 
@@ -548,19 +575,63 @@ vos_btr_next(struct vos_btr *t)
     return -DER_NONEXIST;
 }
 
+/* The parent behind that of the leaf; 0: none. */
+static uint64_t
+uncle_off(const struct vos_btr *t)
+{
+    const struct vos_btr_pos *top = t->depth < 3 ? NULL : &t->path[t->depth - 3];
+
+    return top == NULL || top->idx + 1u >= top->node->nr
+        ? 0
+        : vos_btr_ent(t, top->node, top->idx + 1)->off;
+}
+
+/* The leaf that comes `dist` behind that of the cursor, below the same parent or the next one; 0: it is not known. */
+static uint64_t
+leaf_behind(const struct vos_btr *t, uint32_t dist)
+{
+    const struct vos_btr_pos *up = &t->path[t->depth - 2];
+    uint32_t i = up->idx + dist;
+    struct vos_node_df *node = up->node;
+    uint64_t off;
+
+    if (i >= node->nr) {
+        i -= node->nr;
+        off = uncle_off(t);
+        node = off == 0 ? NULL : (struct vos_node_df *)(uintptr_t)hint_node(t->op->um, off);
+        if (!hint_fits(t->kind, node, off, 1) || i >= node->nr)
+            return 0;
+    }
+    return vos_btr_ent(t, node, i)->off;
+}
+
 void
-vos_btr_ahead(const struct vos_btr *t)
+vos_btr_ahead(const struct vos_btr *t, uint32_t nr, bool is_first)
 {
     const struct vos_btr_pos *up;
-    const void *node = NULL;
+    uint32_t left;
 
-    if (t->depth < 2)
+    if (t->depth < 2 || nr == 0)
         return;
     up = &t->path[t->depth - 2];
-    if (up->idx + 1u < up->node->nr)
-        node = umem_peek(t->op->um, vos_btr_ent(t, up->node, up->idx + 1)->off);
-    if (node != NULL)
-        node_ahead(node);
+    left = up->node->nr - up->idx;
+    if (nr >= left && (left == 2 * VOS_BTR_AHEAD_NR || (is_first && left < 2 * VOS_BTR_AHEAD_NR)))
+        vos_btr_hint(t->op->um, uncle_off(t));
+    for (uint32_t i = is_first ? 1 : VOS_BTR_AHEAD_NR; i <= MIN(nr, (uint32_t)VOS_BTR_AHEAD_NR); i++) {
+        vos_btr_hint(t->op->um, leaf_behind(t, i));
+    }
+}
+
+const struct vos_ent_df *
+vos_btr_run_behind(const struct vos_btr *t, uint32_t *ret_nr)
+{
+    uint64_t off = t->depth < 2 ? 0 : leaf_behind(t, 1);
+    const struct vos_node_df *node = off == 0 ? NULL : hint_node(t->op->um, off);
+
+    if (!hint_fits(t->kind, node, off, 0))
+        return NULL;
+    *ret_nr = node->nr;
+    return (const void *)(node + 1);
 }
 
 void
@@ -619,13 +690,14 @@ vos_btr_rec(const struct vos_btr *t)
     return vos_btr_ent_rec(t->kind, vos_btr_ent(t, leaf->node, leaf->idx));
 }
 
-bool
-vos_btr_is_plain(const struct vos_btr *t)
+uint64_t
+vos_btr_plain_bits(const struct vos_btr *t)
 {
     const struct vos_btr_pos *leaf = &t->path[t->depth == 0 ? 0 : t->depth - 1];
 
-    return t->depth > 0 && vos_btr_has_plain(t->kind) &&
-        (vos_btr_ent(t, leaf->node, leaf->idx)->off & VOS_ENT_PLAIN) != 0;
+    return t->depth == 0 || !t->kind->has_plain
+        ? 0
+        : vos_btr_ent(t, leaf->node, leaf->idx)->off & ~VOS_ENT_REC_MASK;
 }
 
 uint64_t
@@ -1028,7 +1100,7 @@ root_lower(struct vos_btr *t)
 
         if (node->nr > 1 || (node->nr == 1 && keep_leaf))
             break;
-        root = node->nr == 0 ? 0 : vos_btr_ent(t, node, 0)->off & ~VOS_ENT_PLAIN;
+        root = node->nr == 0 ? 0 : vos_btr_ent(t, node, 0)->off & VOS_ENT_REC_MASK;
         rc = node_free(t, off, node);
         if (rc != 0)
             return rc;
@@ -1122,8 +1194,7 @@ vos_btr_check_at(struct vos_btr *t)
         rc = t->kind->ent(t->op, vos_btr_ent_rec(t->kind, e), &true_ent);
         if (rc != 0)
             return rc;
-        if (vos_btr_is_plain(t))
-            true_ent.off |= VOS_ENT_PLAIN; /* whether it is: vos_check.c */
+        true_ent.off |= vos_btr_plain_bits(t); /* whether it is: vos_check.c */
         if (memcmp(e, &true_ent, t->kind->ent_bytes) != 0)
             return vos_bad(e->off, "entry of a record");
     }

@@ -48,6 +48,7 @@ struct vos_btr_kind {
     bool is_exact; /* the hkey is the whole key */
     bool is_inline; /* leaf entries are values, not records */
     bool has_full_cmp; /* cmp() compares the whole key, the hkey's part too */
+    bool has_plain; /* leaf entries may have VOS_ENT_PLAIN */
     /* Order of the key against a record with the same hkey: *ret_cmp < 0, 0, > 0. */
     int (*cmp)(struct vos_op *op, const struct vos_btr_key *key, uint64_t rec, int *ret_cmp);
     /* The entry of a record. */
@@ -117,8 +118,14 @@ CAIRN_MUST_CHECK int vos_btr_prev(struct vos_btr *t);
 static inline const struct vos_ent_df *vos_btr_run(const struct vos_btr *t, uint32_t *ret_nr);
 /** Go on by `nr` entries of the same leaf. */
 static inline void vos_btr_skip(struct vos_btr *t, uint32_t nr);
-/** The next leaf will be looked at soon: it comes to the processor meanwhile, if it is in memory. */
-void vos_btr_ahead(const struct vos_btr *t);
+enum { VOS_BTR_AHEAD_NR = 4 };
+/**
+ * The next leaves, at most `nr`, will be looked at soon: they come to the processor meanwhile, as far as they are in memory. Who goes from leaf to leaf says it at each of them, with
+ * is_first only at the first.
+ */
+void vos_btr_ahead(const struct vos_btr *t, uint32_t nr, bool is_first);
+/** The entries of the next leaf, for hints alone; NULL: there is none, or it is not at hand. Changes nothing. */
+const struct vos_ent_df *vos_btr_run_behind(const struct vos_btr *t, uint32_t *ret_nr);
 /** A move of the cursor answered -DER_AGAIN: when it was for want of a leaf, up to `nr` leaves behind that are read along with it (umem_ahead()). */
 void vos_btr_miss_ahead(const struct vos_btr *t, uint32_t nr);
 /** After vos_btr_search(): step over the end of a leaf to a real record; -DER_NONEXIST when there is none. */
@@ -129,7 +136,7 @@ uint64_t vos_btr_hkey(const struct vos_btr *t); /* depth > 0 only */
 
 /** Insert where vos_btr_search() found no exact match. Needs a transaction. */
 CAIRN_MUST_CHECK int vos_btr_insert(struct vos_btr *t, const struct vos_ent_df *ent);
-/** Replace the value at the cursor (inline kinds), or VOS_ENT_PLAIN beside the record. */
+/** Replace the value at the cursor (inline kinds), or what stands beside the record with VOS_ENT_PLAIN. */
 CAIRN_MUST_CHECK int vos_btr_set(struct vos_btr *t, uint64_t value);
 /** Take out the entry at the cursor; the record is the caller's to free. */
 CAIRN_MUST_CHECK int vos_btr_delete(struct vos_btr *t);
@@ -146,13 +153,6 @@ vos_btr_ent(const struct vos_btr *t, struct vos_node_df *node, uint32_t idx)
     return (struct vos_ent_df *)(void *)((uint8_t *)(node + 1) + (size_t)idx * t->kind->ent_bytes);
 }
 
-/** Leaf entries of this kind may have VOS_ENT_PLAIN. */
-static inline bool
-vos_btr_has_plain(const struct vos_btr_kind *kind)
-{
-    return kind->is_exact && !kind->is_inline;
-}
-
 /** Its records are those of dkeys or akeys. */
 static inline bool
 vos_btr_is_of_keys(const struct vos_btr_kind *kind)
@@ -165,11 +165,11 @@ vos_btr_is_of_keys(const struct vos_btr_kind *kind)
 static inline uint64_t
 vos_btr_ent_rec(const struct vos_btr_kind *kind, const struct vos_ent_df *ent)
 {
-    return vos_btr_has_plain(kind) ? ent->off & ~VOS_ENT_PLAIN : ent->off;
+    return kind->has_plain ? ent->off & VOS_ENT_REC_MASK : ent->off;
 }
 
-/** Whether the entry at the cursor says VOS_ENT_PLAIN. */
-bool vos_btr_is_plain(const struct vos_btr *t);
+/** What the entry at the cursor says beside its record: VOS_ENT_PLAIN and the key's length, or 0. */
+uint64_t vos_btr_plain_bits(const struct vos_btr *t);
 
 static inline const struct vos_ent_df *
 vos_btr_run(const struct vos_btr *t, uint32_t *ret_nr)

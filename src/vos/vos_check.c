@@ -269,13 +269,16 @@ check_key(struct check *c, struct vos_op *op, const struct vos_btr_kind *kind, u
 static int
 check_plain(const struct frame *f, struct vos_btr *t)
 {
+    uint64_t bits = vos_btr_plain_bits(t);
     struct vos_key_df *key;
     int rc;
 
-    if (!vos_btr_is_plain(t))
+    if (bits == 0)
         return 0;
     rc = vos_key_get(t->op, vos_btr_rec(t), &key);
-    if (rc == 0 && (!vos_ilog_is_plain(&key->ilog) || key->ilog.epoch > f->epoch_max))
+    if (rc == 0 &&
+        (bits != vos_key_plain_bits(t->op, t->kind, key->key_len) ||
+            !vos_ilog_is_plain(&key->ilog) || key->ilog.epoch > f->epoch_max))
         rc = vos_bad(vos_btr_rec(t), "plain entry of a key");
     return rc;
 }

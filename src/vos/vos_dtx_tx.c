@@ -650,7 +650,7 @@ key_settled(struct vos_op *op, const struct vos_key_df *key, uint64_t off, struc
 
     if (vos_ilog_is_empty(&key->ilog) && vos_btr_is_empty(&key->tree))
         return key_remove(op, key, off, df, df_off);
-    if (!vos_ilog_is_plain(&key->ilog) || df->id != VOS_TREE_KEY_UINT)
+    if (!vos_ilog_is_plain(&key->ilog) || key->key_len > VOS_ENT_KEY_BYTES_MAX)
         return 0;
     rc = tree_kind(df, &kind);
     return rc != 0 ? rc : vos_key_plain_set(op, kind, df, df_off, off, true);

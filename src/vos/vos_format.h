@@ -21,7 +21,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored structures are
 #define VOS_ROOT_MAGIC UINT64_C(0x31534f5652494143) /* "CAIRVOS1" */
 
 enum {
-    VOS_FORMAT_VERSION = 4,
+    VOS_FORMAT_VERSION = 5,
     VOS_NODE_MAGIC = 0xb7,
     VOS_POOL_MAGIC = 0xa1,
     VOS_CONT_MAGIC = 0xa2,
@@ -84,10 +84,12 @@ struct vos_ent_df {
 };
 CAIRN_STATIC_ASSERT(sizeof(struct vos_ent_df) == 40, "format");
 /*
- * In `off` of a leaf of integer keys: the log of the record is one creation and nothing else, decided, at or below the object's epoch_max. Such an entry tells all that a listing of the
- * newest state needs. Without it the record tells; it may be missing where it could be.
+ * In `off` of a leaf of keys, of one of at most 8 bytes, how many those are in bits 48 to 51: the log of the record is one creation and nothing else, decided, at or below the object's
+ * epoch_max. Since `hkey` says what such a key is, the entry tells all that a listing of the newest state needs. Without it the record tells; it may be missing where it could be.
  */
 #define VOS_ENT_PLAIN (UINT64_C(1) << 63)
+#define VOS_ENT_REC_MASK ((UINT64_C(1) << 48) - 1)
+enum { VOS_ENT_LEN_SHIFT = 48, VOS_ENT_LEN_MASK = 15, VOS_ENT_KEY_BYTES_MAX = 8 };
 
 /*
  * Incarnation log: creations and punches. One entry is embedded: its epoch, and `ent` the rest (both zero: empty log). More: `ent` is

@@ -115,6 +115,8 @@ struct tree {
     struct vos_epoch punch_before; /* right before lo */
     bool has_before; /* that is asked for */
     bool believes_plain; /* ITR-5 */
+    bool is_first; /* leaf of this run of the body */
+    bool is_warm; /* the records of the leaf at the cursor were asked for */
 };
 
 bool
@@ -334,13 +336,6 @@ place_take(struct vos_iter *it, const struct tree *tr, uint64_t rec, uint64_t hk
     default:
         break;
     }
-    if (tr->kind == &vos_kind_key_uint) { /* the record may not have been looked at */
-        uint8_t b[8];
-
-        le64_put(b, hkey);
-        vos_place_set(&it->place, hkey, b, sizeof(b));
-        return 0;
-    }
     rc = vos_key_get(op, rec, &key);
     if (rc == 0)
         vos_place_set(&it->place, hkey, key + 1, key->key_len);
@@ -436,7 +431,7 @@ tree_find(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct vos_tr
         op->epoch = it->hi;
     }
     tr->kind = is_dkey ? w->dkey_kind : w->akey_kind;
-    tr->believes_plain = it->list != NULL && vos_btr_has_plain(tr->kind) && tr->punch.epoch == 0 &&
+    tr->believes_plain = it->list != NULL && tr->kind->has_plain && tr->punch.epoch == 0 &&
         w->obj->epoch_max <= it->hi;
     *ret_df = is_dkey ? &w->obj->dkeys : &w->dkey->tree;
     *ret_off = is_dkey ? vos_obj_tree_off(pos->off) : vos_key_tree_off(pos->off);
@@ -522,23 +517,28 @@ list_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_
 }
 
 /* Plain entries at the head of a run: their keys lie in the leaf. Returns how many were told; *hkey is the last of them. */
-static uint32_t
-list_plain(struct vos_iter *it, const struct vos_ent_df *ents, uint32_t ent_bytes, uint32_t nr,
-    uint64_t *hkey)
+static inline __attribute__((always_inline)) uint32_t
+list_plain_of(struct vos_iter *it, const struct vos_btr_kind *kind, const struct vos_ent_df *ents,
+    uint32_t ent_bytes, uint32_t nr, uint64_t *hkey)
 {
     bool (*fn)(void *arg, const struct vos_entry *entry) = it->list->fn;
     const uint8_t *at = (const uint8_t *)ents;
-    struct vos_entry entry = {.key = {.len = sizeof(ents->hkey)}};
     void *arg = it->list->arg;
-    uint64_t last = *hkey;
+    uint64_t last = *hkey, key;
+    struct vos_entry entry = {.key = {.buf = &key}};
     uint32_t i;
 
     for (i = 0; i < nr; i++, at += ent_bytes) {
         const struct vos_ent_df *e = (const void *)at;
 
-        if ((e->off & VOS_ENT_PLAIN) == 0 || e->hkey < last)
+        if (!vos_ent_is_plain(e) || e->hkey < last)
             break;
-        entry.key.buf = (void *)(uintptr_t)&e->hkey;
+        if (kind->id == VOS_TREE_KEY_UINT) {
+            entry.key = (struct iov){(void *)(uintptr_t)&e->hkey, sizeof(e->hkey)};
+        } else {
+            entry.key.len = vos_ent_key_len(e);
+            key = vos_key_of_ent(kind, e->hkey, (uint32_t)entry.key.len);
+        }
         if (!fn(arg, &entry)) {
             it->is_stopped = true;
             break;
@@ -550,28 +550,50 @@ list_plain(struct vos_iter *it, const struct vos_ent_df *ents, uint32_t ent_byte
     return i;
 }
 
+static uint32_t
+list_plain(struct vos_iter *it, const struct vos_btr_kind *kind, const struct vos_ent_df *ents,
+    uint32_t nr, uint64_t *hkey)
+{
+    const uint32_t bytes = 16;
+
+    return kind == &vos_kind_key_uint ? list_plain_of(it, &vos_kind_key_uint, ents, bytes, nr, hkey)
+        : kind == &vos_kind_key_lex   ? list_plain_of(it, &vos_kind_key_lex, ents, bytes, nr, hkey)
+                                    : list_plain_of(it, &vos_kind_key_hashed, ents, bytes, nr, hkey);
+}
+
 /* ---- the walk ------------------------------------------------------------------------------------------------------- */
 
 /* Where a walk stands within one run of its body. */
 struct stand {
     uint64_t hkey; /* of what was looked at last, or the place */
     uint64_t last; /* record looked at last; 0: none */
+    struct vos_ent_df told; /* its entry, when that alone was looked at; else `off` is 0 */
 };
 
-enum { AHEAD_BYTES = 64 }; /* of a record: log and a short key */
+enum { AHEAD_BYTES = 48 }; /* of a record: log and a short key */
+
+/* The entry will be looked at, with its record unless it tells all. */
+static inline void
+ent_ahead(const struct tree *tr, const struct vos_ent_df *e)
+{
+    const uint8_t *rec;
+
+    if (tr->believes_plain && (e->off & VOS_ENT_PLAIN) != 0)
+        return;
+    rec = umem_peek(tr->t.op->um, vos_btr_ent_rec(tr->kind, e));
+    if (rec != NULL) {
+        vos_line_ahead(rec);
+        vos_line_ahead(rec + AHEAD_BYTES - 1);
+    }
+}
 
 static void
-run_ahead(const struct tree *tr, const struct vos_ent_df *ents, uint32_t nr)
+run_ahead(const struct tree *tr, const struct vos_ent_df *ents, uint32_t from, uint32_t nr)
 {
     const uint8_t *at = (const uint8_t *)ents;
 
-    for (uint32_t i = 0; i < nr; i++, at += tr->kind->ent_bytes) {
-        const uint8_t *rec = umem_peek(tr->t.op->um, vos_btr_ent_rec(tr->kind, (const void *)at));
-
-        if (rec != NULL) {
-            __builtin_prefetch(rec);
-            __builtin_prefetch(rec + AHEAD_BYTES - 1);
-        }
+    for (uint32_t i = from; i < nr; i++) {
+        ent_ahead(tr, (const void *)(at + (size_t)i * tr->kind->ent_bytes));
     }
 }
 
@@ -589,11 +611,13 @@ run_miss_ahead(const struct tree *tr, const struct vos_ent_df *ents, uint32_t nr
     }
 }
 
-/* Leaves that what is left of the call may need, at half of their capacity. */
+enum { LEAF_HALF_NR = 16 }; /* entries of a leaf at about half of its capacity */
+
+/* Leaves that what is left of the call but for `nr` may need. */
 static uint32_t
-leaves_left(const struct vos_iter *it, const struct tree *tr)
+leaves_left(const struct vos_iter *it, uint32_t nr)
 {
-    return (it->nr_max - it->nr) / (tr->kind->order / 2u) + 1;
+    return (it->nr_max - it->nr - nr + LEAF_HALF_NR - 1) / LEAF_HALF_NR;
 }
 
 static int
@@ -602,30 +626,59 @@ one_look(struct vos_iter *it, struct vos_op *op, const struct tree *tr, uint64_t
     return it->list != NULL ? list_look(it, op, tr, rec) : tree_look(it, op, tr, rec);
 }
 
+/* What comes behind the leaf: its entries are asked for early, and their records one for each that is looked at before. */
+struct behind {
+    const struct vos_ent_df *ents;
+    uint32_t at, nr;
+};
+
+/* A record is looked at. Those of its leaf were asked for when the leaf before was looked at, or are now. */
+static void
+rec_ahead(const struct vos_iter *it, struct tree *tr, const struct vos_ent_df *ents, uint32_t at,
+    uint32_t nr, struct behind *b)
+{
+    if (!tr->is_warm) {
+        run_ahead(tr, ents, at, nr);
+        tr->is_warm = true;
+    }
+    if (b->nr == UINT32_MAX) {
+        b->nr = 0;
+        b->ents = it->nr_max - it->nr > nr - at ? vos_btr_run_behind(&tr->t, &b->nr) : NULL;
+    }
+    if (b->at < b->nr)
+        run_ahead(tr, b->ents, b->at, b->at + 1);
+    b->at++;
+}
+
+static bool
+is_told_alone(const struct tree *tr, const struct vos_ent_df *e)
+{
+    return tr->believes_plain && vos_ent_is_plain(e);
+}
+
 /* Entries of one leaf, as many as may be looked at now; the cursor goes behind the last one but one. */
 static int
 leaf_look(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct stand *st)
 {
     uint32_t nr, at = 0, ent_bytes = tr->kind->ent_bytes;
-    const struct vos_ent_df *ents = vos_btr_run(&tr->t, &nr);
+    const struct vos_ent_df *ents = vos_btr_run(&tr->t, &nr), *e = ents;
+    struct behind b = {.nr = UINT32_MAX};
     int rc = 0;
 
     nr = MIN(nr, MIN(op->steps_left, it->nr_max - it->nr));
-    vos_btr_ahead(&tr->t);
-    if (!tr->believes_plain)
-        run_ahead(tr, ents, nr);
+    vos_btr_ahead(&tr->t, leaves_left(it, nr), tr->is_first);
     while (rc == 0 && at < nr && !it->is_stopped) {
-        const struct vos_ent_df *e = (const void *)((const uint8_t *)ents + (size_t)at * ent_bytes);
-
-        if (tr->believes_plain && (e->off & VOS_ENT_PLAIN) != 0 && e->hkey >= st->hkey) {
-            at += list_plain(it, e, ent_bytes, nr - at, &st->hkey);
-            continue;
-        }
+        e = (const void *)((const uint8_t *)ents + (size_t)at * ent_bytes);
         if (e->hkey < st->hkey) {
             rc = vos_bad(tr->t.df_off, "order of a tree"); /* ITR-4 */
             op->lost = NULL; /* there may be no end */
             break;
         }
+        if (is_told_alone(tr, e)) {
+            at += list_plain(it, tr->kind, e, nr - at, &st->hkey);
+            continue;
+        }
+        rec_ahead(it, tr, ents, at, nr, &b);
         rc = one_look(it, op, tr, vos_btr_ent_rec(tr->kind, e));
         if (rc == -DER_AGAIN)
             run_miss_ahead(tr, e, nr - at);
@@ -634,10 +687,16 @@ leaf_look(struct vos_iter *it, struct vos_op *op, struct tree *tr, struct stand 
             at++;
         }
     }
+    tr->is_warm = b.ents != NULL;
+    if (tr->is_warm)
+        run_ahead(tr, b.ents, b.at, b.nr);
+    tr->is_first = false;
     op->steps_left -= at;
     if (at > 0) {
+        e = (const void *)((const uint8_t *)ents + (size_t)(at - 1) * ent_bytes);
         vos_btr_skip(&tr->t, at - 1);
         st->last = vos_btr_rec(&tr->t);
+        st->told = (struct vos_ent_df){.hkey = e->hkey, .off = is_told_alone(tr, e) ? e->off : 0};
     }
     return rc;
 }
@@ -695,12 +754,26 @@ record_pass(struct vos_iter *it, struct vos_btr *t, int rc, struct stand *st)
     return vos_btr_next(t);
 }
 
+/* What was looked at last becomes the place; no page is missing for that. */
+static int
+stand_take(struct vos_iter *it, const struct tree *tr, const struct stand *st)
+{
+    uint32_t len = vos_ent_key_len(&st->told);
+    uint64_t key;
+
+    if (st->told.off == 0)
+        return place_take(it, tr, st->last, st->hkey);
+    key = vos_key_of_ent(tr->kind, st->told.hkey, len);
+    vos_place_set(&it->place, st->told.hkey, &key, len);
+    return 0;
+}
+
 int
 vos_iter_tree(struct vos_op *op, void *arg)
 {
     struct vos_iter *it = arg;
     struct stand st = {.hkey = it->place.type == 0 ? 0 : it->place.hkey};
-    struct tree tr = {.kind = NULL};
+    struct tree tr = {.kind = NULL, .is_first = true};
     struct vos_tree_df *df;
     uint64_t df_off = 0;
     int rc, rc2;
@@ -733,9 +806,9 @@ vos_iter_tree(struct vos_op *op, void *arg)
         rc = vos_btr_next(&tr.t);
     }
     if (rc == -DER_AGAIN)
-        vos_btr_miss_ahead(&tr.t, leaves_left(it, &tr));
+        vos_btr_miss_ahead(&tr.t, leaves_left(it, 0) + 1);
     if (st.last != 0) {
-        rc2 = place_take(it, &tr, st.last, st.hkey); /* it was looked at: no page is missing */
+        rc2 = stand_take(it, &tr, &st);
         rc = rc2 != 0 ? rc2 : rc;
     }
     it->is_eof = rc == -DER_NONEXIST;

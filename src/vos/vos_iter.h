@@ -6,7 +6,7 @@
  *   ITR-2  Between two yields at most VOS_STEPS_NR records are looked at. A page that is missing costs no entry: the place is behind what was told.
  *   ITR-3  Records and cursors live within one run of the body; entries point into the arena and are good for the call that is told of them.
  *   ITR-4  In damaged trees, too, a walk has an end: keys grow.
- *   ITR-5  A listing of integer keys believes VOS_ENT_PLAIN only where nothing above is punched and the object has no change above the epoch that is read.
+ *   ITR-5  A listing of keys believes VOS_ENT_PLAIN only where nothing above is punched and the object has no change above the epoch that is read.
  *
  * Tested by test/vos_iter_test.c, test/vos_list_test.c and test/model.
  */

@@ -64,12 +64,20 @@ vos_ptr(struct vos_op *op, uint64_t off, uint32_t len, void *ret_ptr)
     return 0;
 }
 
+/** The line of p will be looked at soon. A function that does nothing else has no effect for the compiler, which leaves out its calls: hence the empty statement. */
+static inline void
+vos_line_ahead(const void *p)
+{
+    __builtin_prefetch(p);
+    __asm__ volatile("");
+}
+
 /** All lines of something that will be looked at, at once: they come beside each other, not after each other. */
 static inline void
 vos_prefetch(const void *p, size_t len)
 {
     for (size_t i = 0; i < len; i += 64) {
-        __builtin_prefetch((const uint8_t *)p + i);
+        vos_line_ahead((const uint8_t *)p + i);
     }
 }
 
@@ -81,10 +89,10 @@ vos_value_ahead(const uint8_t *p, uint32_t len)
     uint32_t at = 0;
 
     for (; at + STEP_BYTES <= len; at += STEP_BYTES) {
-        __builtin_prefetch(p + at);
-        __builtin_prefetch(p + at + LINE_BYTES);
-        __builtin_prefetch(p + at + 2 * LINE_BYTES);
-        __builtin_prefetch(p + at + 3 * LINE_BYTES);
+        vos_line_ahead(p + at);
+        vos_line_ahead(p + at + LINE_BYTES);
+        vos_line_ahead(p + at + 2 * LINE_BYTES);
+        vos_line_ahead(p + at + 3 * LINE_BYTES);
     }
     vos_prefetch(p + at, len - at + ((uintptr_t)p & (LINE_BYTES - 1)));
 }
@@ -97,7 +105,7 @@ vos_ahead(struct vos_op *op, uint64_t off)
     uint64_t page = off >> UMEM_PAGE_BITS;
 
     if (page < pub->page_nr && pub->pages[page].mem != NULL)
-        __builtin_prefetch(pub->pages[page].mem + (off & (UMEM_PAGE_BYTES - 1)));
+        vos_line_ahead(pub->pages[page].mem + (off & (UMEM_PAGE_BYTES - 1)));
 }
 
 /** A new block, charged to the operation; zeroed up to `clear_len`, the rest is for the caller to write. */

@@ -406,7 +406,7 @@ vos_key_bytes(const struct vos_op *op, const struct vos_btr_kind *kind, const st
         k.hkey = lex_prefix(key->buf, key->len);
         break;
     default:
-        k.hkey = hash_bytes64(key->buf, key->len, 0) & op->hash_mask;
+        k.hkey = vos_key_hash(key->buf, key->len) & op->hash_mask;
     }
     return k;
 }
@@ -493,14 +493,18 @@ vos_key_plain_set(struct vos_op *op, const struct vos_btr_kind *kind, struct vos
     struct vos_key_df *key;
     struct vos_btr t;
     struct iov iov;
+    uint64_t bits;
     bool exact;
     int rc;
 
-    if (!vos_btr_has_plain(kind) || df->depth == 0)
+    if (!kind->has_plain || df->depth == 0)
         return 0;
     rc = vos_key_get(op, rec, &key);
     if (rc != 0)
         return rc;
+    bits = vos_key_plain_bits(op, kind, key->key_len);
+    if (bits == 0)
+        return 0;
     iov = vos_key_iov(key);
     k = vos_key_bytes(op, kind, &iov);
     rc = vos_btr_init(&t, op, kind, df, df_off);
@@ -508,9 +512,10 @@ vos_key_plain_set(struct vos_op *op, const struct vos_btr_kind *kind, struct vos
         rc = vos_btr_search(&t, &k, &exact);
     if (rc == 0 && (!exact || vos_btr_rec(&t) != rec))
         rc = vos_bad(rec, "entry of a key");
-    if (rc != 0 || vos_btr_is_plain(&t) == is_plain)
+    bits = is_plain ? bits : 0;
+    if (rc != 0 || vos_btr_plain_bits(&t) == bits)
         return rc;
-    return vos_btr_set(&t, is_plain ? rec | VOS_ENT_PLAIN : rec);
+    return vos_btr_set(&t, rec | bits);
 }
 
 enum { LINE_BYTES = 64 };
@@ -736,21 +741,22 @@ CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER * 16 <= VOS_BTR_NODE_BYTE
 CAIRN_STATIC_ASSERT(sizeof(struct vos_node_df) + ORDER_EXT * 40 <= VOS_BTR_NODE_EXT_BYTES, "order");
 
 const struct vos_btr_kind vos_kind_pool = {
-    VOS_TREE_POOL, 16, ORDER, false, false, true, pool_cmp, pool_ent};
+    VOS_TREE_POOL, 16, ORDER, false, false, true, false, pool_cmp, pool_ent};
 const struct vos_btr_kind vos_kind_cont = {
-    VOS_TREE_CONT, 16, ORDER, false, false, true, cont_cmp, cont_ent};
+    VOS_TREE_CONT, 16, ORDER, false, false, true, false, cont_cmp, cont_ent};
 const struct vos_btr_kind vos_kind_client = {
-    VOS_TREE_CLIENT, 16, ORDER, false, false, true, client_cmp, client_ent};
+    VOS_TREE_CLIENT, 16, ORDER, false, false, true, false, client_cmp, client_ent};
 const struct vos_btr_kind vos_kind_obj = {
-    VOS_TREE_OBJ, 16, ORDER, false, false, true, obj_cmp, obj_ent};
+    VOS_TREE_OBJ, 16, ORDER, false, false, true, false, obj_cmp, obj_ent};
 const struct vos_btr_kind vos_kind_key_hashed = {
-    VOS_TREE_KEY_HASHED, 16, ORDER, false, false, true, key_cmp, key_hashed_ent};
+    VOS_TREE_KEY_HASHED, 16, ORDER, false, false, true, true, key_cmp, key_hashed_ent};
 const struct vos_btr_kind vos_kind_key_uint = {
-    VOS_TREE_KEY_UINT, 16, ORDER, true, false, true, key_cmp, key_uint_ent};
+    VOS_TREE_KEY_UINT, 16, ORDER, true, false, true, true, key_cmp, key_uint_ent};
 const struct vos_btr_kind vos_kind_key_lex = {
-    VOS_TREE_KEY_LEX, 16, ORDER, false, false, true, key_cmp, key_lex_ent};
+    VOS_TREE_KEY_LEX, 16, ORDER, false, false, true, true, key_cmp, key_lex_ent};
 const struct vos_btr_kind vos_kind_single = {
-    VOS_TREE_SINGLE, 16, ORDER, false, false, true, ver_cmp, single_ent};
+    VOS_TREE_SINGLE, 16, ORDER, false, false, true, false, ver_cmp, single_ent};
 const struct vos_btr_kind vos_kind_ext = {
-    VOS_TREE_EXT, 40, ORDER_EXT, false, false, false, ver_cmp, ext_ent};
-const struct vos_btr_kind vos_kind_ilog = {VOS_TREE_ILOG, 16, ORDER, true, true, false, NULL, NULL};
+    VOS_TREE_EXT, 40, ORDER_EXT, false, false, false, false, ver_cmp, ext_ent};
+const struct vos_btr_kind vos_kind_ilog = {
+    VOS_TREE_ILOG, 16, ORDER, true, true, false, false, NULL, NULL};

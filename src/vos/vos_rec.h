@@ -3,6 +3,8 @@
 #ifndef CAIRN_VOS_REC_H
 #define CAIRN_VOS_REC_H
 
+#include "base/codec.h"
+#include "base/hash.h"
 #include "vos/vos.h"
 #include "vos/vos_btree.h"
 #include "vos/vos_csum.h"
@@ -13,6 +15,7 @@ extern const struct vos_btr_kind vos_kind_pool, vos_kind_cont, vos_kind_obj, vos
     vos_kind_client;
 
 enum { VOS_KEY_INSIDE_BYTES_MAX = 64 };
+#define VOS_KEY_HASH_STEP UINT64_C(0x9e3779b97f4a7c15)
 
 /* The object key of FM-1 as bytes to hash and compare. */
 struct vos_oid_bytes {
@@ -27,6 +30,58 @@ vos_key_oid(const struct vos_op *op, const struct vos_oid *oid, struct vos_oid_b
 struct vos_btr_key
 vos_key_bytes(const struct vos_op *op, const struct vos_btr_kind *kind, const struct iov *key);
 struct vos_btr_key vos_key_epoch(const struct vos_epoch *ver);
+
+/** Prefix of a hashed key. Of one of at most VOS_ENT_KEY_BYTES_MAX bytes it says, with the length, what the key is. */
+static inline uint64_t
+vos_key_hash(const void *buf, size_t len)
+{
+    const uint8_t *p = buf;
+    uint64_t key = 0;
+
+    if (len > VOS_ENT_KEY_BYTES_MAX)
+        return hash_bytes64(buf, len, 0);
+    if (len == VOS_ENT_KEY_BYTES_MAX) {
+        key = le64_get(p);
+    } else {
+        for (size_t i = 0; i < len; i++) {
+            key |= (uint64_t)p[i] << 8 * i;
+        }
+    }
+    return hash_mix64(key + len * VOS_KEY_HASH_STEP);
+}
+
+/** Bytes of the key of an entry that is plain. */
+static inline uint32_t
+vos_ent_key_len(const struct vos_ent_df *e)
+{
+    return (uint32_t)(e->off >> VOS_ENT_LEN_SHIFT) & VOS_ENT_LEN_MASK;
+}
+
+/** Of a leaf of keys: it says VOS_ENT_PLAIN, with a length that may be. */
+static inline bool
+vos_ent_is_plain(const struct vos_ent_df *e)
+{
+    return (e->off & VOS_ENT_PLAIN) != 0 && vos_ent_key_len(e) - 1 < VOS_ENT_KEY_BYTES_MAX;
+}
+
+/** The bytes of a key whose entry is plain, zeros behind a short one, as a number in memory. */
+static inline uint64_t
+vos_key_of_ent(const struct vos_btr_kind *kind, uint64_t hkey, uint32_t len)
+{
+    return kind->id == VOS_TREE_KEY_UINT ? hkey
+        : kind->id == VOS_TREE_KEY_LEX   ? __builtin_bswap64(hkey)
+                                         : hash_unmix64(hkey) - len * VOS_KEY_HASH_STEP;
+}
+
+/** What stands beside the record in the entry of a key whose log is plain; 0: such a key is not in its entry. */
+static inline uint64_t
+vos_key_plain_bits(const struct vos_op *op, const struct vos_btr_kind *kind, uint32_t len)
+{
+    if (len > VOS_ENT_KEY_BYTES_MAX || !kind->has_plain ||
+        (kind->id == VOS_TREE_KEY_HASHED && op->hash_mask != UINT64_MAX))
+        return 0;
+    return VOS_ENT_PLAIN | (uint64_t)len << VOS_ENT_LEN_SHIFT;
+}
 
 /** Kind of the dkeys (akeys) of an object by its type. Errors: INVAL unknown type. */
 CAIRN_MUST_CHECK int vos_kind_of_dkey(struct oid oid, const struct vos_btr_kind **ret_kind);

@@ -130,8 +130,8 @@ key_insert(struct vos_btr *t, const struct vos_btr_key *key, struct vos_key_df *
 {
     struct vos_ent_df ent = {.hkey = key->hkey, .off = off};
 
-    if (vos_btr_has_plain(t->kind) && t->op->lid == 0)
-        ent.off |= VOS_ENT_PLAIN;
+    if (t->op->lid == 0)
+        ent.off |= vos_key_plain_bits(t->op, t->kind, key->len);
     rec->key_len = (uint16_t)key->len;
     memcpy(rec + 1, key->buf, key->len);
     return vos_btr_insert(t, &ent);

@@ -23,6 +23,18 @@ TEST(base_hash, published_vectors)
     EXPECT_EQ(hash_mix64(UINT64_C(0x9e3779b97f4a7c15)), UINT64_C(0xe220a8397b1dcdaf));
 }
 
+TEST(base_hash, unmix)
+{
+    EXPECT_EQ(hash_unmix64(0), 0);
+    EXPECT_EQ(hash_unmix64(UINT64_C(0xe220a8397b1dcdaf)), UINT64_C(0x9e3779b97f4a7c15));
+    for (uint64_t i = 0; i < 4096; i++) {
+        uint64_t v = i % 64 == 0 ? UINT64_C(1) << i / 64 : i * UINT64_C(0xd1342543de82ef95);
+
+        EXPECT_EQ(hash_unmix64(hash_mix64(v)), v);
+        EXPECT_EQ(hash_mix64(hash_unmix64(v)), v);
+    }
+}
+
 TEST(base_hash, alignment_and_seed)
 {
     uint8_t buf[128];

@@ -406,10 +406,10 @@ body_check(struct fix *f)
     check(f, true);
 }
 
-/* Goal: what version 4 wrote opens, is laid out as documented, and means what it meant. */
-TEST_ON(vos_compat_dtx, version_4, BACKEND_SIM)
+/* Goal: what version 5 wrote opens, is laid out as documented, and means what it meant. */
+TEST_ON(vos_compat_dtx, version_5, BACKEND_SIM)
 {
-    img_load_and_run(VOS_COMPAT_DIR "/v4_dtx.img", body_check);
+    img_load_and_run(VOS_COMPAT_DIR "/v5_dtx.img", body_check);
 }
 
 /* Goal: the image is what this program would write, and its maker stays alive. */

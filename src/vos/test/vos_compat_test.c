@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Golden image: a store as format version 4 wrote it must open for ever, with exactly these contents. VOS_COMPAT_WRITE=FILE makes a new one (for a new version; never over an old one).
+ * Golden image: a store as format version 5 wrote it must open for ever, with exactly these contents. VOS_COMPAT_WRITE=FILE makes a new one (for a new version; never over an old one).
  *
  * What it holds: every kind of key, values with the metadata and in the data role, extents over and under each other, holes, punches, a tall
  * incarnation log, trees of several levels, stored answers, a container that waits for the collector; part of it in the log only. Transactions that are
@@ -173,10 +173,10 @@ body_check(struct fix *f)
     fix_close(f);
 }
 
-/* Goal: what version 4 wrote opens, and holds what was put in. */
-TEST_ON(vos_compat, version_4, BACKEND_SIM)
+/* Goal: what version 5 wrote opens, and holds what was put in. */
+TEST_ON(vos_compat, version_5, BACKEND_SIM)
 {
-    img_load_and_run(VOS_COMPAT_DIR "/v4.img", body_check);
+    img_load_and_run(VOS_COMPAT_DIR "/v5.img", body_check);
 }
 
 static void
@@ -189,12 +189,13 @@ body_refused(struct fix *f)
     f->bio = NULL;
 }
 
-/* Goal: versions 1 to 3, which no release had, are refused, not misread. */
+/* Goal: versions 1 to 4, which no release had, are refused, not misread. */
 TEST_ON(vos_compat, older_versions_are_refused, BACKEND_SIM)
 {
     img_load_and_run(VOS_COMPAT_DIR "/v1.img", body_refused);
     img_load_and_run(VOS_COMPAT_DIR "/v2.img", body_refused);
     img_load_and_run(VOS_COMPAT_DIR "/v3.img", body_refused);
+    img_load_and_run(VOS_COMPAT_DIR "/v4.img", body_refused);
 }
 
 /* Goal: the image is what this program would write, and its maker stays alive. */

@@ -53,8 +53,8 @@ struct image {
             .name = "target" \
         } \
     }
-static struct image images[] = {{.path = VOS_COMPAT_DIR "/v4.img", .files = FILES},
-    {.path = VOS_COMPAT_DIR "/v4_dtx.img", .files = FILES}};
+static struct image images[] = {{.path = VOS_COMPAT_DIR "/v5.img", .files = FILES},
+    {.path = VOS_COMPAT_DIR "/v5_dtx.img", .files = FILES}};
 
 /* Of one run. */
 static struct {

@@ -175,12 +175,12 @@ body_stale(struct fix *f)
     if (!fix_format(f))
         return;
     vos_test_hash_mask(f->tgt, MASK);
-    want = hash_bytes64("k0", 2, 0) & MASK;
+    want = vos_key_hash("k0", 2) & MASK;
     for (uint64_t i = 1; s.twin[0] == '\0'; i++) {
         char text[24];
 
         key_text(i, text);
-        if ((hash_bytes64(text, strlen(text), 0) & MASK) == want)
+        if ((vos_key_hash(text, strlen(text)) & MASK) == want)
             memcpy(s.twin, text, sizeof(text));
     }
     put_long(f, s.one, 'k');

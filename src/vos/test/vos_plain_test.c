@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /*
- * Goal: a listing of integer keys, which believes VOS_ENT_PLAIN and looks at no record, tells the same as an iteration, which looks at all of them (ITR-5), whatever was done to the keys;
- * and the entries say so where they can. Method: random changes of all kinds that come to a log; both are asked at the newest epoch and at older ones.
+ * Goal: a listing, which believes VOS_ENT_PLAIN and does not look at the records of such keys, tells the same as an iteration, which looks at all of them (ITR-5), whatever was done to the
+ * keys; and the entries say so where they can. Keys that are not integers have 1 to 12 bytes, 8 of which an entry can hold; many begin alike. Method: random changes of all kinds that come to a log; both are asked at the newest epoch and at older ones.
  */
 #include "base/codec.h"
 #include "vos_test_fix.h"
 
-enum { KEY_NR = 120, OP_NR = 4000, TX_NR = 4, ROUND_NR = 20, OLD_NR = 4 };
+enum { KEY_NR = 120, OP_NR = 2400, TX_NR = 4, ROUND_NR = 12, OLD_NR = 4, LEN_NR = 12 };
+enum { HASHED = 0, INTEGERS = 4, LEXICAL = 7 }; /* types of objects, both levels */
 
 struct tx {
     bool is_open;
@@ -17,6 +18,7 @@ struct plain {
     struct fix *f;
     struct vos_oid oid;
     enum vos_level level;
+    uint32_t type;
     struct tx txs[TX_NR];
     uint32_t tx_seq;
     uint64_t olds[OLD_NR]; /* epochs to look back to */
@@ -26,18 +28,45 @@ struct plain {
     uint32_t nr;
 };
 
+/* Integers; else a byte and zeros behind it: hkeys of lexical ones tie. */
+static struct iov
+key_make(const struct plain *p, uint64_t key, uint8_t *mem)
+{
+    memset(mem, 0, LEN_NR);
+    if (p->type == INTEGERS) {
+        le64_put(mem, key);
+        return (struct iov){mem, 8};
+    }
+    mem[0] = (uint8_t)(1 + key / LEN_NR);
+    return (struct iov){mem, 1 + key % LEN_NR};
+}
+
+static uint64_t
+key_of(const struct plain *p, struct iov key)
+{
+    const uint8_t *b = key.buf;
+
+    if (p->type == INTEGERS)
+        return EXPECT_EQ(key.len, 8) ? le64_get(b) : UINT64_MAX;
+    for (size_t i = 1; i < key.len; i++) {
+        EXPECT_EQ(b[i], 0);
+    }
+    return (uint64_t)(b[0] - 1) * LEN_NR + key.len - 1;
+}
+
 static int
 key_mod(struct plain *p, enum vos_mod_op op, uint64_t key, const struct vos_dtx_id *tx)
 {
-    uint64_t one = 1;
+    uint8_t one_mem[LEN_NR], key_mem[LEN_NR];
+    struct iov one = key_make(p, 1, one_mem), k = key_make(p, key, key_mem);
     struct vos_dtx_args dtx;
     struct vos_iod iod = {.type = VOS_IOD_SINGLE, .size = 1, .data = {"v", 1}};
     struct vos_mod mod = {.op = op, .oid = p->oid, .iod_nr = 1, .iods = &iod};
     struct vos_apply_args args = {.mods = &mod, .mod_nr = 1};
     struct vos_apply_ret ret;
 
-    mod.dkey = (struct iov){p->level == VOS_LEVEL_DKEY ? &key : &one, 8};
-    iod.akey = (struct iov){p->level == VOS_LEVEL_DKEY ? &one : &key, 8};
+    mod.dkey = p->level == VOS_LEVEL_DKEY ? k : one;
+    iod.akey = p->level == VOS_LEVEL_DKEY ? one : k;
     if (tx != NULL) {
         dtx = (struct vos_dtx_args){.id = *tx};
         args.dtx = &dtx;
@@ -73,6 +102,7 @@ change(struct plain *p)
         tx->id = (struct vos_dtx_id){.hlc = ++p->tx_seq};
         le32_put(tx->id.uuid.b, p->tx_seq);
         tx->id.uuid.b[4] = (uint8_t)p->level;
+        tx->id.uuid.b[5] = (uint8_t)p->type;
         rc = key_mod(p, rng_chance(r, 1, 3) ? punch_op(p) : VOS_MOD_UPDATE, key, &tx->id);
         tx->is_open = rc == 0;
         break;
@@ -103,9 +133,8 @@ list_fn(void *arg, const struct vos_entry *e)
 {
     struct plain *p = arg;
 
-    EXPECT_EQ(e->key.len, 8);
     if (EXPECT_LT(p->nr, KEY_NR))
-        p->keys[p->nr++] = le64_get(e->key.buf);
+        p->keys[p->nr++] = key_of(p, e->key);
     return true;
 }
 
@@ -115,7 +144,7 @@ iter_fn(void *arg, const struct vos_iter_ent *e)
     struct plain *p = arg;
 
     if (EXPECT_LT(p->nr, KEY_NR) && e->state == VOS_ITER_VISIBLE)
-        EXPECT_EQ(le64_get(e->key.buf), p->keys[p->nr]);
+        EXPECT_EQ(key_of(p, e->key), p->keys[p->nr]);
     p->nr++;
     return true;
 }
@@ -123,20 +152,21 @@ iter_fn(void *arg, const struct vos_iter_ent *e)
 static void
 compare(struct plain *p, uint64_t epoch)
 {
-    uint64_t one = 1;
+    uint8_t one_mem[LEN_NR];
+    struct iov one = key_make(p, 1, one_mem);
     struct vos_dtx_view view = {.is_passing = true};
     struct vos_list_args list = {.level = p->level,
         .oid = p->oid,
         .epoch = epoch,
         .nr_max = 1 + (uint32_t)rng_below(&p->f->rng, KEY_NR),
-        .dkey = {&one, 8},
+        .dkey = one,
         .dtx = &view,
         .fn = list_fn,
         .arg = p};
     struct vos_iter_args iter = {.type = p->level == VOS_LEVEL_DKEY ? VOS_ITER_DKEY : VOS_ITER_AKEY,
         .cont = p->f->cont,
         .oid = p->oid,
-        .dkey = {&one, 8},
+        .dkey = one,
         .hi = epoch,
         .flags = VOS_ITER_VISIBLE,
         .fn = iter_fn,
@@ -159,8 +189,8 @@ static int
 count_body(struct vos_op *op, void *arg)
 {
     struct plain *p = arg;
-    uint64_t one = 1;
-    struct iov dkey = {&one, 8};
+    uint8_t one_mem[LEN_NR];
+    struct iov dkey = key_make(p, 1, one_mem);
     struct vos_walk w;
     struct vos_btr t;
     int rc = vos_walk_init(&w, p->f->cont, &p->oid);
@@ -178,8 +208,8 @@ count_body(struct vos_op *op, void *arg)
     if (rc == 0)
         rc = vos_btr_first(&t);
     while (rc == 0) {
-        p->plain_nr += vos_btr_is_plain(&t);
-        p->other_nr += !vos_btr_is_plain(&t);
+        p->plain_nr += vos_btr_plain_bits(&t) != 0;
+        p->other_nr += vos_btr_plain_bits(&t) == 0;
         rc = vos_btr_next(&t);
     }
     return rc == -DER_NONEXIST ? 0 : rc;
@@ -232,11 +262,14 @@ static void
 random_body(struct fix *f)
 {
     static const enum vos_level levels[] = {VOS_LEVEL_DKEY, VOS_LEVEL_AKEY};
+    static const uint32_t types[] = {INTEGERS, LEXICAL, HASHED};
 
     if (!fix_format(f))
         return;
-    for (uint32_t i = 0; i < ARRAY_SIZE(levels) && !test_failed(); i++) {
-        struct plain p = {.f = f, .level = levels[i], .oid = fix_oid_type(4, 1 + i)};
+    for (uint32_t i = 0; i < ARRAY_SIZE(levels) * ARRAY_SIZE(types) && !test_failed(); i++) {
+        struct plain p = {.f = f, .level = levels[i % 2], .type = types[i / 2]};
+
+        p.oid = fix_oid_type(p.type, 1 + i);
 
         random_run(&p);
         for (uint32_t t = 0; t < TX_NR; t++) {
@@ -271,7 +304,8 @@ expect_plain(struct plain *p, uint64_t plain_nr, uint64_t other_nr)
 static void
 script_body(struct fix *f)
 {
-    struct plain p = {.f = f, .level = VOS_LEVEL_DKEY, .oid = fix_oid_type(4, 1)};
+    struct plain p = {
+        .f = f, .level = VOS_LEVEL_DKEY, .type = INTEGERS, .oid = fix_oid_type(INTEGERS, 1)};
     struct vos_dtx_id a = {.uuid = {.b = {1}}, .hlc = 1}, b = {.uuid = {.b = {2}}, .hlc = 2};
     struct vos_agg_args agg = {.hi = VOS_EPOCH_MAX};
     struct vos_agg_stat stat;
