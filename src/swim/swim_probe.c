@@ -240,7 +240,9 @@ accuse(struct swim *sw, uint32_t slot, uint64_t since_ns)
     }
     if (swim_suspect_add(sw, slot, since_ns, sw->cfg.rank.v))
         swim_gossip_put(sw, slot);
-    ping(sw, slot, 0); /* it is to know first */
+    ping(sw, slot,
+        0); /* it is to know first, and surely: it may stop a moment later, and not object in time */
+    CAIRN_IGNORE(ask(sw, slot, 0));
 }
 
 static uint32_t
