@@ -30,7 +30,6 @@ enum {
     BIO_WAL_HALF_NR =
         16, /* so many records, or bytes, are worth a write of their own while others run */
     BIO_WAL_HALF_BYTES = 64 << 10,
-    BIO_WAL_HALF_TIMES = 2, /* a write takes at most so many times what it took to gather them */
     BIO_WAL_LARGE_BYTES = 24 << 10, /* from here on groups lie in large pages */
     BIO_REPLAY_WIN_BLKS = 2048,
     BIO_REPLAY_CAP_BLKS = 128, /* of it, while groups are not larger */

@@ -51,8 +51,8 @@ fill_is_enough(const struct bio_wal *wal)
 }
 
 /*
- * Is it time to write half of the requests that are under way, while the others still run? Not where gathering them takes so much less than a write that little
- * would be won, and a device which does one thing after another would only do more of them; nor where each half would need a flush of the data role.
+ * Is it time to write half of the requests that are under way, while the others still run? Only where their write will be done by the time the others are: two at a time are
+ * slower than one on most devices, and more of them cost more. Nor where each half would need a flush of the data role.
  */
 static bool
 half_pays(const struct bio_tgt *tgt)
@@ -67,8 +67,7 @@ half_pays(const struct bio_tgt *tgt)
     if ((group->rec_nr < BIO_WAL_HALF_NR && group->bytes < BIO_WAL_HALF_BYTES) ||
         (group->data_seq > tgt->data_flushing && !tgt->data_volatile))
         return false;
-    return wal->took_ns != 0 &&
-        wal->took_ns <= BIO_WAL_HALF_TIMES * (plat_mono_ns(tgt->plat) - wal->fill_ns);
+    return wal->took_ns != 0 && wal->took_ns <= plat_mono_ns(tgt->plat) - wal->fill_ns;
 }
 
 /*
