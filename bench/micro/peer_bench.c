@@ -10,7 +10,7 @@
  * to and from devices; what was left for later is counted apart ("later_cpu", "later_written").
  *
  * Overwrites are so many that a slice has some 80 groups: the first and last groups of a slice, which begins with the caches of the processor cold, would say
- * more than those between. Cold fetches: RocksDB and LMDB read through the kernel's cache, which is empty at first and stays warm for the rest of the phase; vos reads past it
+ * more than those between; so are fetches. Cold fetches: RocksDB and LMDB read through the kernel's cache, which is empty at first and stays warm for the rest of the phase; vos reads past it
  * (O_DIRECT) into memory of its own, a page of 16 KiB at a time, which stays likewise.
  *
  * --set keys64=N, keys4k=N (0: not at all), listed=N, updates=N, mem=BYTES of caches (4G; vos: as much metadata in memory), alone=1 (vos by itself), lmdb=0, rocksdb=0 (without it),
@@ -32,7 +32,8 @@ enum {
     RANGE_NR = 1000,
     COLD_NR = 500,
     SMALL_BYTES = 64,
-    UPDATES_NR = 50000
+    UPDATES_NR = 50000,
+    FETCHES_NR = 200000
 };
 
 void
@@ -339,7 +340,8 @@ peers_body(struct bench_store *st)
     }
     phase_run(b, INSERT, "insert", b->keys, 0.5);
     sizes_put(b, "insert");
-    phase_run(b, FETCH, "fetch", MIN(b->keys, (uint64_t)2000000), 1);
+    phase_run(b, FETCH, "fetch",
+        bench_is_quick() ? few : MIN(MAX(b->keys, (uint64_t)FETCHES_NR), (uint64_t)2000000), 1);
     phase_run(b, LIST, "list", bench_opt("listed", MIN(b->keys, (uint64_t)2000000)), 1);
     phase_run(b, UPDATE, "update", updates, 0.5);
     phase_run(b, SINGLES, "update_singles", updates, 0);

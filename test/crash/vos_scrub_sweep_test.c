@@ -5,10 +5,10 @@
  */
 #include "vos/test/vos_test_fix.h"
 
-enum { VALUES_NR = 6, LEN_MAX = 150000, CHUNK_BYTES = 32768 };
+enum { VALUES_NR = 6, LEN_MAX = 150000, CHUNK_BITS = 12, PLACES_NR = 2 + 8 + 9 + 16 + 25 + 37 };
 
 static uint8_t data[LEN_MAX];
-static uint64_t places[64], bads[64];
+static uint64_t places[PLACES_NR + 1], bads[PLACES_NR + 1];
 static uint32_t place_nr, bad_nr;
 
 static size_t
@@ -40,11 +40,11 @@ rec_find(struct vos_op *op, void *arg)
             struct vos_ver ver;
 
             if (!vos_ver_decode(pub->pages[page].mem + off, UMEM_PAGE_BYTES - off, &ver) ||
-                ver.is_ext || ver.minor != 1 || ver.addr == 0 || ver.csum.chunk_bits != 15 ||
-                ver.epoch < f->seq || ver.stored_len > LEN_MAX)
+                ver.is_ext || ver.minor != 1 || ver.addr == 0 ||
+                ver.csum.chunk_bits != CHUNK_BITS || ver.epoch < f->seq || ver.stored_len > LEN_MAX)
                 continue;
             for (uint32_t c = 0; c < ver.csum_nr && place_nr < ARRAY_SIZE(places); c++) {
-                places[place_nr++] = ver.addr + (uint64_t)c * CHUNK_BYTES;
+                places[place_nr++] = ver.addr + ((uint64_t)c << CHUNK_BITS);
             }
         }
     }
@@ -104,7 +104,7 @@ TEST_ON(vos_scrub_sweep, every_chunk_in_turn, BACKEND_SIM)
 
     fix_prepare(&f);
     if (fix_up_default(&f) && EXPECT(fix_run(&f, body_fill))) {
-        EXPECT_EQ(place_nr, 1 + 1 + 2 + 2 + 4 + 5);
+        EXPECT_EQ(place_nr, PLACES_NR);
         for (uint32_t i = 0; i < place_nr && !test_failed(); i++) {
             uint64_t bit = places[i] * 8 + i % 8;
 

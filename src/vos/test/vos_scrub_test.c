@@ -737,6 +737,18 @@ TEST_ON(vos_scrub, containers_are_left_out, BACKEND_SIM)
 /* ---- damage to the index -------------------------------------------------------------------------------------------- */
 
 /* Words of the arena changed at random, as a bug would: a pass has an end, whatever it says on the way (SCR-4). */
+/* The word there; its page may have been hidden or dropped meanwhile. */
+static uint64_t *
+word_at(struct umem *um, uint64_t off)
+{
+    void *word;
+
+    while ((word = umem_ptr(um, off)) == NULL && EXPECT_OK(umem_fault(um))) {
+    }
+    umem_fault_done(um);
+    return word;
+}
+
 static void
 body_index(struct fix *f)
 {
@@ -778,7 +790,10 @@ body_index(struct fix *f)
         }
         found += bads.nr > 0;
         for (uint32_t i = 3; i-- > 0;) {
-            *(uint64_t *)umem_ptr(f->tgt->um, offs[i] == 0 ? 8 : offs[i]) = old[i];
+            uint64_t *word = word_at(f->tgt->um, offs[i] == 0 ? 8 : offs[i]);
+
+            if (word != NULL)
+                *word = old[i];
         }
         vos_scrub_free(s);
     }
